@@ -1,0 +1,83 @@
+"""What becomes of an order, and of its job, because of what one attempt proved.
+
+Pure: no clock, no SQL, no network. The engine asks, the ledger stores the answer.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import assert_never
+
+from imeiflow.domain.order import OrderState
+from imeiflow.domain.outcome import ErrorKind, Outcome
+from imeiflow.domain.reply import Account, Finding
+
+
+@dataclass(frozen=True, slots=True)
+class RetryPolicy:
+    """How often an order that was proved not placed is tried again."""
+
+    max_attempts: int = 5
+
+
+@dataclass(frozen=True, slots=True)
+class Decision:
+    """The order's next state, and whether the attempt counts against its attempts."""
+
+    state: OrderState
+    spends_attempt: bool = True
+
+
+def decide(finding: Finding, *, attempt: int, policy: RetryPolicy) -> Decision:
+    """Decide what becomes of an order after its counted attempt number `attempt` (from 1).
+
+    Only an outcome that proves the order was not placed leads back to the queue: a paid request is never
+    repeated on a guess. Throttling is back-pressure, not failure, so it spends no attempt.
+    """
+    match finding.outcome:
+        case Outcome.ACCEPTED:
+            return Decision(OrderState.ACCEPTED)
+        case Outcome.DUPLICATE:
+            return Decision(OrderState.DUPLICATE)
+        case Outcome.REFUSED:
+            return Decision(OrderState.REFUSED)
+        case Outcome.UNCONFIRMED:
+            return Decision(OrderState.UNCONFIRMED)
+        case Outcome.THROTTLED:
+            return Decision(OrderState.QUEUED, spends_attempt=False)
+        case Outcome.UNSENT:
+            if attempt >= policy.max_attempts:
+                return Decision(OrderState.FAILED)
+            return Decision(OrderState.QUEUED)
+        case _:
+            assert_never(finding.outcome)
+
+
+def decide_again(finding: Finding) -> Decision:
+    """Decide what becomes of an order in doubt that was sent again, alone, because its doubt was covered.
+
+    A definite no to the repeat says nothing about the first attempt, so the doubt stays.
+    """
+    match finding.outcome:
+        case Outcome.ACCEPTED:
+            return Decision(OrderState.ACCEPTED)
+        case Outcome.DUPLICATE:
+            return Decision(OrderState.DUPLICATE)
+        case Outcome.REFUSED | Outcome.UNCONFIRMED | Outcome.THROTTLED | Outcome.UNSENT:
+            return Decision(OrderState.UNCONFIRMED, spends_attempt=False)
+        case _:
+            assert_never(finding.outcome)
+
+
+def reason_to_pause(account: Account) -> str | None:
+    """Say why the job must stop at once because of this reply, or None.
+
+    An error of the account (key, user, IP, credit) or of the service concerns every order that would follow.
+    """
+    stopping = {ErrorKind.ACCOUNT, ErrorKind.SERVICE}
+    if account.error is not None and account.error.kind in stopping:
+        return account.error.message
+    for finding in account.findings.values():
+        if finding.kind in stopping:
+            return finding.message
+    return None

@@ -1,0 +1,56 @@
+"""When an order in doubt may be sent again: what is known of how a service treats repeats.
+
+Pure. That a service refuses repeats is known only by having seen it refuse one, and only up to that order's age.
+A completed order's refusal is the stronger evidence: it holds for every age.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from enum import StrEnum
+
+#: Ages are those of attempts, and an order is placed somewhere between the start and the end of its attempt:
+#: two orders of one second's difference cannot be told apart by age.
+SLACK = timedelta(seconds=60)
+
+
+@dataclass(frozen=True, slots=True)
+class RepeatEvidence:
+    """A repeat that the provider answered: refused (free) or charged.
+
+    `age` is the time between the first order's attempt and its repeat.
+    """
+
+    observed_at: datetime
+    age: timedelta
+    is_refusal: bool
+    of_completed: bool = False
+
+
+class Coverage(StrEnum):
+    """What the evidence says about sending a doubtful order again."""
+
+    COVERED = "covered"  #: a repeat would be refused: send it again, alone
+    CHARGED = "charged"  #: repeats are charged here: hold it
+    UNKNOWN = "unknown"  #: nothing seen yet, or only of younger orders
+
+
+def cover(doubt_at: datetime, now: datetime, evidence: Iterable[RepeatEvidence]) -> Coverage:
+    """Say whether an order whose doubtful attempt began at `doubt_at` is covered at `now`.
+
+    The newest contradiction wins: a charge seen after the last refusal of at least that age says that repeats
+    are charged. Times are aware UTC.
+    """
+    age = now - doubt_at
+    refused_at: datetime | None = None
+    charged_at: datetime | None = None
+    for seen in evidence:
+        if not seen.is_refusal:
+            charged_at = max(charged_at or seen.observed_at, seen.observed_at)
+        elif seen.of_completed or age <= seen.age + max(SLACK, seen.age / 10):
+            refused_at = max(refused_at or seen.observed_at, seen.observed_at)
+    if charged_at is not None and (refused_at is None or charged_at >= refused_at):
+        return Coverage.CHARGED
+    return Coverage.COVERED if refused_at is not None else Coverage.UNKNOWN

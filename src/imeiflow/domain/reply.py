@@ -1,0 +1,214 @@
+"""The account of a reply: what it says of each IMEI that was sent, and of nothing else.
+
+Pure. A provider reads leniently and hands over `ReplyContent`; `account_for` is strict: each IMEI that was sent
+is looked up, whatever the reply claims as a whole. An IMEI that is not named is unconfirmed, because a known panel
+places and charges them all and reports only the last.
+"""
+
+from __future__ import annotations
+
+from collections import Counter, defaultdict
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import assert_never
+
+from imeiflow.domain.ident import Reference
+from imeiflow.domain.imei import Imei
+from imeiflow.domain.order import ResultStatus
+from imeiflow.domain.outcome import Ending, ErrorKind, Outcome
+
+
+@dataclass(frozen=True, slots=True)
+class NamedOrder:
+    """An order that a reply names. `imei` is empty where the server does not echo it."""
+
+    imei: str
+    reference: str
+    status: ResultStatus | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class NamedError:
+    """An error that a reply ties to one IMEI."""
+
+    imei: str
+    kind: ErrorKind
+    message: str
+
+
+@dataclass(frozen=True, slots=True)
+class WholeError:
+    """An error that a reply gives for the whole call. `duplicate` marks "exists already"."""
+
+    kind: ErrorKind
+    message: str
+    duplicate: bool = False
+    retry_after_s: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class ReplyContent:
+    """What stands in a reply, in the provider-neutral form that a provider's reader makes of it."""
+
+    orders: tuple[NamedOrder, ...] = ()
+    duplicates: tuple[str, ...] = ()
+    errors: tuple[NamedError, ...] = ()
+    error: WholeError | None = None
+
+
+class AnomalyKind(StrEnum):
+    """What in a reply does not fit to what was sent."""
+
+    UNASKED_IMEI = "unasked_imei"  #: an IMEI that was not in the call
+    SECOND_REFERENCE = "second_reference"  #: one IMEI with two references: perhaps charged twice
+    SHARED_REFERENCE = "shared_reference"  #: one reference for two IMEIs
+    CONTRADICTION = "contradiction"  #: one IMEI named in two ways
+    NO_REFERENCE = "no_reference"  #: named as an order without an id
+    NO_IMEI = "no_imei"  #: an order without its IMEI
+
+
+@dataclass(frozen=True, slots=True)
+class Anomaly:
+    """One thing in a reply that does not fit, with the value that shows it."""
+
+    kind: AnomalyKind
+    value: str
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """What an attempt proves about one order."""
+
+    outcome: Outcome
+    reference: Reference | None = None
+    status: ResultStatus | None = None
+    kind: ErrorKind | None = None
+    message: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Account:
+    """What an attempt proves: one finding for each IMEI sent, the error of the whole, what does not fit."""
+
+    findings: dict[Imei, Finding]
+    error: WholeError | None = None
+    anomalies: tuple[Anomaly, ...] = field(default=())
+
+    def count(self, outcome: Outcome) -> int:
+        """Count the orders with `outcome`."""
+        return sum(1 for finding in self.findings.values() if finding.outcome is outcome)
+
+
+#: Errors of a whole call that prove that none of its orders was placed (design: "Reading a reply").
+PROVES_NONE_PLACED = frozenset({ErrorKind.ACCOUNT, ErrorKind.RATE})
+
+
+def account_for_failure(sent: Sequence[Imei], ending: Ending, error: WholeError) -> Account:
+    """Account for a call without a readable reply: not sent, refused unread, or in doubt."""
+    match ending:
+        case Ending.NOT_SENT:
+            outcome = Outcome.UNSENT
+        case Ending.REFUSED_UNREAD:
+            outcome = Outcome.THROTTLED
+        case Ending.IN_DOUBT:
+            outcome = Outcome.UNCONFIRMED
+        case Ending.ANSWERED:
+            return account_for(sent, ReplyContent(error=error))
+        case _:
+            assert_never(ending)
+    finding = Finding(outcome, kind=error.kind, message=error.message)
+    return Account(dict.fromkeys(sent, finding), error)
+
+
+def account_for(sent: Sequence[Imei], content: ReplyContent) -> Account:
+    """Account for each of the IMEIs that were `sent` (distinct, one or more) by what the reply names.
+
+    Named with a reference: accepted, whatever else is said of it. Named as a duplicate: duplicate. Named with an
+    error: refused, or throttled where the error is of the account or the rate. Not named: unconfirmed. An error of
+    the whole call decides only where it proves that nothing was placed, or where the call carried a single order.
+    """
+    anomalies: list[Anomaly] = []
+    asked = set(sent)
+    references = _collect_references(sent, content, asked, anomalies)
+    duplicates = _collect_asked(content.duplicates, asked, anomalies)
+    errors = {error.imei: error for error in content.errors}
+    _collect_asked([error.imei for error in content.errors if error.imei], asked, anomalies)
+    rest = _finding_of_unnamed(len(sent), content)
+    findings: dict[Imei, Finding] = {}
+    for imei in sent:
+        named = references.get(imei)
+        error = errors.get(imei)
+        if named is not None:
+            findings[imei] = Finding(Outcome.ACCEPTED, Reference(named.reference), named.status)
+            if imei in duplicates or error is not None:
+                anomalies.append(Anomaly(AnomalyKind.CONTRADICTION, imei))
+        elif imei in duplicates:
+            findings[imei] = Finding(Outcome.DUPLICATE, message="ordered before")
+            if error is not None:
+                anomalies.append(Anomaly(AnomalyKind.CONTRADICTION, imei))
+        elif error is not None:
+            findings[imei] = finding_of_error(error.kind, error.message)
+        else:
+            findings[imei] = rest
+    return Account(findings, content.error, tuple(anomalies))
+
+
+def finding_of_error(kind: ErrorKind, message: str) -> Finding:
+    """Turn an error that is tied to one order into its finding."""
+    match kind:
+        case ErrorKind.ORDER | ErrorKind.SERVICE:
+            outcome = Outcome.REFUSED if kind is ErrorKind.ORDER else Outcome.THROTTLED
+        case ErrorKind.ACCOUNT | ErrorKind.RATE:
+            outcome = Outcome.THROTTLED
+        case ErrorKind.CHUNK | ErrorKind.OVERLOAD | ErrorKind.UNKNOWN:
+            outcome = Outcome.UNCONFIRMED
+        case _:
+            assert_never(kind)
+    return Finding(outcome, kind=kind, message=message)
+
+
+def _finding_of_unnamed(count: int, content: ReplyContent) -> Finding:
+    error = content.error
+    if error is None:
+        return Finding(Outcome.UNCONFIRMED, message="the reply does not name it")
+    answered = bool(content.orders or content.duplicates or content.errors)
+    if error.kind in PROVES_NONE_PLACED and not answered:
+        return Finding(Outcome.THROTTLED, kind=error.kind, message=error.message)
+    if count == 1 and not answered:
+        if error.duplicate:
+            return Finding(Outcome.DUPLICATE, message=error.message)
+        return finding_of_error(error.kind, error.message)
+    return Finding(Outcome.UNCONFIRMED, kind=error.kind, message=error.message)
+
+
+def _collect_references(
+    sent: Sequence[Imei], content: ReplyContent, asked: set[Imei], anomalies: list[Anomaly]
+) -> dict[str, NamedOrder]:
+    """Map each asked IMEI to the order that the reply names for it."""
+    by_imei: dict[str, list[NamedOrder]] = defaultdict(list)
+    for order in content.orders:
+        if not order.reference:
+            anomalies.append(Anomaly(AnomalyKind.NO_REFERENCE, order.imei))
+        elif not order.imei and len(sent) == 1 and len(content.orders) == 1:
+            by_imei[sent[0]].append(order)
+        elif not order.imei:
+            anomalies.append(Anomaly(AnomalyKind.NO_IMEI, order.reference))
+        elif order.imei not in asked:
+            anomalies.append(Anomaly(AnomalyKind.UNASKED_IMEI, f"{order.imei} as {order.reference}"))
+        else:
+            by_imei[order.imei].append(order)
+    shared = Counter(order.reference for orders in by_imei.values() for order in orders[:1])
+    anomalies.extend(Anomaly(AnomalyKind.SHARED_REFERENCE, ref) for ref, times in shared.items() if times > 1)
+    for imei, orders in by_imei.items():
+        anomalies.extend(
+            Anomaly(AnomalyKind.SECOND_REFERENCE, f"{imei}: {orders[0].reference} and {extra.reference}")
+            for extra in orders[1:]
+            if extra.reference != orders[0].reference
+        )
+    return {imei: orders[0] for imei, orders in by_imei.items()}
+
+
+def _collect_asked(imeis: Sequence[str], asked: set[Imei], anomalies: list[Anomaly]) -> set[str]:
+    anomalies.extend(Anomaly(AnomalyKind.UNASKED_IMEI, imei) for imei in imeis if imei not in asked)
+    return {imei for imei in imeis if imei in asked}
