@@ -1,0 +1,366 @@
+"""One connection of the simulated server: HTTP/1.1 read and written by hand, because it must be fast and misbehave.
+
+It reads one request at a time; what a client sends ahead waits, and is answered in order.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+import struct
+import zlib
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import TYPE_CHECKING, cast
+
+from imeiflow.errors import ConfigurationError
+from imeiflow.simulator.answer import REASONS, Answer, Manner, show_page
+from imeiflow.simulator.control import Stream, answer_control
+from imeiflow.simulator.form import read_form
+from imeiflow.simulator.site import Call, Site
+
+if TYPE_CHECKING:
+    from typing import Any
+
+PATHS = frozenset({"/gsmfusion_api/index.php", "/UPAPI_api/index.php"})
+CONTROL = "/simulator/"
+MAX_HEAD = 64 * 1024
+MAX_BODY = 64 * 1024 * 1024
+_SENT_AHEAD = 256 * 1024  #: bytes that a client may send ahead before reading stops
+_LINGER_NONE = struct.pack("ii", 1, 0)
+
+
+class BadRequestError(Exception):
+    """A request that is not HTTP/1.1."""
+
+
+@dataclass(frozen=True, slots=True)
+class Head:
+    """The head of a request. `length` is None for a chunked body."""
+
+    method: str
+    path: str
+    query: str
+    content_type: str
+    length: int | None
+    is_kept: bool
+    takes_gzip: bool
+    awaits_continue: bool
+
+
+@lru_cache(maxsize=512)
+def read_head(raw: bytes) -> Head:
+    """Read the head of a request without its blank line; a client's heads are alike, so they are kept."""
+    first, *lines = raw.decode("latin-1").split("\r\n")
+    try:
+        method, target, version = first.split(" ")
+        headers = {name.strip().lower(): value.strip() for name, _, value in (line.partition(":") for line in lines)}
+        is_chunked = "chunked" in headers.get("transfer-encoding", "").lower()
+        length = None if is_chunked else int(headers.get("content-length", "0"))
+    except ValueError as error:
+        raise BadRequestError(first) from error
+    if not version.startswith("HTTP/1.") or (length is not None and length < 0):
+        raise BadRequestError(first)
+    connection = headers.get("connection", "").lower()
+    path, _, query = target.partition("?")
+    return Head(
+        method,
+        path,
+        query,
+        headers.get("content-type", ""),
+        length,
+        "close" not in connection if version == "HTTP/1.1" else "keep-alive" in connection,
+        "gzip" in headers.get("accept-encoding", "").lower(),
+        "100-continue" in headers.get("expect", "").lower(),
+    )
+
+
+class Connection(asyncio.Protocol):
+    """Reads requests, hands them to the site, and writes, withholds or damages the answers."""
+
+    def __init__(self, site: Site, connections: set[Connection]) -> None:
+        self._site = site
+        self._connections = connections
+        self._loop = asyncio.get_running_loop()
+        self._transport: asyncio.Transport
+        self._buffer = bytearray()
+        self._head: Head | None = None
+        self._chunks: bytearray | None = None
+        self._call: Call | None = None
+        self._is_busy = False
+        self._is_reading = False
+        self._is_closed = False
+        self._is_held = False
+        self._can_write = asyncio.Event()
+        self._can_write.set()
+        self._served = 0
+        self._timer: asyncio.TimerHandle | None = None
+        self._task: asyncio.Task[None] | None = None
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """Begin."""
+        self._transport = cast("asyncio.Transport", transport)
+        self._connections.add(self)
+        self._site.stats.connections += 1
+        self._watch_idleness()
+
+    def connection_lost(self, exc: Exception | None) -> None:  # noqa: ARG002 - the reason changes nothing
+        """Forget the connection; a call under way goes on without it."""
+        self._is_closed = True
+        self._connections.discard(self)
+        self._can_write.set()
+        self._stop_timer()
+        if self._call is not None:
+            self._site.abandon(self._call)
+
+    def pause_writing(self) -> None:
+        """Note that the client reads too slowly."""
+        self._can_write.clear()
+
+    def resume_writing(self) -> None:
+        """Note that the client reads again."""
+        self._can_write.set()
+
+    def data_received(self, data: bytes) -> None:
+        """Take in bytes; answer what is complete."""
+        self._stop_timer()
+        self._buffer += data
+        if not self._is_busy:
+            self._read_requests()
+        if self._is_busy and len(self._buffer) > _SENT_AHEAD and not self._is_held:
+            self._is_held = True
+            self._transport.pause_reading()
+
+    def abort(self) -> None:
+        """End the connection at once, from our side."""
+        if not self._is_closed:
+            self._transport.abort()
+
+    def _read_requests(self) -> None:
+        self._is_reading = True
+        try:
+            while not self._is_busy and not self._transport.is_closing():
+                body = self._read_request()
+                if body is None:
+                    break
+                head, self._head = self._head, None
+                self._is_busy = True
+                self._serve(cast("Head", head), body)
+        except BadRequestError:
+            self._site.stats.bad_requests += 1
+            self._is_busy = True
+            self._write(show_page(400, REASONS[400]), is_kept=False)
+        finally:
+            self._is_reading = False
+        if self._is_held and not self._is_busy and not self._transport.is_closing():
+            self._is_held = False
+            self._transport.resume_reading()
+
+    def _read_request(self) -> bytes | None:
+        """Take one whole request from the buffer: its head goes to `_head`, its body is returned. None: not yet."""
+        if self._head is None:
+            end = self._buffer.find(b"\r\n\r\n")
+            if end < 0:
+                if len(self._buffer) > MAX_HEAD:
+                    raise BadRequestError("head")
+                return None
+            self._head = read_head(bytes(self._buffer[:end]))
+            del self._buffer[: end + 4]
+            self._chunks = bytearray() if self._head.length is None else None
+            if (self._head.length or 0) > MAX_BODY:
+                raise BadRequestError("body")
+            if self._head.awaits_continue:
+                self._transport.write(b"HTTP/1.1 100 Continue\r\n\r\n")
+        if self._chunks is not None:
+            return self._read_chunks(self._chunks)
+        length = self._head.length or 0
+        if len(self._buffer) < length:
+            return None
+        body = bytes(self._buffer[:length])
+        del self._buffer[:length]
+        return body
+
+    def _read_chunks(self, chunks: bytearray) -> bytes | None:
+        while True:
+            end = self._buffer.find(b"\r\n")
+            if end < 0:
+                return None
+            try:
+                size = int(bytes(self._buffer[:end]).split(b";")[0], 16)
+            except ValueError as error:
+                raise BadRequestError("chunk") from error
+            if size < 0 or len(chunks) + size > MAX_BODY:
+                raise BadRequestError("body")
+            if size == 0:
+                return self._read_trailers(end, chunks)
+            if len(self._buffer) < end + size + 4:
+                return None
+            chunks += self._buffer[end + 2 : end + 2 + size]
+            del self._buffer[: end + size + 4]
+
+    def _read_trailers(self, end: int, chunks: bytearray) -> bytes | None:
+        if self._buffer[end : end + 4] == b"\r\n\r\n":
+            stop = end
+        else:
+            stop = self._buffer.find(b"\r\n\r\n", end)
+            if stop < 0:
+                return None
+        del self._buffer[: stop + 4]
+        return bytes(chunks)
+
+    def _serve(self, head: Head, body: bytes) -> None:
+        site = self._site
+        self._served += 1
+        if head.path.startswith(CONTROL):
+            self._serve_control(head, body)
+            return
+        if head.path not in PATHS:
+            self._write(show_page(404, REASONS[404]), is_kept=head.is_kept)
+            return
+        fields = read_form(body, head.content_type)
+        is_moved = head.query == "redirected=1"
+        if is_moved:
+            site.stats.redirects_followed += 1
+
+        def respond(answer: Answer) -> None:
+            self._respond(head, answer)
+
+        if site.behaviour.redirect and not is_moved:
+            status = site.behaviour.redirect
+            moved = show_page(status, REASONS[status], ("Location", f"{head.path}?redirected=1"))
+            call = site.redirect(respond, moved)
+        else:
+            call = site.receive(fields, respond)
+        if self._is_busy:
+            self._call = call
+
+    def _serve_control(self, head: Head, body: bytes) -> None:
+        try:
+            answer = answer_control(self._site, head.method, head.path, body)
+        except ConfigurationError as error:
+            answer = Answer(400, str(error).encode(), "text/plain; charset=utf-8")
+        if isinstance(answer, Stream):
+            self._task = self._loop.create_task(self._write_stream(answer, is_kept=head.is_kept))
+        else:
+            self._write(answer, is_kept=head.is_kept, is_plain=True)
+
+    def _respond(self, head: Head, answer: Answer) -> None:
+        if self._is_closed:
+            return
+        match answer.manner:
+            case Manner.SEND:
+                every = self._site.behaviour.close_every
+                is_silent_end = every > 0 and self._served >= every
+                self._write(answer, is_kept=head.is_kept, takes_gzip=head.takes_gzip, is_silent_end=is_silent_end)
+            case Manner.CUT:
+                self._transport.write(_make_head(answer, len(answer.body)) + answer.body[: answer.sent])
+                self._finish(is_kept=False)
+            case Manner.CLOSE:
+                self._finish(is_kept=False)
+            case Manner.RESET:
+                self._reset()
+            case Manner.HANG:
+                pass
+
+    def _write(
+        self,
+        answer: Answer,
+        *,
+        is_kept: bool,
+        takes_gzip: bool = False,
+        is_silent_end: bool = False,
+        is_plain: bool = False,
+    ) -> None:
+        """Write an answer as the behaviour wants it; `is_silent_end` closes behind it without a word about it."""
+        behaviour = self._site.behaviour
+        headers = b"" if is_kept else b"Connection: close\r\n"
+        body = answer.body
+        if not is_plain and behaviour.gzip and takes_gzip and body and not answer.headers:
+            packer = zlib.compressobj(1, wbits=31)
+            body = packer.compress(body) + packer.flush()
+            headers += b"Content-Encoding: gzip\r\n"
+        is_kept = is_kept and not is_silent_end
+        if is_plain or not (behaviour.chunked or behaviour.dribble):
+            self._transport.write(_make_head(answer, len(body), headers) + body)
+            self._finish(is_kept=is_kept)
+            return
+        size = behaviour.dribble_bytes if behaviour.dribble else 1024
+        pieces = [body[start : start + size] for start in range(0, len(body), size)]
+        if behaviour.chunked:
+            self._transport.write(_make_head(answer, None, headers))
+            pieces = [*(b"%x\r\n%b\r\n" % (len(piece), piece) for piece in pieces), b"0\r\n\r\n"]
+        else:
+            self._transport.write(_make_head(answer, len(body), headers))
+        self._dribble(iter(pieces), is_kept=is_kept)
+
+    def _dribble(self, pieces: Iterator[bytes], *, is_kept: bool) -> None:
+        """Write piece after piece, at once or with pauses."""
+        pause = self._site.behaviour.dribble
+        for piece in pieces:
+            if self._is_closed:
+                return
+            self._transport.write(piece)
+            if pause:
+                self._timer = self._loop.call_later(pause, lambda: self._dribble(pieces, is_kept=is_kept))
+                return
+        self._finish(is_kept=is_kept)
+
+    async def _write_stream(self, stream: Stream, *, is_kept: bool) -> None:
+        """Write a long listing piece by piece, as fast as the client reads and other calls allow."""
+        self._transport.write(_make_head(Answer(content_type=stream.content_type), None))
+        for piece in stream.pieces:
+            await self._can_write.wait()
+            if self._is_closed:
+                return
+            self._transport.write(b"%x\r\n%b\r\n" % (len(piece), piece))
+            await asyncio.sleep(0)
+        self._transport.write(b"0\r\n\r\n")
+        self._finish(is_kept=is_kept)
+
+    def _finish(self, *, is_kept: bool) -> None:
+        """End the call that was answered, and go on with what was sent ahead, or close."""
+        if self._call is not None:
+            self._call.is_answered = True
+            self._call = None
+        self._is_busy = False
+        if not is_kept:
+            self._transport.close()
+            return
+        self._watch_idleness()
+        if not self._is_reading:
+            self._read_requests()
+
+    def _reset(self) -> None:
+        if self._call is not None:
+            self._call.is_answered = True
+        sock: Any = self._transport.get_extra_info("socket")
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _LINGER_NONE)
+        self._transport.abort()
+
+    def _watch_idleness(self) -> None:
+        idle_s = self._site.behaviour.idle_close
+        if idle_s:
+            self._stop_timer()
+            self._timer = self._loop.call_later(idle_s, self._transport.close)
+
+    def _stop_timer(self) -> None:
+        if self._timer is not None and not self._is_busy:
+            self._timer.cancel()
+            self._timer = None
+
+
+@lru_cache(maxsize=256)
+def _make_fixed_head(status: int, content_type: str, extra: bytes) -> bytes:
+    line = f"HTTP/1.1 {status} {REASONS.get(status, '')}\r\nServer: cloudflare\r\nContent-Type: {content_type}\r\n"
+    return line.encode("latin-1") + extra
+
+
+def _make_head(answer: Answer, length: int | None, extra: bytes = b"") -> bytes:
+    """Make the head of a reply; without a length it is chunked."""
+    for name, value in answer.headers:
+        extra += f"{name}: {value}\r\n".encode("latin-1")
+    fixed = _make_fixed_head(answer.status, answer.content_type, extra)
+    if length is None:
+        return fixed + b"Transfer-Encoding: chunked\r\n\r\n"
+    return b"%bContent-Length: %d\r\n\r\n" % (fixed, length)
