@@ -1,0 +1,106 @@
+"""`cover`: when an order in doubt may be sent again (design: "Doubt")."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+
+import pytest
+from hypothesis import assume, given
+from hypothesis import strategies as st
+
+from imeiflow.domain.doubt import SLACK, Coverage, RepeatEvidence, cover
+
+NOW = datetime(2026, 1, 2, 12, 0, tzinfo=UTC)
+MINUTE = timedelta(minutes=1)
+
+ages = st.timedeltas(timedelta(0), timedelta(days=90))
+seen = st.builds(
+    RepeatEvidence,
+    observed_at=st.timedeltas(timedelta(0), timedelta(days=30)).map(lambda ago: NOW - ago),
+    age=ages,
+    is_refusal=st.booleans(),
+    of_completed=st.booleans(),
+)
+evidence = st.lists(seen, max_size=6)
+
+
+def refusal(age: timedelta, *, ago: timedelta = timedelta(0), of_completed: bool = False) -> RepeatEvidence:
+    return RepeatEvidence(NOW - ago, age, is_refusal=True, of_completed=of_completed)
+
+
+def charge(*, ago: timedelta = timedelta(0), age: timedelta = MINUTE) -> RepeatEvidence:
+    return RepeatEvidence(NOW - ago, age, is_refusal=False)
+
+
+def ask(age: timedelta, *evidence_: RepeatEvidence) -> Coverage:
+    """Ask about a doubt of `age`."""
+    return cover(NOW - age, NOW, evidence_)
+
+
+@given(ages)
+def test_without_evidence_nothing_is_known(age):
+    assert ask(age) is Coverage.UNKNOWN
+
+
+@given(ages, ages)
+def test_a_refusal_covers_every_doubt_that_is_no_older_than_the_refused_order(refused, doubt):
+    assume(doubt <= refused)
+    assert ask(doubt, refusal(refused)) is Coverage.COVERED
+
+
+@given(ages, ages)
+def test_a_refusal_says_nothing_of_doubts_that_are_clearly_older(refused, doubt):
+    assume(doubt > refused + max(SLACK, refused / 10))
+    assert ask(doubt, refusal(refused)) is Coverage.UNKNOWN
+
+
+def test_a_refusal_after_ten_minutes_covers_ten_minutes_and_not_twenty():
+    assert ask(10 * MINUTE, refusal(10 * MINUTE)) is Coverage.COVERED
+    assert ask(20 * MINUTE, refusal(10 * MINUTE)) is Coverage.UNKNOWN
+
+
+@given(ages, ages)
+def test_the_refusal_of_a_completed_order_covers_every_age(refused, doubt):
+    assert ask(doubt, refusal(refused, of_completed=True)) is Coverage.COVERED
+
+
+@given(ages, evidence)
+def test_a_doubt_is_covered_only_by_a_refusal(age, evidence_):
+    if ask(age, *evidence_) is Coverage.COVERED:
+        assert any(one.is_refusal for one in evidence_)
+
+
+@given(ages, evidence)
+def test_a_charge_that_was_seen_last_forbids_every_repeat(age, evidence_):
+    assert ask(age, *evidence_, charge()) is Coverage.CHARGED
+
+
+@given(ages, evidence)
+def test_a_repeat_is_called_charged_only_when_one_was(age, evidence_):
+    if ask(age, *evidence_) is Coverage.CHARGED:
+        assert any(not one.is_refusal for one in evidence_)
+
+
+def test_a_refusal_that_was_seen_after_a_charge_covers_again():
+    assert ask(5 * MINUTE, charge(ago=9 * MINUTE), refusal(10 * MINUTE)) is Coverage.COVERED
+
+
+def test_a_younger_order_s_refusal_after_a_charge_does_not_cover_an_older_doubt():
+    assert ask(60 * MINUTE, charge(ago=9 * MINUTE), refusal(10 * MINUTE)) is Coverage.CHARGED
+
+
+@given(ages, st.permutations([refusal(10 * MINUTE), charge(ago=MINUTE), refusal(90 * MINUTE, ago=2 * MINUTE)]))
+def test_the_order_in_which_the_evidence_is_told_is_of_no_account(age, told):
+    assert ask(age, *told) is ask(age, *reversed(told))
+
+
+@given(ages, ages, evidence)
+def test_a_covered_doubt_stays_covered_if_it_were_younger(age, younger, evidence_):
+    assume(younger <= age)
+    if ask(age, *evidence_) is Coverage.COVERED:
+        assert ask(younger, *evidence_) is Coverage.COVERED
+
+
+@pytest.mark.parametrize("coverage", Coverage)
+def test_values_are_the_names_in_lower_case(coverage):
+    assert coverage.value == coverage.name.lower()
