@@ -1,13 +1,14 @@
 """What a provider must be able to do. The whole plug-in contract stands in this file.
 
 A provider is found by the entry point group `imeiflow.providers`; each entry is a `Provider`. A provider opens
-connections (`Connection`), one a lane, and those carry the calls. A connection never retries, follows no redirect and never
-re-sends: whatever cannot be known comes back as `Ending.IN_DOUBT`. No method raises for what a server does.
+connections (`Connection`), one a lane, and those carry the calls. A connection never retries, follows no redirect and
+never re-sends: whatever cannot be known comes back as `Ending.IN_DOUBT`. No method raises for what a server does.
+A cancelled call raises CancelledError and nothing else: its orders are in doubt, unless `on_sent` was not called.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Generic, Protocol, TypeVar
@@ -18,7 +19,6 @@ from imeiflow.domain.money import Money
 from imeiflow.domain.order import ResultStatus
 from imeiflow.domain.outcome import Ending
 from imeiflow.domain.reply import Account, WholeError
-
 
 T = TypeVar("T")
 
@@ -53,7 +53,9 @@ class Exchange:
     request: bytes
     reply: bytes = b""
     http_status: int | None = None
-    headers: Mapping[str, str] = field(default_factory=dict)  #: Content-Type, Retry-After, Server, CF-RAY
+    headers: Mapping[str, str] = field(
+        default_factory=dict
+    )  #: Content-Type, Retry-After, Server, CF-RAY, Date, Location
     elapsed_s: float = 0.0  #: from just before the call until its end
     connect_s: float | None = None  #: time to open the connection; None when one was reused
     problem: str = ""  #: the lower library's error, in words
@@ -104,8 +106,19 @@ class Listing(Generic[T]):
 class Connection(Protocol):
     """The calls of one lane over kept connections. Safe for many calls at once in one event loop."""
 
-    async def place(self, imeis: Sequence[Imei], service: ServiceId, extra: Mapping[str, str] | None = None) -> Placement:
-        """Place one order an IMEI (1 to 100, distinct) in one call; `extra` adds the service's own fields."""
+    async def place(
+        self,
+        imeis: Sequence[Imei],
+        service: ServiceId,
+        extra: Mapping[str, str] | None = None,
+        *,
+        on_sent: Callable[[], None] | None = None,
+    ) -> Placement:
+        """Place one order an IMEI (1 to 100, distinct) in one call; `extra` adds the service's own fields.
+
+        `on_sent` is called just before the first byte leaves; where it was not, nothing was sent. Raises UsageError,
+        before anything is sent, for an `extra` that would overwrite the call's own fields.
+        """
 
     async def list_services(self) -> Listing[Service]:
         """Fetch the price list of IMEI services."""

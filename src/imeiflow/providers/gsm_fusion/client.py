@@ -1,0 +1,262 @@
+"""The calls of GSM Fusion and its siblings. May not retry, nor decide what the reply does not say."""
+
+from __future__ import annotations
+
+import base64
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any, Generic, TypeVar
+
+from imeiflow.domain.ident import Reference, ServiceId
+from imeiflow.domain.imei import Imei
+from imeiflow.domain.money import Money
+from imeiflow.domain.outcome import ErrorKind
+from imeiflow.domain.reply import ReplyContent, WholeError, account_for, account_for_failure
+from imeiflow.errors import ConfigurationError, UsageError
+from imeiflow.providers.contract import Exchange, Listing, Login, OrderStatus, Placement, Service, Timeouts
+from imeiflow.providers.endpoint import build_ssl_context, read_base_url
+from imeiflow.providers.gsm_fusion.document import Shape, Unreadable, read_document, read_text, read_words
+from imeiflow.providers.gsm_fusion.form import FormWriter, check_extra
+from imeiflow.providers.gsm_fusion.listing import (
+    CatalogEntry,
+    read_catalog,
+    read_credit,
+    read_services,
+    read_statuses,
+)
+from imeiflow.providers.gsm_fusion.reply import read_placement
+from imeiflow.providers.gsm_fusion.verdict import Verdict, judge
+from imeiflow.providers.retry_after import read_retry_after
+from imeiflow.providers.secret import Secret
+from imeiflow.providers.transport import EVIDENCE_BYTES, Transport
+
+if TYPE_CHECKING:
+    from lxml.etree import _Element
+    from yarl import URL
+
+T = TypeVar("T")
+
+#: Where servers of this family answer; taken off a base URL that was pasted with it.
+KNOWN_PATHS = ("/gsmfusion_api/index.php", "/UPAPI_api/index.php")
+
+
+@dataclass(frozen=True, slots=True)
+class GsmFusionProvider:
+    """GSM Fusion, or a sibling that differs in the path and in the name of the service list."""
+
+    name: str = "gsm-fusion"
+    max_chunk: int = 100
+    lists_recent_orders: bool = True
+    api_path: str = KNOWN_PATHS[0]
+    services_action: str = "imeiservices"
+
+    def connect(self, login: Login, *, max_concurrency: int, timeouts: Timeouts) -> GsmFusionConnection:
+        """Open a connection for up to `max_concurrency` calls at once; nothing is sent yet.
+
+        Raises ConfigurationError where the base URL, the login or `ca_file` cannot be used.
+        """
+        base = read_base_url(login, (*KNOWN_PATHS, self.api_path))
+        for setting, value in (("username", login.username), ("key", login.key)):
+            if not value.strip():
+                raise ConfigurationError(
+                    setting=setting, problem="it is empty", remedy="Copy it from your account page."
+                )
+        secret = Secret(login.key)
+        transport = Transport(
+            secret=secret,
+            max_concurrency=max_concurrency,
+            timeouts=timeouts,
+            ssl_context=build_ssl_context(login) if base.scheme == "https" else None,
+        )
+        url = base.with_path(base.path.rstrip("/") + self.api_path)
+        return GsmFusionConnection(self, url, transport, FormWriter(login.username, login.key), secret)
+
+
+_UNEXPLAINED = WholeError(ErrorKind.UNKNOWN, "the call failed")
+
+
+@dataclass(frozen=True, slots=True)
+class _Answer(Generic[T]):
+    """What a call came to: what was found in a document, or else the error that stands for the whole call."""
+
+    exchange: Exchange
+    found: T | None
+    error: WholeError = _UNEXPLAINED
+
+
+class GsmFusionConnection:
+    """One lane's calls. Safe for many at once in one event loop; see `contract.Connection`."""
+
+    def __init__(
+        self,
+        provider: GsmFusionProvider,
+        url: URL,
+        transport: Transport,
+        form: FormWriter,
+        secret: Secret,
+        *,
+        now: Callable[[], datetime] = lambda: datetime.now(UTC),
+    ) -> None:
+        self._provider = provider
+        self._url = url
+        self._transport = transport
+        self._form = form
+        self._secret = secret
+        self._now = now
+
+    def __repr__(self) -> str:
+        return f"{type(self).__name__}({str(self._url)!r})"
+
+    async def place(
+        self,
+        imeis: Sequence[Imei],
+        service: ServiceId,
+        extra: Mapping[str, str] | None = None,
+        *,
+        on_sent: Callable[[], None] | None = None,
+    ) -> Placement:
+        """Place one order an IMEI (distinct, one or more) in one call, and account for each of them.
+
+        A cancellation propagates; `on_sent` is called just before the first byte leaves. Raises UsageError before
+        anything is sent where `extra` would overwrite the call's own fields, or `imeis` is empty or repeats one.
+        """
+        if not imeis or len(set(imeis)) != len(imeis):
+            raise UsageError(problem="a call carries one or more distinct IMEIs")
+        fields = {"imei": ",".join(imeis), "networkId": service}
+        if extra:
+            check_extra(extra)
+            fields.update(extra)
+        answer: _Answer[ReplyContent] = await self._call("placeorder", fields, read_placement, _is_telling, on_sent)
+        exchange = answer.exchange
+        if answer.found is None:
+            return Placement(exchange, account_for_failure(imeis, exchange.ending, answer.error))
+        return Placement(exchange, account_for(imeis, self._complete(exchange, answer.found)))
+
+    async def list_services(self) -> Listing[Service]:
+        """Fetch the price list of IMEI services."""
+        return await self._list(self._provider.services_action, {}, read_services)
+
+    async def list_file_services(self) -> Listing[Service]:
+        """Fetch the price list of file services."""
+        return await self._list("fileservices", {}, read_services)
+
+    async def list_server_services(self) -> Listing[Service]:
+        """Fetch the price list of server services."""
+        return await self._list("serverservices", {}, read_services)
+
+    async def fetch_statuses(self, references: Sequence[Reference]) -> Listing[OrderStatus]:
+        """Fetch the status of orders; an empty sequence asks for the recent ones, which few servers list."""
+        fields = {"orderIds": ",".join(references)} if references else {}
+        return await self._list("getimeis", fields, read_statuses)
+
+    async def fetch_credit(self) -> Listing[Money]:
+        """Fetch the balance, on servers that know `accountinfo`."""
+        return await self._list("accountinfo", {}, read_credit)
+
+    async def place_file_order(self, service: ServiceId, file_name: str, content: bytes) -> Listing[OrderStatus]:
+        """Place a paid file order; `exchange.ending` says whether it may exist where no item came back."""
+        data = base64.b64encode(content).decode("ascii")
+        fields = {"networkId": str(service), "fileName": file_name, "fileData": data}
+        return await self._list("placefileorder", fields, read_statuses)
+
+    async def fetch_file_order(self, reference: Reference) -> Listing[OrderStatus]:
+        """Fetch the status of a file order."""
+        return await self._list("getfileorder", {"orderId": reference}, read_statuses)
+
+    async def place_server_order(self, service: ServiceId, extra: Mapping[str, str]) -> Listing[OrderStatus]:
+        """Place a paid server order with the service's own fields (`email_…`, `quantity_…`); see `place_file_order`."""
+        check_extra(extra)
+        return await self._list("placeserverorder", {**extra, "serviceId": service}, read_statuses)
+
+    async def fetch_server_order(self, reference: Reference) -> Listing[OrderStatus]:
+        """Fetch the status of a server order."""
+        return await self._list("getserverorder", {"orderId": reference}, read_statuses)
+
+    async def list_mobiles(self) -> Listing[CatalogEntry]:
+        """Fetch the brands and models that some services ask for."""
+        return await self._list("getmobiles", {}, read_catalog)
+
+    async def list_providers(self) -> Listing[CatalogEntry]:
+        """Fetch the countries and networks that some services ask for."""
+        return await self._list("getproviders", {}, read_catalog)
+
+    async def list_lookup_services(self) -> Listing[CatalogEntry]:
+        """Fetch the names of the services of action `getservices`."""
+        return await self._list("getservices", {}, read_catalog)
+
+    async def fetch_service_details(self, service_type: str) -> Listing[CatalogEntry]:
+        """Fetch what `getservicedtls` lists for one type (`st`)."""
+        return await self._list("getservicedtls", {"st": service_type}, read_catalog)
+
+    async def close(self) -> None:
+        """Close the kept connections; calls under way end in doubt."""
+        await self._transport.close()
+
+    async def _list(
+        self, action: str, fields: Mapping[str, str], read: Callable[[_Element], tuple[T, ...]]
+    ) -> Listing[T]:
+        def read_both(root: _Element) -> tuple[tuple[T, ...], ReplyContent]:
+            return read(root), read_placement(root)
+
+        def tells(both: tuple[tuple[T, ...], ReplyContent]) -> bool:
+            return bool(both[0]) or _is_telling(both[1])
+
+        answer: _Answer[tuple[tuple[T, ...], ReplyContent]] = await self._call(action, fields, read_both, tells)
+        if answer.found is None:
+            return Listing(answer.exchange, error=answer.error)
+        items, content = answer.found
+        error = self._complete(answer.exchange, content).error
+        if not items and error is None:
+            error = WholeError(ErrorKind.UNKNOWN, f"the reply to {action} lists nothing")
+        return Listing(answer.exchange, items, error)
+
+    async def _call(
+        self,
+        action: str,
+        fields: Mapping[str, str],
+        read: Callable[[_Element], T],
+        is_telling: Callable[[T], bool],
+        on_sent: Callable[[], None] | None = None,
+    ) -> _Answer[T]:
+        """Make one call; give what `read` made of the document, or else the error that stands for the whole call.
+
+        A status other than 2xx is overruled by a document only where `is_telling` says that it means something.
+        """
+        body, evidence = self._form.write(action, fields)
+        exchange, failure = await self._transport.post(self._url, body, evidence=evidence, on_sent=on_sent)
+        if failure is not None:
+            return _Answer(exchange, None, failure)
+        document = read_document(exchange.reply)
+        is_success = 200 <= (exchange.http_status or 0) < 300
+        if not isinstance(document, Unreadable):
+            found = read(document)
+            if is_success or is_telling(found):
+                return _Answer(exchange, found)
+            document = Unreadable(Shape.MALFORMED, "XML that says nothing of orders", read_words(read_text(document)))
+        verdict = judge(exchange, document, read_retry_after(exchange.headers, self._now()))
+        return self._conclude(exchange, verdict)
+
+    def _conclude(self, exchange: Exchange, verdict: Verdict) -> _Answer[Any]:
+        error = replace(verdict.error, message=self._secret.blank_text(verdict.error.message))
+        reply = exchange.reply[:EVIDENCE_BYTES]
+        return _Answer(replace(exchange, ending=verdict.ending, reply=reply, problem=error.message), None, error)
+
+    def _complete(self, exchange: Exchange, content: ReplyContent) -> ReplyContent:
+        """Blank the key in messages, and add the header's wait to an error that gives none."""
+        if content.error is None and not content.errors:
+            return content
+        blank = self._secret.blank_text
+        error = content.error
+        if error is not None:
+            wait_s = read_retry_after(exchange.headers, self._now())
+            wait_s = wait_s if wait_s is not None else error.retry_after_s
+            error = replace(error, message=blank(error.message), retry_after_s=wait_s)
+        errors = tuple(replace(named, message=blank(named.message)) for named in content.errors)
+        return replace(content, errors=errors, error=error)
+
+
+def _is_telling(content: ReplyContent) -> bool:
+    if content.orders or content.duplicates or content.errors:
+        return True
+    return content.error is not None and (content.error.duplicate or content.error.kind is not ErrorKind.UNKNOWN)

@@ -1,0 +1,221 @@
+"""From the bytes of a reply to an XML document, or to the reason why there is none. Knows no orders.
+
+Strict first. What fails is repaired once, by rules that can complete nothing: junk around the document and
+characters that XML forbids are taken away, then it is parsed strictly again. A document that was cut stays
+unreadable: a recovering parser would read it as success. Documents that declare a type or entities are refused.
+"""
+
+from __future__ import annotations
+
+import html
+import json
+import re
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import TYPE_CHECKING, Any
+
+from lxml import etree
+
+if TYPE_CHECKING:
+    from lxml.etree import _Element
+
+MAX_DEPTH = 32
+MAX_ELEMENTS = 200_000
+WRAPPER = "imeiflow-reply"
+
+_PARSER = etree.XMLParser(
+    resolve_entities=False,
+    no_network=True,
+    load_dtd=False,
+    dtd_validation=False,
+    huge_tree=False,
+    recover=False,
+    remove_comments=True,
+    remove_pis=True,
+)
+_IS_TOO_DEEP = etree.XPath(f"boolean({'/*' * (MAX_DEPTH + 1)})")
+_DECLARES = re.compile(rb"<!\s*(?:doctype|entity)", re.IGNORECASE)
+_HTML_DECLARED = re.compile(r"<!\s*doctype\s+html", re.IGNORECASE)
+_CDATA = re.compile(r"(<!\[CDATA\[.*?\]\]>)", re.DOTALL)
+_FORBIDDEN = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\ufffe\uffff\ud800-\udfff]")
+_AMPERSAND = re.compile(r"&(?:(amp|lt|gt|quot|apos);|#(\d{1,7});|#[xX]([0-9a-fA-F]{1,6});)?")
+_START = re.compile(r"<([A-Za-z_][\w.-]*(?::[\w.-]+)?)")
+_END = re.compile(r"</([A-Za-z_][\w.-]*(?::[\w.-]+)?)\s*>")
+_INSTRUCTION = re.compile(r"<\?.*?\?>", re.DOTALL)
+_TAG = re.compile(r"<(/?)([A-Za-z_][\w.:-]*)?([^<>]*)(>?)")
+#: What PHP prints around its warnings.
+_JUNK_TAGS = frozenset({"a", "b", "br", "center", "code", "div", "em", "font", "hr", "i", "li", "p", "pre", "small"})
+_JUNK_TAGS |= {"span", "strong", "table", "tbody", "td", "th", "tr", "u", "ul"}
+_PAGE_TAGS = frozenset({"html", "head", "body", "title", "script", "meta", "style", "link", "form", "iframe"})
+_HTML_TAGS = _JUNK_TAGS | _PAGE_TAGS
+
+
+class Shape(StrEnum):
+    """What a reply that holds no readable XML looks like."""
+
+    EMPTY = "empty"
+    HTML = "html"
+    JSON = "json"
+    TEXT = "text"
+    MALFORMED = "malformed"  #: XML that was cut, damaged, or is refused
+
+
+@dataclass(frozen=True, slots=True)
+class Unreadable:
+    """Why a reply holds no document; `text` is what a person can read in it, without markup."""
+
+    shape: Shape
+    reason: str
+    text: str = ""
+
+
+def read_document(body: bytes) -> _Element | Unreadable:
+    """Read `body` strictly, else repair it once and read it strictly again. Never raises.
+
+    A repaired document's root is `WRAPPER` around what was found.
+    """
+    if not body.strip(b"\0 \t\r\n\xef\xbb\xbf\xff\xfe"):
+        return Unreadable(Shape.EMPTY, "an empty reply")
+    if body.count(b"<") > 2 * MAX_ELEMENTS:
+        return Unreadable(Shape.MALFORMED, "a reply with too many elements")
+    if _DECLARES.search(body.replace(b"\0", b"")):
+        return _describe_declared(body)
+    root = _parse(body)
+    if root is None:
+        root = _parse_repaired(body)
+    return _describe_unparsed(decode(body)) if root is None else _check(root, body)
+
+
+def local_name(element: _Element) -> str:
+    """Give an element's name without namespace, in lower case."""
+    return str(element.tag).rpartition("}")[2].lower()
+
+
+def decode(body: bytes) -> str:
+    """Decode by byte order mark, else as UTF-8, else as Windows-1252, else as Latin-1. Never fails."""
+    if body.startswith((b"\xff\xfe", b"\xfe\xff")):
+        return body.decode("utf-16", "replace")
+    for encoding in ("utf-8-sig", "cp1252"):
+        try:
+            return body.decode(encoding)
+        except UnicodeDecodeError:
+            continue
+    return body.decode("latin-1")
+
+
+def read_words(text: str, limit: int = 200) -> str:
+    """Give the words of a text without tags, scripts and entities, on one line, at most `limit` characters."""
+    text = re.sub(r"<(script|style)\b.*?(?:</\1\s*>|$)", " ", text[:65536], flags=re.IGNORECASE | re.DOTALL)
+    text = html.unescape(re.sub(r"<[^<>]*>", " ", text))
+    words = " ".join(_FORBIDDEN.sub(" ", text).split())
+    return words if len(words) <= limit else words[: limit - 1].rstrip() + "…"
+
+
+def _parse(body: bytes) -> _Element | None:
+    try:
+        root = etree.fromstring(body, _PARSER)
+    except (etree.XMLSyntaxError, ValueError, LookupError):
+        return None
+    # An encoding that hid the declaration from the search above cannot hide it here.
+    docinfo: Any = root.getroottree().docinfo
+    return None if docinfo.doctype else root
+
+
+def _parse_repaired(body: bytes) -> _Element | None:
+    repaired = _repair(decode(body))
+    return None if repaired is None else _parse(repaired)
+
+
+def _check(root: _Element, body: bytes) -> _Element | Unreadable:
+    if local_name(root) in _HTML_TAGS:
+        return Unreadable(Shape.HTML, "an HTML page", read_words(decode(body)))
+    if _IS_TOO_DEEP(root):
+        return Unreadable(Shape.MALFORMED, "a reply that is nested too deeply")
+    return root
+
+
+def read_text(element: _Element) -> str:
+    """Give all the words inside an element on one line."""
+    return " ".join(" ".join(str(text) for text in element.itertext()).split())
+
+
+def _repair(text: str) -> bytes | None:
+    """Take away what stands around the document and what XML forbids; None where no document begins."""
+    begin = _find_begin(text)
+    if begin is None:
+        return None
+    parts = _CDATA.split(_strip_tail(text[begin:]))
+    mended = "".join(part if part.startswith("<![CDATA[") else _mend(part) for part in parts)
+    mended = _FORBIDDEN.sub("", mended)
+    return f"<{WRAPPER}>{mended}</{WRAPPER}>".encode()
+
+
+def _find_begin(text: str) -> int | None:
+    """Find the first start tag that is not one of PHP's warnings; None where a page begins instead."""
+    for match in _START.finditer(text):
+        name = match.group(1).lower()
+        if name in _PAGE_TAGS:
+            return None
+        if name not in _JUNK_TAGS:
+            return match.start()
+    return None
+
+
+def _strip_tail(text: str) -> str:
+    """Take away what follows the last end tag of the document, unless it could be a part of it that was cut."""
+    last = 0
+    for match in _END.finditer(text):
+        if match.group(1).lower() not in _HTML_TAGS:
+            last = match.end()
+    if last == 0:
+        return text
+    tail = text[last:]
+    tags = list(_TAG.finditer(_INSTRUCTION.sub("", tail)))
+    is_junk = all(tag.group(4) and (tag.group(2) or "").lower() in _HTML_TAGS for tag in tags)
+    return text[:last] if is_junk else text
+
+
+def _mend(text: str) -> str:
+    return _AMPERSAND.sub(_mend_reference, _INSTRUCTION.sub("", text))
+
+
+def _mend_reference(match: re.Match[str]) -> str:
+    name, decimal, hexadecimal = match.groups()
+    if name:
+        return match.group()
+    if decimal or hexadecimal:
+        code = int(decimal) if decimal else int(hexadecimal, 16)
+        if code in {9, 10, 13} or (32 <= code <= 0x10FFFF and not _FORBIDDEN.match(chr(code))):
+            return match.group()
+    return "&amp;" + match.group()[1:]
+
+
+def _describe_declared(body: bytes) -> Unreadable:
+    text = decode(body)
+    if _HTML_DECLARED.search(text.replace("\0", "")):
+        return Unreadable(Shape.HTML, "an HTML page", read_words(text))
+    return Unreadable(Shape.MALFORMED, "a reply that declares a document type, which is refused")
+
+
+def _describe_unparsed(text: str) -> Unreadable:
+    stripped = text.strip("\ufeff \t\r\n\0")
+    if stripped.startswith(("{", "[")):
+        try:
+            return Unreadable(Shape.JSON, "a JSON message instead of XML", _read_json(json.loads(stripped)))
+        except (ValueError, RecursionError):
+            pass
+    first = _START.search(text)
+    if first is None and "<" not in text:
+        return Unreadable(Shape.TEXT, "plain text instead of XML", read_words(text))
+    if first is not None and first.group(1).lower() in _HTML_TAGS:
+        return Unreadable(Shape.HTML, "an HTML page", read_words(text))
+    return Unreadable(Shape.MALFORMED, "XML that was cut or damaged", read_words(text))
+
+
+def _read_json(value: object, depth: int = 0) -> str:
+    if isinstance(value, str):
+        return read_words(value)
+    if depth > 4:
+        return ""
+    values = value.values() if isinstance(value, dict) else value if isinstance(value, list) else []
+    return read_words(". ".join(words for item in list(values)[:20] if (words := _read_json(item, depth + 1))))

@@ -1,0 +1,34 @@
+"""The form of a call, as it is sent and as it may be kept. Sends nothing."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from urllib.parse import urlencode
+
+from imeiflow.errors import UsageError
+from imeiflow.providers.secret import BLANK
+
+_RESERVED = frozenset({"apikey", "userid", "action", "imei", "networkid"})
+
+
+class FormWriter:
+    """Writes urlencoded forms that begin with the login; the constant part is encoded once."""
+
+    __slots__ = ("_evident", "_sent")
+
+    def __init__(self, username: str, key: str) -> None:
+        user = urlencode({"userId": username})
+        self._sent = f"{urlencode({'apiKey': key})}&{user}&action=".encode()
+        self._evident = f"apiKey={BLANK}&{user}&action=".encode()
+
+    def write(self, action: str, fields: Mapping[str, str]) -> tuple[bytes, bytes]:
+        """Give the body to send, and the same with the key blanked."""
+        rest = urlencode({"action": action, **fields})[len("action=") :].encode()
+        return self._sent + rest, self._evident + rest
+
+
+def check_extra(extra: Mapping[str, str]) -> None:
+    """Raise UsageError where a service's own fields would overwrite the call's."""
+    for name in extra:
+        if name.lower() in _RESERVED:
+            raise UsageError(problem=f"the field {name!r} is set by imeiflow itself and cannot be given")
