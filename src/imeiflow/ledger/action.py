@@ -1,0 +1,155 @@
+"""What people decide about orders, and what providers report later: each change guarded and logged."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from collections.abc import Set as AbstractSet
+from typing import Any
+
+from sqlalchemy import Connection, Text, and_, case, func, literal, select, update
+
+from imeiflow.domain.ident import JobId, OrderId, Reference
+from imeiflow.domain.order import OrderState, may_follow
+from imeiflow.domain.outcome import Outcome
+from imeiflow.errors import GuardError
+from imeiflow.ledger.access import Access
+from imeiflow.ledger.dialect import Instant, encode_rows, json_rows, to_micros
+from imeiflow.ledger.log import write_event
+from imeiflow.ledger.record import StatusUpdate
+from imeiflow.ledger.schema import Id, attempt_order, job, orders
+
+_named = json_rows(order_id=Id)
+_job_price = select(job.c.unit_price).where(job.c.id == orders.c.job_id).correlate(orders).scalar_subquery()
+
+_status = json_rows(order_id=Id, status=Text(), status_at=Instant(), result=Text(), completed_at=Instant())
+_UPDATE_STATUSES = (
+    update(orders)
+    .where(orders.c.id == _status.c.order_id, orders.c.state == OrderState.ACCEPTED.value)
+    .values(
+        status=_status.c.status,
+        status_at=_status.c.status_at,
+        result=func.coalesce(_status.c.result, orders.c.result),
+        completed_at=case(
+            (_status.c.completed_at.is_(None), None),
+            else_=func.coalesce(orders.c.completed_at, _status.c.completed_at),
+        ),
+    )
+)
+
+
+class Actions(Access):
+    """The part of the ledger that carries out what people decide."""
+
+    def cancel_queued(self, job_id: JobId, *, note: str = "", actor: str = "") -> int:
+        """Cancel the orders of a job that still wait, and count them; those under way go on."""
+        query = _move(OrderState.QUEUED, OrderState.CANCELLED).where(orders.c.job_id == job_id)
+        return self._move_of_job(job_id, "orders_cancelled", [query], note, actor)
+
+    def retry(self, job_id: JobId, states: AbstractSet[OrderState], *, note: str = "", actor: str = "") -> int:
+        """Queue a job's failed or refused orders again with fresh attempts, and count them.
+
+        Raises GuardError for any other state: what may have been placed is not retried.
+        """
+        for state in states:
+            is_retried = state in {OrderState.FAILED, OrderState.REFUSED}
+            self._guard(is_met=is_retried, problem=f"orders that are {state} cannot be retried")
+        queries = [
+            _move(state, OrderState.QUEUED, attempts=0, error=None, error_kind=None).where(orders.c.job_id == job_id)
+            for state in sorted(states)
+        ]
+        return self._move_of_job(job_id, "orders_retried", queries, note, actor)
+
+    def mark_placed(
+        self, placed: Sequence[OrderId], reference: Reference | None = None, *, note: str = "", actor: str = ""
+    ) -> None:
+        """Settle unconfirmed orders as placed, by the user's word or proof, charged once each.
+
+        Raises GuardError, and changes nothing, unless all of them are unconfirmed; a reference fits one order only.
+        """
+        self._guard(is_met=reference is None or len(placed) == 1, problem="a reference belongs to one order")
+        now = self.clock()
+        values = {
+            "reference": func.coalesce(literal(reference), orders.c.reference),
+            "charges": case((orders.c.charges > 0, orders.c.charges), else_=1),
+            "price": func.coalesce(orders.c.price, _job_price),
+            "accepted_at": now,
+            "error": None,
+            "error_kind": None,
+        }
+        data = {"note": note, "actor": actor, "reference": reference}
+        self._settle("marked_placed", placed, OrderState.ACCEPTED, values, data)
+
+    def mark_not_placed(self, not_placed: Sequence[OrderId], *, note: str, actor: str = "") -> None:
+        """Queue unconfirmed orders again, by the user's word that they were not placed.
+
+        Raises GuardError, and changes nothing, unless all of them are unconfirmed.
+        """
+        self._settle("marked_not_placed", not_placed, OrderState.QUEUED, {}, {"note": note, "actor": actor})
+
+    def update_statuses(self, statuses: Sequence[StatusUpdate]) -> int:
+        """Store what the provider says of accepted orders, and count those stored; others stay as they are."""
+        now = to_micros(self.clock())
+        rows = [
+            (update_.order, update_.status.value, now, update_.result, now if update_.status.is_final else None)
+            for update_ in {update_.order: update_ for update_ in statuses}.values()
+        ]
+        if not rows:
+            return 0
+        return self._write(lambda c: c.execute(_UPDATE_STATUSES, {"rows": encode_rows(rows)}).rowcount)
+
+    def _move_of_job(self, job_id: JobId, kind: str, queries: Sequence[Any], note: str, actor: str) -> int:
+        now = self.clock()
+
+        def move(connection: Connection) -> int:
+            count = sum(connection.execute(query).rowcount for query in queries)
+            if count:
+                data = {"count": count, "note": note, "actor": actor}
+                write_event(connection, kind, at=now, job=job_id, data=data)
+            return count
+
+        return self._write(move)
+
+    def _settle(
+        self,
+        kind: str,
+        settled: Sequence[OrderId],
+        to: OrderState,
+        values: dict[str, Any],
+        data: dict[str, object],
+    ) -> None:
+        now = self.clock()
+        rows = {"rows": encode_rows([(order,) for order in dict.fromkeys(settled)])}
+        count = len(set(settled))
+        query = _move(OrderState.UNCONFIRMED, to, **values).where(orders.c.id == _named.c.order_id)
+
+        def settle(connection: Connection) -> None:
+            changed = connection.execute(query, rows).rowcount
+            if changed != count:
+                problem = f"{count - changed} of {count} orders are not unconfirmed any more"
+                raise GuardError(path=self.path, problem=problem)
+            connection.execute(
+                update(attempt_order)
+                .where(
+                    and_(
+                        attempt_order.c.order_id == _named.c.order_id,
+                        attempt_order.c.outcome == Outcome.UNCONFIRMED.value,
+                        attempt_order.c.settled_at.is_(None),
+                    )
+                )
+                .values(settled_at=now),
+                rows,
+            )
+            for job_id, order in connection.execute(
+                select(orders.c.job_id, orders.c.id).join(_named, orders.c.id == _named.c.order_id), rows
+            ).all():
+                write_event(connection, kind, at=now, job=job_id, order=order, data=data)
+
+        if settled:
+            self._write(settle)
+
+
+def _move(before: OrderState, after: OrderState, **values: Any) -> Any:
+    """Give the guarded statement for one of the transitions; there is none for anything else."""
+    if not may_follow(before, after):
+        raise ValueError(f"{before} is not followed by {after}")
+    return update(orders).where(orders.c.state == before.value).values(state=after.value, **values)

@@ -1,0 +1,95 @@
+"""What the ledger is told about attempts: the intent before a call leaves, the conclusion after it.
+
+Values only: `intent` and `conclusion` write them down.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from decimal import Decimal
+from enum import StrEnum
+
+from imeiflow.domain.doubt import RepeatEvidence
+from imeiflow.domain.ident import AccountName, AttemptId, JobId, OrderId, Reference, Token
+from imeiflow.domain.order import OrderState, ResultStatus
+from imeiflow.domain.outcome import Ending, ErrorKind, Outcome
+from imeiflow.domain.reply import Anomaly
+
+
+class AttemptKind(StrEnum):
+    """Why a call was made."""
+
+    PLACE = "place"  #: queued orders
+    CANARY = "canary"  #: queued orders, to learn how many a call may carry
+    AGAIN = "again"  #: a covered doubt, sent again alone
+    PROBE = "probe"  #: an accepted order, repeated to learn whether repeats are refused
+
+
+#: Kinds that a pause does not stop by itself: whoever starts them has asked for them.
+UNSTOPPED = frozenset({AttemptKind.AGAIN, AttemptKind.PROBE})
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Intent:
+    """One call that is about to leave. `expected` is the state in which all `orders` must be."""
+
+    job: JobId
+    account: AccountName
+    token: Token
+    kind: AttemptKind
+    orders: tuple[OrderId, ...]
+    started_at: datetime
+    expected: OrderState = OrderState.QUEUED
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OrderChange:
+    """What an attempt means for one order: the outcome it proves, and the state that was decided on.
+
+    `charges` is how often this attempt charged it (0 or 1), each time `price` in the job's currency.
+    """
+
+    order: OrderId
+    state: OrderState
+    outcome: Outcome
+    reference: Reference | None = None
+    status: ResultStatus | None = None
+    kind: ErrorKind | None = None
+    message: str = ""
+    spends_attempt: bool = True
+    price: Decimal | None = None
+    charges: int = 0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Conclusion:
+    """How an attempt ended, with its evidence, and what it means for each of its orders."""
+
+    attempt: AttemptId
+    ended_at: datetime
+    ending: Ending
+    changes: tuple[OrderChange, ...]
+    http_status: int | None = None
+    elapsed_ms: int = 0
+    error_kind: ErrorKind | None = None
+    error: str = ""
+    problem: str = ""
+    anomalies: tuple[Anomaly, ...] = ()
+    headers: Mapping[str, str] = field(default_factory=dict)
+    request: bytes = b""
+    reply: bytes = b""
+    seen: tuple[RepeatEvidence, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Concluded:
+    """What became of a conclusion.
+
+    `late`: another owner had taken the attempt's orders meanwhile; the reply was kept, and only proof of a
+    placement was applied. `applied` counts the orders that changed.
+    """
+
+    late: bool
+    applied: int

@@ -1,0 +1,285 @@
+"""All that differs between the databases: rows carried as JSON, connection settings, triggers, error codes.
+
+No other module of the ledger may hold SQL of one database only. PostgreSQL's forms stand beside SQLite's; its
+connections are not opened yet.
+
+A bulk statement takes its rows as *one* JSON parameter and is thus one step of the database, however many rows:
+sqlite3 gives the GIL back for each step, and beside a busy event loop each return may wait a switch interval (5 ms).
+"""
+
+from __future__ import annotations
+
+import json
+import sqlite3
+from collections.abc import Sequence
+from datetime import UTC, datetime, timedelta
+from decimal import Decimal
+from enum import Enum, auto
+from typing import Any, TypeAlias
+
+from sqlalchemy import (
+    BigInteger,
+    Connection,
+    Dialect,
+    Function,
+    LargeBinary,
+    Row,
+    Select,
+    String,
+    Subquery,
+    TableClause,
+    TypeDecorator,
+    bindparam,
+    func,
+    select,
+    text,
+)
+from sqlalchemy.ext.compiler import compiles
+from sqlalchemy.sql.compiler import SQLCompiler
+from sqlalchemy.sql.elements import ColumnElement
+from sqlalchemy.sql.functions import FunctionElement
+from sqlalchemy.sql.type_api import TypeEngine
+from sqlalchemy.types import Text
+
+#: A row whose columns nobody has typed.
+AnyRow: TypeAlias = Row[*tuple[Any, ...]]
+
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_MICROSECOND = timedelta(microseconds=1)
+
+BUSY_TIMEOUT_S = 5.0
+#: Pages of the write-ahead log before it is copied back: large groups of random pages would copy too often else.
+_CHECKPOINT_PAGES = 8000
+_CACHE_KIB = 65536
+
+
+def to_micros(at: datetime | None) -> int | None:
+    """Turn an aware time into microseconds since 1970, UTC."""
+    return None if at is None else (at - _EPOCH) // _MICROSECOND
+
+
+def from_micros(micros: int | None) -> datetime | None:
+    """Turn microseconds since 1970 into an aware time, UTC."""
+    return None if micros is None else _EPOCH + timedelta(microseconds=micros)
+
+
+class Instant(TypeDecorator[datetime]):
+    """An aware time, stored as microseconds since 1970."""
+
+    impl = BigInteger
+    cache_ok = True
+
+    def process_bind_param(self, value: datetime | None, dialect: Dialect) -> int | None:  # noqa: ARG002
+        return to_micros(value)
+
+    def process_result_value(self, value: int | None, dialect: Dialect) -> datetime | None:  # noqa: ARG002
+        return from_micros(value)
+
+
+class Exact(TypeDecorator[Decimal]):
+    """An exact amount, stored as text."""
+
+    impl = String(40)
+    cache_ok = True
+
+    def process_bind_param(self, value: Decimal | None, dialect: Dialect) -> str | None:  # noqa: ARG002
+        return None if value is None else str(value)
+
+    def process_result_value(self, value: str | None, dialect: Dialect) -> Decimal | None:  # noqa: ARG002
+        return None if value is None else Decimal(value)
+
+
+class Json(TypeDecorator[Any]):
+    """A JSON value, stored as text: the ledger never looks inside by SQL."""
+
+    impl = Text
+    cache_ok = True
+
+    def process_bind_param(self, value: object, dialect: Dialect) -> str | None:  # noqa: ARG002
+        return None if value is None else encode(value)
+
+    def process_result_value(self, value: str | None, dialect: Dialect) -> object:  # noqa: ARG002
+        return None if value is None else json.loads(value)
+
+
+_encoder = json.JSONEncoder(ensure_ascii=False, separators=(",", ":"), check_circular=False)
+encode = _encoder.encode
+
+
+class _Elements(FunctionElement[Any]):
+    """The elements of the JSON array of a parameter, one a row, in a column `value`."""
+
+    name = "elements"
+    inherit_cache = True
+
+
+@compiles(_Elements, "sqlite")
+def _elements_sqlite(element: _Elements, compiler: SQLCompiler, **kw: Any) -> str:
+    return f"json_each({compiler.process(element.clauses, **kw)})"
+
+
+@compiles(_Elements, "postgresql")
+def _elements_postgresql(element: _Elements, compiler: SQLCompiler, **kw: Any) -> str:
+    return f"jsonb_array_elements(CAST({compiler.process(element.clauses, **kw)} AS JSONB))"
+
+
+class _Item(FunctionElement[Any]):
+    """One item of a JSON array, by position, as a typed SQL value."""
+
+    name = "item"
+    inherit_cache = True
+
+    def __init__(self, value: ColumnElement[Any], position: str, type_: TypeEngine[Any]) -> None:
+        super().__init__(value, text(position))
+        self.type = type_
+
+
+@compiles(_Item, "sqlite")
+def _item_sqlite(element: _Item, compiler: SQLCompiler, **kw: Any) -> str:
+    value, position = (compiler.process(clause, **kw) for clause in element.clauses)
+    return f"json_extract({value}, '$[{position}]')"
+
+
+@compiles(_Item, "postgresql")
+def _item_postgresql(element: _Item, compiler: SQLCompiler, **kw: Any) -> str:
+    value, position = (compiler.process(clause, **kw) for clause in element.clauses)
+    as_type = compiler.dialect.type_compiler_instance.process(element.type)
+    return f"CAST({value} ->> {position} AS {as_type})"
+
+
+class _Array(FunctionElement[Any]):
+    """A JSON array of its columns."""
+
+    name = "array"
+    inherit_cache = True
+    type = Text()
+
+
+@compiles(_Array, "sqlite")
+def _array_sqlite(element: _Array, compiler: SQLCompiler, **kw: Any) -> str:
+    return f"json_group_array(json_array({compiler.process(element.clauses, **kw)}))"
+
+
+@compiles(_Array, "postgresql")
+def _array_postgresql(element: _Array, compiler: SQLCompiler, **kw: Any) -> str:
+    columns = compiler.process(element.clauses, **kw)
+    return f"CAST(COALESCE(json_agg(json_build_array({columns})), '[]') AS TEXT)"
+
+
+def json_rows(parameter: str = "rows", /, **columns: TypeEngine[Any]) -> Subquery:
+    """Give the rows of a parameter (see `encode_rows`) as a subquery with these columns, in this order."""
+    each = _Elements(bindparam(parameter, type_=Text())).table_valued("value", name="each")
+    items = [
+        _Item(each.c.value, str(position), type_).label(name) for position, (name, type_) in enumerate(columns.items())
+    ]
+    return select(*items).subquery(f"each_of_{parameter}")
+
+
+def encode_rows(rows: Sequence[Sequence[object]]) -> str:
+    """Encode rows of None, bool, int, float and str for `json_rows`; what is no text in UTF-8 is replaced."""
+    return _mend(encode(rows))
+
+
+def _mend(payload: str) -> str:
+    """Replace what databases refuse in a text: a NUL, and halves of surrogate pairs."""
+    if "\\u0000" in payload:
+        payload = payload.replace("\\u0000", "\\ufffd")
+    return payload if payload.isascii() else payload.encode("utf-8", "replace").decode("utf-8")
+
+
+def fetch_rows(
+    connection: Connection, statement: Select[Any], parameters: dict[str, object] | None = None
+) -> list[list[Any]]:
+    """Fetch all rows of `statement` in one step, as lists in its order; times and amounts stay as stored."""
+    inner = statement.subquery("s")
+    whole = select(_Array(*inner.c))
+    return json.loads(connection.execute(whole, parameters or {}).scalar_one())  # type: ignore[no-any-return]
+
+
+def part_of_blob(parameter: str, start: ColumnElement[int], length: ColumnElement[int]) -> Function[bytes]:
+    """Cut `length` bytes from byte `start` (from 1) out of a binary parameter: many blobs travel as one."""
+    return func.substr(bindparam(parameter, type_=LargeBinary()), start, length, type_=LargeBinary())
+
+
+def next_ids(connection: Connection, table: TableClause, count: int) -> range:
+    """Reserve ascending ids for `count` new rows of `table`; the transaction must hold the write lock."""
+    last: int | None = connection.execute(select(func.max(table.c.id))).scalar()
+    first = (last or 0) + 1
+    return range(first, first + count)
+
+
+def prepare_writer(connection: sqlite3.Connection) -> None:
+    """Set up a connection that writes: durable at every commit."""
+    mode = connection.execute("PRAGMA journal_mode=WAL").fetchone()[0]
+    if mode != "wal":
+        raise sqlite3.NotSupportedError(f"no write-ahead log on this file system (journal mode {mode})")
+    connection.execute("PRAGMA synchronous=FULL")
+    connection.execute(f"PRAGMA wal_autocheckpoint={_CHECKPOINT_PAGES}")
+    _prepare(connection)
+
+
+def prepare_reader(connection: sqlite3.Connection) -> None:
+    """Set up a connection that may only read."""
+    _prepare(connection)
+    connection.execute("PRAGMA query_only=ON")
+
+
+def _prepare(connection: sqlite3.Connection) -> None:
+    connection.execute("PRAGMA foreign_keys=ON")
+    connection.execute(f"PRAGMA cache_size=-{_CACHE_KIB}")
+    connection.execute("PRAGMA temp_store=MEMORY")
+
+
+def begin(connection: Connection, *, is_writer: bool) -> None:
+    """Begin a transaction; a writer takes the write lock at once, so that it never fails half-way for want of it."""
+    connection.exec_driver_sql("BEGIN IMMEDIATE" if is_writer else "BEGIN")
+
+
+def forbid_changes(dialect: str, table: str) -> list[str]:
+    """Give the statements that make `table` append-only."""
+    if dialect == "sqlite":
+        return [
+            f"CREATE TRIGGER {table}_no_{change.lower()} BEFORE {change} ON {table} "
+            f"BEGIN SELECT RAISE(ABORT, '{table} is append-only'); END"
+            for change in ("UPDATE", "DELETE")
+        ]
+    function = (
+        f"CREATE FUNCTION {table}_no_change() RETURNS trigger LANGUAGE plpgsql AS "
+        f"$$ BEGIN RAISE EXCEPTION '{table} is append-only'; END $$"
+    )
+    trigger = (
+        f"CREATE TRIGGER {table}_no_change BEFORE UPDATE OR DELETE ON {table} "
+        f"FOR EACH ROW EXECUTE FUNCTION {table}_no_change()"
+    )
+    return [function, trigger]
+
+
+class Fault(Enum):
+    """What kind of trouble a database reports."""
+
+    BUSY = auto()
+    FULL = auto()
+    INPUT_OUTPUT = auto()
+    CORRUPT = auto()
+    DENIED = auto()
+    OTHER = auto()
+
+
+_FAULTS = {
+    sqlite3.SQLITE_BUSY: Fault.BUSY,
+    sqlite3.SQLITE_LOCKED: Fault.BUSY,
+    sqlite3.SQLITE_FULL: Fault.FULL,
+    sqlite3.SQLITE_IOERR: Fault.INPUT_OUTPUT,
+    sqlite3.SQLITE_CORRUPT: Fault.CORRUPT,
+    sqlite3.SQLITE_NOTADB: Fault.CORRUPT,
+    sqlite3.SQLITE_READONLY: Fault.DENIED,
+    sqlite3.SQLITE_PERM: Fault.DENIED,
+    sqlite3.SQLITE_AUTH: Fault.DENIED,
+    sqlite3.SQLITE_CANTOPEN: Fault.DENIED,
+}
+
+
+def fault_of(error: BaseException) -> Fault:
+    """Read the kind of trouble from the driver's exception; its low byte is the primary code."""
+    code = getattr(error, "sqlite_errorcode", None)
+    return Fault.OTHER if code is None else _FAULTS.get(code & 0xFF, Fault.OTHER)

@@ -1,0 +1,54 @@
+"""The log of what happened and who did it, as others read it and add to it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from sqlalchemy import select
+
+from imeiflow.domain.ident import AccountName, AttemptId, JobId, OrderId
+from imeiflow.ledger.access import Access
+from imeiflow.ledger.log import write_event
+from imeiflow.ledger.record import Event
+from imeiflow.ledger.schema import event
+
+
+class Events(Access):
+    """The part of the ledger that keeps the log of events."""
+
+    def log_event(
+        self,
+        kind: str,
+        *,
+        job: JobId | None = None,
+        order: OrderId | None = None,
+        account: AccountName | None = None,
+        data: Mapping[str, object] | None = None,
+    ) -> None:
+        """Add an event; `data` is a JSON object."""
+        now = self.clock()
+        self._write(lambda c: write_event(c, kind, at=now, account=account, job=job, order=order, data=data))
+
+    def events(
+        self, *, job: JobId | None = None, account: AccountName | None = None, after: int = 0, limit: int = 100
+    ) -> list[Event]:
+        """List events in the order in which they happened, those with an id above `after`."""
+        query = select(event).where(event.c.id > after).order_by(event.c.id).limit(limit)
+        if job is not None:
+            query = query.where(event.c.job_id == job)
+        if account is not None:
+            query = query.where(event.c.account == account)
+        with self._read() as connection:
+            return [
+                Event(
+                    id=row.id,
+                    at=row.at,
+                    kind=row.kind,
+                    account=None if row.account is None else AccountName(row.account),
+                    job=None if row.job_id is None else JobId(row.job_id),
+                    order=None if row.order_id is None else OrderId(row.order_id),
+                    attempt=None if row.attempt_id is None else AttemptId(row.attempt_id),
+                    data=row.data,
+                )
+                for row in connection.execute(query)
+            ]

@@ -1,0 +1,335 @@
+"""Jobs: drafts that are read in, their states, and how far they are."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from collections.abc import Set as AbstractSet
+from datetime import datetime
+from decimal import Decimal
+from typing import Any, Unpack
+
+from sqlalchemy import Connection, Integer, Text, delete, func, insert, literal, or_, select, update
+
+from imeiflow.domain.ident import AccountName, JobId, ServiceId
+from imeiflow.domain.money import Money
+from imeiflow.domain.order import JobState, OrderState, Policy
+from imeiflow.domain.outcome import ErrorKind
+from imeiflow.domain.progress import Summary, Tally
+from imeiflow.errors import JobStateError, UnknownJobError
+from imeiflow.ledger.access import Access
+from imeiflow.ledger.dialect import AnyRow, encode_rows, json_rows
+from imeiflow.ledger.log import write_event
+from imeiflow.ledger.record import Confirmed, Job, JobDraft, NewOrder, Reason
+from imeiflow.ledger.schema import Id, attempt, job, orders
+
+#: States of a row when it is read in.
+_FIRST_STATES = frozenset({OrderState.QUEUED, OrderState.INVALID, OrderState.REPEATED})
+_ENDED = frozenset({JobState.FINISHED, JobState.PAUSED, JobState.CANCELLED})
+_REQUESTS = frozenset({JobState.PAUSED, JobState.CANCELLED})
+
+_row = json_rows(
+    line=Integer(),
+    imei=Text(),
+    state=Text(),
+    columns=Text(),
+    value=Text(),
+    repairs=Text(),
+    flaw=Text(),
+    repeated_of=Integer(),
+)
+
+
+def _insert_orders(job_id: JobId) -> Any:
+    names = [column.name for column in _row.c]
+    return insert(orders).from_select(
+        ["job_id", "attempts", "charges", *names], select(literal(job_id, type_=Id), literal(0), literal(0), *_row.c)
+    )
+
+
+class Jobs(Access):
+    """The part of the ledger that keeps jobs."""
+
+    def create_draft(self, draft: JobDraft) -> JobId:
+        """Begin a job that is shown to nobody until `start_job`."""
+        now = self.clock()
+        values = {
+            "account": draft.account,
+            "provider": draft.provider,
+            "service": draft.service,
+            "service_name": draft.service_name,
+            "name": draft.name,
+            "source": draft.source,
+            "priority": draft.priority,
+            "policy": draft.policy.value,
+            "unit_price": draft.unit_price,
+            "currency": draft.currency,
+            "max_spend": draft.max_spend,
+            "chunk_size": draft.chunk_size,
+            "max_concurrency": draft.max_concurrency,
+            "rate": draft.rate,
+            "columns": draft.columns,
+            "imei_column": draft.imei_column,
+            "has_header": draft.has_header,
+            "state": JobState.DRAFT.value,
+            "created_at": now,
+            "worked_s": 0.0,
+        }
+
+        def create(connection: Connection) -> JobId:
+            key = connection.execute(insert(job).values(values)).inserted_primary_key
+            return JobId(key[0])  # type: ignore[index]
+
+        return self._write(create)
+
+    def add_orders(self, job_id: JobId, rows: Sequence[NewOrder]) -> None:
+        """Add rows in file order to a draft: some 10,000 a call. Raises JobStateError where it is no draft."""
+        for row in rows:
+            self._guard(is_met=row.state in _FIRST_STATES, problem=f"a new order cannot be {row.state}")
+            is_named = row.imei is not None or row.state is not OrderState.QUEUED
+            self._guard(is_met=is_named, problem=f"line {row.line} has no IMEI to be sent")
+        payload = encode_rows(
+            [
+                (row.line, row.imei, row.state, row.columns, row.value, row.repairs, row.flaw, row.repeated_of)
+                for row in rows
+            ]
+        )
+
+        def add(connection: Connection) -> None:
+            self._require(connection, job_id, {JobState.DRAFT}, "added to")
+            connection.execute(_insert_orders(job_id), {"rows": payload})
+
+        if rows:
+            self._write(add)
+
+    def start_job(self, job_id: JobId, **confirmed: Unpack[Confirmed]) -> None:
+        """Turn a draft into a running job with what the user confirmed. Raises JobStateError where it is no draft."""
+        now = self.clock()
+        values: dict[str, Any] = dict(confirmed)
+
+        def start(connection: Connection) -> None:
+            self._require(connection, job_id, {JobState.DRAFT}, "started")
+            connection.execute(
+                update(job).where(job.c.id == job_id).values(state=JobState.RUNNING.value, started_at=now, **values)
+            )
+            write_event(connection, "job_started", at=now, job=job_id)
+
+        self._write(start)
+
+    def discard_draft(self, job_id: JobId) -> None:
+        """Delete a draft and its rows. Raises JobStateError where it is no draft."""
+
+        def discard(connection: Connection) -> None:
+            self._require(connection, job_id, {JobState.DRAFT}, "discarded")
+            _delete_drafts(connection, [job_id])
+
+        self._write(discard)
+
+    def discard_stale_drafts(self, before: datetime) -> int:
+        """Delete the drafts begun before a time, left behind by processes that died, and count them."""
+
+        def discard(connection: Connection) -> int:
+            stale = select(job.c.id).where(job.c.state == JobState.DRAFT.value, job.c.created_at < before)
+            ids = list(connection.execute(stale).scalars())
+            _delete_drafts(connection, ids)
+            return len(ids)
+
+        return self._write(discard)
+
+    def find_job(self, job_id: JobId) -> Job | None:
+        """Read one job, drafts included; None when there is none."""
+        with self._read() as connection:
+            row = connection.execute(select(job).where(job.c.id == job_id)).one_or_none()
+        return None if row is None else _read_job(row)
+
+    def list_jobs(
+        self, state: JobState | None = None, account: AccountName | None = None, limit: int | None = None
+    ) -> list[Job]:
+        """List jobs, newest first. Drafts are hidden."""
+        query = select(job).where(job.c.state != JobState.DRAFT.value).order_by(job.c.id.desc()).limit(limit)
+        if state is not None:
+            query = query.where(job.c.state == state.value)
+        if account is not None:
+            query = query.where(job.c.account == account)
+        with self._read() as connection:
+            return [_read_job(row) for row in connection.execute(query)]
+
+    def tally(self, job_id: JobId) -> Tally:
+        """Count a job's rows by state."""
+        return self.tallies([job_id])[job_id]
+
+    def tallies(self, jobs: Sequence[JobId]) -> dict[JobId, Tally]:
+        """Count the rows of several jobs by state; a job without rows has an empty tally."""
+        with self._read() as connection:
+            return _tallies(connection, jobs)
+
+    def spending(self, job_id: JobId) -> Money:
+        """Add up exactly what a job's orders were charged."""
+        with self._read() as connection:
+            return _spending(connection, job_id)
+
+    def summary(self, job_id: JobId) -> Summary:
+        """Sum up one job from a single consistent view. Raises UnknownJobError."""
+        with self._read() as connection:
+            row = connection.execute(select(job).where(job.c.id == job_id)).one_or_none()
+            if row is None:
+                raise UnknownJobError(job=job_id)
+            attempts = connection.execute(
+                select(func.count()).select_from(attempt).where(attempt.c.job_id == job_id)
+            ).scalar_one()
+            return Summary(
+                job=job_id,
+                state=JobState(row.state),
+                tally=_tallies(connection, [job_id])[job_id],
+                attempts=attempts,
+                spent=_spending(connection, job_id),
+                seconds=row.worked_s,
+                reason=row.reason,
+            )
+
+    def change_job(self, job_id: JobId, expected: AbstractSet[JobState], to: JobState, reason: str | None) -> None:
+        """Move a job from one of the `expected` states on, and clear what was wanted of it.
+
+        Raises UnknownJobError, or JobStateError where it is in another state.
+        """
+        now = self.clock()
+        self._guard(is_met=to is not JobState.DRAFT, problem="no job becomes a draft")
+
+        def change(connection: Connection) -> None:
+            before = self._require(connection, job_id, set(expected) - {JobState.DRAFT}, to.value)
+            ended_at = now if to in _ENDED else None
+            connection.execute(
+                update(job)
+                .where(job.c.id == job_id)
+                .values(state=to.value, reason=reason, wanted=None, ended_at=ended_at)
+            )
+            data = {"from": before.value, "to": to.value, "reason": reason}
+            write_event(connection, "job_changed", at=now, job=job_id, data=data)
+
+        self._write(change)
+
+    def request(self, job_id: JobId, wanted: JobState | None) -> None:
+        """Ask the process that works on a running job to pause or cancel it; None takes the request back."""
+        now = self.clock()
+        self._guard(is_met=wanted is None or wanted in _REQUESTS, problem=f"nobody can ask a job to be {wanted}")
+
+        def ask(connection: Connection) -> None:
+            self._require(connection, job_id, {JobState.RUNNING}, wanted.value if wanted else "left alone")
+            connection.execute(update(job).where(job.c.id == job_id).values(wanted=wanted.value if wanted else None))
+            write_event(connection, "job_asked", at=now, job=job_id, data={"wanted": wanted.value if wanted else None})
+
+        self._write(ask)
+
+    def set_priority(self, job_id: JobId, priority: int) -> None:
+        """Change a job's share of its lane. Raises UnknownJobError."""
+        self._write(lambda c: self._set(c, job_id, {"priority": priority}))
+
+    def add_worked(self, job_id: JobId, seconds: float) -> None:
+        """Add to the time that was spent working on a job. Raises UnknownJobError."""
+        self._write(lambda c: self._set(c, job_id, {"worked_s": job.c.worked_s + seconds}))
+
+    def reasons(self, job_id: JobId) -> list[Reason]:
+        """Group what keeps rows from being accepted, most frequent first, each with an example row."""
+        message = func.coalesce(orders.c.flaw, orders.c.error, "")
+        silent = [OrderState.ACCEPTED, OrderState.DUPLICATE, OrderState.REPEATED, OrderState.SENDING]
+        query = (
+            select(orders.c.state, orders.c.error_kind, message, func.count(), func.min(orders.c.id))
+            .where(
+                orders.c.job_id == job_id,
+                orders.c.state.not_in([state.value for state in silent]),
+                or_(orders.c.state != OrderState.QUEUED.value, orders.c.error.is_not(None)),
+            )
+            .group_by(orders.c.state, orders.c.error_kind, message)
+        )
+        with self._read() as connection:
+            groups = _merge_alike(connection.execute(query).all())
+            examples = {
+                row.id: row
+                for row in connection.execute(
+                    select(orders.c.id, orders.c.line, orders.c.imei, orders.c.value).where(
+                        orders.c.id.in_([group[3] for group in groups.values()])
+                    )
+                )
+            }
+        found = [
+            Reason(
+                state=OrderState(state),
+                kind=None if kind is None else ErrorKind(kind),
+                message=text if is_same else key,
+                count=count,
+                line=examples[example].line,
+                imei=examples[example].imei or examples[example].value or "",
+            )
+            for (state, kind, key), (text, is_same, count, example) in groups.items()
+        ]
+        return sorted(found, key=lambda reason: -reason.count)
+
+    def _require(self, connection: Connection, job_id: JobId, states: AbstractSet[JobState], wanted: str) -> JobState:
+        found = connection.execute(select(job.c.state).where(job.c.id == job_id).with_for_update()).scalar()
+        if found is None:
+            raise UnknownJobError(job=job_id)
+        if JobState(found) not in states:
+            raise JobStateError(job=job_id, state=found, wanted=wanted)
+        return JobState(found)
+
+    def _set(self, connection: Connection, job_id: JobId, values: Mapping[str, Any]) -> None:
+        if connection.execute(update(job).where(job.c.id == job_id).values(values)).rowcount != 1:
+            raise UnknownJobError(job=job_id)
+
+
+_LONG_NUMBER = re.compile(r"\d{5,}")
+
+
+def _merge_alike(rows: Sequence[AnyRow]) -> dict[tuple[str, str | None, str], tuple[str, bool, int, int]]:
+    """Merge groups whose messages differ only in long numbers: (message, is it the only one, count, example)."""
+    merged: dict[tuple[str, str | None, str], tuple[str, bool, int, int]] = {}
+    for state, kind, text, count, example in rows:
+        key = (state, kind, _LONG_NUMBER.sub("…", text))
+        known = merged.get(key)
+        if known is None:
+            merged[key] = (text, True, count, example)
+        else:
+            merged[key] = (known[0], False, known[2] + count, min(known[3], example))
+    return merged
+
+
+def _tallies(connection: Connection, jobs: Sequence[JobId]) -> dict[JobId, Tally]:
+    counts: dict[JobId, dict[OrderState, int]] = {job_id: {} for job_id in jobs}
+    query = (
+        select(orders.c.job_id, orders.c.state, func.count())
+        .where(orders.c.job_id.in_(jobs))
+        .group_by(orders.c.job_id, orders.c.state)
+    )
+    for job_id, state, count in connection.execute(query):
+        counts[job_id][OrderState(state)] = count
+    return {job_id: Tally(by_state) for job_id, by_state in counts.items()}
+
+
+def _spending(connection: Connection, job_id: JobId) -> Money:
+    currency = connection.execute(select(job.c.currency).where(job.c.id == job_id)).scalar()
+    if currency is None:
+        raise UnknownJobError(job=job_id)
+    query = (
+        select(orders.c.price, func.sum(orders.c.charges))
+        .where(orders.c.job_id == job_id, orders.c.charges > 0)
+        .group_by(orders.c.price)
+    )
+    amounts = (price * times for price, times in connection.execute(query) if price is not None)
+    return Money(sum(amounts, Decimal(0)), currency)
+
+
+def _delete_drafts(connection: Connection, ids: Sequence[JobId]) -> None:
+    connection.execute(delete(orders).where(orders.c.job_id.in_(ids)))
+    connection.execute(delete(job).where(job.c.id.in_(ids)))
+
+
+def _read_job(row: AnyRow) -> Job:
+    values = row._asdict()
+    values["id"] = JobId(row.id)
+    values["account"] = AccountName(row.account)
+    values["service"] = ServiceId(row.service)
+    values["state"] = JobState(row.state)
+    values["wanted"] = None if row.wanted is None else JobState(row.wanted)
+    values["policy"] = Policy(row.policy)
+    values["columns"] = None if row.columns is None else tuple(row.columns)
+    return Job(**values)

@@ -1,0 +1,38 @@
+"""Adding to the log of events. Rows are only ever added: the database itself forbids the rest."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import datetime
+
+from sqlalchemy import Connection, insert
+
+from imeiflow.ledger.schema import event
+
+_INSERT = insert(event)
+
+
+def write_event(
+    connection: Connection,
+    kind: str,
+    *,
+    at: datetime,
+    account: str | None = None,
+    job: int | None = None,
+    order: int | None = None,
+    attempt: int | None = None,
+    data: Mapping[str, object] | None = None,
+) -> None:
+    """Add one event within the transaction."""
+    connection.execute(
+        _INSERT,
+        {
+            "at": at,
+            "kind": kind,
+            "account": account,
+            "job_id": job,
+            "order_id": order,
+            "attempt_id": attempt,
+            "data": dict(data or {}),
+        },
+    )

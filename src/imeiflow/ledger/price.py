@@ -1,0 +1,103 @@
+"""An account's price list with its history: a row is added only when something changed."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import Connection, func, insert, select
+
+from imeiflow.domain.ident import AccountName, ServiceId
+from imeiflow.domain.money import Money
+from imeiflow.ledger.access import Access
+from imeiflow.ledger.dialect import AnyRow
+from imeiflow.ledger.record import PricedService
+from imeiflow.ledger.schema import service_price
+
+
+class Prices(Access):
+    """The part of the ledger that keeps price lists."""
+
+    def record_prices(self, account: AccountName, services: Sequence[PricedService]) -> int:
+        """Store a freshly fetched price list and count what changed; services not named in it are no longer listed."""
+        now = self.clock()
+
+        def record(connection: Connection) -> int:
+            latest = {row.service: row for row in connection.execute(_latest(account))}
+            fresh = {service.id: _values(service) for service in services}
+            changed = [
+                {"service": id_, "is_listed": True, **values}
+                for id_, values in fresh.items()
+                if id_ not in latest or not latest[id_].is_listed or _differ(latest[id_], values)
+            ]
+            gone = [
+                {"service": row.service, "is_listed": False, **{name: getattr(row, name) for name in _TOLD}}
+                for row in latest.values()
+                if row.is_listed and row.service not in fresh
+            ]
+            rows = [{"account": account, "seen_at": now, **row} for row in changed + gone]
+            if rows:
+                connection.execute(insert(service_price), rows)
+            return len(rows)
+
+        return self._write(record)
+
+    def price_list(self, account: AccountName) -> list[PricedService]:
+        """List the services of the newest price list, each as it was last seen to change."""
+        with self._read() as connection:
+            rows = connection.execute(_latest(account)).all()
+        return [_read(row) for row in rows if row.is_listed]
+
+    def price_history(self, account: AccountName, service: ServiceId) -> list[PricedService]:
+        """List how a service stood in the price list over time, oldest first."""
+        query = (
+            select(service_price)
+            .where(service_price.c.account == account, service_price.c.service == service, service_price.c.is_listed)
+            .order_by(service_price.c.id)
+        )
+        with self._read() as connection:
+            return [_read(row) for row in connection.execute(query)]
+
+    def priced_at(self, account: AccountName) -> datetime | None:
+        """Say when the price list last changed; None where none was ever stored."""
+        query = select(service_price.c.seen_at).where(service_price.c.account == account)
+        with self._read() as connection:
+            return connection.execute(query.order_by(service_price.c.id.desc()).limit(1)).scalar()
+
+
+_TOLD = ("name", "category", "price", "currency", "delivery", "note")
+
+
+def _latest(account: str) -> Any:
+    last = (
+        select(func.max(service_price.c.id)).where(service_price.c.account == account).group_by(service_price.c.service)
+    )
+    return select(service_price).where(service_price.c.id.in_(last)).order_by(service_price.c.service)
+
+
+def _values(service: PricedService) -> dict[str, Any]:
+    return {
+        "name": service.name,
+        "category": service.category,
+        "price": service.price.amount if service.price else None,
+        "currency": service.price.currency if service.price else "",
+        "delivery": service.delivery,
+        "note": service.note,
+    }
+
+
+def _differ(row: AnyRow, values: dict[str, Any]) -> bool:
+    return any(getattr(row, name) != values[name] for name in _TOLD)
+
+
+def _read(row: AnyRow) -> PricedService:
+    return PricedService(
+        id=ServiceId(row.service),
+        name=row.name,
+        category=row.category,
+        price=None if row.price is None else Money(row.price, row.currency),
+        delivery=row.delivery,
+        note=row.note,
+        seen_at=row.seen_at,
+    )

@@ -1,0 +1,330 @@
+"""What the ledger tells: jobs, orders, attempts and what else it holds, as values."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from decimal import Decimal
+from typing import Any, TypedDict
+
+from imeiflow.domain.ident import AccountName, AttemptId, JobId, OrderId, Reference, ServiceId, Token
+from imeiflow.domain.imei import Imei
+from imeiflow.domain.money import Money
+from imeiflow.domain.order import JobState, OrderState, Policy, ResultStatus
+from imeiflow.domain.outcome import Ending, ErrorKind, Outcome
+from imeiflow.domain.reply import Anomaly
+from imeiflow.ledger.change import AttemptKind
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class JobDraft:
+    """What is known of a job while its list is being read in. `rate` is in calls a minute."""
+
+    account: AccountName
+    provider: str
+    service: ServiceId
+    service_name: str = ""
+    name: str = ""
+    source: str = ""
+    priority: int = 0
+    policy: Policy = Policy.SETTLE
+    unit_price: Decimal | None = None
+    currency: str = ""
+    max_spend: Decimal | None = None
+    chunk_size: int | None = None
+    max_concurrency: int | None = None
+    rate: float | None = None
+    columns: tuple[str, ...] | None = None
+    imei_column: str | None = None
+    has_header: bool = False
+
+
+class Confirmed(TypedDict, total=False):
+    """What the user may still settle about a job when confirming it."""
+
+    service_name: str
+    name: str
+    source: str
+    priority: int
+    policy: Policy
+    unit_price: Decimal | None
+    currency: str
+    max_spend: Decimal | None
+    chunk_size: int | None
+    max_concurrency: int | None
+    rate: float | None
+    columns: tuple[str, ...] | None
+    imei_column: str | None
+    has_header: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NewOrder:
+    """One row of the list. `state` is queued, invalid (with `flaw`) or repeated (with `repeated_of`, a line)."""
+
+    line: int
+    imei: Imei | None
+    state: OrderState = OrderState.QUEUED
+    value: str | None = None
+    repairs: str | None = None
+    flaw: str | None = None
+    repeated_of: int | None = None
+    columns: tuple[str, ...] | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Job:
+    """One job as it stands. `wanted` is a request of another process, not carried out yet."""
+
+    id: JobId
+    account: AccountName
+    provider: str
+    service: ServiceId
+    service_name: str
+    name: str
+    source: str
+    state: JobState
+    wanted: JobState | None
+    reason: str | None
+    priority: int
+    policy: Policy
+    unit_price: Decimal | None
+    currency: str
+    max_spend: Decimal | None
+    chunk_size: int | None
+    max_concurrency: int | None
+    rate: float | None
+    columns: tuple[str, ...] | None
+    imei_column: str | None
+    has_header: bool
+    created_at: datetime
+    started_at: datetime | None
+    ended_at: datetime | None
+    worked_s: float
+
+    @property
+    def price(self) -> Money | None:
+        """Give the confirmed price of one order."""
+        return None if self.unit_price is None else Money(self.unit_price, self.currency)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Reason:
+    """Why orders of a job are not accepted: how many share state and message, with an example."""
+
+    state: OrderState
+    kind: ErrorKind | None
+    message: str
+    count: int
+    line: int
+    imei: str
+
+
+@dataclass(frozen=True, slots=True)
+class Recovered:
+    """What a new owner of a lane found under way: calls whose answer nobody awaits any more."""
+
+    attempts: int
+    orders: int
+
+
+@dataclass(frozen=True, slots=True)
+class LaneOwner:
+    """Who holds a lane; `owner` is None when it was released."""
+
+    token: Token
+    owner: str | None
+    taken_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class QueuedOrder:
+    """An order that waits to be sent; `attempts` counts those that were spent on it."""
+
+    id: OrderId
+    imei: Imei
+    attempts: int
+    line: int
+
+
+@dataclass(frozen=True, slots=True)
+class Doubt:
+    """An unconfirmed order, its last attempt, and when the earliest attempt began that may have placed it."""
+
+    order: OrderId
+    imei: Imei
+    attempt: AttemptId
+    began_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class PlacedOrder:
+    """An accepted order, and when the attempt that placed it began."""
+
+    order: OrderId
+    imei: Imei
+    reference: Reference | None
+    began_at: datetime
+    status: ResultStatus | None
+    price: Decimal | None
+    job: JobId
+
+
+@dataclass(frozen=True, slots=True)
+class PastOrder:
+    """The newest earlier order of an IMEI that was placed or may have been; `at` is when its job was created."""
+
+    order: OrderId
+    job: JobId
+    state: OrderState
+    reference: Reference | None
+    status: ResultStatus | None
+    at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class Learned:
+    """Something found out about a lane; `pinned` by the user, it is never overwritten."""
+
+    account: AccountName
+    service: ServiceId
+    kind: str
+    value: Any
+    reason: str
+    learned_at: datetime
+    pinned: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OrderRow:
+    """One row of a job's list with what became of it. A repeated row carries the result of the first.
+
+    `state` is the row's own; `first` the state of the row that it repeats.
+    """
+
+    id: OrderId
+    job: JobId
+    line: int
+    imei: Imei | None
+    value: str | None
+    repairs: str | None
+    flaw: str | None
+    repeated_of: int | None
+    state: OrderState
+    first: OrderState | None
+    attempts: int
+    reference: Reference | None
+    status: ResultStatus | None
+    status_at: datetime | None
+    result: str | None
+    error_kind: ErrorKind | None
+    error: str | None
+    price: Decimal | None
+    charges: int
+    accepted_at: datetime | None
+    completed_at: datetime | None
+    columns: tuple[str, ...] | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FoundOrder:
+    """One order of a search over all jobs."""
+
+    id: OrderId
+    job: JobId
+    account: AccountName
+    service: ServiceId
+    line: int
+    imei: Imei | None
+    state: OrderState
+    attempts: int
+    reference: Reference | None
+    status: ResultStatus | None
+    status_at: datetime | None
+    result: str | None
+    error_kind: ErrorKind | None
+    error: str | None
+    price: Decimal | None
+    charges: int
+    accepted_at: datetime | None
+    completed_at: datetime | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Attempt:
+    """One call that was made or was about to be; `ended_at` is None while its end is not known."""
+
+    id: AttemptId
+    job: JobId
+    account: AccountName
+    kind: AttemptKind
+    size: int
+    token: Token
+    started_at: datetime
+    ended_at: datetime | None
+    ending: Ending | None
+    http_status: int | None
+    error_kind: ErrorKind | None
+    error: str
+    elapsed_ms: int | None
+    problem: str
+    anomalies: tuple[Anomaly, ...]
+    headers: Mapping[str, str]
+
+
+@dataclass(frozen=True, slots=True)
+class OrderAttempt:
+    """One attempt on one order and what it proved; `outcome` is None while the call is under way."""
+
+    attempt: Attempt
+    outcome: Outcome | None
+    reference: Reference | None
+    message: str
+    price: Decimal | None
+    charges: int
+    settled_at: datetime | None
+
+
+@dataclass(frozen=True, slots=True)
+class Evidence:
+    """What went over the wire, keys blanked."""
+
+    request: bytes
+    reply: bytes
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StatusUpdate:
+    """What the provider says of an accepted order; `result` is its raw code."""
+
+    order: OrderId
+    status: ResultStatus
+    result: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PricedService:
+    """One service of an account's price list. `seen_at` is when the ledger first saw it like this."""
+
+    id: ServiceId
+    name: str
+    category: str = ""
+    price: Money | None = None
+    delivery: str = ""
+    note: str = ""
+    seen_at: datetime | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Event:
+    """One entry of the log."""
+
+    id: int
+    at: datetime
+    kind: str
+    account: AccountName | None
+    job: JobId | None
+    order: OrderId | None
+    attempt: AttemptId | None
+    data: Mapping[str, Any]

@@ -1,0 +1,257 @@
+"""The ledger's tables. What they look like in a file is the work of `migrations`; a test compares the two.
+
+Times are microseconds UTC, amounts exact text, states equal to the values of the enums of `domain`.
+"""
+
+from __future__ import annotations
+
+from enum import StrEnum
+
+from sqlalchemy import (
+    BigInteger,
+    Boolean,
+    CheckConstraint,
+    Column,
+    Float,
+    ForeignKey,
+    Index,
+    Integer,
+    LargeBinary,
+    MetaData,
+    String,
+    Table,
+    Text,
+    text,
+)
+
+from imeiflow.domain.order import JobState, OrderState, Policy, ResultStatus
+from imeiflow.domain.outcome import Ending, ErrorKind, Outcome
+from imeiflow.ledger.change import AttemptKind
+from imeiflow.ledger.dialect import Exact, Instant, Json
+
+#: Every revision of the schema, oldest first; the last one is what this program writes.
+REVISIONS = ("0001",)
+HEAD = REVISIONS[-1]
+
+metadata = MetaData(
+    naming_convention={
+        "ck": "ck_%(table_name)s_%(constraint_name)s",
+        "fk": "fk_%(table_name)s_%(column_0_name)s",
+        "ix": "ix_%(table_name)s_%(column_0_N_name)s",
+        "pk": "pk_%(table_name)s",
+        "uq": "uq_%(table_name)s_%(column_0_N_name)s",
+    }
+)
+
+Id = BigInteger().with_variant(Integer(), "sqlite")
+
+
+def _one_of(column: str, enum: type[StrEnum]) -> CheckConstraint:
+    values = ", ".join(f"'{member.value}'" for member in enum)
+    return CheckConstraint(f"{column} IN ({values})", name=column)
+
+
+job = Table(
+    "job",
+    metadata,
+    Column("id", Id, primary_key=True),
+    Column("account", Text, nullable=False),
+    Column("provider", Text, nullable=False),
+    Column("service", Text, nullable=False),
+    Column("service_name", Text, nullable=False),
+    Column("name", Text, nullable=False),
+    Column("source", Text, nullable=False),
+    Column("state", String(16), nullable=False),
+    Column("wanted", String(16)),
+    Column("reason", Text),
+    Column("priority", Integer, nullable=False),
+    Column("policy", String(16), nullable=False),
+    Column("unit_price", Exact),
+    Column("currency", String(8), nullable=False),
+    Column("max_spend", Exact),
+    Column("chunk_size", Integer),
+    Column("max_concurrency", Integer),
+    Column("rate", Float),
+    Column("columns", Json),
+    Column("imei_column", Text),
+    Column("has_header", Boolean, nullable=False),
+    Column("created_at", Instant, nullable=False),
+    Column("started_at", Instant),
+    Column("ended_at", Instant),
+    Column("worked_s", Float, nullable=False),
+    _one_of("state", JobState),
+    _one_of("policy", Policy),
+    CheckConstraint("wanted IN ('paused', 'cancelled')", name="wanted"),
+    Index("ix_job_account", "account", "state"),
+    sqlite_autoincrement=True,
+)
+
+orders = Table(
+    "orders",
+    metadata,
+    Column("id", Id, primary_key=True),
+    Column("job_id", Id, ForeignKey("job.id"), nullable=False),
+    Column("line", Integer, nullable=False),
+    Column("imei", Text),
+    Column("value", Text),
+    Column("repairs", Text),
+    Column("flaw", Text),
+    Column("repeated_of", Integer),
+    Column("state", String(16), nullable=False),
+    Column("attempt_id", Id),
+    Column("attempts", Integer, nullable=False),
+    Column("reference", Text),
+    Column("status", String(16)),
+    Column("status_at", Instant),
+    Column("result", Text),
+    Column("error_kind", String(16)),
+    Column("error", Text),
+    Column("price", Exact),
+    Column("charges", Integer, nullable=False),
+    Column("accepted_at", Instant),
+    Column("completed_at", Instant),
+    Column("columns", Text),
+    _one_of("state", OrderState),
+    _one_of("status", ResultStatus),
+    _one_of("error_kind", ErrorKind),
+    CheckConstraint("charges >= 0", name="charges"),
+    Index("ix_orders_claim", "job_id", "state", "id"),
+    Index("ix_orders_imei", "imei", sqlite_where=text("imei IS NOT NULL"), postgresql_where=text("imei IS NOT NULL")),
+    Index(
+        "ix_orders_reference",
+        "reference",
+        sqlite_where=text("reference IS NOT NULL"),
+        postgresql_where=text("reference IS NOT NULL"),
+    ),
+    Index(
+        "ix_orders_charged",
+        "job_id",
+        "price",
+        "charges",
+        sqlite_where=text("charges > 0"),
+        postgresql_where=text("charges > 0"),
+    ),
+)
+
+attempt = Table(
+    "attempt",
+    metadata,
+    Column("id", Id, primary_key=True),
+    Column("job_id", Id, ForeignKey("job.id"), nullable=False),
+    Column("account", Text, nullable=False),
+    Column("kind", String(16), nullable=False),
+    Column("size", Integer, nullable=False),
+    Column("token", Integer, nullable=False),
+    Column("started_at", Instant, nullable=False),
+    Column("ended_at", Instant),
+    Column("ending", String(16)),
+    Column("http_status", Integer),
+    Column("error_kind", String(16)),
+    Column("error", Text),
+    Column("elapsed_ms", Integer),
+    Column("problem", Text),
+    Column("anomalies", Json),
+    Column("headers", Json),
+    _one_of("kind", AttemptKind),
+    _one_of("ending", Ending),
+    _one_of("error_kind", ErrorKind),
+    CheckConstraint("(ended_at IS NULL) = (ending IS NULL)", name="ended"),
+    Index("ix_attempt_job_id", "job_id"),
+    Index(
+        "ix_attempt_open",
+        "account",
+        sqlite_where=text("ended_at IS NULL"),
+        postgresql_where=text("ended_at IS NULL"),
+    ),
+)
+
+attempt_evidence = Table(
+    "attempt_evidence",
+    metadata,
+    Column("attempt_id", Id, ForeignKey("attempt.id"), primary_key=True, autoincrement=False),
+    Column("packed", Integer, nullable=False),  # bit 0: the request is compressed, bit 1: the reply
+    Column("request", LargeBinary, nullable=False),
+    Column("reply", LargeBinary, nullable=False),
+)
+
+attempt_order = Table(
+    "attempt_order",
+    metadata,
+    Column("order_id", Id, ForeignKey("orders.id"), primary_key=True, autoincrement=False),
+    Column("attempt_id", Id, ForeignKey("attempt.id"), primary_key=True, autoincrement=False),
+    Column("outcome", String(16), nullable=False),
+    Column("reference", Text),
+    Column("message", Text),
+    Column("price", Exact),
+    Column("charges", Integer, nullable=False),
+    Column("settled_at", Instant),  # when a doubt of this attempt was settled by the user's word
+    _one_of("outcome", Outcome),
+    sqlite_with_rowid=False,
+)
+
+lane = Table(
+    "lane",
+    metadata,
+    Column("account", Text, primary_key=True),
+    Column("token", Integer, nullable=False),
+    Column("owner", Text),
+    Column("taken_at", Instant, nullable=False),
+    Column("released_at", Instant),
+)
+
+learned = Table(
+    "learned",
+    metadata,
+    Column("account", Text, primary_key=True),
+    Column("service", Text, primary_key=True),
+    Column("kind", Text, primary_key=True),
+    Column("value", Json, nullable=False),
+    Column("reason", Text, nullable=False),
+    Column("learned_at", Instant, nullable=False),
+    Column("pinned", Boolean, nullable=False),
+)
+
+repeat_seen = Table(
+    "repeat_seen",
+    metadata,
+    Column("id", Id, primary_key=True),
+    Column("account", Text, nullable=False),
+    Column("service", Text, nullable=False),
+    Column("observed_at", Instant, nullable=False),
+    Column("age_us", BigInteger, nullable=False),
+    Column("is_refusal", Boolean, nullable=False),
+    Column("of_completed", Boolean, nullable=False),
+    Column("attempt_id", Id, ForeignKey("attempt.id"), nullable=False),
+    Index("ix_repeat_seen_account", "account", "service"),
+)
+
+service_price = Table(
+    "service_price",
+    metadata,
+    Column("id", Id, primary_key=True),
+    Column("account", Text, nullable=False),
+    Column("service", Text, nullable=False),
+    Column("name", Text, nullable=False),
+    Column("category", Text, nullable=False),
+    Column("price", Exact),
+    Column("currency", String(8), nullable=False),
+    Column("delivery", Text, nullable=False),
+    Column("note", Text, nullable=False),
+    Column("is_listed", Boolean, nullable=False),
+    Column("seen_at", Instant, nullable=False),
+    Index("ix_service_price_account", "account", "service"),
+)
+
+event = Table(
+    "event",
+    metadata,
+    Column("id", Id, primary_key=True),
+    Column("at", Instant, nullable=False),
+    Column("kind", Text, nullable=False),
+    Column("account", Text),
+    Column("job_id", Id),
+    Column("order_id", Id),
+    Column("attempt_id", Id),
+    Column("data", Json, nullable=False),
+    Index("ix_event_job_id", "job_id"),
+)

@@ -1,0 +1,289 @@
+"""The one thread that writes. It makes one durable transaction of all that waits (group commit).
+
+A transaction that fails for the database's sake (locked, disk full) fails the intents in it, because nothing was sent
+for them yet, and keeps the conclusions, because they are the only record of what was: they are tried again until
+they are durable or `close` gives up.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+from collections import defaultdict
+from collections.abc import Callable
+from concurrent.futures import Future
+from contextlib import suppress
+from dataclasses import dataclass, field
+from datetime import datetime
+from queue import Empty, SimpleQueue
+from typing import Any, TypeVar, cast
+
+from sqlalchemy import Connection, Engine
+
+from imeiflow.domain.ident import AttemptId
+from imeiflow.domain.outcome import Ending, Outcome
+from imeiflow.errors import LedgerError
+from imeiflow.ledger.change import Concluded, Conclusion, Intent, OrderChange
+from imeiflow.ledger.fault import DATABASE_ERRORS, is_trouble, translate
+from imeiflow.ledger.group import Verdict, write_apart, write_together
+
+T = TypeVar("T")
+
+_FIRST_PAUSE_S = 0.02
+_LONGEST_PAUSE_S = 1.0
+
+
+@dataclass(slots=True, eq=False)
+class _Waiter:
+    """Who waits in an event loop for an intent or a conclusion; nobody for a withdrawal."""
+
+    request: Intent | Conclusion
+    future: asyncio.Future[Any] | None = None
+
+
+@dataclass(slots=True, eq=False)
+class _Call:
+    """A function that waits for its turn in the transaction, and the thread that waits for it."""
+
+    work: Callable[[Connection], Any]
+    future: Future[Any]
+
+
+@dataclass(slots=True)
+class _Group:
+    intents: list[_Waiter] = field(default_factory=list)
+    conclusions: list[_Waiter] = field(default_factory=list)
+    calls: list[_Call] = field(default_factory=list)
+
+    def __bool__(self) -> bool:
+        return bool(self.intents or self.conclusions or self.calls)
+
+
+class Writer:
+    """Takes intents and conclusions from event loops, calls from threads, and commits them in groups."""
+
+    def __init__(self, engine: Engine, *, path: str, clock: Callable[[], datetime]) -> None:
+        self._engine = engine
+        self._path = path
+        self._clock = clock
+        self._queue: SimpleQueue[_Waiter | _Call | None] = SimpleQueue()
+        self._entry = threading.Lock()
+        self._is_closed = False
+        self._give_up = threading.Event()
+        self._stopping = threading.Event()
+        self._trouble: LedgerError | None = None
+        self._thread = threading.Thread(target=self._run, name="ledger-writer", daemon=True)
+        self._thread.start()
+
+    @property
+    def trouble(self) -> LedgerError | None:
+        """Give what keeps the ledger from being written just now, or None."""
+        return self._trouble
+
+    def run(self, work: Callable[[Connection], T]) -> T:
+        """Run `work` in the next transaction and return its result once that is durable."""
+        future: Future[T] = Future()
+        self._put(_Call(work, future))
+        return future.result()
+
+    async def intend(self, intent: Intent) -> AttemptId:
+        """Write an intent; when the wait is cancelled, nothing was sent and the intent is withdrawn."""
+        waiter = _Waiter(intent, asyncio.get_running_loop().create_future())
+        self._put(waiter)
+        future = cast("asyncio.Future[AttemptId]", waiter.future)
+        try:
+            return await future
+        except asyncio.CancelledError:
+            if future.done() and not future.cancelled() and future.exception() is None:
+                self._withdraw(intent, future.result())
+            raise
+
+    async def conclude(self, conclusion: Conclusion) -> Concluded:
+        """Write a conclusion; it is written even when the wait is cancelled."""
+        waiter = _Waiter(conclusion, asyncio.get_running_loop().create_future())
+        self._put(waiter)
+        return await cast("asyncio.Future[Concluded]", waiter.future)
+
+    def close(self, *, timeout_s: float) -> None:
+        """Write what waits and end the thread; conclusions that cannot be written within `timeout_s` are given up."""
+        with self._entry:
+            if not self._is_closed:
+                self._is_closed = True
+                self._stopping.set()
+                self._queue.put(None)
+        self._thread.join(timeout_s)
+        self._give_up.set()
+        self._thread.join()
+        self._engine.dispose()
+
+    def _put(self, entry: _Waiter | _Call) -> None:
+        with self._entry:
+            if self._is_closed:
+                raise LedgerError(path=self._path, problem="it is closed")
+            self._queue.put(entry)
+
+    def _run(self) -> None:
+        kept: list[_Waiter] = []
+        pause_s = _FIRST_PAUSE_S
+        is_open = True
+        while is_open or kept:
+            group = _Group(conclusions=kept)
+            is_open = self._collect(group, wait=not kept) and is_open
+            kept = self._commit(group) if group else []
+            if not kept:
+                pause_s = _FIRST_PAUSE_S
+                continue
+            if self._give_up.is_set():
+                _fail(kept, self._trouble or LedgerError(path=self._path, problem="it is closed"))
+                return
+            self._pause(pause_s)
+            pause_s = min(pause_s * 2, _LONGEST_PAUSE_S)
+
+    def _pause(self, pause_s: float) -> None:
+        """Wait before the next try; a close that gives up ends the wait."""
+        (self._give_up if self._stopping.is_set() else self._stopping).wait(pause_s)
+
+    def _collect(self, group: _Group, *, wait: bool) -> bool:
+        """Move all that waits into `group`; False when the writer is being closed."""
+        try:
+            entry = self._queue.get(block=wait)
+            while entry is not None:
+                if isinstance(entry, _Call):
+                    group.calls.append(entry)
+                elif isinstance(entry.request, Intent):
+                    group.intents.append(entry)
+                else:
+                    group.conclusions.append(entry)
+                entry = self._queue.get_nowait()
+        except Empty:
+            return True
+        return False
+
+    def _commit(self, group: _Group) -> list[_Waiter]:
+        """Commit `group`, tell everyone concerned, and give the conclusions that must be tried again."""
+        try:
+            verdicts, answers = self._write(group)
+        except Exception as error:  # noqa: BLE001 - whoever waits is told; the thread must live
+            return self._fail_group(group, error)
+        self._trouble = None
+        for call, answer in zip(group.calls, answers, strict=True):
+            _answer(call, answer, self._path)
+        self._deliver(list(zip(group.intents + group.conclusions, verdicts, strict=True)))
+        return []
+
+    def _fail_group(self, group: _Group, error: Exception) -> list[_Waiter]:
+        if isinstance(error, LedgerError):
+            failure: Exception = error
+        elif isinstance(error, DATABASE_ERRORS):
+            failure = translate(error, self._path)
+        else:
+            failure = error
+        self._trouble = failure if isinstance(failure, LedgerError) else None
+        for call in group.calls:
+            call.future.set_exception(failure)
+        _fail(group.intents, failure)
+        if is_trouble(error):
+            return group.conclusions
+        _fail(group.conclusions, failure)
+        return []
+
+    def _write(self, group: _Group) -> tuple[list[Verdict], list[Any]]:
+        """Write `group` in one transaction, all at once if that is possible, else each change for itself."""
+        intents = [cast("Intent", waiter.request) for waiter in group.intents]
+        conclusions = [cast("Conclusion", waiter.request) for waiter in group.conclusions]
+        try:
+            with self._engine.begin() as connection:
+                verdicts = write_together(connection, intents, conclusions)
+                return verdicts, [_try(connection, call.work) for call in group.calls]
+        except Exception as error:
+            if is_trouble(error) or not (intents or conclusions):
+                raise
+        with self._engine.begin() as connection:
+            verdicts = write_apart(connection, intents, conclusions, path=self._path, now=self._clock())
+            return verdicts, [_try(connection, call.work) for call in group.calls]
+
+    def _deliver(self, told: list[tuple[_Waiter, Verdict]]) -> None:
+        """Wake all waiters with one call for each event loop."""
+        by_loop: dict[asyncio.AbstractEventLoop, list[tuple[_Waiter, Verdict]]] = defaultdict(list)
+        for waiter, verdict in told:
+            if waiter.future is not None:
+                by_loop[waiter.future.get_loop()].append((waiter, verdict))
+        for loop, items in by_loop.items():
+            _call_soon(loop, self._resolve, items)
+
+    def _resolve(self, items: list[tuple[_Waiter, Verdict]]) -> None:
+        """Hand over results, in the event loop; an intent that nobody waits for any more was never sent."""
+        for waiter, verdict in items:
+            future = waiter.future
+            if future is None:
+                continue
+            if not future.cancelled():
+                if isinstance(verdict, Exception):
+                    future.set_exception(verdict)
+                else:
+                    future.set_result(verdict)
+            elif isinstance(waiter.request, Intent) and not isinstance(verdict, Exception):
+                self._withdraw(waiter.request, cast("AttemptId", verdict))
+
+    def _withdraw(self, intent: Intent, attempt: AttemptId) -> None:
+        """Give the orders of an intent back as they were: its call never left."""
+        changes = tuple(
+            OrderChange(order=order, state=intent.expected, outcome=Outcome.UNSENT, spends_attempt=False)
+            for order in intent.orders
+        )
+        conclusion = Conclusion(
+            attempt=attempt,
+            ended_at=self._clock(),
+            ending=Ending.NOT_SENT,
+            problem="withdrawn before it was sent",
+            changes=changes,
+        )
+        with self._entry:
+            if not self._is_closed:
+                self._queue.put(_Waiter(conclusion))
+
+
+def _try(connection: Connection, work: Callable[[Connection], Any]) -> Any:
+    """Run one call in a savepoint of its own: its failure undoes nothing else. Troubles of the database come out."""
+    try:
+        with connection.begin_nested():
+            return _Done(work(connection))
+    except Exception as error:
+        if is_trouble(error):
+            raise
+        return error
+
+
+@dataclass(frozen=True, slots=True)
+class _Done:
+    result: Any
+
+
+def _answer(call: _Call, answer: Any, path: str) -> None:
+    if isinstance(answer, _Done):
+        call.future.set_result(answer.result)
+    elif isinstance(answer, DATABASE_ERRORS):
+        call.future.set_exception(translate(answer, path))
+    else:
+        call.future.set_exception(answer)
+
+
+def _fail(waiters: list[_Waiter], failure: Exception) -> None:
+    by_loop: dict[asyncio.AbstractEventLoop, list[asyncio.Future[Any]]] = defaultdict(list)
+    for waiter in waiters:
+        if waiter.future is not None:
+            by_loop[waiter.future.get_loop()].append(waiter.future)
+    for loop, futures in by_loop.items():
+        _call_soon(loop, _set_exceptions, futures, failure)
+
+
+def _set_exceptions(futures: list[asyncio.Future[Any]], failure: Exception) -> None:
+    for future in futures:
+        if not future.done():
+            future.set_exception(failure)
+
+
+def _call_soon(loop: asyncio.AbstractEventLoop, callback: Callable[..., None], *arguments: object) -> None:
+    """Call into an event loop; when it is closed, nobody waits there any more."""
+    with suppress(RuntimeError):
+        loop.call_soon_threadsafe(callback, *arguments)
