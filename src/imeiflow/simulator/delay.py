@@ -51,9 +51,9 @@ class Delay:
         return cls(Shape.UNIFORM, first, second)
 
     @property
-    def is_zero(self) -> bool:
-        """Say whether every draw is zero."""
-        return self.first == 0 and self.second == 0
+    def is_fixed(self) -> bool:
+        """Say whether every draw is the same."""
+        return self.shape is Shape.FIXED
 
     def draw(self, random: Random) -> float:
         """Draw one delay in seconds."""

@@ -16,16 +16,11 @@ def read_form(body: bytes, content_type: str) -> dict[str, str]:
     """Read the fields of a form by name; of a name that stands twice, the last."""
     if "multipart/form-data" in content_type.lower():
         return _read_multipart(body, content_type)
-    fields: dict[str, str] = {}
-    for pair in body.decode("utf-8", "replace").split("&"):
-        name, equals, value = pair.partition("=")
-        if equals:
-            fields[_unquote(name)] = _unquote(value)
-    return fields
-
-
-def _unquote(text: str) -> str:
-    return unquote_plus(text) if "%" in text or "+" in text else text
+    text = body.decode("utf-8", "replace")
+    pairs = [pair.split("=", 1) for pair in text.split("&") if "=" in pair]
+    if "%" in text or "+" in text:
+        return {unquote_plus(name): unquote_plus(value) for name, value in pairs}
+    return {name: value for name, value in pairs}  # noqa: C416 - a list of lists is no mapping to mypy
 
 
 def _read_multipart(body: bytes, content_type: str) -> dict[str, str]:

@@ -174,7 +174,9 @@ class RateGate:
             if self._ban.extends:
                 self._banned_until = now + self._ban.lasts
             return Turned(is_ban=True, wait=self._banned_until - now)
-        wait = max((limiter.wait(now) for limiter in self._limiters), default=0.0)
+        if not self._limiters:
+            return None
+        wait = max([limiter.wait(now) for limiter in self._limiters])
         if wait <= 0 or self._counts_refused:
             for limiter in self._limiters:
                 limiter.take(now)

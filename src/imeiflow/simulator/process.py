@@ -5,6 +5,7 @@ It ends with its parent, however that ends: the child reads its standard input a
 
 from __future__ import annotations
 
+import gc
 import json
 import ssl
 import subprocess
@@ -138,6 +139,7 @@ class SimulatorProcess:
 def run_child() -> None:
     """Be the child: read what to do from standard input, say where it listens, end when standard input closes."""
     order = json.loads(sys.stdin.buffer.readline())
+    gc.set_threshold(100_000, 50, 1_000)  # the book only grows: looking through it for garbage is most of a pause
 
     def announce(provider: SimulatedProvider, end: Callable[[], None]) -> None:
         _say({"base_url": provider.base_url})

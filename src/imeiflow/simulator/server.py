@@ -17,7 +17,7 @@ from typing import Self
 from imeiflow.errors import ConfigurationError
 from imeiflow.simulator.behaviour import Behaviour
 from imeiflow.simulator.book import Book
-from imeiflow.simulator.connection import Connection
+from imeiflow.simulator.connection import Connection, Outbox
 from imeiflow.simulator.site import Clock, Site, Stats, Timer
 
 _BACKLOG = 4096
@@ -49,8 +49,9 @@ class SimulatedProvider:
         loop = asyncio.get_running_loop()
         behaviour = self._first_behaviour
         site = Site(behaviour, self._clock, self._call_later or loop.call_later)
+        outbox = Outbox()
         self._server = await loop.create_server(
-            lambda: Connection(site, self._connections),
+            lambda: Connection(site, outbox, self._connections),
             self._host,
             self._port,
             ssl=_make_context(behaviour),

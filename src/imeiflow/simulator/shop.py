@@ -7,9 +7,9 @@ replies or of limits on calls.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
 from decimal import Decimal
 from random import Random
+from typing import NamedTuple
 
 from imeiflow.simulator.behaviour import (
     BadImei,
@@ -39,8 +39,7 @@ _LOCKOUTS = {
 _DOUBLED = bytes(sum(divmod(2 * digit, 10)) for digit in range(10))
 
 
-@dataclass(frozen=True, slots=True)
-class Outcome:
+class Outcome(NamedTuple):
     """The body of a reply, and in one word why the call was refused as a whole, if it was."""
 
     body: bytes
@@ -66,6 +65,8 @@ class Shop:
         self._writer = Writer(behaviour, random)
         self._pending = Delay.parse(behaviour.pending_for)
         self._process = Delay.parse(behaviour.process_for)
+        lives_differ = not (self._pending.is_fixed and self._process.is_fixed) or behaviour.rejected_share > 0
+        self._life = None if lives_differ else Life(self._pending.first, self._process.first)
         self._bad = frozenset(behaviour.bad_imeis)
         self._actions: dict[str, Callable[[Mapping[str, str], int, float], bytes]] = {
             "placeorder": self._place_order,
@@ -221,6 +222,8 @@ class Shop:
         return entries
 
     def _make_life(self, imei: str) -> Life:
+        if self._life is not None:
+            return self._life
         behaviour = self._behaviour
         share = behaviour.rejected_share
         return Life(
