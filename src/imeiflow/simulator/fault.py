@@ -96,6 +96,8 @@ def choose_fault(faults: Sequence[Fault], number: int, random: Random) -> Fault 
 
 
 _MANNERS = {FaultKind.RESET: Manner.RESET, FaultKind.CLOSE: Manner.CLOSE, FaultKind.HANG: Manner.HANG}
+#: The head of a gzip member, and a block of the one type that deflate does not know.
+_NO_GZIP = b"\x1f\x8b\x08\x00\x00\x00\x00\x00\x00\x03\x07"
 _GZIP = (("Content-Encoding", "gzip"),)
 
 
@@ -114,7 +116,7 @@ def spoil(answer: Answer, kind: FaultKind, random: Random) -> Answer:
         case FaultKind.GARBAGE:
             seen = Answer(200, b"\xff\xfe\x00\xd8" + random.randbytes(120), XML)
         case FaultKind.BAD_GZIP:
-            seen = Answer(200, b"\x1f\x8b\x08\x00" + random.randbytes(60), XML, _GZIP)
+            seen = Answer(200, _NO_GZIP + random.randbytes(60), XML, _GZIP)
         case FaultKind.ERROR_500:
             seen = Answer(500, b"", HTML)
         case (

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import gc
 import json
+import os
 import ssl
 import subprocess
 import sys
@@ -157,7 +158,7 @@ def _say(message: dict[str, str]) -> None:
 
 
 def _wait_for_parent(end: Callable[[], None]) -> None:
-    while sys.stdin.buffer.readline():
+    while os.read(sys.stdin.fileno(), 4096):  # below the buffer, whose lock a thread may not hold at the end
         pass
     end()
 
