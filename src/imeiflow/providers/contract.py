@@ -57,7 +57,7 @@ class Exchange:
         default_factory=dict
     )  #: Content-Type, Retry-After, Server, CF-RAY, Date, Location
     elapsed_s: float = 0.0  #: from just before the call until its end
-    connect_s: float | None = None  #: time to open the connection; None when one was reused
+    connect_s: float | None = None  #: until a new connection was open; None when one was reused
     problem: str = ""  #: the lower library's error, in words
 
 

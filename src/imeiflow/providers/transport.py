@@ -3,8 +3,9 @@
 A call is made once: POST, no retry, no redirect, no re-send on a dying connection. It may not judge what a reply
 means; it says only whether one came back whole.
 
-The exact line is the hook `on_request_headers_sent`, awaited before the first byte is written. A call is *not sent*
-when its error's class belongs to connecting *and* the hook has not fired; if either speaks against it, it is in doubt:
+The exact line is where the connector hands over a connection (`connector.py`): no await lies between it and aiohttp's
+hook `on_request_headers_sent`, whose five signals would cost a third of a call. A call is *not sent* when it ended
+inside the connector *and* its error's class belongs there; if either speaks against it, it is in doubt:
 
     ClientError
     ├── ClientConnectionError                 in doubt
@@ -20,25 +21,25 @@ when its error's class belongs to connecting *and* the hook has not fired; if ei
     ├── ClientResponseError and children      in doubt
     ├── ClientPayloadError, UploadAborted…    in doubt
     └── InvalidURL, NonHttpUrl…, Redirect…    not sent, in doubt for redirects
-    TimeoutError (the backstop), OSError, anything else: as the hook says
+    TimeoutError (the backstop), OSError, anything else: as the connector says
 """
 
 from __future__ import annotations
 
-import asyncio
 import io
+import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from importlib.metadata import version
-from types import SimpleNamespace
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING
 
 import aiohttp
 from aiohttp import client_exceptions as lower
 
 from imeiflow.domain.outcome import Ending, ErrorKind
 from imeiflow.domain.reply import WholeError
-from imeiflow.providers.connector import WatchfulConnector
+from imeiflow.providers.backstop import Backstop
+from imeiflow.providers.connector import PASSAGE, Passage, WatchfulConnector
 from imeiflow.providers.contract import Exchange, Timeouts
 from imeiflow.providers.secret import Secret
 
@@ -63,7 +64,7 @@ _HEADERS = {
 
 @dataclass(frozen=True, slots=True)
 class Meaning:
-    """What an error of the lower library says: the ending, unless the hook speaks against it, and whom it concerns."""
+    """What an error of the lower library says: the ending, unless the call had left, and whom it concerns."""
 
     ending: Ending
     kind: ErrorKind
@@ -132,13 +133,8 @@ def read_meaning(error: BaseException, *, has_left: bool) -> Meaning:
 
 @dataclass(slots=True)
 class _Call:
-    """What is known of one call while it is under way."""
+    """What is known of the reply of one call while it is under way."""
 
-    started_s: float
-    on_sent: Callable[[], None] | None
-    has_left: bool = False
-    connect_started_s: float = 0.0
-    connect_s: float | None = None
     status: int | None = None
     headers: dict[str, str] = field(default_factory=dict)
     body: bytes = b""
@@ -146,6 +142,10 @@ class _Call:
 
 class _TooLargeError(Exception):
     """The reply is larger than anything a provider sends; reading it stopped."""
+
+
+class _ClosedError(Exception):
+    """The connection was closed before the call began."""
 
 
 class Transport:
@@ -160,8 +160,10 @@ class Transport:
         self._secret = secret
         self._limit = max_concurrency
         self._ssl = ssl_context
+        self._total_s = timeouts.total_s
+        # aiohttp's own `total` costs a fifth of a call.
         self._timeout = aiohttp.ClientTimeout(
-            total=timeouts.total_s,
+            total=None,
             connect=timeouts.pool_s + timeouts.connect_s,
             sock_connect=timeouts.connect_s,
             sock_read=timeouts.read_s,
@@ -177,12 +179,16 @@ class Transport:
         `evidence` is the request as it may be kept. `on_sent` is called just before the first byte leaves: after a
         cancellation, which propagates, that it was not called proves that nothing left. Raises nothing else.
         """
-        call = _Call(asyncio.get_running_loop().time(), on_sent)
+        call = _Call()
+        passage = Passage(time.perf_counter(), on_sent)
+        PASSAGE.set(passage)
         try:
-            await self._exchange(url, body, call)
+            session = self._open()
+            with Backstop(self._total_s):
+                await self._exchange(session, url, body, call)
         except Exception as error:  # noqa: BLE001 - whatever breaks, it must be said whether a paid call may have left
-            return self._fail(call, evidence, error)
-        return self._describe(call, evidence, Ending.ANSWERED), None
+            return self._fail(call, passage, evidence, error)
+        return self._describe(call, passage, evidence, Ending.ANSWERED), None
 
     async def close(self) -> None:
         """Close the connections; calls under way end as broken off. May be called twice."""
@@ -190,10 +196,10 @@ class Transport:
         if self._session is not None:
             await self._session.close()
 
-    async def _exchange(self, url: URL, body: bytes, call: _Call) -> None:
+    async def _exchange(self, session: aiohttp.ClientSession, url: URL, body: bytes, call: _Call) -> None:
         # aiohttp warns of large plain bodies; a stream of bytes is never sent twice either.
         data = body if len(body) <= _LARGEST_PLAIN_BODY else io.BytesIO(body)
-        response = await self._open().post(url, data=data, allow_redirects=False, trace_request_ctx=call)
+        response = await session.post(url, data=data, allow_redirects=False)
         call.status = response.status
         call.headers = {name: response.headers[name] for name in KEPT_HEADERS if name in response.headers}
         try:
@@ -205,7 +211,7 @@ class Transport:
     def _open(self) -> aiohttp.ClientSession:
         if self._session is None:
             if self._is_closed:
-                raise RuntimeError("the connection is closed")
+                raise _ClosedError("the connection is closed")
             self._session = aiohttp.ClientSession(
                 connector=WatchfulConnector(
                     limit=self._limit, keepalive_timeout=KEEPALIVE_S, ssl=self._ssl if self._ssl is not None else True
@@ -213,22 +219,22 @@ class Transport:
                 timeout=self._timeout,
                 headers=_HEADERS,
                 cookie_jar=aiohttp.DummyCookieJar(),
-                trace_configs=[_build_trace()],
                 trust_env=False,
             )
         return self._session
 
-    def _fail(self, call: _Call, evidence: bytes, error: Exception) -> tuple[Exchange, WholeError]:
+    def _fail(self, call: _Call, passage: Passage, evidence: bytes, error: Exception) -> tuple[Exchange, WholeError]:
         if isinstance(error, _TooLargeError):
             meaning = Meaning(Ending.IN_DOUBT, ErrorKind.UNKNOWN, "the reply is too large to be one of a provider's")
         else:
-            meaning = read_meaning(error, has_left=call.has_left or call.status is not None)
+            has_left = passage.may_have_left or call.status is not None
+            meaning = read_meaning(error, has_left=has_left and not isinstance(error, _ClosedError))
         call.body = call.body[:EVIDENCE_BYTES]
         detail = self._secret.blank_text(str(error)) or type(error).__name__
-        exchange = self._describe(call, evidence, meaning.ending, f"{meaning.words} ({detail})")
+        exchange = self._describe(call, passage, evidence, meaning.ending, f"{meaning.words} ({detail})")
         return exchange, WholeError(meaning.kind, meaning.words)
 
-    def _describe(self, call: _Call, evidence: bytes, ending: Ending, problem: str = "") -> Exchange:
+    def _describe(self, call: _Call, passage: Passage, evidence: bytes, ending: Ending, problem: str = "") -> Exchange:
         blank = self._secret.blank
         return Exchange(
             ending=ending,
@@ -236,8 +242,8 @@ class Transport:
             reply=blank(call.body),
             http_status=call.status,
             headers={name: self._secret.blank_text(value) for name, value in call.headers.items()},
-            elapsed_s=asyncio.get_running_loop().time() - call.started_s,
-            connect_s=call.connect_s,
+            elapsed_s=time.perf_counter() - passage.started_s,
+            connect_s=passage.connect_s,
             problem=problem,
         )
 
@@ -257,33 +263,3 @@ async def _read_body(content: aiohttp.StreamReader, call: _Call) -> None:
                 raise _TooLargeError(f"more than {MAX_REPLY_BYTES} bytes")
     finally:
         call.body = b"".join(blocks)
-
-
-def _build_trace() -> aiohttp.TraceConfig:
-    """Build the hooks, once a session: each call's own `_Call` is their context."""
-    trace = aiohttp.TraceConfig(trace_config_ctx_factory=cast("type[SimpleNamespace]", _give_call))
-    trace.on_request_headers_sent.append(_mark_left)
-    trace.on_connection_create_start.append(_mark_connecting)
-    trace.on_connection_create_end.append(_mark_connected)
-    return trace
-
-
-def _give_call(trace_request_ctx: Any) -> Any:
-    return trace_request_ctx
-
-
-async def _mark_left(_session: aiohttp.ClientSession, context: Any, _params: object) -> None:
-    call: _Call = context
-    call.has_left = True
-    if call.on_sent is not None:
-        call.on_sent()
-
-
-async def _mark_connecting(_session: aiohttp.ClientSession, context: Any, _params: object) -> None:
-    call: _Call = context
-    call.connect_started_s = asyncio.get_running_loop().time()
-
-
-async def _mark_connected(_session: aiohttp.ClientSession, context: Any, _params: object) -> None:
-    call: _Call = context
-    call.connect_s = asyncio.get_running_loop().time() - call.connect_started_s

@@ -123,11 +123,11 @@ class GsmFusionConnection:
         """
         if not imeis or len(set(imeis)) != len(imeis):
             raise UsageError(problem="a call carries one or more distinct IMEIs")
-        fields = {"imei": ",".join(imeis), "networkId": service}
-        if extra:
-            check_extra(extra)
-            fields.update(extra)
-        answer: _Answer[ReplyContent] = await self._call("placeorder", fields, read_placement, _is_telling, on_sent)
+        if not all(imei.isascii() and imei.isdigit() for imei in imeis):
+            raise UsageError(problem="an IMEI is written in digits only")
+        check_extra(extra or {})
+        form = self._form.write_order(imeis, service, extra or {})
+        answer: _Answer[ReplyContent] = await self._call(form, read_placement, _is_telling, on_sent)
         exchange = answer.exchange
         if answer.found is None:
             return Placement(exchange, account_for_failure(imeis, exchange.ending, answer.error))
@@ -202,7 +202,9 @@ class GsmFusionConnection:
         def tells(both: tuple[tuple[T, ...], ReplyContent]) -> bool:
             return bool(both[0]) or _is_telling(both[1])
 
-        answer: _Answer[tuple[tuple[T, ...], ReplyContent]] = await self._call(action, fields, read_both, tells)
+        answer: _Answer[tuple[tuple[T, ...], ReplyContent]] = await self._call(
+            self._form.write(action, fields), read_both, tells
+        )
         if answer.found is None:
             return Listing(answer.exchange, error=answer.error)
         items, content = answer.found
@@ -213,8 +215,7 @@ class GsmFusionConnection:
 
     async def _call(
         self,
-        action: str,
-        fields: Mapping[str, str],
+        form: tuple[bytes, bytes],
         read: Callable[[_Element], T],
         is_telling: Callable[[T], bool],
         on_sent: Callable[[], None] | None = None,
@@ -223,7 +224,7 @@ class GsmFusionConnection:
 
         A status other than 2xx is overruled by a document only where `is_telling` says that it means something.
         """
-        body, evidence = self._form.write(action, fields)
+        body, evidence = form
         exchange, failure = await self._transport.post(self._url, body, evidence=evidence, on_sent=on_sent)
         if failure is not None:
             return _Answer(exchange, None, failure)

@@ -12,6 +12,7 @@ import json
 import re
 from dataclasses import dataclass
 from enum import StrEnum
+from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
 from lxml import etree
@@ -76,19 +77,27 @@ def read_document(body: bytes) -> _Element | Unreadable:
     """
     if not body.strip(b"\0 \t\r\n\xef\xbb\xbf\xff\xfe"):
         return Unreadable(Shape.EMPTY, "an empty reply")
-    if body.count(b"<") > 2 * MAX_ELEMENTS:
+    count = body.count(b"<")
+    if count > 2 * MAX_ELEMENTS:
         return Unreadable(Shape.MALFORMED, "a reply with too many elements")
     if _DECLARES.search(body.replace(b"\0", b"")):
         return _describe_declared(body)
     root = _parse(body)
     if root is None:
         root = _parse_repaired(body)
-    return _describe_unparsed(decode(body)) if root is None else _check(root, body)
+    if root is None:
+        return _describe_unparsed(decode(body))
+    return _check(root, body) if count > MAX_DEPTH or local_name(root) in _HTML_TAGS else root
 
 
 def local_name(element: _Element) -> str:
     """Give an element's name without namespace, in lower case."""
-    return str(element.tag).rpartition("}")[2].lower()
+    return _strip_namespace(element.tag)
+
+
+@lru_cache(maxsize=1024)
+def _strip_namespace(tag: object) -> str:
+    return str(tag).rpartition("}")[2].lower()
 
 
 def decode(body: bytes) -> str:

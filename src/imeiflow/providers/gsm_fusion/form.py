@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from urllib.parse import urlencode
+from collections.abc import Mapping, Sequence
+from functools import lru_cache
+from urllib.parse import quote_plus, urlencode
 
 from imeiflow.errors import UsageError
 from imeiflow.providers.secret import BLANK
@@ -23,8 +24,18 @@ class FormWriter:
 
     def write(self, action: str, fields: Mapping[str, str]) -> tuple[bytes, bytes]:
         """Give the body to send, and the same with the key blanked."""
-        rest = urlencode({"action": action, **fields})[len("action=") :].encode()
-        return self._sent + rest, self._evident + rest
+        rest = f"{action}&{urlencode(fields)}" if fields else action
+        return self._sent + rest.encode(), self._evident + rest.encode()
+
+    def write_order(self, imeis: Sequence[str], service: str, extra: Mapping[str, str]) -> tuple[bytes, bytes]:
+        """Write a `placeorder` form as `write` does, without encoding each time what never changes."""
+        rest = f"placeorder&imei={'%2C'.join(imeis)}&networkId={_quote(service)}"
+        if extra:
+            rest += f"&{urlencode(extra)}"
+        return self._sent + rest.encode(), self._evident + rest.encode()
+
+
+_quote = lru_cache(maxsize=256)(quote_plus)
 
 
 def check_extra(extra: Mapping[str, str]) -> None:

@@ -11,7 +11,7 @@ from imeiflow.domain.ident import Reference, ServiceId
 from imeiflow.domain.money import Money, read_money
 from imeiflow.providers.contract import OrderStatus, Service
 from imeiflow.providers.gsm_fusion.document import local_name, read_words
-from imeiflow.providers.gsm_fusion.record import Record, iter_records, normalise_imei, read_reference, read_status
+from imeiflow.providers.gsm_fusion.record import Record, collect_records, normalise_imei, read_reference, read_status
 
 if TYPE_CHECKING:
     from lxml.etree import _Element
@@ -32,12 +32,12 @@ class CatalogEntry:
 
 def read_services(root: _Element) -> tuple[Service, ...]:
     """Read `<Package>` records: `PackageId Category PackageTitle PackagePrice TimeTaken MustRead`."""
-    return tuple(service for record in iter_records(root) if (service := _read_service(record)) is not None)
+    return tuple(service for record in collect_records(root)[0] if (service := _read_service(record)) is not None)
 
 
 def read_statuses(root: _Element) -> tuple[OrderStatus, ...]:
     """Read the records that carry an order's id, in whatever element they stand."""
-    return tuple(status for record in iter_records(root) if (status := _read_status(record)) is not None)
+    return tuple(status for record in collect_records(root)[0] if (status := _read_status(record)) is not None)
 
 
 def read_catalog(root: _Element) -> tuple[CatalogEntry, ...]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -41,34 +41,45 @@ class Record:
     is_paired: bool = True  #: False where it cannot be told which id belongs to which IMEI
 
 
-def iter_records(root: _Element, skip: frozenset[str] = frozenset()) -> Iterator[Record]:
-    """Yield each group of leaf elements that stand side by side, in document order, except inside `skip`."""
-    yield from _iter_records(root, (), skip)
+def collect_records(root: _Element, stop: frozenset[str] = frozenset()) -> tuple[list[Record], list[_Element]]:
+    """Collect the groups of leaf elements that stand side by side, and the outermost elements called one of `stop`.
+
+    Both in document order. Nothing inside a stopped element is grouped; a stopped leaf is a field as well.
+    """
+    records: list[Record] = []
+    stopped: list[_Element] = []
+    if local_name(root) in stop:
+        stopped.append(root)
+    else:
+        _collect(root, (), stop, records, stopped)
+    return records, stopped
 
 
-def _iter_records(element: _Element, around: tuple[str, ...], skip: frozenset[str]) -> Iterator[Record]:
-    name = local_name(element)
-    if name in skip:
-        return
-    path = (*around, name)
+def _collect(
+    element: _Element, around: tuple[str, ...], stop: frozenset[str], records: list[Record], stopped: list[_Element]
+) -> None:
+    path = (*around, local_name(element))
     leaves: list[tuple[str, str]] = []
     branches: list[_Element] = []
     for child in element:
-        child_name = local_name(child)
-        if child_name == "code":
-            leaves.append((child_name, _read_markup(child)))
-        elif child_name in skip:
-            continue
-        elif len(child):
+        name = local_name(child)
+        is_leaf = not len(child)
+        if name in stop:
+            stopped.append(child)
+        elif not is_leaf and name != "code":
             branches.append(child)
-        else:
-            leaves.append((child_name, (child.text or "").strip()))
-    yield from _group(path, leaves)
+            continue
+        if is_leaf:
+            leaves.append((name, (child.text or "").strip()))
+        elif name == "code":
+            leaves.append((name, _read_markup(child)))
+    if leaves:
+        records.extend(_group(path, leaves))
     for branch in branches:
-        yield from _iter_records(branch, path, skip)
+        _collect(branch, path, stop, records, stopped)
 
 
-def _group(path: tuple[str, ...], leaves: list[tuple[str, str]]) -> Iterator[Record]:
+def _group(path: tuple[str, ...], leaves: list[tuple[str, str]]) -> list[Record]:
     """Group leaves: a name that returns begins the next record, as in `<imeis>` that holds several orders flat."""
     groups: list[dict[str, str]] = []
     current: dict[str, str] = {}
@@ -80,10 +91,8 @@ def _group(path: tuple[str, ...], leaves: list[tuple[str, str]]) -> Iterator[Rec
     if current:
         groups.append(current)
     if len(groups) > 1 and not all(("id" in group) == ("imei" in group) for group in groups):
-        yield from (Record(path, {name: text}, is_paired=False) for name, text in leaves)
-        return
-    for group in groups:
-        yield Record(path, group)
+        return [Record(path, {name: text}, is_paired=False) for name, text in leaves]
+    return [Record(path, group) for group in groups]
 
 
 def read_leaf_texts(element: _Element, name: str) -> list[str]:
@@ -98,6 +107,8 @@ def normalise_imei(text: str) -> str:
 
     Nothing is completed: an echo of 14 digits names nobody.
     """
+    if _IMEI.fullmatch(text):
+        return text
     digits = _SEPARATORS.sub("", text)
     return digits if _IMEI.fullmatch(digits) else text.strip()[:64]
 
@@ -125,9 +136,10 @@ def read_reference(text: str) -> str:
 def read_status(word: str, number: str = "") -> ResultStatus | None:
     """Read a status, a word or a number (1 Pending, 2 Completed, 3 Rejected, 4 In Process); None if unknown."""
     for text in (word, number):
-        status = _STATUSES.get(re.sub(r"[\s_-]+", "", text).lower())
-        if status is not None:
-            return status
+        if text:
+            status = _STATUSES.get(text.lower()) or _STATUSES.get(re.sub(r"[\s_-]+", "", text).lower())
+            if status is not None:
+                return status
     return None
 
 

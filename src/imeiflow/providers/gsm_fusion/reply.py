@@ -7,7 +7,6 @@ one `<imeis>` with an `<imei>` (or any element) an order; one `<imeis>` with the
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 from imeiflow.domain.outcome import ErrorKind
@@ -16,7 +15,7 @@ from imeiflow.providers.gsm_fusion.document import local_name, read_text
 from imeiflow.providers.gsm_fusion.error_text import read_error
 from imeiflow.providers.gsm_fusion.record import (
     Record,
-    iter_records,
+    collect_records,
     normalise_imei,
     read_leaf_texts,
     read_reference,
@@ -38,7 +37,8 @@ def read_placement(root: _Element) -> ReplyContent:
     duplicates: list[str] = []
     errors: list[NamedError] = []
     tied: set[str] = set()
-    for record in iter_records(root, skip=_NOT_ORDERS - {"error"}):
+    records, others = collect_records(root, stop=_NOT_ORDERS)
+    for record in records:
         order = _read_order(record)
         if order is not None:
             orders.append(order)
@@ -46,7 +46,7 @@ def read_placement(root: _Element) -> ReplyContent:
             tied.add(record.fields["error"])
             _sort_error(normalise_imei(record.fields["imei"]), record.fields["error"], duplicates, errors)
     texts: list[str] = []
-    for element in _iter_outermost(root, _NOT_ORDERS):
+    for element in others:
         match local_name(element):
             case "imeiduplicates":
                 for text in read_leaf_texts(element, "imei"):
@@ -63,7 +63,7 @@ def read_placement(root: _Element) -> ReplyContent:
 def _read_order(record: Record) -> NamedOrder | None:
     fields = record.fields
     is_in_imeis = "imeis" in record.path
-    if "error" in record.path or not ("imei" in fields or ("id" in fields and is_in_imeis)):
+    if not ("imei" in fields or ("id" in fields and is_in_imeis)):
         return None
     if "error" in fields and "id" not in fields:
         return None
@@ -72,15 +72,6 @@ def _read_order(record: Record) -> NamedOrder | None:
     if not imei and not reference:
         return None
     return NamedOrder(imei, reference, read_status(fields.get("status", ""), fields.get("statusid", "")))
-
-
-def _iter_outermost(element: _Element, names: frozenset[str]) -> Iterator[_Element]:
-    """Yield the elements called one of `names`, in document order, and nothing inside them."""
-    if local_name(element) in names:
-        yield element
-        return
-    for child in element:
-        yield from _iter_outermost(child, names)
 
 
 def _read_imei_errors(element: _Element, duplicates: list[str], errors: list[NamedError]) -> list[str]:
