@@ -71,6 +71,16 @@ async def test_requests_that_are_sent_ahead_are_answered_in_order():
         assert sim.stats.connections == 1
 
 
+async def test_a_client_that_sends_far_ahead_is_held_back_and_answered_in_full():
+    async with connect(latency="0.0001", imei_check="none") as (sim, client):
+        padding = "x" * 50_000
+        for number in range(30):
+            client.send(make_order(make_imei(number), other=padding))
+        bodies = [(await client.read_reply()).body for _ in range(30)]
+        assert [list(read_orders(body)) for body in bodies] == [[imei] for imei in make_imeis(30)]
+        assert len(sim.book) == 30
+
+
 async def test_a_request_that_comes_byte_by_byte_is_read():
     async with connect() as (_, client):
         body = "&".join(f"{name}={value}" for name, value in ONE.items())

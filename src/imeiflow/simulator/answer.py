@@ -6,10 +6,9 @@ Pure values; the server writes them to the wire.
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
 from email.utils import formatdate
 from enum import StrEnum
-from typing import assert_never
+from typing import NamedTuple, assert_never
 
 XML = "text/xml; charset=utf-8"
 HTML = "text/html; charset=UTF-8"
@@ -48,9 +47,11 @@ class Manner(StrEnum):
     HANG = "hang"  #: says nothing until the client goes away
 
 
-@dataclass(frozen=True, slots=True)
-class Answer:
-    """One answer. `sent` is how many bytes of the body leave where `manner` is CUT."""
+class Answer(NamedTuple):
+    """One answer; a tuple, because one is made for every call.
+
+    `sent` is how many bytes of the body leave where `manner` is CUT.
+    """
 
     status: int = 200
     body: bytes = b""

@@ -150,6 +150,8 @@ class Connection(asyncio.Protocol):
         """Take in bytes; answer what is complete."""
         if self._timer is not None:
             self._stop_timer()
+        if not (self._is_busy or self._buffer or self._head is not None) and self._serve_whole(data):
+            return
         self._buffer += data
         if not self._is_busy:
             self._read_requests()
@@ -161,6 +163,21 @@ class Connection(asyncio.Protocol):
         """End the connection at once, from our side."""
         if not self._is_closed:
             self._transport.abort()
+
+    def _serve_whole(self, data: bytes) -> bool:
+        """Serve the one request that `data` is, as nearly always; False when it is less, more or something else."""
+        end = data.find(b"\r\n\r\n")
+        if end < 0:
+            return False
+        try:
+            head = read_head(data[:end])
+        except BadRequestError:
+            return False
+        if head.length is None or len(data) != end + 4 + head.length or head.awaits_continue:
+            return False
+        self._is_busy = True
+        self._serve(head, data[end + 4 :])
+        return True
 
     def _read_requests(self) -> None:
         self._is_reading = True
@@ -354,7 +371,7 @@ class Connection(asyncio.Protocol):
             self._transport.close()
             return
         self._watch_idleness()
-        if not self._is_reading:
+        if (self._buffer or self._is_held) and not self._is_reading:
             self._read_requests()
 
     def _reset(self) -> None:

@@ -108,11 +108,11 @@ def spoil(answer: Answer, kind: FaultKind, random: Random) -> Answer:
         case FaultKind.RESET | FaultKind.CLOSE | FaultKind.HANG:
             seen = Answer(manner=_MANNERS[kind])
         case FaultKind.CUT:
-            seen = replace(answer, manner=Manner.CUT, sent=random.randrange(max(1, len(body))))
+            seen = answer._replace(manner=Manner.CUT, sent=random.randrange(max(1, len(body))))
         case FaultKind.CUT_XML:
-            seen = replace(answer, body=body[: _choose_cut(body, random)])
+            seen = answer._replace(body=body[: _choose_cut(body, random)])
         case FaultKind.EMPTY:
-            seen = replace(answer, body=b"")
+            seen = answer._replace(body=b"")
         case FaultKind.GARBAGE:
             seen = Answer(200, b"\xff\xfe\x00\xd8" + random.randbytes(120), XML)
         case FaultKind.BAD_GZIP:

@@ -6,6 +6,7 @@ Pure. A body that is neither gives no fields: the server then says that the user
 from __future__ import annotations
 
 import re
+from typing import cast
 from urllib.parse import unquote_plus
 
 _BOUNDARY = re.compile(r'boundary="?([^";,\s]+)', re.IGNORECASE)
@@ -20,7 +21,7 @@ def read_form(body: bytes, content_type: str) -> dict[str, str]:
     pairs = [pair.split("=", 1) for pair in text.split("&") if "=" in pair]
     if "%" in text or "+" in text:
         return {unquote_plus(name): unquote_plus(value) for name, value in pairs}
-    return {name: value for name, value in pairs}  # noqa: C416 - a list of lists is no mapping to mypy
+    return dict(cast("list[tuple[str, str]]", pairs))
 
 
 def _read_multipart(body: bytes, content_type: str) -> dict[str, str]:

@@ -7,9 +7,9 @@ from __future__ import annotations
 
 import html
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from random import Random
+from typing import NamedTuple
 
 from imeiflow.domain.order import ResultStatus
 from imeiflow.simulator.behaviour import Behaviour, Declaration, ReplyLayout, StatusStyle
@@ -34,8 +34,7 @@ _WARNING = (
 )
 
 
-@dataclass(frozen=True, slots=True)
-class Placing:
+class Placing(NamedTuple):
     """What a placing call came to, before it is written down."""
 
     entries: Sequence[Entry] = ()

@@ -217,8 +217,9 @@ class Shop:
             )
             if is_reported:
                 entries.append(entry)
-        unpaid = sorting.to_place[affordable:]
-        sorting.errors.extend((imei, behaviour.credit_error) for imei, is_reported in unpaid if is_reported)
+        for imei, is_reported in sorting.to_place[affordable:]:
+            if is_reported:
+                sorting.errors.append((imei, behaviour.credit_error))
         return entries
 
     def _make_life(self, imei: str) -> Life:
