@@ -9,11 +9,15 @@ Time moves in half hours, far coarser than the slack that `cover` grants to two 
 
 from __future__ import annotations
 
+from collections import Counter
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from enum import StrEnum
+from random import Random
 from typing import Any
 
+import pytest
 from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
@@ -34,6 +38,7 @@ S = OrderState
 IMEIS = make_imeis(12)
 START = datetime(2026, 1, 1, tzinfo=UTC)
 STEP = timedelta(minutes=30)
+OPEN_FOR = [STEP * 0.5, STEP * 1.5, STEP * 2.5]
 POLICY = RetryPolicy(max_attempts=2)
 
 
@@ -116,7 +121,7 @@ class Promise(RuleBasedStateMachine):
 
     @initialize(
         repeats=st.sampled_from(RepeatRule),
-        open_for=st.sampled_from([STEP * 0.5, STEP * 1.5, STEP * 2.5]),
+        open_for=st.sampled_from(OPEN_FOR),
         bad=st.sets(imeis, max_size=3),
         ordered_before=st.lists(st.tuples(imeis, st.integers(1, 4)), max_size=3),
         first_calls=st.lists(single_calls, max_size=3),
@@ -331,3 +336,53 @@ class Promise(RuleBasedStateMachine):
 
 TestPromise = Promise.TestCase
 TestPromise.settings = settings(max_examples=150, stateful_step_count=40)
+
+
+def _draw_call(random: Random) -> dict[str, Any]:
+    fate = random.choice(list(Fate)) if random.random() < 0.6 else Fate.COMPLETE
+    return {"fate": fate, "first": random.randint(0, 3), "kind": random.choice(list(ErrorKind))}
+
+
+#: How a long walk draws the arguments of a rule, by their names.
+DRAW: dict[str, Callable[[Random], Any]] = {
+    "count": lambda random: random.randint(1, 4),
+    "ends": lambda random: random.random() < 0.7,
+    "how": _draw_call,
+    "imei": lambda random: random.choice(IMEIS),
+    "steps": lambda random: random.randint(1, 2),
+    "repeats": lambda random: random.choice(list(RepeatRule)),
+    "open_for": lambda random: random.choice(OPEN_FOR),
+    "bad": lambda random: set(random.sample(IMEIS, random.randint(0, 2))),
+    "ordered_before": lambda random: [(random.choice(IMEIS), random.randint(1, 4))] * random.randint(0, 1),
+    "first_calls": lambda random: [_draw_call(random) for _ in range(random.randint(0, 2))],
+}
+
+
+PROVIDER = ("repeats", "open_for", "bad", "ordered_before", "first_calls")
+
+
+def _walk(random: Random, steps: int) -> Counter[str]:
+    """Take one job through `steps` random rules, checking every invariant after each; count what was done."""
+    done: Counter[str] = Counter()
+    job = Promise()
+    job.meet_provider(**{name: DRAW[name](random) for name in PROVIDER})
+    for _ in range(steps):
+        enabled = [one for one in job.rules if all(holds(job) for holds in one.preconditions)]
+        chosen = random.choice(enabled)
+        chosen.function(job, **{name: DRAW[name](random) for name in chosen.arguments})
+        done[chosen.function.__name__] += 1
+        for check in job.invariants:
+            check.function(job)
+    job.teardown()
+    return done
+
+
+@pytest.mark.parametrize("seed", range(8))
+def test_the_promise_holds_on_long_walks_and_every_rule_is_walked(seed):
+    """Walk deeper than Hypothesis does: doubts that are covered, and what goes wrong with them, come late."""
+    random = Random(seed)
+    done = Counter[str]()
+    for _ in range(60):
+        done += _walk(random, 60)
+    assert set(done) == {one.function.__name__ for one in Promise().rules}
+    assert done["send_a_covered_doubt_again"] >= 10
