@@ -1,0 +1,157 @@
+"""How many orders a call carries, for one service. Learned with a canary, so that a wrong guess costs one call.
+
+Pure.
+
+    pair       one call of two (the canary), single calls beside it
+    full       one call of the full size, calls of the largest proved size beside it
+    narrowing  one call between the largest proved and the smallest that failed
+    known      all calls of the largest size that works
+
+Only a call whose every order is accounted for proves a size. What a call leaves unnamed, or a refusal of the
+size, shows that the size does not work. A call in doubt shows it only for a canary: a size not yet proved.
+"""
+
+from __future__ import annotations
+
+import re
+from enum import StrEnum
+
+from imeiflow.domain.outcome import Ending, ErrorKind, Outcome
+from imeiflow.domain.reply import Account
+
+_MAX_NARROWINGS = 5
+_REGROW_AFTER = 8
+_NUMBER = re.compile(r"\b(\d{1,3})\b")
+
+
+class Verdict(StrEnum):
+    """What one call shows about its size."""
+
+    WORKS = "works"
+    FAILS = "fails"
+    NOTHING = "nothing"
+
+
+class ChunkSize:
+    """The size of the next call. `is_canary` of `next` tells that no second call of this size may leave yet."""
+
+    def __init__(self, *, full: int = 100, known: int | None = None) -> None:
+        self.full = max(1, full)
+        self.proved = 1  #: the largest size that is known to work
+        self.failed: int | None = None  #: the smallest size that is known not to work
+        self.reason = "unknown: single calls and a pair first"
+        self._canary: int | None = None
+        self._guess: int | None = None  #: what the last failure suggests: the orders it named, or a number it gave
+        self._narrowings = 0
+        self._shrunk: int | None = None
+        self._accounted = 0
+        self._done = self.full == 1
+        if known is not None:
+            self.proved, self._done = max(1, min(known, self.full)), True
+            self.reason = "learned earlier"
+
+    @property
+    def is_known(self) -> bool:
+        """Say whether the search has ended."""
+        return self._done
+
+    @property
+    def usual(self) -> int:
+        """Give the size that any number of calls may have now."""
+        return min(self.proved, self._shrunk or self.proved)
+
+    def next(self) -> tuple[int, bool]:
+        """Give the size of the next call and whether it is a canary; follow with `sent` if it is one."""
+        candidate = self._candidate()
+        if candidate is None or self._canary is not None:
+            return self.usual, False
+        return candidate, True
+
+    def sent(self, size: int) -> None:
+        """Note that the canary of `size` has left."""
+        self._canary = size
+
+    def withdraw(self) -> None:
+        """Note that the canary proved nothing: it never reached the provider, or was refused unread."""
+        self._canary = None
+
+    def learn(self, size: int, verdict: Verdict, *, named: int, hint: int | None, is_canary: bool) -> None:
+        """Learn from a call of `size`; `named` orders were accounted for; `hint` is a number that the reply gave."""
+        if is_canary:
+            self._canary = None
+        if verdict is Verdict.WORKS:
+            self._works(size)
+        elif verdict is Verdict.FAILS and size > 1:
+            self._fails(size, named, hint, is_canary=is_canary)
+
+    def shrink(self, size: int) -> None:
+        """Send smaller calls for a while: one order of a call of `size` made the whole call fail."""
+        self._shrunk = max(1, min(self.usual, size // 4))
+        self._accounted = 0
+        self.reason = "smaller for a while: one order made a whole call fail"
+
+    def _works(self, size: int) -> None:
+        if size > self.proved and (self.failed is None or size < self.failed):
+            self.proved = size
+            self.reason = f"a call of {size} was fully accounted for"
+            if size == self._guess:
+                self.failed = size + 1
+        if self._shrunk is not None and size >= self._shrunk:
+            self._accounted += 1
+            if self._accounted >= _REGROW_AFTER:
+                self._shrunk = None if self._shrunk * 2 >= self.proved else self._shrunk * 2
+                self._accounted = 0
+        self._finish()
+
+    def _fails(self, size: int, named: int, hint: int | None, *, is_canary: bool) -> None:
+        self.failed = min(self.failed or size, size)
+        if not is_canary and size <= self.proved:
+            self._narrowings, self._done = 0, False
+        smaller = self.proved if self.proved < self.failed else 1
+        self.proved = smaller
+        guess = hint if hint is not None and 1 < hint < size else named
+        self._guess = guess if smaller < guess < self.failed else None
+        self.reason = f"a call of {size} was not: {named} named"
+        self._narrowings += 1
+        self._finish()
+
+    def _candidate(self) -> int | None:
+        if self._done:
+            return None
+        if self.failed is None:
+            return min(2, self.full) if self.proved < 2 else self.full
+        if self._guess is not None and self.proved < self._guess < self.failed:
+            return self._guess
+        middle = round((self.proved * self.failed) ** 0.5)
+        return middle if self.proved < middle < self.failed else self.proved + 1
+
+    def _finish(self) -> None:
+        if self.failed is None:
+            self._done = self.proved >= self.full
+        else:
+            is_near = self.failed - self.proved <= max(1, self.proved // 8)
+            self._done = is_near or self._narrowings > _MAX_NARROWINGS
+        if self._done and self.proved == 1 and self.failed is not None:
+            self.reason = f"one order a call: of a call of {self.failed} not all were named"
+
+
+def judge(size: int, ending: Ending, account: Account, *, is_canary: bool) -> Verdict:
+    """Say what a call shows about its size."""
+    if ending is Ending.IN_DOUBT:
+        return Verdict.FAILS if is_canary else Verdict.NOTHING
+    if ending is not Ending.ANSWERED or account.count(Outcome.THROTTLED):
+        return Verdict.NOTHING
+    return Verdict.FAILS if account.count(Outcome.UNCONFIRMED) else Verdict.WORKS
+
+
+def read_hint(account: Account) -> int | None:
+    """Read the size that a refusal of the size names ("at most 50 IMEIs"), if it names one."""
+    if account.error is None or account.error.kind is not ErrorKind.CHUNK:
+        return None
+    numbers = [int(text) for text in _NUMBER.findall(account.error.message)]
+    return min((number for number in numbers if number > 1), default=None)
+
+
+def is_spoiled(size: int, account: Account) -> bool:
+    """Say whether a whole-call error came from one order among several, and not from their number."""
+    return size > 1 and account.error is not None and account.error.kind in {ErrorKind.ORDER, ErrorKind.UNKNOWN}
