@@ -10,7 +10,6 @@ import socket
 import struct
 import zlib
 from collections.abc import Iterator
-from dataclasses import dataclass
 from functools import lru_cache
 from typing import TYPE_CHECKING, cast
 
@@ -18,6 +17,7 @@ from imeiflow.errors import ConfigurationError
 from imeiflow.simulator.answer import REASONS, Answer, Manner, show_page
 from imeiflow.simulator.control import Stream, answer_control
 from imeiflow.simulator.form import read_form
+from imeiflow.simulator.request import MAX_BODY, MAX_HEAD, BadRequestError, Head, read_head
 from imeiflow.simulator.site import Call, Site
 
 if TYPE_CHECKING:
@@ -25,55 +25,8 @@ if TYPE_CHECKING:
 
 PATHS = frozenset({"/gsmfusion_api/index.php", "/UPAPI_api/index.php"})
 CONTROL = "/simulator/"
-MAX_HEAD = 64 * 1024
-MAX_BODY = 64 * 1024 * 1024
 _SENT_AHEAD = 256 * 1024  #: bytes that a client may send ahead before reading stops
 _LINGER_NONE = struct.pack("ii", 1, 0)
-
-
-class BadRequestError(Exception):
-    """A request that is not HTTP/1.1."""
-
-
-@dataclass(frozen=True, slots=True)
-class Head:
-    """The head of a request. `length` is None for a chunked body."""
-
-    method: str
-    path: str
-    query: str
-    content_type: str
-    length: int | None
-    is_kept: bool
-    takes_gzip: bool
-    awaits_continue: bool
-
-
-@lru_cache(maxsize=512)
-def read_head(raw: bytes) -> Head:
-    """Read the head of a request without its blank line; a client's heads are alike, so they are kept."""
-    first, *lines = raw.decode("latin-1").split("\r\n")
-    try:
-        method, target, version = first.split(" ")
-        headers = {name.strip().lower(): value.strip() for name, _, value in (line.partition(":") for line in lines)}
-        is_chunked = "chunked" in headers.get("transfer-encoding", "").lower()
-        length = None if is_chunked else int(headers.get("content-length", "0"))
-    except ValueError as error:
-        raise BadRequestError(first) from error
-    if not version.startswith("HTTP/1.") or (length is not None and length < 0):
-        raise BadRequestError(first)
-    connection = headers.get("connection", "").lower()
-    path, _, query = target.partition("?")
-    return Head(
-        method,
-        path,
-        query,
-        headers.get("content-type", ""),
-        length,
-        "close" not in connection if version == "HTTP/1.1" else "keep-alive" in connection,
-        "gzip" in headers.get("accept-encoding", "").lower(),
-        "100-continue" in headers.get("expect", "").lower(),
-    )
 
 
 class Outbox:
