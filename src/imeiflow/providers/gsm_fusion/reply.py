@@ -75,35 +75,41 @@ def _read_order(record: Record) -> NamedOrder | None:
 
 
 def _read_imei_errors(element: _Element, duplicates: list[str], errors: list[NamedError]) -> list[str]:
-    """Read pairs of `<imei>` and `<error>`, flat or nested, into the lists; give the texts that name no IMEI."""
-    pending: list[str] = []
-    current = ""
-    is_error_first = False
+    """Read `<imei>` and `<error>`, flat or nested, into the lists; give the texts that name no IMEI."""
+    said: list[tuple[str, str]] = []
     loose: list[str] = []
     for child in element:
         name = local_name(child)
         if name == "imei" and not len(child):
-            imeis = split_imeis(child.text or "")
-            if is_error_first:
-                for imei in imeis:
-                    _sort_error(imei, current, duplicates, errors)
-            else:
-                pending.extend(imeis)
+            said.extend(("imei", imei) for imei in split_imeis(child.text or ""))
         elif name == "error" and not any(local_name(inner) == "imei" for inner in child.iter()):
-            current = read_text(child)
-            is_error_first = is_error_first or not (pending or errors or duplicates)
-            if not pending and not is_error_first:
-                loose.append(current)
-            for imei in pending:
-                _sort_error(imei, current, duplicates, errors)
-            pending = []
+            said.append(("error", read_text(child)))
         elif len(child):
             loose.extend(_read_imei_errors(child, duplicates, errors))
-    for imei in pending:
-        _sort_error(imei, "", duplicates, errors)
-    if is_error_first and not (errors or duplicates):
-        loose.append(current)
-    return [text for text in loose if text]
+    for imei, text in _pair(said):
+        if imei:
+            _sort_error(imei, text, duplicates, errors)
+        elif text:
+            loose.append(text)
+    return loose
+
+
+def _pair(said: list[tuple[str, str]]) -> list[tuple[str, str]]:
+    """Pair IMEIs with the error that follows them, or, where an error stands first, with the one before them.
+
+    An IMEI without an error gets an empty text, an error without an IMEI an empty IMEI.
+    """
+    is_error_first = bool(said) and said[0][0] == "error"
+    pairs: list[tuple[str, str]] = []
+    pending: list[str] = []
+    for name, value in reversed(said) if is_error_first else said:
+        if name == "imei":
+            pending.append(value)
+            continue
+        pairs.extend((imei, value) for imei in pending or [""])
+        pending = []
+    pairs.extend((imei, "") for imei in pending)
+    return pairs[::-1] if is_error_first else pairs
 
 
 def _sort_error(imei: str, text: str, duplicates: list[str], errors: list[NamedError]) -> None:
