@@ -48,7 +48,8 @@ class Fate(StrEnum):
     NO_REFERENCE = "no_reference"
     NO_IMEI = "no_imei"
     ODD_ERRORS = "odd_errors"  #: places all, and names each with an error that nobody has seen
-    CONTRADICTED = "contradicted"  #: places all; names each as an order, as a duplicate and with an error
+    CALLED_DUPLICATE = "called_duplicate"  #: places all; names each as an order and as a duplicate
+    CALLED_BAD = "called_bad"  #: places all; names each as an order and with an error
     STRANGERS = "strangers"  #: places all; names orders that nobody asked for
 
 
@@ -132,11 +133,8 @@ class Panel:
             Fate.NO_REFERENCE: lambda: replace(content, orders=tuple(NamedOrder(imei, "") for imei in named)),
             Fate.NO_IMEI: lambda: replace(content, orders=tuple(replace(order, imei="") for order in content.orders)),
             Fate.ODD_ERRORS: lambda: ReplyContent(errors=_name_errors(imeis, ErrorKind.UNKNOWN)),
-            Fate.CONTRADICTED: lambda: replace(
-                content,
-                duplicates=(*content.duplicates, *named),
-                errors=content.errors + _name_errors(named, ErrorKind.ORDER),
-            ),
+            Fate.CALLED_DUPLICATE: lambda: replace(content, duplicates=(*content.duplicates, *named)),
+            Fate.CALLED_BAD: lambda: replace(content, errors=content.errors + _name_errors(named, ErrorKind.ORDER)),
             Fate.STRANGERS: lambda: ReplyContent((NamedOrder(STRANGER, "r0"),), (STRANGER,)),
         }
         return reports.get(fate, lambda: content)()
