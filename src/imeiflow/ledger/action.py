@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from collections.abc import Set as AbstractSet
 from typing import Any
 
@@ -115,7 +115,7 @@ class Actions(Access):
         settled: Sequence[OrderId],
         to: OrderState,
         values: dict[str, Any],
-        data: dict[str, object],
+        data: Mapping[str, object],
     ) -> None:
         now = self.clock()
         rows = {"rows": encode_rows([(order,) for order in dict.fromkeys(settled)])}

@@ -30,6 +30,7 @@ from imeiflow.ledger.dialect import (
     Exact,
     Instant,
     Json,
+    Prepared,
     encode,
     encode_rows,
     fetch_rows,
@@ -64,7 +65,7 @@ _ended = json_rows(
     anomalies=Json(),
     headers=Json(),
 )
-_END_ATTEMPTS = (
+_END_ATTEMPTS = Prepared(
     update(attempt)
     .where(attempt.c.id == _ended.c.id, attempt.c.ended_at.is_(None))
     .values({name: _ended.c[name] for name in _ended.c.keys() if name != "id"})  # noqa: SIM118
@@ -85,7 +86,7 @@ _moved = json_rows(
     accepted_at=Instant(),
     completed_at=Instant(),
 )
-_MOVE_ORDERS = (
+_MOVE_ORDERS = Prepared(
     update(orders)
     .where(
         orders.c.id == _moved.c.order_id,
@@ -110,9 +111,11 @@ _MOVE_ORDERS = (
 _told = json_rows(
     order_id=Id, attempt_id=Id, outcome=Text(), reference=Text(), message=Text(), price=Exact(), charges=Integer()
 )
-_INSERT_OUTCOMES = insert(attempt_order).from_select(
-    ["order_id", "attempt_id", "outcome", "reference", "message", "price", "charges", "settled_at"],
-    select(*_told.c, null()),
+_INSERT_OUTCOMES = Prepared(
+    insert(attempt_order).from_select(
+        ["order_id", "attempt_id", "outcome", "reference", "message", "price", "charges", "settled_at"],
+        select(*_told.c, null()),
+    )
 )
 
 _kept = json_rows(
@@ -123,32 +126,36 @@ _kept = json_rows(
     reply_at=BigInteger(),
     reply_bytes=BigInteger(),
 )
-_INSERT_EVIDENCE = insert(attempt_evidence).from_select(
-    ["attempt_id", "packed", "request", "reply"],
-    select(
-        _kept.c.attempt_id,
-        _kept.c.packed,
-        part_of_blob("blobs", _kept.c.request_at, _kept.c.request_bytes),
-        part_of_blob("blobs", _kept.c.reply_at, _kept.c.reply_bytes),
-    ),
+_INSERT_EVIDENCE = Prepared(
+    insert(attempt_evidence).from_select(
+        ["attempt_id", "packed", "request", "reply"],
+        select(
+            _kept.c.attempt_id,
+            _kept.c.packed,
+            part_of_blob("blobs", _kept.c.request_at, _kept.c.request_bytes),
+            part_of_blob("blobs", _kept.c.reply_at, _kept.c.reply_bytes),
+        ),
+    )
 )
 
 _repeat = json_rows(
     attempt_id=Id, observed_at=Instant(), age_us=BigInteger(), is_refusal=Boolean(), of_completed=Boolean()
 )
-_INSERT_REPEATS = insert(repeat_seen).from_select(
-    ["account", "service", "observed_at", "age_us", "is_refusal", "of_completed", "attempt_id"],
-    select(
-        attempt.c.account,
-        job.c.service,
-        _repeat.c.observed_at,
-        _repeat.c.age_us,
-        _repeat.c.is_refusal,
-        _repeat.c.of_completed,
-        attempt.c.id,
+_INSERT_REPEATS = Prepared(
+    insert(repeat_seen).from_select(
+        ["account", "service", "observed_at", "age_us", "is_refusal", "of_completed", "attempt_id"],
+        select(
+            attempt.c.account,
+            job.c.service,
+            _repeat.c.observed_at,
+            _repeat.c.age_us,
+            _repeat.c.is_refusal,
+            _repeat.c.of_completed,
+            attempt.c.id,
+        )
+        .join(attempt, attempt.c.id == _repeat.c.attempt_id)
+        .join(job, job.c.id == attempt.c.job_id),
     )
-    .join(attempt, attempt.c.id == _repeat.c.attempt_id)
-    .join(job, job.c.id == attempt.c.job_id),
 )
 
 _named = json_rows(position=Integer(), attempt_id=Id, order_id=Id)
@@ -221,7 +228,7 @@ def end_attempts(connection: Connection, conclusions: Sequence[Conclusion]) -> N
         )
         for conclusion in conclusions
     ]
-    if connection.execute(_END_ATTEMPTS, {"rows": encode_rows(rows)}).rowcount != len(rows):
+    if _END_ATTEMPTS.run(connection, rows=encode_rows(rows)).rowcount != len(rows):
         raise Mismatch
 
 
@@ -232,7 +239,7 @@ def move_orders(connection: Connection, changed: Sequence[tuple[Conclusion, Orde
     rows = [_moved_row(conclusion, change) for conclusion, change in changed]
     if not all(may_follow(OrderState.SENDING, change.state) for _, change in changed):
         raise Mismatch
-    return connection.execute(_MOVE_ORDERS, {"rows": encode_rows(rows)}).rowcount
+    return _MOVE_ORDERS.run(connection, rows=encode_rows(rows)).rowcount
 
 
 def _moved_row(conclusion: Conclusion, change: OrderChange) -> tuple[object, ...]:
@@ -269,7 +276,7 @@ def write_outcomes(connection: Connection, changed: Sequence[tuple[Conclusion, O
         for conclusion, change in changed
     ]
     if rows:
-        connection.execute(_INSERT_OUTCOMES, {"rows": encode_rows(rows)})
+        _INSERT_OUTCOMES.run(connection, rows=encode_rows(rows))
 
 
 def write_evidence(connection: Connection, conclusions: Sequence[Conclusion]) -> None:
@@ -288,7 +295,7 @@ def write_evidence(connection: Connection, conclusions: Sequence[Conclusion]) ->
         parts += (request, reply)
         position += len(request) + len(reply)
     if rows:
-        connection.execute(_INSERT_EVIDENCE, {"rows": encode_rows(rows), "blobs": b"".join(parts)})
+        _INSERT_EVIDENCE.run(connection, rows=encode_rows(rows), blobs=b"".join(parts))
 
 
 def _pack(content: bytes) -> bytes:
@@ -299,7 +306,7 @@ def write_repeats(connection: Connection, conclusions: Sequence[Conclusion]) -> 
     """Remember what was seen of repeats, with the account and the service of the attempt."""
     rows = list(_repeat_rows(conclusions))
     if rows:
-        connection.execute(_INSERT_REPEATS, {"rows": encode_rows(rows)})
+        _INSERT_REPEATS.run(connection, rows=encode_rows(rows))
 
 
 def _repeat_rows(conclusions: Sequence[Conclusion]) -> Iterator[tuple[object, ...]]:

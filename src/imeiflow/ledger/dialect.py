@@ -20,7 +20,9 @@ from typing import Any, TypeAlias
 from sqlalchemy import (
     BigInteger,
     Connection,
+    CursorResult,
     Dialect,
+    Executable,
     Function,
     LargeBinary,
     Row,
@@ -194,6 +196,24 @@ def fetch_rows(
     inner = statement.subquery("s")
     whole = select(_Array(*inner.c))
     return json.loads(connection.execute(whole, parameters or {}).scalar_one())  # type: ignore[no-any-return]
+
+
+class Prepared:
+    """A constant statement, compiled once for each database: the hot path pays for no look-up of its text."""
+
+    def __init__(self, statement: Executable) -> None:
+        self._statement = statement
+        self._compiled: dict[str, tuple[str, tuple[str, ...], dict[str, Any]]] = {}
+
+    def run(self, connection: Connection, **parameters: object) -> CursorResult[Any]:
+        """Run it with these parameters, given as the driver takes them."""
+        name = connection.dialect.name
+        if name not in self._compiled:
+            compiled = self._statement.compile(dialect=connection.dialect)  # type: ignore[attr-defined]
+            self._compiled[name] = (str(compiled), tuple(compiled.positiontup or ()), dict(compiled.params))
+        sql, names, constants = self._compiled[name]
+        values = {**constants, **parameters}
+        return connection.exec_driver_sql(sql, tuple(values[name] for name in names))
 
 
 def part_of_blob(parameter: str, start: ColumnElement[int], length: ColumnElement[int]) -> Function[bytes]:

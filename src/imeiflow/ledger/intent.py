@@ -28,7 +28,7 @@ from imeiflow.domain.order import JobState, OrderState, may_follow
 from imeiflow.domain.outcome import Outcome
 from imeiflow.errors import FencedError, GuardError, LedgerError
 from imeiflow.ledger.change import UNSTOPPED, AttemptKind, Intent
-from imeiflow.ledger.dialect import Instant, encode_rows, fetch_rows, json_rows, next_ids, to_micros
+from imeiflow.ledger.dialect import Instant, Prepared, encode_rows, fetch_rows, json_rows, next_ids, to_micros
 from imeiflow.ledger.fault import Mismatch
 from imeiflow.ledger.schema import Id, attempt, attempt_order, job, lane, orders
 
@@ -42,42 +42,48 @@ _new = json_rows(
     started_at=Instant(),
     unstopped=Boolean(),
 )
-_INSERT_ATTEMPTS = insert(attempt).from_select(
-    ["id", "job_id", "account", "kind", "size", "token", "started_at"],
-    select(_new.c.id, _new.c.job_id, _new.c.account, _new.c.kind, _new.c.size, _new.c.token, _new.c.started_at)
-    .join(lane, and_(lane.c.account == _new.c.account, lane.c.token == _new.c.token, lane.c.released_at.is_(None)))
-    .join(
-        job,
-        and_(
-            job.c.id == _new.c.job_id,
-            job.c.account == _new.c.account,
-            or_(_new.c.unstopped, and_(job.c.state == JobState.RUNNING.value, job.c.wanted.is_(None))),
+_INSERT_ATTEMPTS = Prepared(
+    insert(attempt).from_select(
+        ["id", "job_id", "account", "kind", "size", "token", "started_at"],
+        select(_new.c.id, _new.c.job_id, _new.c.account, _new.c.kind, _new.c.size, _new.c.token, _new.c.started_at)
+        .join(lane, and_(lane.c.account == _new.c.account, lane.c.token == _new.c.token, lane.c.released_at.is_(None)))
+        .join(
+            job,
+            and_(
+                job.c.id == _new.c.job_id,
+                job.c.account == _new.c.account,
+                or_(_new.c.unstopped, and_(job.c.state == JobState.RUNNING.value, job.c.wanted.is_(None))),
+            ),
         ),
-    ),
+    )
 )
 
 _sent = json_rows(order_id=Id, job_id=Id, expected=Text(), attempt_id=Id)
-_CLAIM_ORDERS = (
+_CLAIM_ORDERS = Prepared(
     update(orders)
     .where(orders.c.id == _sent.c.order_id, orders.c.job_id == _sent.c.job_id, orders.c.state == _sent.c.expected)
     .values(state=OrderState.SENDING.value, attempt_id=_sent.c.attempt_id)
 )
 #: A probe repeats orders that stay accepted: until its conclusion, each may have been charged a second time.
-_INSERT_PROBED = insert(attempt_order).from_select(
-    ["order_id", "attempt_id", "outcome", "reference", "message", "price", "charges", "settled_at"],
-    select(
-        _sent.c.order_id,
-        _sent.c.attempt_id,
-        literal(Outcome.UNCONFIRMED.value),
-        null(),
-        null(),
-        null(),
-        literal(0),
-        null(),
-    ).join(
-        orders,
-        and_(orders.c.id == _sent.c.order_id, orders.c.job_id == _sent.c.job_id, orders.c.state == _sent.c.expected),
-    ),
+_INSERT_PROBED = Prepared(
+    insert(attempt_order).from_select(
+        ["order_id", "attempt_id", "outcome", "reference", "message", "price", "charges", "settled_at"],
+        select(
+            _sent.c.order_id,
+            _sent.c.attempt_id,
+            literal(Outcome.UNCONFIRMED.value),
+            null(),
+            null(),
+            null(),
+            literal(0),
+            null(),
+        ).join(
+            orders,
+            and_(
+                orders.c.id == _sent.c.order_id, orders.c.job_id == _sent.c.job_id, orders.c.state == _sent.c.expected
+            ),
+        ),
+    )
 )
 
 _asked = json_rows(position=Integer(), order_id=Id, job_id=Id, expected=Text())
@@ -122,7 +128,7 @@ def write_intents(connection: Connection, intents: Sequence[Intent]) -> list[Att
         )
         for id_, intent in zip(ids, intents, strict=True)
     ]
-    if connection.execute(_INSERT_ATTEMPTS, {"rows": encode_rows(rows)}).rowcount != len(rows):
+    if _INSERT_ATTEMPTS.run(connection, rows=encode_rows(rows)).rowcount != len(rows):
         raise Mismatch
     claimed: list[tuple[int, int, str, int]] = []
     probed: list[tuple[int, int, str, int]] = []
@@ -131,7 +137,7 @@ def write_intents(connection: Connection, intents: Sequence[Intent]) -> list[Att
         state, job_id = intent.expected.value, intent.job
         target += [(order, job_id, state, id_) for order in intent.orders]
     for statement, sent in ((_CLAIM_ORDERS, claimed), (_INSERT_PROBED, probed)):
-        if sent and connection.execute(statement, {"rows": encode_rows(sent)}).rowcount != len(sent):
+        if sent and statement.run(connection, rows=encode_rows(sent)).rowcount != len(sent):
             raise Mismatch
     return [AttemptId(id_) for id_ in ids]
 
