@@ -123,10 +123,11 @@ async def test_statuses_are_fetched() -> None:
     reply = f"""<result>
         <imeis><id>1</id><package>Check &amp; co</package>
         <imei>{IMEI}</imei><statusId>2</statusId>
-        <status>Completed</status><code><![CDATA[Model: X<br>IMEI: 1]]></code><requestedat>2025-11-14 3:33:00</requestedat></imeis>
+        <status>Completed</status><code><![CDATA[Model: X<br>IMEI: 1]]></code>
+        <requestedat>2025-11-14 3:33:00</requestedat></imeis>
         <imeis><id>2</id><imei>{IMEI}</imei><statusId>4</statusId>
-        <status/>
-        <code>A&lt;br&gt;B</code><requestedat>soon</requestedat></imeis>
+        <status/><code>A&lt;br&gt;B</code>
+        <requestedat>soon</requestedat></imeis>
         <imeis><id>3</id><imei/><status>3</status><code>A<br/>B <b>C</b> D</code></imeis></result>""".encode()
     references = [Reference("1"), Reference("2"), Reference("3")]
     listing, sent = await ask(reply, lambda connection: connection.fetch_statuses(references))
