@@ -220,6 +220,8 @@ def test_two_imeis_in_one_value_are_not_one(first: str, second: str, mark: str) 
         ("1234567", Flaw.TOO_SHORT),
         ("3569380356438", Flaw.TOO_SHORT),
         (IMEI + "01", Flaw.TOO_LONG),
+        (IMEI + ";10", Flaw.TOO_LONG),
+        (IMEI + " 10", Flaw.TOO_LONG),
         ("8944" + IMEI, Flaw.TOO_LONG),
         (FIRST14 + "8", Flaw.LUHN),
         ("0", Flaw.PLACEHOLDER),

@@ -109,7 +109,7 @@ _FLAW_SENTENCES: Final = {
 }
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, init=False)
 class Reading:
     """What was read from a value: an IMEI and what had to be repaired, or the flaw that prevents it.
 
@@ -119,7 +119,14 @@ class Reading:
     imei: Imei | None
     repairs: tuple[Repair, ...]
     flaw: Flaw | None
-    digits: str = ""
+    digits: str
+
+    def __init__(self, imei: Imei | None, repairs: tuple[Repair, ...], flaw: Flaw | None, digits: str = "") -> None:
+        # What dataclass generates for a frozen class takes twice as long, and there are millions of readings.
+        _set_imei(self, imei)
+        _set_repairs(self, repairs)
+        _set_flaw(self, flaw)
+        _set_digits(self, digits)
 
     @property
     def sentence(self) -> str:
@@ -131,6 +138,9 @@ class Reading:
         if self.flaw in {Flaw.TOO_SHORT, Flaw.TOO_LONG} and self.digits:
             return f"{self.flaw.sentence[:-1]}, this has {len(self.digits)}."
         return self.flaw.sentence
+
+
+_set_imei, _set_repairs, _set_flaw, _set_digits = (vars(Reading)[name].__set__ for name in Reading.__slots__)
 
 
 def _weigh(digits: str) -> int:
@@ -423,7 +433,7 @@ def _read_groups(text: str, repairs: list[Repair], *, was_number: bool) -> Readi
     if sum(size >= 14 for size in sizes) > 1:
         return Reading(None, (), Flaw.SEVERAL)
     _note(Repair.SPACES if " " in text and not text.strip("0123456789 ") else Repair.SEPARATORS, repairs)
-    if sizes == [15, 2] and is_luhn_valid(groups[0]):
+    if sizes == [15, 2] and text[15:-2].strip() == "/" and is_luhn_valid(groups[0]):
         # *#06# shows some phones' IMEI with the software version behind it: 356938035643809/01.
         _note(Repair.SOFTWARE_VERSION, repairs)
         return _judge(groups[0], repairs, was_number=was_number)

@@ -89,7 +89,7 @@ def _name_foreign(head: bytes) -> str | None:
     for pattern, kind in _MARKUP:
         if pattern.match(start):
             return kind
-    if len(head) - len(head.translate(None, _CONTROLS)) > max(2, len(head) // 50):
+    if len(head) - len(head.translate(None, _CONTROLS)) > max(8, len(head) // 20):
         return "a binary file"
     return None
 

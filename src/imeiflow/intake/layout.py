@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import csv
 import re
-from collections import Counter
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Final
@@ -35,6 +34,7 @@ _DECLARATION: Final = re.compile(r"sep=(.)[ \t]*(?:\r\n?|\n|\Z)", re.IGNORECASE)
 _ENTRY: Final = re.compile(r"[,;|\t\r\n]+")
 _WORD: Final = re.compile(r"[,;|\s]+")
 _SAMPLE_SIZE: Final = 300
+_MOST_COLUMNS: Final = 500  #: columns among which the IMEIs are looked for
 
 
 def detect_layout(sample: str) -> Layout:
@@ -74,7 +74,7 @@ def _rate(values: list[str]) -> float:
 
 
 def _rate_delimiter(sample: str, delimiter: str) -> tuple[float, float, int]:
-    """Rate a delimiter: the best column's share of IMEIs, the share of rows of the usual width, that width."""
+    """Rate a delimiter: the best column's share of IMEIs, the share of rows that it parts, the width."""
     rows = []
     try:
         for row in csv.reader(sample.splitlines(keepends=True), delimiter=delimiter):
@@ -84,11 +84,11 @@ def _rate_delimiter(sample: str, delimiter: str) -> tuple[float, float, int]:
                 break
     except csv.Error:
         pass
-    widths = Counter(map(len, rows))
-    width, count = max(widths.items(), key=lambda item: (item[1], item[0]), default=(0, 0))
-    if width < 2:
+    widths = [len(row) for row in rows]
+    if max(widths, default=0) < 2:
         return 0.0, 0.0, 0
+    width = min(max(widths), _MOST_COLUMNS)
     named = any("imei" in cell.lower() and not rate_value(cell) for row in rows[:20] for cell in row)
     columns = [[row[column] for row in rows if column < len(row) and row[column].strip()] for column in range(width)]
     share = max(_rate(column) * len(column) / len(rows) for column in columns)
-    return max(share, 0.1 if named else 0.0), count / len(rows), width
+    return max(share, 0.1 if named else 0.0), sum(width > 1 for width in widths) / len(rows), width

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from itertools import islice
+from itertools import dropwhile, islice
 from pathlib import Path
 from typing import BinaryIO, Final, Self
 
@@ -25,7 +25,7 @@ _SAMPLE_SIZE: Final = 300
 _MOST_COLUMNS: Final = 16_384  #: as many as a spreadsheet has
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, init=False)
 class Row:
     """One row of a list.
 
@@ -38,6 +38,17 @@ class Row:
     was_number: bool
     reading: Reading
     columns: tuple[str, ...]
+
+    def __init__(self, line: int, value: str, was_number: bool, reading: Reading, columns: tuple[str, ...]) -> None:
+        # As in Reading: what dataclass generates for a frozen class takes twice as long.
+        _set_line(self, line)
+        _set_value(self, value)
+        _set_was_number(self, was_number)
+        _set_reading(self, reading)
+        _set_columns(self, columns)
+
+
+_set_line, _set_value, _set_was_number, _set_reading, _set_columns = (vars(Row)[name].__set__ for name in Row.__slots__)
 
 
 class Sheet:
@@ -64,9 +75,8 @@ class Sheet:
             raise EmptyInputError(source=self.name, problem="it holds no rows")
         choice = choose_column(sample, column, source=self.name)
         if choice.width > _MOST_COLUMNS:
-            raise self._report_width(
-                next(line for line, cells, _ in sample if len(cells) == choice.width), choice.width
-            )
+            line = next(line for line, cells, _ in sample if len(cells) == choice.width)
+            raise self._report_width(line, choice.width)
         if choice.header is not None and len(sample) == choice.header + 1:
             raise EmptyInputError(source=self.name, problem="it holds a header and nothing below it")
         self.imei_column = choice.column
@@ -99,13 +109,12 @@ class Sheet:
         Raises RowError where rows can no longer be told apart, ChangedInputError when the file is not what it was.
         """
         column, width, start = self.imei_column, len(self.columns), self.header_line or 0
-        for line, cells, numbers in self._reader.records():
-            if line <= start:
-                continue
+        records = self._reader.records()
+        for line, cells, numbers in dropwhile(lambda record: record[0] <= start, records):
             value = cells[column] if column < len(cells) else ""
             was_number = column in numbers
             reading = read_imei(value, was_number=was_number)
-            if reading.flaw is Flaw.EMPTY and not any(map(str.strip, cells)):
+            if reading.imei is None and reading.flaw is Flaw.EMPTY and not any(map(str.strip, cells)):
                 continue
             if len(cells) != width:
                 if len(cells) > _MOST_COLUMNS:

@@ -6,6 +6,7 @@ import csv
 import io
 import re
 from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Final, assert_never
 
 from imeiflow.domain.imei import read_imei
@@ -55,20 +56,25 @@ class TextReader:
 
         Raises RowError where rows can no longer be told apart, ChangedInputError when the file changed meanwhile.
         """
-        with self._open() as text:
-            match self.layout.arrangement:
-                case Arrangement.ROWS:
-                    yield from self._read_rows(text)
-                case Arrangement.LINES:
-                    yield from self._read_lines(text)
-                case Arrangement.LIST:
-                    yield from self._read_entries(text)
-                case _:
-                    assert_never(self.layout.arrangement)
-        self._origin.check()
+        match self.layout.arrangement:
+            case Arrangement.ROWS:
+                return self._read_rows()
+            case Arrangement.LINES:
+                return self._read_lines()
+            case Arrangement.LIST:
+                return self._read_entries()
+            case _:
+                assert_never(self.layout.arrangement)
 
     def close(self) -> None:
         """Let go of nothing: a text is never held."""
+
+    @contextmanager
+    def _reading(self) -> Iterator[io.TextIOWrapper]:
+        """Open the text to its end, and see then that it is still the same."""
+        with self._open() as text:
+            yield text
+            self._origin.check()
 
     def _open(self) -> io.TextIOWrapper:
         return io.TextIOWrapper(self._origin.open(), encoding=self.encoding.name, errors="replace", newline="")
@@ -84,26 +90,23 @@ class TextReader:
                 raise RowError(source=self._origin.name, line=number, problem=problem, remedy=remedy)
             yield line.replace("\0", "") if "\0" in line else line
 
-    def _read_rows(self, text: io.TextIOWrapper) -> Iterator[Record]:
-        lines = self._split_lines(text)
-        declared = int(self.layout.is_declared and next(lines, None) is not None)
-        # Strict: otherwise a quote without a partner swallows the rows that follow it without a word.
-        reader = csv.reader(lines, delimiter=self.layout.delimiter or ",", strict=True)
-        line, end = 0, declared
-        try:
-            for cells in reader:
-                line, end = end + 1, declared + reader.line_num
-                if end > line:
-                    self._check_multiline(line, cells)
-                if cells:
-                    yield line, cells, ()
-        except csv.Error as error:
-            raise RowError(
-                source=self._origin.name,
-                line=end + 1,
-                problem=f"its cells cannot be told ({error})",
-                remedy=_QUOTE_REMEDY,
-            ) from error
+    def _read_rows(self) -> Iterator[Record]:
+        with self._reading() as text:
+            lines = self._split_lines(text)
+            declared = int(self.layout.is_declared and next(lines, None) is not None)
+            # Strict: otherwise a quote without a partner swallows the rows that follow it without a word.
+            reader = csv.reader(lines, delimiter=self.layout.delimiter or ",", strict=True)
+            end = declared
+            try:
+                for cells in reader:
+                    line, end = end + 1, declared + reader.line_num
+                    if end > line:
+                        self._check_multiline(line, cells)
+                    if cells:
+                        yield line, cells, ()
+            except csv.Error as error:
+                problem = f"its cells cannot be told apart ({error})"
+                raise RowError(source=self._origin.name, line=end + 1, problem=problem, remedy=_QUOTE_REMEDY) from error
 
     def _check_multiline(self, line: int, cells: list[str]) -> None:
         """Refuse a cell with line ends that seems to have swallowed other rows: they would be lost in silence."""
@@ -118,19 +121,21 @@ class TextReader:
                         source=self._origin.name, line=line, problem=problem, value=value, remedy=_QUOTE_REMEDY
                     )
 
-    def _read_lines(self, text: io.TextIOWrapper) -> Iterator[Record]:
-        for number, line in enumerate(self._split_lines(text), 1):
-            value = line.rstrip("\r\n")
-            if value and not (value.startswith("#") and not _LONG_RUN.search(value)):
-                yield number, [value], ()
+    def _read_lines(self) -> Iterator[Record]:
+        with self._reading() as text:
+            for number, line in enumerate(self._split_lines(text), 1):
+                value = line.rstrip("\r\n")
+                if value and not (value[0] == "#" and not _LONG_RUN.search(value)):
+                    yield number, [value], ()
 
-    def _read_entries(self, text: io.TextIOWrapper) -> Iterator[Record]:
+    def _read_entries(self) -> Iterator[Record]:
         number = 0
-        for entry in self._split_entries(text):
-            value = entry.strip().replace("\0", "")
-            if value:
-                number += 1
-                yield number, [value], ()
+        with self._reading() as text:
+            for entry in self._split_entries(text):
+                value = entry.strip().replace("\0", "")
+                if value:
+                    number += 1
+                    yield number, [value], ()
 
     def _split_entries(self, text: io.TextIOWrapper) -> Iterator[str]:
         separator = self.layout.separator

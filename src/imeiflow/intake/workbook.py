@@ -52,9 +52,13 @@ class WorkbookReader:
         margin = [""] * (start[1] if start else 0)
         with _translated(self._origin):
             for number, row in enumerate(self._sheet.iter_rows(), 1):
-                if not all(type(cell) is str and not cell for cell in row):
-                    numbers = [place for place, cell in enumerate(row, len(margin)) if type(cell) in _NUMBERS]
-                    yield number, margin + [cell if type(cell) is str else show_cell(cell) for cell in row], numbers
+                cells = margin + [cell if type(cell) is str else show_cell(cell) for cell in row]
+                if any(cells):
+                    yield (
+                        number,
+                        cells,
+                        [place for place, cell in enumerate(row, len(margin)) if type(cell) in _NUMBERS],
+                    )
 
     def close(self) -> None:
         """Let go of the workbook's memory."""
@@ -88,10 +92,10 @@ _NUMBERS: Final = frozenset({int, float})
 
 def show_cell(cell: object) -> str:
     """Write a cell that is not text as a spreadsheet would show it: whole numbers in full, times in ISO 8601."""
-    if isinstance(cell, bool):
-        return str(cell).upper()
     if isinstance(cell, float):
         return str(int(cell)) if cell.is_integer() else repr(cell)
+    if isinstance(cell, bool):
+        return str(cell).upper()
     show = getattr(cell, "isoformat", None)
     return str(show(*[" "] if hasattr(cell, "hour") and hasattr(cell, "year") else []) if show else cell)
 
