@@ -1,0 +1,197 @@
+"""Opening: privacy of the files, versions, damage, and that the migrations lead to the declared schema."""
+
+from __future__ import annotations
+
+import os
+import re
+import sqlite3
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from alembic.autogenerate import compare_metadata
+from alembic.migration import MigrationContext
+from sqlalchemy import create_engine
+from sqlalchemy.dialects import postgresql
+from sqlalchemy.exc import DBAPIError
+
+from imeiflow.domain.order import JobState, OrderState, Policy, ResultStatus
+from imeiflow.domain.outcome import Ending, ErrorKind, Outcome
+from imeiflow.errors import LedgerError
+from imeiflow.ledger import conclusion, intent
+from imeiflow.ledger.change import AttemptKind
+from imeiflow.ledger.ledger import Ledger
+from imeiflow.ledger.migrations import read_history
+from imeiflow.ledger.schema import HEAD, REVISIONS, metadata
+from tests.ledger.conftest import Clock
+
+
+def read_schema(path: Path) -> dict[str, str]:
+    with sqlite3.connect(path) as connection:
+        rows = connection.execute(
+            "SELECT name, sql FROM sqlite_master WHERE sql IS NOT NULL AND type IN ('table', 'index')"
+        ).fetchall()
+    connection.close()
+    return {name: re.sub(r"\s+", " ", sql) for name, sql in rows if not name.startswith(("alembic", "sqlite_"))}
+
+
+def test_the_migrations_lead_to_the_declared_schema(tmp_path: Path, clock: Clock):
+    Ledger.open(tmp_path / "migrated.db", clock=clock).close()
+    declared = create_engine(f"sqlite:///{tmp_path / 'declared.db'}")
+    metadata.create_all(declared)
+    declared.dispose()
+    migrated = create_engine(f"sqlite:///{tmp_path / 'migrated.db'}")
+    with migrated.connect() as connection:
+        assert compare_metadata(MigrationContext.configure(connection), metadata) == []
+    migrated.dispose()
+    found, wanted = read_schema(tmp_path / "migrated.db"), read_schema(tmp_path / "declared.db")
+    assert found.keys() == wanted.keys()
+    for name, sql in wanted.items():
+        assert read_parts(found[name]) == read_parts(sql), name
+
+
+def read_parts(sql: str) -> tuple[list[str], str]:
+    """Split a statement into its columns and constraints, whatever their order, and its options."""
+    body, _, options = sql.replace('"', "").partition("(")[2].rpartition(")")
+    return sorted(part.strip() for part in re.split(r", (?=[A-Za-z_]+ )", body)), options.strip()
+
+
+def test_the_known_revisions_are_those_of_the_migrations():
+    history = read_history()
+    assert tuple(script.revision for script in reversed(list(history.walk_revisions()))) == REVISIONS
+    assert history.get_current_head() == HEAD
+
+
+@pytest.mark.parametrize(
+    ("table", "column", "enum"),
+    [
+        ("orders", "state", OrderState),
+        ("orders", "status", ResultStatus),
+        ("orders", "error_kind", ErrorKind),
+        ("job", "state", JobState),
+        ("job", "policy", Policy),
+        ("attempt", "kind", AttemptKind),
+        ("attempt", "ending", Ending),
+        ("attempt", "error_kind", ErrorKind),
+        ("attempt_order", "outcome", Outcome),
+    ],
+)
+def test_the_database_checks_exactly_the_values_of_the_domain(tmp_path: Path, clock: Clock, table, column, enum):
+    Ledger.open(tmp_path / "ledger.db", clock=clock).close()
+    sql = read_schema(tmp_path / "ledger.db")[table]
+    (check,) = re.findall(rf"CHECK \({column} IN \(([^)]*)\)\)", sql)
+    assert {value.strip(" '") for value in check.split(",")} == {member.value for member in enum}
+
+
+def test_directory_and_files_are_the_owners_alone_whatever_the_umask(tmp_path: Path, clock: Clock):
+    before = os.umask(0)
+    try:
+        with Ledger.open(tmp_path / "new" / "home" / "ledger.db", clock=clock):
+            home = tmp_path / "new" / "home"
+            assert home.stat().st_mode & 0o777 == 0o700
+            assert home.parent.stat().st_mode & 0o777 == 0o700
+            modes = {path.name: path.stat().st_mode & 0o777 for path in home.iterdir()}
+    finally:
+        os.umask(before)
+    assert modes == {"ledger.db": 0o600, "ledger.db-wal": 0o600, "ledger.db-shm": 0o600}
+
+
+def test_a_file_that_others_could_read_is_made_private(tmp_path: Path, clock: Clock):
+    path = tmp_path / "ledger.db"
+    Ledger.open(path, clock=clock).close()
+    path.chmod(0o644)
+    Ledger.open(path, clock=clock).close()
+    assert path.stat().st_mode & 0o777 == 0o600
+
+
+def test_a_ledger_of_a_newer_version_is_refused_and_not_touched(tmp_path: Path, clock: Clock):
+    path = tmp_path / "ledger.db"
+    Ledger.open(path, clock=clock).close()
+    with sqlite3.connect(path) as connection:
+        connection.execute("UPDATE alembic_version SET version_num = '9999'")
+    connection.close()
+    with pytest.raises(LedgerError, match="newer imeiflow") as caught:
+        Ledger.open(path, clock=clock)
+    assert "Update imeiflow" in caught.value.remedy
+
+
+def test_a_damaged_file_is_refused_with_a_remedy(tmp_path: Path, clock: Clock):
+    path = tmp_path / "ledger.db"
+    path.write_bytes(b"these are not the orders you are looking for" * 100)
+    with pytest.raises(LedgerError, match="damaged") as caught:
+        Ledger.open(path, clock=clock)
+    assert "Restore" in caught.value.remedy
+
+
+def test_a_database_of_another_program_is_refused(tmp_path: Path, clock: Clock):
+    path = tmp_path / "other.db"
+    with sqlite3.connect(path) as connection:
+        connection.execute("CREATE TABLE song (id)")
+    connection.close()
+    with pytest.raises(LedgerError, match="another program"):
+        Ledger.open(path, clock=clock)
+
+
+@pytest.mark.parametrize("url", ["sqlite://", "sqlite:///:memory:", "postgresql://host/db", "://"])
+def test_what_is_no_ledger_file_is_refused(url: str, clock: Clock):
+    with pytest.raises(LedgerError):
+        Ledger.open(url, clock=clock)
+
+
+def test_events_can_be_neither_changed_nor_deleted(ledger: Ledger):
+    ledger.log_event("seen", data={"n": 1})
+    for sql in ("UPDATE event SET kind = 'x'", "DELETE FROM event"):
+        with pytest.raises(LedgerError, match="append-only"):
+            ledger._write(lambda c, sql=sql: c.exec_driver_sql(sql))
+    assert [(event.kind, event.data) for event in ledger.events()] == [("seen", {"n": 1})]
+
+
+def test_readers_cannot_write(ledger: Ledger):
+    with pytest.raises(LedgerError), ledger._read() as connection:
+        connection.exec_driver_sql("DELETE FROM job")
+
+
+def test_opening_a_ledger_that_is_up_to_date_does_not_import_alembic(tmp_path: Path, clock: Clock):
+    Ledger.open(tmp_path / "ledger.db", clock=clock).close()
+    code = (
+        "import sys; from datetime import UTC, datetime; from imeiflow.ledger.ledger import Ledger; "
+        "Ledger.open(sys.argv[1], clock=lambda: datetime.now(UTC)).close(); print('alembic' in sys.modules)"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code, tmp_path / "ledger.db"], capture_output=True, text=True, check=True
+    )
+    assert done.stdout.strip() == "False"
+
+
+HOT = {
+    name: statement
+    for module in (intent, conclusion)
+    for name, statement in vars(module).items()
+    if name.startswith(("_INSERT", "_CLAIM", "_END", "_MOVE"))
+}
+
+
+@pytest.mark.parametrize("name", sorted(HOT))
+def test_the_hot_paths_statements_compile_for_postgresql(name: str):
+    sql = str(HOT[name]._statement.compile(dialect=postgresql.dialect()))
+    assert "jsonb_array_elements(CAST(" in sql
+    assert "json_each" not in sql
+
+
+@pytest.mark.parametrize("name", sorted(set(HOT) - {"_INSERT_REPEATS"}))
+def test_the_hot_paths_statements_look_rows_up_by_key(ledger: Ledger, name: str):
+    with ledger._read() as connection:
+        sql = str(HOT[name]._statement.compile(dialect=connection.dialect))
+        plan = connection.exec_driver_sql(f"EXPLAIN QUERY PLAN {sql}", ("[]",) * sql.count("?")).all()
+    steps = [row[3] for row in plan]
+    assert steps[0].startswith("SCAN each VIRTUAL TABLE")
+    assert not [
+        step for step in steps if step.startswith("SCAN") and re.search(r"SCAN (orders|attempt|job|lane)$", step)
+    ]
+
+
+def test_the_database_errors_of_sqlalchemy_come_out_as_ours(ledger: Ledger):
+    with pytest.raises(LedgerError) as caught, ledger._read() as connection:
+        connection.exec_driver_sql("SELECT * FROM nowhere")
+    assert isinstance(caught.value.__cause__, DBAPIError)
