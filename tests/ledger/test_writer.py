@@ -6,6 +6,7 @@ import asyncio
 import json
 import os
 import random
+import re
 import signal
 import sqlite3
 import subprocess
@@ -124,8 +125,9 @@ def test_a_call_that_fails_undoes_itself_and_nothing_else(ledger: Ledger):
     ledger.log_event("alive")
 
 
-WORKER = """
-import asyncio, json, sys
+#: Imports once; then forks a worker for each line that it reads, and says when that has gone.
+NURSERY = """
+import asyncio, json, os, sys
 from datetime import UTC, datetime
 from imeiflow.domain.ident import AccountName, JobId
 from imeiflow.domain.order import OrderState
@@ -153,42 +155,65 @@ async def work(ledger, job, token, orders):
             say("conclusion", attempt, [order.id for order in chunk])
     await asyncio.gather(*(one() for _ in range(8)))
 
-ledger = Ledger.open(sys.argv[1], clock=now)
-job = JobId(int(sys.argv[2]))
-token, _ = ledger.take_lane(AccountName("gsm-fusion"), "child")
-asyncio.run(work(ledger, job, token, ledger.queued_orders(job, limit=100000)))
+def place_orders():
+    ledger = Ledger.open(sys.argv[1], clock=now)
+    job = JobId(int(sys.argv[2]))
+    token, _ = ledger.take_lane(AccountName("gsm-fusion"), "child")
+    asyncio.run(work(ledger, job, token, ledger.queued_orders(job, limit=100000)))
+
+for _ in sys.stdin:
+    child = os.fork()
+    if child == 0:
+        place_orders()
+        os._exit(0)
+    say("child", child, [])
+    os.waitpid(child, 0)
+    say("gone", child, [])
 """
+
+
+def kill_a_worker(nursery: subprocess.Popen[str], told: dict[str, dict[int, list[int]]], *, after_lines: int) -> None:
+    """Start a worker, take down what it says was acknowledged, and kill it after so many lines."""
+    assert nursery.stdin is not None
+    assert nursery.stdout is not None
+    nursery.stdin.write("go\n")
+    nursery.stdin.flush()
+    worker = 0
+    for line in nursery.stdout:
+        for part in re.findall(r"\[[^\]]*\[[^\]]*\]\]", line):
+            kind, number, orders = json.loads(part)
+            if kind == "gone":
+                return
+            if kind == "child":
+                worker = number
+            else:
+                told[kind][number] = orders
+        after_lines -= 1
+        if after_lines <= 0 and worker:
+            os.kill(worker, signal.SIGKILL)
+            worker = 0
+    raise AssertionError("the nursery ended by itself")
 
 
 def test_whatever_was_acknowledged_survives_kill_9(tmp_path: Path, clock: Clock, add_job, ledger: Ledger):
     job = add_job(2500)
     dice = random.Random(7)
     told: dict[str, dict[int, list[int]]] = {"intent": {}, "conclusion": {}}
-    for _ in range(12):
-        child = subprocess.Popen(
-            [sys.executable, "-c", WORKER, ledger.path, str(job)], stdout=subprocess.PIPE, text=True
-        )
-        assert child.stdout is not None
-        lines_left = dice.randrange(1, 100)
-        for line in child.stdout:
-            if line.endswith("\n"):
-                kind, attempt, orders = json.loads(line)
-                told[kind][attempt] = orders
-            lines_left -= 1
-            if lines_left == 0:
-                child.send_signal(signal.SIGKILL)
-        child.wait()
-        child.stdout.close()
-        ledger.take_lane(ACCOUNT, "survivor")
-        attempts = {one.id: one for one in ledger.list_attempts(job, limit=10_000)}
-        states = {row.id: row.state for row in ledger.order_rows(job)}
-        for attempt, orders in told["intent"].items():
-            assert attempts[attempt].ended_at is not None
-            assert {states[order] for order in orders} <= {S.ACCEPTED, S.UNCONFIRMED}
-        for attempt, orders in told["conclusion"].items():
-            assert attempts[attempt].ending is Ending.ANSWERED
-            assert {states[order] for order in orders} == {S.ACCEPTED}
-        assert S.SENDING not in states.values()
+    with subprocess.Popen(
+        [sys.executable, "-c", NURSERY, ledger.path, str(job)], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+    ) as nursery:
+        for _ in range(12):
+            kill_a_worker(nursery, told, after_lines=dice.randrange(1, 120))
+            ledger.take_lane(ACCOUNT, "survivor")
+            attempts = {one.id: one for one in ledger.list_attempts(job, limit=10_000)}
+            states = {row.id: row.state for row in ledger.order_rows(job)}
+            for attempt, orders in told["intent"].items():
+                assert attempts[attempt].ended_at is not None
+                assert {states[order] for order in orders} <= {S.ACCEPTED, S.UNCONFIRMED}
+            for attempt, orders in told["conclusion"].items():
+                assert attempts[attempt].ending is Ending.ANSWERED
+                assert {states[order] for order in orders} == {S.ACCEPTED}
+            assert S.SENDING not in states.values()
     assert len(told["intent"]) > 100
     with sqlite3.connect(ledger.path) as connection:
         assert connection.execute("PRAGMA integrity_check").fetchone() == ("ok",)
