@@ -12,8 +12,8 @@ from datetime import datetime, timedelta
 from enum import StrEnum
 
 #: Ages are those of attempts, and an order is placed somewhere between the start and the end of its attempt:
-#: two orders of one second's difference cannot be told apart by age.
-SLACK = timedelta(seconds=60)
+#: orders that were sent within the length of a slow call of each other cannot be told apart by age.
+SLACK = timedelta(seconds=30)
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,7 +49,7 @@ def cover(doubt_at: datetime, now: datetime, evidence: Iterable[RepeatEvidence])
     for seen in evidence:
         if not seen.is_refusal:
             charged_at = max(charged_at or seen.observed_at, seen.observed_at)
-        elif seen.of_completed or age <= seen.age + max(SLACK, seen.age / 10):
+        elif seen.of_completed or age <= seen.age + SLACK:
             refused_at = max(refused_at or seen.observed_at, seen.observed_at)
     if charged_at is not None and (refused_at is None or charged_at >= refused_at):
         return Coverage.CHARGED

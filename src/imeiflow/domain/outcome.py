@@ -14,7 +14,7 @@ class Outcome(StrEnum):
     ACCEPTED = "accepted"  #: named with a reference
     DUPLICATE = "duplicate"  #: named as ordered before; nothing charged
     REFUSED = "refused"  #: a definite no to this order
-    THROTTLED = "throttled"  #: refused unread (rate, overload, account, service); proved not placed
+    THROTTLED = "throttled"  #: refused before anything was placed (rate, account, service)
     UNSENT = "unsent"  #: failed before the request left; proved not placed
     UNCONFIRMED = "unconfirmed"  #: may have been placed
 

@@ -132,7 +132,8 @@ def account_for(sent: Sequence[Imei], content: ReplyContent) -> Account:
     asked = set(sent)
     references = _collect_references(sent, content, asked, anomalies)
     duplicates = _collect_asked(content.duplicates, asked, anomalies)
-    errors = {error.imei: error for error in content.errors}
+    errors = _collect_errors(content.errors, anomalies)
+    nameless = {order.imei for order in content.orders if not order.reference}
     _collect_asked([error.imei for error in content.errors if error.imei], asked, anomalies)
     rest = _finding_of_unnamed(len(sent), content)
     findings: dict[Imei, Finding] = {}
@@ -147,6 +148,9 @@ def account_for(sent: Sequence[Imei], content: ReplyContent) -> Account:
             findings[imei] = Finding(Outcome.DUPLICATE, message="ordered before")
             if error is not None:
                 anomalies.append(Anomaly(AnomalyKind.CONTRADICTION, imei))
+        elif error is not None and imei in nameless:
+            findings[imei] = Finding(Outcome.UNCONFIRMED, kind=error.kind, message=error.message)
+            anomalies.append(Anomaly(AnomalyKind.CONTRADICTION, imei))
         elif error is not None:
             findings[imei] = finding_of_error(error.kind, error.message)
         else:
@@ -207,6 +211,20 @@ def _collect_references(
             if extra.reference != orders[0].reference
         )
     return {imei: orders[0] for imei, orders in by_imei.items()}
+
+
+def _collect_errors(errors: Sequence[NamedError], anomalies: list[Anomaly]) -> dict[str, NamedError]:
+    """Map each IMEI to its error; of several that differ, the one that proves least counts."""
+    kept: dict[str, NamedError] = {}
+    for error in errors:
+        before = kept.get(error.imei)
+        if before is None:
+            kept[error.imei] = error
+        elif before.kind is not error.kind:
+            anomalies.append(Anomaly(AnomalyKind.CONTRADICTION, error.imei))
+            if finding_of_error(error.kind, "").outcome is Outcome.UNCONFIRMED:
+                kept[error.imei] = error
+    return kept
 
 
 def _collect_asked(imeis: Sequence[str], asked: set[Imei], anomalies: list[Anomaly]) -> set[str]:

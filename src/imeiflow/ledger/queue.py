@@ -57,6 +57,7 @@ class Queue(Access):
                 orders.c.imei,
                 orders.c.attempt_id,
                 func.coalesce(earliest, attempt.c.started_at).label("at"),
+                attempt.c.started_at,
             )
             .join(attempt, attempt.c.id == orders.c.attempt_id)
             .where(orders.c.job_id == job_id, orders.c.state == OrderState.UNCONFIRMED.value, orders.c.id > after)
@@ -65,7 +66,10 @@ class Queue(Access):
         )
         with self._read() as connection:
             rows = fetch_rows(connection, query)
-        found = (Doubt(OrderId(id_), Imei(imei), AttemptId(last), _at(at)) for id_, imei, last, at in rows)
+        found = (
+            Doubt(OrderId(id_), Imei(imei), AttemptId(last), _at(at), _at(last_at))
+            for id_, imei, last, at, last_at in rows
+        )
         return sorted(found, key=lambda doubt: doubt.order)
 
     def oldest_accepted(

@@ -150,12 +150,13 @@ class QueuedOrder:
 
 @dataclass(frozen=True, slots=True)
 class Doubt:
-    """An unconfirmed order, its last attempt, and when the earliest attempt began that may have placed it."""
+    """An unconfirmed order, its last attempt, and when the earliest and the last began that may have placed it."""
 
     order: OrderId
     imei: Imei
     attempt: AttemptId
     began_at: datetime
+    last_began_at: datetime
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,0 +1,155 @@
+"""From a placement to what the ledger writes, and to what the limits learn.
+
+Pure.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from decimal import Decimal
+
+from imeiflow.dispatch.lane import CallEnd, Refusal
+from imeiflow.dispatch.work import Chunk
+from imeiflow.domain.decision import Decision, RetryPolicy, decide, decide_again
+from imeiflow.domain.doubt import RepeatEvidence
+from imeiflow.domain.ident import AttemptId, OrderId
+from imeiflow.domain.imei import Imei
+from imeiflow.domain.order import OrderState
+from imeiflow.domain.outcome import Ending, ErrorKind, Outcome
+from imeiflow.domain.reply import Finding
+from imeiflow.ledger.change import AttemptKind, Conclusion, OrderChange
+from imeiflow.providers.contract import Placement
+
+_BAN = re.compile(r"\b(?:1015|ban(?:ned)?|blocked)\b", re.IGNORECASE)
+_RATE_WORDS = re.compile(r"rate|frequent|limit exceeded|slow down|per (?:second|minute|hour)", re.IGNORECASE)
+
+
+@dataclass(frozen=True, slots=True)
+class Repeat:
+    """What a repeated call repeats: when the order may last have been placed, and whether it is completed."""
+
+    placed_at: datetime
+    is_completed: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Ended:
+    """A call that has ended: what it proves, and what became of its orders."""
+
+    chunk: Chunk
+    placement: Placement
+    conclusion: Conclusion
+    states: Mapping[OrderId, OrderState]
+
+
+def conclude(
+    chunk: Chunk,
+    placement: Placement,
+    *,
+    attempt: AttemptId,
+    ended_at: datetime,
+    price: Decimal | None,
+    policy: RetryPolicy,
+    repeats: Mapping[OrderId, Repeat],
+) -> Ended:
+    """Turn a placement into a conclusion. `repeats` tells, for orders sent again, what is repeated."""
+    exchange, account = placement.exchange, placement.account
+    changes: list[OrderChange] = []
+    seen: list[RepeatEvidence] = []
+    for order in chunk.orders:
+        finding = account.findings[order.imei]
+        decision = _decide(chunk, finding, order.attempts + 1, policy)
+        changes.append(
+            OrderChange(
+                order=order.id,
+                state=decision.state,
+                outcome=finding.outcome,
+                reference=finding.reference,
+                status=finding.status,
+                kind=finding.kind,
+                message=finding.message,
+                spends_attempt=decision.spends_attempt,
+                price=price,
+                charges=_charges(chunk.kind, finding.outcome),
+            )
+        )
+        repeat = repeats.get(order.id)
+        if repeat is not None:
+            seen.extend(_see(chunk.kind, finding.outcome, repeat, ended_at))
+    error = account.error
+    conclusion = Conclusion(
+        attempt=attempt,
+        ended_at=ended_at,
+        ending=exchange.ending,
+        changes=tuple(changes),
+        http_status=exchange.http_status,
+        elapsed_ms=round(exchange.elapsed_s * 1000),
+        error_kind=error.kind if error else None,
+        error=error.message if error else "",
+        problem=exchange.problem,
+        anomalies=account.anomalies,
+        headers=exchange.headers,
+        request=exchange.request,
+        reply=exchange.reply,
+        seen=tuple(seen),
+    )
+    return Ended(chunk, placement, conclusion, {change.order: change.state for change in changes})
+
+
+def _see(kind: AttemptKind, outcome: Outcome, repeat: Repeat, now: datetime) -> list[RepeatEvidence]:
+    """Say what the answer to a repeat teaches about repeats. Only a probe is sure to repeat an order that exists."""
+    if outcome is Outcome.DUPLICATE:
+        return [RepeatEvidence(now, now - repeat.placed_at, is_refusal=True, of_completed=repeat.is_completed)]
+    if outcome is Outcome.ACCEPTED and kind is AttemptKind.PROBE:
+        return [RepeatEvidence(now, now - repeat.placed_at, is_refusal=False)]
+    return []
+
+
+def read_call(placement: Placement, *, is_crowded: bool) -> tuple[CallEnd, Refusal | None]:
+    """Say what a call's end means for concurrency and pace.
+
+    `is_crowded`: more calls were under way than were ever admitted, so that a reset says "too many".
+    """
+    exchange, error = placement.exchange, placement.account.error
+    match exchange.ending:
+        case Ending.NOT_SENT:
+            return CallEnd.IGNORE, None
+        case Ending.IN_DOUBT:
+            is_reset = exchange.http_status is None and is_crowded
+            return (CallEnd.DROPPED, Refusal()) if is_reset else (CallEnd.IGNORE, None)
+        case Ending.ANSWERED | Ending.REFUSED_UNREAD:
+            if error is None:
+                return CallEnd.SUCCESS, None
+            if error.kind not in {ErrorKind.RATE, ErrorKind.OVERLOAD}:
+                is_served = exchange.ending is Ending.ANSWERED and error.kind is not ErrorKind.ACCOUNT
+                return (CallEnd.SUCCESS if is_served else CallEnd.IGNORE), None
+            return CallEnd.DROPPED, Refusal(
+                says_rate=error.kind is ErrorKind.RATE and _RATE_WORDS.search(error.message) is not None,
+                is_ban=_BAN.search(error.message) is not None,
+                retry_after_s=error.retry_after_s,
+            )
+
+
+def describe(findings: Mapping[Imei, Finding]) -> str:
+    """Give the first message among findings, for a reason to show."""
+    return next((finding.message for finding in findings.values() if finding.message), "")
+
+
+def _decide(chunk: Chunk, finding: Finding, attempt: int, policy: RetryPolicy) -> Decision:
+    match chunk.kind:
+        case AttemptKind.PROBE:
+            return Decision(OrderState.ACCEPTED, spends_attempt=False)
+        case AttemptKind.AGAIN:
+            return decide_again(finding)
+        case _:
+            return decide(finding, attempt=attempt, policy=policy)
+
+
+def _charges(kind: AttemptKind, outcome: Outcome) -> int:
+    """Say how often the order was charged by this attempt; a doubt that turns out a duplicate was charged before."""
+    if outcome is Outcome.ACCEPTED:
+        return 1
+    return int(kind is AttemptKind.AGAIN and outcome is Outcome.DUPLICATE)

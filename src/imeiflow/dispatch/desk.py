@@ -1,0 +1,141 @@
+"""The engine's desk: the jobs on it, the lane they share, and what is known of the account's limits.
+
+Talks to the ledger about jobs and limits; makes no calls.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING
+
+from imeiflow.dispatch.chunk import ChunkSize
+from imeiflow.dispatch.lane import Lane
+from imeiflow.dispatch.pace import Window
+from imeiflow.dispatch.setting import DispatchSettings
+from imeiflow.dispatch.work import Work
+from imeiflow.domain.ident import AccountName, JobId, ServiceId
+from imeiflow.domain.order import JobState
+from imeiflow.errors import JobStateError
+from imeiflow.ledger.ledger import Ledger
+from imeiflow.ledger.record import Job
+from imeiflow.providers.contract import Provider
+
+if TYPE_CHECKING:
+    from imeiflow.dispatch.settle import Settlement
+
+LANE_KIND = "lane"
+CHUNK_KIND = "chunk_size"
+WHOLE_ACCOUNT = ServiceId("")
+
+
+class Desk:
+    """The running jobs of one account and its lane."""
+
+    def __init__(self, ledger: Ledger, provider: Provider, account: AccountName, settings: DispatchSettings) -> None:
+        self.works: dict[JobId, Work] = {}
+        self.settlements: dict[JobId, Settlement] = {}
+        self._ledger = ledger
+        self._provider = provider
+        self._account = account
+        self._settings = settings
+        self._chunk_sizes: dict[tuple[ServiceId, int | None], ChunkSize] = {}
+        self._learned = {(entry.service, entry.kind): entry.value for entry in ledger.learned(account)}
+        self._saved: dict[tuple[ServiceId, str], object] = {}
+        learned = self._learned.get((WHOLE_ACCOUNT, LANE_KIND))
+        self.lane = Lane(
+            ceiling=settings.max_concurrency,
+            rate=_rate_of(settings.rate_per_min),
+            learned=learned if isinstance(learned, Mapping) else None,
+        )
+
+    @property
+    def is_canary_phase(self) -> bool:
+        """Say whether calls are still of trial size: growing beyond a few of them at once would prove little."""
+        return any(
+            not work.chunk_size.is_known and work.chunk_size.failed is None
+            for work in self.works.values()
+            if work.stop is None
+        )
+
+    def next_work(self) -> Work | None:
+        """Give the job whose turn it is: of those with work, the one least served for its weight."""
+        ready = [work for work in self.works.values() if work.has_work and work.affordable() != 0]
+        return min(ready, key=lambda work: work.served, default=None)
+
+    def refresh(self) -> None:
+        """Take up jobs that have started to run, and what was asked of those that do."""
+        running = self._ledger.list_jobs(state=JobState.RUNNING, account=self._account)
+        for job in reversed(running):
+            work = self.works.get(job.id)
+            if work is None:
+                self._take_up(job)
+            elif job.wanted is not None:
+                self._ask(work, job.wanted)
+        self._set_ceilings()
+
+    def end_job(self, work: Work, to: JobState, reason: str | None) -> None:
+        """Write a job's end; cancelling also cancels what is still queued. Blocks."""
+        if to is JobState.CANCELLED:
+            self._ledger.cancel_queued(work.job.id)
+        try:
+            self._ledger.change_job(work.job.id, {JobState.RUNNING}, to, reason)
+        except JobStateError:
+            pass  # another process has moved it on: its word stands
+        self.works.pop(work.job.id, None)
+        self.settlements.pop(work.job.id, None)
+
+    def save(self) -> None:
+        """Store what was learned since the last time. Blocks."""
+        view = self.lane.view()
+        reason = f"{view.concurrency} at once: {view.concurrency_reason}; pace: {view.pace_reason}"
+        self._keep(WHOLE_ACCOUNT, LANE_KIND, self.lane.as_learned(), reason)
+        for (service, wished), size in list(self._chunk_sizes.items()):
+            if wished is None and size.is_known:
+                self._keep(service, CHUNK_KIND, {"size": size.proved}, size.reason)
+
+    def _keep(self, service: ServiceId, kind: str, value: object, reason: str) -> None:
+        if self._saved.get((service, kind)) != value:
+            self._ledger.learn(self._account, service, kind, value, reason)
+            self._saved[service, kind] = value
+
+    def _take_up(self, job: Job) -> None:
+        tally, spending = self._ledger.tally(job.id), self._ledger.spending(job.id)
+        size = self._chunk_size(job)
+        work = Work(job, tally, spending.amount, size, self._settings.breaker)
+        work.served = min((other.served for other in self.works.values()), default=0.0)
+        self.works[job.id] = work
+        if job.wanted is not None:
+            self._ask(work, job.wanted)
+
+    def _ask(self, work: Work, wanted: JobState) -> None:
+        reason = "cancelled by the user" if wanted is JobState.CANCELLED else "paused by the user"
+        if work.stop is None or wanted is JobState.CANCELLED:
+            work.stop = (wanted, reason)
+            work.drop_alone()
+
+    def _chunk_size(self, job: Job) -> ChunkSize:
+        full = self._provider.max_chunk
+        key = (job.service, job.chunk_size)
+        if key not in self._chunk_sizes:
+            known = job.chunk_size
+            learned = self._learned.get((job.service, CHUNK_KIND))
+            if known is None and isinstance(learned, Mapping) and isinstance(learned.get("size"), int):
+                known = learned["size"]
+            self._chunk_sizes[key] = ChunkSize(full=full, known=known)
+        return self._chunk_sizes[key]
+
+    def _set_ceilings(self) -> None:
+        """Keep under the lowest ceiling that a job on the desk sets; the account's own where none does."""
+        concurrency = [work.job.max_concurrency for work in self.works.values() if work.job.max_concurrency]
+        rates = [work.job.rate for work in self.works.values() if work.job.rate]
+        self.lane.limit.ceiling = min(concurrency, default=self._settings.max_concurrency)
+        rate = min(rates, default=self._settings.rate_per_min)
+        wanted = _rate_of(rate)
+        if self.lane.pace.ceiling != wanted:
+            self.lane.pace.ceiling = wanted
+
+
+def _rate_of(per_min: float | None) -> Window | None:
+    if per_min is None:
+        return None
+    return Window(max(1, round(per_min)), 60.0 * max(1, round(per_min)) / per_min)

@@ -1,0 +1,421 @@
+"""The engine of one lane: it claims, records, calls, accounts and concludes, for all running jobs of one account.
+
+Decisions are made elsewhere (`domain`, `lane`, `chunk`, `breaker`); this carries them out, once. Every call is
+recorded before it leaves and concluded before anyone is told.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import math
+from collections.abc import Callable, Coroutine
+
+import structlog
+
+from imeiflow.dispatch.chunk import Verdict, is_spoiled, judge, read_hint
+from imeiflow.dispatch.clock import Clock
+from imeiflow.dispatch.conclude import Ended, Repeat, conclude, read_call
+from imeiflow.dispatch.desk import Desk
+from imeiflow.dispatch.lane import Call, CallEnd
+from imeiflow.dispatch.meter import Meter
+from imeiflow.dispatch.setting import DispatchSettings
+from imeiflow.dispatch.settle import Settlement
+from imeiflow.dispatch.view import JobView, view_job
+from imeiflow.dispatch.work import PAGE, Chunk, Work
+from imeiflow.domain.decision import reason_to_pause
+from imeiflow.domain.ident import AccountName, AttemptId, JobId, OrderId, Token
+from imeiflow.domain.order import JobState, OrderState, Policy
+from imeiflow.domain.outcome import Ending, ErrorKind, Outcome
+from imeiflow.errors import FencedError, GuardError, LedgerBusyError, LedgerError
+from imeiflow.ledger.change import AttemptKind, Intent
+from imeiflow.ledger.ledger import Ledger
+from imeiflow.providers.contract import Connection, Placement, Provider
+
+log = structlog.get_logger(__name__)
+
+_SAVE_EVERY_S = 5.0
+_TROUBLE_PAUSE_S = 0.5
+_MAX_UNREACHABLE = 5
+
+
+class Engine:
+    """Works on all running jobs of one account until none is left, or until it is told to stop.
+
+    `on_change` is called, in the event loop, whenever something a person sees has changed.
+    """
+
+    def __init__(
+        self,
+        *,
+        ledger: Ledger,
+        provider: Provider,
+        connection: Connection,
+        account: AccountName,
+        token: Token,
+        clock: Clock,
+        settings: DispatchSettings,
+        on_change: Callable[[], None] = lambda: None,
+    ) -> None:
+        self.ledger = ledger
+        self.provider = provider
+        self.connection = connection
+        self.clock = clock
+        self.settings = settings
+        self.meter = Meter(clock.monotonic)
+        self.desk = Desk(ledger, provider, account, settings)
+        self.trouble: LedgerError | None = None
+        self.fatal: LedgerError | None = None
+        self.is_stopping = False
+        self.was_abandoned = False
+        self._account = account
+        self._token = token
+        self._on_change = on_change
+        self._settlements: dict[JobId, asyncio.Task[None]] = {}
+        self._repeats: dict[OrderId, Repeat] = {}
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._wake = asyncio.Event()
+        self._hold_until = -math.inf
+        self._refreshed_at = -math.inf
+        self._saved_at = clock.monotonic()
+        self._unreachable = 0
+
+    async def run(self, *, is_done: Callable[[], bool] = lambda: False) -> None:
+        """Work until no job of the account runs any more, `is_done` says so, or `stop` was called.
+
+        Raises FencedError when the lane was lost, LedgerFullError when nothing more can be recorded; in both cases
+        only after the calls under way have ended.
+        """
+        try:
+            while True:
+                await self._refresh()
+                wake_at = self._fill()
+                await self._move_jobs_on()
+                if self._is_over(is_done):
+                    break
+                await self._sleep(wake_at)
+            if self._tasks:
+                await asyncio.wait(self._tasks)
+            await self._move_jobs_on()
+        finally:
+            await self._save()
+        if self.fatal is not None:
+            raise self.fatal
+
+    def stop(self, *, pause: str | None = None) -> None:
+        """Claim nothing more; calls under way go on to their end, and then `run` returns.
+
+        `pause` is the reason with which the running jobs are paused; without it they stay running.
+        """
+        self.is_stopping = True
+        for work in self.desk.works.values():
+            work.drop_alone()
+            if pause is not None:
+                work.stop = work.stop or (JobState.PAUSED, pause)
+        self._wake.set()
+
+    async def abandon(self) -> None:
+        """Leave at once: calls under way are given up; whoever takes the lane next finds them in doubt."""
+        self.is_stopping = self.was_abandoned = True
+        tasks = [*self._tasks, *self._settlements.values()]
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+
+    def view(self, job: JobId) -> JobView | None:
+        """Give what a person sees of a job that is worked on here; None for any other."""
+        work = self.desk.works.get(job)
+        if work is None:
+            return None
+        settlement = self._settlements.get(job)
+        return view_job(
+            work,
+            lane=self.desk.lane.view(),
+            meter=self.meter,
+            trouble=self.trouble or self.ledger.trouble,
+            is_settling=settlement is not None and not settlement.done(),
+            now=self.clock.monotonic(),
+        )
+
+    def send_alone(self, work: Work, chunk: Chunk, repeat: Repeat) -> None:
+        """Queue a covered doubt, or a probe, to be sent alone."""
+        self._repeats[chunk.orders[0].id] = repeat
+        work.add_alone(chunk)
+        self._wake.set()
+
+    # the loop
+
+    def _fill(self) -> float:
+        """Let as many calls leave as may; say when the next one may."""
+        lane = self.desk.lane
+        while not self.is_stopping:
+            now = self.clock.monotonic()
+            if now < self._hold_until:
+                return self._hold_until
+            work = self.desk.next_work()
+            if work is None:
+                return math.inf
+            lane.hold_ramp(is_canary_phase=self.desk.is_canary_phase)
+            ready_at = lane.ready_at(now)
+            if ready_at > now:
+                return ready_at
+            chunk = work.take_chunk()
+            if chunk is None:
+                continue
+            call = lane.begin(now, len(chunk.orders))
+            work.begin(chunk)
+            self._start(self._attempt(work, chunk, call))
+        return math.inf
+
+    def _start(self, coroutine: Coroutine[None, None, None]) -> None:
+        task = asyncio.create_task(coroutine)
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
+    async def _sleep(self, wake_at: float) -> None:
+        now = self.clock.monotonic()
+        wait_s = min(self.settings.poll_s, wake_at - now)
+        if wait_s <= 0:
+            await asyncio.sleep(0)
+            return
+        timer = asyncio.get_running_loop().call_later(wait_s, self._wake.set)
+        try:
+            await self._wake.wait()
+        finally:
+            timer.cancel()
+            self._wake.clear()
+
+    def _is_over(self, is_done: Callable[[], bool]) -> bool:
+        if not self.desk.works or is_done():
+            self.is_stopping = True
+        return self.is_stopping and not self._tasks and not self._is_settling
+
+    @property
+    def _is_settling(self) -> bool:
+        return any(not task.done() for task in self._settlements.values())
+
+    # one call
+
+    async def _attempt(self, work: Work, chunk: Chunk, call: Call) -> None:
+        """Make one call, from the durable intent to the durable conclusion."""
+        try:
+            attempt = await self._intend(work, chunk)
+        except LedgerError as error:
+            self._take_back(work, chunk, call, error)
+            return
+        price = work.job.unit_price
+        placement = await self.connection.place([order.imei for order in chunk.orders], work.job.service)
+        ended = conclude(
+            chunk,
+            placement,
+            attempt=attempt,
+            ended_at=self.clock.now(),
+            price=price,
+            policy=self.settings.retry,
+            repeats=self._repeats,
+        )
+        self._learn(work, chunk, call, placement)
+        self._wake.set()
+        await self.ledger.conclude(ended.conclusion)
+        self._close(work, ended)
+
+    async def _intend(self, work: Work, chunk: Chunk) -> AttemptId:
+        return await self.ledger.intend(
+            Intent(
+                job=work.job.id,
+                account=self._account,
+                token=self._token,
+                kind=chunk.kind,
+                orders=tuple(order.id for order in chunk.orders),
+                started_at=self.clock.now(),
+                expected=chunk.expected,
+            )
+        )
+
+    def _take_back(self, work: Work, chunk: Chunk, call: Call, error: LedgerError) -> None:
+        """Undo a claim whose intent could not be recorded: nothing was sent."""
+        now = self.clock.monotonic()
+        self.desk.lane.end(now, call, CallEnd.IGNORE)
+        self._withdraw_canary(work, chunk)
+        work.end(chunk, [chunk.expected for _ in chunk.orders])
+        match error:
+            case LedgerBusyError():
+                self.trouble = error
+                self._hold_until = now + _TROUBLE_PAUSE_S
+                self._put_back(work, chunk)
+            case GuardError():
+                self._refreshed_at = -math.inf
+                work.read_again_when_idle()
+                self._hold_until = now + 0.05
+            case _:
+                self.fatal = error
+                self.is_stopping = True
+                self._put_back(work, chunk)
+        log.warning("intent_not_recorded", job=work.job.id, error=str(error))
+        self._wake.set()
+
+    def _put_back(self, work: Work, chunk: Chunk) -> None:
+        if chunk.kind in {AttemptKind.AGAIN, AttemptKind.PROBE}:
+            work.add_alone(chunk)
+        else:
+            work.put_back(chunk.orders)
+
+    def _withdraw_canary(self, work: Work, chunk: Chunk) -> None:
+        if chunk.kind is AttemptKind.CANARY:
+            work.chunk_size.withdraw()
+
+    def _learn(self, work: Work, chunk: Chunk, call: Call, placement: Placement) -> None:
+        """Tell the lane, the chunk size and the breaker what the call showed."""
+        now = self.clock.monotonic()
+        exchange, account = placement.exchange, placement.account
+        lane = self.desk.lane
+        if exchange.connect_s is not None:
+            lane.limit.note_connect(exchange.connect_s)
+        end, refusal = read_call(placement, is_crowded=call.crowd >= max(2, lane.limit.admits))
+        lane.end(now, call, end, refusal)
+        self._note_reachable(now, placement)
+        size, is_canary = len(chunk.orders), chunk.kind is AttemptKind.CANARY
+        verdict = judge(size, exchange.ending, account, is_canary=is_canary)
+        if exchange.ending is Ending.REFUSED_UNREAD and account.error and account.error.kind is ErrorKind.CHUNK:
+            verdict = Verdict.FAILS
+        if is_canary and verdict is Verdict.NOTHING:
+            work.chunk_size.withdraw()
+        elif chunk.kind in {AttemptKind.CANARY, AttemptKind.PLACE}:
+            named = size - account.count(Outcome.UNCONFIRMED)
+            work.chunk_size.learn(size, verdict, named=named, hint=read_hint(account), is_canary=is_canary)
+            if not is_canary and is_spoiled(size, account):
+                work.chunk_size.shrink(size)
+        pause = reason_to_pause(account)
+        if pause is not None:
+            self._pause_all(pause)
+        elif chunk.kind is AttemptKind.PLACE:
+            self._pause(work, work.breaker.add(account))
+
+    def _note_reachable(self, now: float, placement: Placement) -> None:
+        """Hold the lane for a doubling time while the provider cannot be reached, and pause after some of it."""
+        if placement.exchange.ending is not Ending.NOT_SENT:
+            self._unreachable = 0
+        elif now >= self._hold_until:
+            self._unreachable += 1
+            self._hold_until = now + 0.5 * 2**self._unreachable
+            if self._unreachable >= _MAX_UNREACHABLE:
+                self._pause_all(f"the provider cannot be reached: {placement.exchange.problem}")
+
+    def _pause_all(self, reason: str) -> None:
+        for work in self.desk.works.values():
+            self._pause(work, reason)
+
+    def _pause(self, work: Work, reason: str | None) -> None:
+        if reason is not None and work.stop is None:
+            work.stop = (JobState.PAUSED, reason)
+            work.drop_alone()
+            log.warning("pausing", job=work.job.id, reason=reason)
+
+    def _close(self, work: Work, ended: Ended) -> None:
+        """Count what the durable conclusion says."""
+        self.trouble = None
+        work.attempts += 1
+        work.end(ended.chunk, ended.states.values())
+        for change in ended.conclusion.changes:
+            if change.charges and change.price is not None:
+                work.spent += change.price
+            self._repeats.pop(change.order, None)
+        if ended.chunk.kind in {AttemptKind.PLACE, AttemptKind.CANARY}:
+            again = [order for order in ended.chunk.orders if ended.states[order.id] is OrderState.QUEUED]
+            work.put_back(again)
+        settled = sum(1 for state in ended.states.values() if state is not OrderState.QUEUED)
+        self.meter.add(settled)
+        settlement = self.desk.settlements.get(work.job.id)
+        if settlement is not None:
+            settlement.heard(ended)
+        self._on_change()
+        self._wake.set()
+
+    # jobs
+
+    async def _refresh(self) -> None:
+        """Look for jobs that started, and for what other processes ask of those under way; save what was learned."""
+        now = self.clock.monotonic()
+        for work in list(self.desk.works.values()):
+            if work.needs_page:
+                work.is_reading = True
+                self._start(self._read_page(work))
+        if now - self._refreshed_at < self.settings.poll_s:
+            return
+        self._refreshed_at = now
+        self.desk.refresh()
+        if self.is_stopping:
+            return
+        if now - self._saved_at >= _SAVE_EVERY_S:
+            self._saved_at = now
+            self._start(self._save())
+
+    async def _read_page(self, work: Work) -> None:
+        try:
+            page = await asyncio.to_thread(self.ledger.queued_orders, work.job.id, after=work.cursor, limit=PAGE)
+            work.add_page(page)
+        finally:
+            work.is_reading = False
+            self._wake.set()
+
+    async def _save(self) -> None:
+        try:
+            await asyncio.to_thread(self.desk.save)
+        except LedgerError as error:
+            log.warning("limits_not_saved", error=str(error))
+
+    async def _move_jobs_on(self) -> None:
+        """Pause, cancel, settle or finish the jobs that have nothing under way."""
+        for work in list(self.desk.works.values()):
+            if not work.is_idle or work.is_reading:
+                if work.stop is not None and not work.calls_under_way and not self._has_settlement(work):
+                    await self._end_job(work, *work.stop)
+                elif self._is_capped_out(work):
+                    await self._end_job(work, JobState.PAUSED, f"the spending cap of {work.job.max_spend} is reached")
+                continue
+            if work.stop is not None:
+                if not self._has_settlement(work):
+                    await self._end_job(work, *work.stop)
+            elif not work.is_read_out or self.is_stopping:
+                continue
+            elif work.counts[OrderState.QUEUED] > 0:
+                work.read_again()
+            elif work.counts[OrderState.UNCONFIRMED] and work.job.policy is Policy.SETTLE:
+                await self._settle(work)
+            else:
+                await self._end_job(work, JobState.FINISHED, None)
+
+    def _is_capped_out(self, work: Work) -> bool:
+        return work.stop is None and not work.calls_under_way and work.affordable() == 0
+
+    def _has_settlement(self, work: Work) -> bool:
+        task = self._settlements.get(work.job.id)
+        return task is not None and not task.done()
+
+    async def _settle(self, work: Work) -> None:
+        task = self._settlements.get(work.job.id)
+        if task is None:
+            settlement = Settlement(self, work)
+            self.desk.settlements[work.job.id] = settlement
+            task = asyncio.create_task(settlement.run())
+            task.add_done_callback(lambda _: self._wake.set())
+            self._settlements[work.job.id] = task
+        elif task.done():
+            task.result()
+            await self._end_job(work, JobState.FINISHED, self.desk.settlements[work.job.id].reason)
+
+    async def _end_job(self, work: Work, to: JobState, reason: str | None) -> None:
+        """Write the end of the engine's work on a job, and let go of it."""
+        try:
+            await asyncio.to_thread(self.desk.end_job, work, to, reason)
+        except LedgerBusyError as error:
+            self.trouble = error
+            return
+        except LedgerError as error:
+            if isinstance(error, FencedError):
+                self.fatal = error
+            log.warning("job_not_ended", job=work.job.id, error=str(error))
+            self.fatal = self.fatal or error
+            self.is_stopping = True
+            return
+        self._settlements.pop(work.job.id, None)
+        self._on_change()

@@ -1,0 +1,21 @@
+"""What the user may set about dispatching. Values only."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from decimal import Decimal
+
+from imeiflow.dispatch.breaker import BreakerPolicy
+from imeiflow.domain.decision import RetryPolicy
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DispatchSettings:
+    """Ceilings and limits of one account's lane. Amounts are in the account's currency."""
+
+    max_concurrency: int = 64
+    rate_per_min: float | None = None
+    repeat_probe_max_price: Decimal = Decimal("1.00")
+    retry: RetryPolicy = field(default_factory=RetryPolicy)
+    breaker: BreakerPolicy = field(default_factory=BreakerPolicy)
+    poll_s: float = 0.25  #: how often another process's requests are looked for

@@ -1,0 +1,257 @@
+"""Settling doubt: the provider's own list first, then what is known of repeats, then a repeat probe.
+
+Nothing in doubt is ever repeated blindly: an order goes out again, alone, only where `domain.doubt.cover` says that
+a repeat would be refused.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import defaultdict
+from datetime import datetime
+from decimal import Decimal
+from typing import TYPE_CHECKING
+
+import structlog
+
+from imeiflow.dispatch.conclude import Ended, Repeat
+from imeiflow.dispatch.work import Chunk, Work
+from imeiflow.domain.doubt import Coverage, RepeatEvidence, cover
+from imeiflow.domain.ident import AttemptId, OrderId, Reference
+from imeiflow.domain.money import Money
+from imeiflow.domain.order import OrderState, ResultStatus
+from imeiflow.domain.outcome import Ending, Outcome
+from imeiflow.errors import LedgerError
+from imeiflow.ledger.change import AttemptKind
+from imeiflow.ledger.record import Doubt, PlacedOrder, QueuedOrder, StatusUpdate
+
+if TYPE_CHECKING:
+    from imeiflow.dispatch.engine import Engine
+
+log = structlog.get_logger(__name__)
+
+_PAGE = 1000
+_MAX_ROUNDS = 4
+_MAX_PROBES = 6
+
+
+class Settlement:
+    """Settles one job's unconfirmed orders as far as can be known; `reason` says why the rest is held."""
+
+    def __init__(self, engine: Engine, work: Work) -> None:
+        self.reason: str | None = None
+        self._engine = engine
+        self._work = work
+        self._account, self._service = work.job.account, work.job.service
+        self._evidence: list[RepeatEvidence] = []
+        self._open: dict[OrderId, asyncio.Future[Ended]] = {}
+        self._risked = Decimal(0)
+
+    async def run(self) -> None:
+        """Settle what can be settled. Returns when the rest has to be held."""
+        self._evidence = await asyncio.to_thread(self._engine.ledger.repeat_evidence, self._account, self._service)
+        await self._find_in_recent_orders()
+        for _ in range(_MAX_ROUNDS):
+            sent = await self._send_covered()
+            if self._is_stopped or not self._work.counts[OrderState.UNCONFIRMED]:
+                return
+            if not sent and not await self._probe():
+                return
+
+    def heard(self, ended: Ended) -> None:
+        """Take the end of a call that this settlement asked for."""
+        future = self._open.pop(ended.chunk.orders[0].id, None)
+        if future is not None and not future.done():
+            future.set_result(ended)
+
+    @property
+    def _is_stopped(self) -> bool:
+        return self._work.stop is not None or self._engine.is_stopping
+
+    async def _send_covered(self) -> int:
+        """Send every covered doubt again, alone; count those that were settled by it."""
+        settled, after = 0, OrderId(0)
+        while not self._is_stopped:
+            doubts = await asyncio.to_thread(self._engine.ledger.doubts, self._work.job.id, after=after, limit=_PAGE)
+            if not doubts:
+                break
+            after = doubts[-1].order
+            now = self._engine.clock.now()
+            covered = [doubt for doubt in doubts if cover(doubt.began_at, now, self._evidence) is Coverage.COVERED]
+            for ended in await self._send_all([(AttemptKind.AGAIN, doubt, False) for doubt in covered]):
+                self._evidence.extend(ended.conclusion.seen)
+                settled += sum(state is not OrderState.UNCONFIRMED for state in ended.states.values())
+        return settled
+
+    async def _send_all(self, items: list[tuple[AttemptKind, Doubt, bool]]) -> list[Ended]:
+        futures = [self._send(*item) for item in items]
+        pending = set(futures)
+        while pending and not self._is_stopped:
+            _, pending = await asyncio.wait(pending, timeout=0.25)
+        for _, doubt, _ in items:
+            self._open.pop(doubt.order, None)
+        return [future.result() for future in futures if future.done() and not future.cancelled()]
+
+    def _send(self, kind: AttemptKind, doubt: Doubt, is_completed: bool) -> asyncio.Future[Ended]:
+        future: asyncio.Future[Ended] = asyncio.get_running_loop().create_future()
+        self._open[doubt.order] = future
+        order = QueuedOrder(doubt.order, doubt.imei, 0, 0)
+        self._engine.send_alone(self._work, Chunk(kind, (order,)), Repeat(doubt.last_began_at, is_completed))
+        return future
+
+    # the repeat probe
+
+    async def _probe(self) -> bool:
+        """Repeat one accepted order, alone, to learn whether repeats are refused; say whether it taught that."""
+        now = self._engine.clock.now()
+        if any(not seen.is_refusal for seen in self._evidence):
+            self.reason = "repeats are charged here: the unconfirmed orders are held for you to settle"
+            return False
+        known_age = max((seen.age for seen in self._evidence), default=None)
+        chosen = await self._choose()
+        if chosen is None:
+            self.reason = "no accepted order is known that could be repeated to learn whether repeats are refused"
+            return False
+        order, is_completed = chosen
+        if known_age is not None and not is_completed and now - order.began_at <= known_age:
+            self.reason = "repeats are known to be refused only for younger orders than these"
+            return False
+        for _ in range(_MAX_PROBES):
+            if self._is_stopped or not self._may_risk(order):
+                return False
+            ended = await self._send_all([(AttemptKind.PROBE, _as_doubt(order), is_completed)])
+            if not ended:
+                return False
+            outcome = self._judge(order, ended[0])
+            if outcome is not None:
+                return outcome
+        self.reason = "the repeat probe got no answer: the unconfirmed orders are held"
+        return False
+
+    def _may_risk(self, order: PlacedOrder) -> bool:
+        price = order.price if order.price is not None else self._work.job.unit_price
+        limit = self._engine.settings.repeat_probe_max_price
+        currency = self._work.job.currency
+        if price is None:
+            self.reason = "the price is not known, so no order was repeated to learn whether repeats are refused"
+            return False
+        if self._risked + price > limit:
+            self.reason = (
+                f"a repeat probe may cost {Money(price, currency)}, more than repeat_probe_max_price "
+                f"({Money(limit, currency)}) allows"
+            )
+            return False
+        affordable = self._work.affordable()
+        if affordable is not None and affordable < 1:
+            self.reason = "the spending cap leaves no room for a repeat probe"
+            return False
+        return True
+
+    def _judge(self, order: PlacedOrder, ended: Ended) -> bool | None:
+        """Say what a probe showed: True refused, False charged or of no use, None: ask again."""
+        finding = ended.placement.account.findings[order.imei]
+        self._evidence.extend(ended.conclusion.seen)
+        match finding.outcome:
+            case Outcome.DUPLICATE:
+                return True
+            case Outcome.ACCEPTED:
+                self.reason = (
+                    f"repeats are charged here (one repeated order cost {_cost(order, self._work)}): "
+                    "the unconfirmed orders are held for you to settle"
+                )
+                return False
+            case Outcome.UNCONFIRMED:
+                self._risked += order.price or self._work.job.unit_price or Decimal(0)
+                return None
+            case Outcome.THROTTLED | Outcome.UNSENT:
+                return None
+            case Outcome.REFUSED:
+                self.reason = f"the repeat probe was refused for another reason: {finding.message}"
+                return False
+
+    async def _choose(self) -> tuple[PlacedOrder, bool] | None:
+        """Choose the order to repeat: a completed one where statuses can be had, else the oldest that is open."""
+        ledger = self._engine.ledger
+        candidates = await asyncio.to_thread(
+            ledger.oldest_accepted, self._account, self._service, job_id=self._work.job.id
+        )
+        if not candidates:
+            candidates = await asyncio.to_thread(ledger.oldest_accepted, self._account, self._service)
+        statuses = await self._fetch_statuses(candidates)
+        open_ = []
+        for order in candidates:
+            status = statuses.get(order.order, order.status)
+            if status is ResultStatus.COMPLETED:
+                return order, True
+            if status is not ResultStatus.REJECTED:
+                open_.append(order)
+        return (open_[0], False) if open_ else None
+
+    async def _fetch_statuses(self, candidates: list[PlacedOrder]) -> dict[OrderId, ResultStatus]:
+        named = {order.reference: order for order in candidates if order.reference}
+        if not named:
+            return {}
+        listing = await self._engine.connection.fetch_statuses(list(named))
+        found: dict[OrderId, ResultStatus] = {}
+        updates: list[StatusUpdate] = []
+        for item in listing.items:
+            order = named.get(item.reference)
+            if order is None or item.status is None or (item.imei and item.imei != order.imei):
+                continue
+            found[order.order] = item.status
+            updates.append(StatusUpdate(order=order.order, status=item.status, result=item.code or None))
+        await asyncio.to_thread(self._engine.ledger.update_statuses, updates)
+        return found
+
+    # the provider's own list
+
+    async def _find_in_recent_orders(self) -> None:
+        """Look the doubts up in the provider's list of recent orders, where it has one."""
+        if not self._engine.provider.lists_recent_orders:
+            return
+        listing = await self._engine.connection.fetch_statuses(())
+        if listing.exchange.ending is not Ending.ANSWERED or not listing.items:
+            return
+        ledger = self._engine.ledger
+        references = [item.reference for item in listing.items]
+        known = await asyncio.to_thread(ledger.known_references, self._account, references)
+        by_imei: dict[str, list[tuple[Reference, datetime | None]]] = defaultdict(list)
+        for item in listing.items:
+            is_service = not item.service_name or item.service_name == self._work.job.service_name
+            if item.reference not in known and item.imei and is_service:
+                by_imei[item.imei].append((item.reference, item.requested_at))
+        after = OrderId(0)
+        while by_imei:
+            doubts = await asyncio.to_thread(ledger.doubts, self._work.job.id, after=after, limit=_PAGE)
+            if not doubts:
+                return
+            after = doubts[-1].order
+            for doubt in doubts:
+                found = by_imei.get(doubt.imei, [])
+                if len(found) == 1 and _is_since(found[0][1], doubt.began_at):
+                    await self._mark_found(doubt, found[0][0])
+
+    async def _mark_found(self, doubt: Doubt, reference: Reference) -> None:
+        note = "found in the provider's list of recent orders"
+        try:
+            await asyncio.to_thread(self._engine.ledger.mark_placed, [doubt.order], reference, note=note)
+        except LedgerError as error:
+            log.warning("not_settled", order=doubt.order, error=str(error))
+            return
+        self._work.counts[OrderState.UNCONFIRMED] -= 1
+        self._work.counts[OrderState.ACCEPTED] += 1
+        self._work.spent += self._work.job.unit_price or Decimal(0)
+
+
+def _is_since(requested_at: datetime | None, began_at: datetime) -> bool:
+    """Say whether an order may stem from an attempt that began then; providers' clocks have any time zone."""
+    return requested_at is not None and (began_at - requested_at).total_seconds() < 15 * 3600
+
+
+def _as_doubt(order: PlacedOrder) -> Doubt:
+    return Doubt(order.order, order.imei, AttemptId(0), order.began_at, order.began_at)
+
+
+def _cost(order: PlacedOrder, work: Work) -> str:
+    price = order.price if order.price is not None else work.job.unit_price
+    return str(Money(price, work.job.currency)) if price is not None else "its price"

@@ -1,0 +1,165 @@
+"""One job in the engine's hands: what waits, what is under way, what it has come to. Memory does not grow with it.
+
+May not call the provider; the engine does.
+"""
+
+from __future__ import annotations
+
+from collections import Counter, deque
+from collections.abc import Iterable
+from dataclasses import dataclass
+from decimal import Decimal
+
+from imeiflow.dispatch.breaker import Breaker, BreakerPolicy
+from imeiflow.dispatch.chunk import ChunkSize
+from imeiflow.domain.ident import OrderId
+from imeiflow.domain.order import JobState, OrderState
+from imeiflow.domain.progress import Tally
+from imeiflow.ledger.change import AttemptKind
+from imeiflow.ledger.record import Job, QueuedOrder
+
+PAGE = 4000
+
+
+@dataclass(frozen=True, slots=True)
+class Chunk:
+    """The orders of one call that is about to leave."""
+
+    kind: AttemptKind
+    orders: tuple[QueuedOrder, ...]
+
+    @property
+    def expected(self) -> OrderState:
+        """Give the state in which its orders must be."""
+        match self.kind:
+            case AttemptKind.AGAIN:
+                return OrderState.UNCONFIRMED
+            case AttemptKind.PROBE:
+                return OrderState.ACCEPTED
+            case _:
+                return OrderState.QUEUED
+
+
+class Work:
+    """A job that the engine works on."""
+
+    def __init__(self, job: Job, tally: Tally, spent: Decimal, chunk_size: ChunkSize, policy: BreakerPolicy) -> None:
+        self.job = job
+        self.chunk_size = chunk_size
+        self.breaker = Breaker(policy)
+        self.counts: Counter[OrderState] = Counter(tally.counts)
+        self.spent = spent
+        self.attempts = 0
+        self.calls_under_way = 0
+        self.orders_under_way = 0
+        self.served = 0.0  #: orders given a place, divided by the job's weight: the least served comes next
+        self.stop: tuple[JobState, str | None] | None = None
+        self.cursor = OrderId(0)
+        self.is_read_out = False
+        self.is_reading = False
+        self.has_capped = False
+        self._waiting: deque[QueuedOrder] = deque()
+        self._alone: deque[Chunk] = deque()
+
+    @property
+    def tally(self) -> Tally:
+        """Give the counts by state as far as the engine knows them."""
+        return Tally(dict(self.counts))
+
+    @property
+    def weight(self) -> float:
+        """Give the job's share of the lane."""
+        return float(2.0 ** max(-8, min(8, self.job.priority)))
+
+    @property
+    def needs_page(self) -> bool:
+        """Say whether more queued orders should be read."""
+        return not self.is_read_out and not self.is_reading and len(self._waiting) < PAGE // 4 and self.stop is None
+
+    @property
+    def has_work(self) -> bool:
+        """Say whether a call could leave for it now."""
+        return bool(self._alone) or (self.stop is None and bool(self._waiting))
+
+    @property
+    def is_idle(self) -> bool:
+        """Say whether nothing waits in memory and nothing is under way."""
+        return not self._waiting and not self._alone and not self.calls_under_way
+
+    def add_page(self, page: Iterable[QueuedOrder]) -> None:
+        """Append orders read from the ledger."""
+        before = len(self._waiting)
+        self._waiting.extend(page)
+        count = len(self._waiting) - before
+        if count:
+            self.cursor = self._waiting[-1].id
+        self.is_read_out = count < PAGE
+
+    def read_again(self) -> None:
+        """Start reading queued orders from the first again; only when idle."""
+        self.cursor, self.is_read_out = OrderId(0), False
+
+    def read_again_when_idle(self) -> None:
+        """Let the orders be read again: some of those in memory are no longer what they were."""
+        self._waiting.clear()
+        self.read_again()
+
+    def put_back(self, orders: Iterable[QueuedOrder]) -> None:
+        """Put orders that are queued again in front."""
+        self._waiting.extendleft(reversed(tuple(orders)))
+
+    def add_alone(self, chunk: Chunk) -> None:
+        """Add a call that goes before all others: a covered doubt or a probe."""
+        self._alone.append(chunk)
+
+    def drop_alone(self) -> None:
+        """Forget the calls of settling that have not left."""
+        self._alone.clear()
+
+    def affordable(self) -> int | None:
+        """Give how many more orders the spending cap allows; None without a cap."""
+        cap, price = self.job.max_spend, self.job.unit_price
+        if cap is None or price is None or not price:
+            return None
+        at_risk = (self.orders_under_way + self.counts[OrderState.UNCONFIRMED]) * price
+        return max(0, int((cap - self.spent - at_risk) / price))
+
+    def take_chunk(self) -> Chunk | None:
+        """Take the next call's orders; None when the spending cap allows none now."""
+        if self._alone:
+            return self._alone.popleft()
+        size, is_canary = self.chunk_size.next()
+        if is_canary and size > len(self._waiting):
+            size, is_canary = self.chunk_size.usual, False
+        affordable = self.affordable()
+        if affordable is not None and affordable < size:
+            size, is_canary = affordable, False
+            self.has_capped = True
+        size = min(size, len(self._waiting))
+        if size == 0:
+            return None
+        orders = tuple(self._waiting.popleft() for _ in range(size))
+        if is_canary:
+            self.chunk_size.sent(size)
+        self.served += size / self.weight
+        return Chunk(AttemptKind.CANARY if is_canary else AttemptKind.PLACE, orders)
+
+    def begin(self, chunk: Chunk) -> None:
+        """Count a call that leaves."""
+        self.calls_under_way += 1
+        self.orders_under_way += len(chunk.orders)
+        if chunk.kind is not AttemptKind.PROBE:
+            self._move(chunk.expected, OrderState.SENDING, len(chunk.orders))
+
+    def end(self, chunk: Chunk, states: Iterable[OrderState]) -> None:
+        """Count a call that has ended, its orders now in `states`."""
+        self.calls_under_way -= 1
+        self.orders_under_way -= len(chunk.orders)
+        if chunk.kind is AttemptKind.PROBE:
+            return
+        for state in states:
+            self._move(OrderState.SENDING, state, 1)
+
+    def _move(self, before: OrderState, after: OrderState, count: int) -> None:
+        self.counts[before] -= count
+        self.counts[after] += count
