@@ -150,6 +150,16 @@ def test_phones_with_two_imeis_are_ordered_once_and_it_is_said() -> None:
     assert any("column B as well" in note for note in sheet.notes)
 
 
+@pytest.mark.parametrize("count", [2, 3])
+@pytest.mark.parametrize("mark", [",", "\t", ";"])
+def test_columns_of_imeis_under_a_header_are_a_table(count: int, mark: str) -> None:
+    header = mark.join(f"IMEI {n}" for n in range(1, count + 1))
+    lines = [mark.join(make_imei(n * 10 + column) for column in range(count)) for n in range(1, 40)]
+    sheet, rows = read("\n".join([header, *lines]).encode())
+    assert imeis_of(rows) == [make_imei(n * 10) for n in range(1, 40)]
+    assert sheet.alternatives == tuple(range(1, count))
+
+
 def test_imeis_with_spaces_inside_stay_whole() -> None:
     text = "\n".join(f"{imei[:2]} {imei[2:8]} {imei[8:14]} {imei[14]}" for imei in IMEIS)
     _, rows = read(text.encode())

@@ -2,14 +2,20 @@
 
 from __future__ import annotations
 
+import contextlib
 import datetime
+import io
 import zipfile
 from pathlib import Path
 
 import openpyxl
 import pytest
+import xlsxwriter
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from imeiflow.domain.imei import Flaw, Imei, Reading, Repair, check_digit
+from imeiflow.errors import InputError
 from imeiflow.intake.error import EmptyInputError, FormatError, ProtectedInputError
 from imeiflow.intake.format import Format
 from imeiflow.intake.workbook import show_cell
@@ -205,3 +211,23 @@ def test_an_office_document_that_is_no_workbook_is_refused() -> None:
 )
 def test_a_cell_is_written_as_the_spreadsheet_shows_it(cell: object, shown: str) -> None:
     assert show_cell(cell) == shown
+
+
+def small_book() -> bytes:
+    content = io.BytesIO()
+    with xlsxwriter.Workbook(content) as book:
+        book.add_worksheet("A").write_column(0, 0, ["IMEI", *IMEIS])
+    return content.getvalue()
+
+
+SMALL_BOOK = small_book()
+
+
+@settings(max_examples=150)
+@given(st.lists(st.tuples(st.integers(0, len(SMALL_BOOK) - 1), st.integers(0, 255)), min_size=1, max_size=8))
+def test_any_damage_to_a_workbook_gives_rows_or_an_error_of_ours(changes: list[tuple[int, int]]) -> None:
+    content = bytearray(SMALL_BOOK)
+    for place, byte in changes:
+        content[place] = byte
+    with contextlib.suppress(InputError):
+        read(bytes(content))

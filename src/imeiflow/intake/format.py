@@ -5,6 +5,7 @@ from __future__ import annotations
 import mmap
 import re
 import zipfile
+import zlib
 from enum import StrEnum
 from typing import Final
 
@@ -30,6 +31,18 @@ class Format(StrEnum):
 
 _HEAD_SIZE: Final = 65_536
 _LARGEST_UNPACKED: Final = 4 << 30
+
+#: What reading a damaged, encrypted or hostile ZIP archive raises.
+ZIP_ERRORS: Final = (
+    zipfile.BadZipFile,
+    zipfile.LargeZipFile,
+    zlib.error,
+    OSError,
+    EOFError,
+    NotImplementedError,
+    RuntimeError,
+    ValueError,
+)
 
 _FOREIGN: Final[tuple[tuple[bytes, str], ...]] = (
     (b"%PDF", "a PDF document"),
@@ -99,8 +112,11 @@ def _detect_zip(origin: Origin) -> Format:
         with origin.open() as file, zipfile.ZipFile(file) as archive:
             unpacked = sum(entry.file_size for entry in archive.infolist())
             names = set(archive.namelist())
-            mimetype = archive.read("mimetype")[:80] if "mimetype" in names else b""
-    except (zipfile.BadZipFile, zipfile.LargeZipFile, OSError, EOFError, NotImplementedError, RuntimeError) as error:
+            mimetype = b""
+            if "mimetype" in names:
+                with archive.open("mimetype") as entry:
+                    mimetype = entry.read(80)
+    except ZIP_ERRORS as error:
         raise FormatError(source=origin.name, problem=f"the file is damaged or cut off ({error})") from error
     if unpacked > _LARGEST_UNPACKED:
         raise FormatError(source=origin.name, problem=f"it would unpack to {unpacked / (1 << 30):.1f} GiB")

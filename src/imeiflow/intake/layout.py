@@ -43,15 +43,15 @@ def detect_layout(sample: str) -> Layout:
         return Layout(Arrangement.ROWS, declared[1], is_declared=True)
     lines = [line for line in re.split(r"\r\n?|\n", sample)[: _SAMPLE_SIZE + 1] if line.strip()][:_SAMPLE_SIZE]
     line_share = _rate([line for line in lines if not line.startswith("#")])
-    if line_share < 0.8 and is_list(lines, _ENTRY):
-        return Layout(Arrangement.LIST, separator=_ENTRY)
+    if line_share < 0.8:
+        for separator in (_ENTRY, _WORD):
+            if is_list(lines, separator):
+                return Layout(Arrangement.LIST, separator=separator)
     scores = {delimiter: _rate_delimiter(sample, delimiter) for delimiter in _DELIMITERS}
     best = max(_DELIMITERS, key=lambda delimiter: scores[delimiter])
     share, consistency, _ = scores[best]
     if consistency > 0.5 and (share > line_share or (share == line_share and consistency > 0.9)):
         return Layout(Arrangement.ROWS, best)
-    if line_share < 0.8 and is_list(lines, _WORD):
-        return Layout(Arrangement.LIST, separator=_WORD)
     if consistency > 0.5 and line_share == 0:
         return Layout(Arrangement.ROWS, best)
     return Layout(Arrangement.LINES)
@@ -60,13 +60,21 @@ def detect_layout(sample: str) -> Layout:
 def is_list(lines: list[str], separator: re.Pattern[str]) -> bool:
     """Say whether nearly every value is an IMEI, in lines that are no rows of a table.
 
-    Two equal columns of IMEIs are a table of phones with two each: taking both would pay for each phone twice.
+    Two equal columns of IMEIs, or any number under a header, are a table of phones with several each: taking them
+    all would pay for each phone more than once.
     """
-    entries = [[entry for entry in separator.split(line) if entry.strip()] for line in lines]
-    widths = [len(row) for row in entries]
-    if not widths or max(widths) < 2 or _rate([entry for row in entries for entry in row]) < 0.8:
+    if not lines or _is_header(lines[0]):
         return False
-    return len(lines) == 1 or set(widths) != {2}
+    entries = [[entry for entry in separator.split(line) if entry.strip()] for line in lines]
+    widths = {len(row) for row in entries if any(map(rate_value, row))}
+    if max(widths, default=0) < 2 or _rate([entry for row in entries for entry in row]) < 0.8:
+        return False
+    return len(lines) == 1 or widths != {2}
+
+
+def _is_header(line: str) -> bool:
+    cells = [cell for cell in _ENTRY.split(line) if cell.strip()]
+    return len(cells) > 1 and not any(map(rate_value, cells))
 
 
 def _rate(values: list[str]) -> float:

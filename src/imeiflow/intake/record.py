@@ -30,7 +30,7 @@ _NEAR_MISSES = {
     Flaw.LUHN: 0.5,
     Flaw.DIGITS_LOST: 0.6,
     Flaw.AMBIGUOUS: 0.5,
-    Flaw.SEVERAL: 0.3,
+    Flaw.SEVERAL: 0.5,
     Flaw.PLACEHOLDER: 0.1,
 }
 

@@ -14,7 +14,7 @@ from typing import Final
 import python_calamine as calamine
 
 from imeiflow.intake.error import EmptyInputError, FormatError, ProtectedInputError
-from imeiflow.intake.format import Format
+from imeiflow.intake.format import ZIP_ERRORS, Format
 from imeiflow.intake.origin import Origin
 from imeiflow.intake.record import Record
 
@@ -139,7 +139,7 @@ def _translated(origin: Origin) -> Iterator[None]:
         yield
     except calamine.PasswordError as error:
         raise ProtectedInputError(source=origin.name, problem="the workbook is protected by a password") from error
-    except (calamine.CalamineError, zipfile.BadZipFile, OSError, EOFError) as error:
+    except (calamine.CalamineError, *ZIP_ERRORS) as error:
         raise FormatError(source=origin.name, problem=f"the workbook is damaged ({error})") from error
     except BaseException as error:
         # A panic inside the library, below its own errors, is a BaseException of a module that cannot be imported.
