@@ -1,4 +1,4 @@
-"""Which IMEIs stood in the list before, and where. 24 bytes an IMEI at most, so that a million fit anywhere."""
+"""Which IMEIs stood in the list before, and where: 24 to 48 bytes an IMEI, so that a million fit anywhere."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ class Deduplicator:
     """Remembers the line on which each IMEI stood first.
 
     An open-addressed table in two arrays: the IMEI + 1 as a number (0: free), and its line.
-    A dict of the same takes four times the memory.
+    A dict of the same takes several times the memory.
     """
 
     def __init__(self) -> None:
