@@ -122,6 +122,7 @@ def test_a_call_that_fails_undoes_itself_and_nothing_else(ledger: Ledger):
     with pytest.raises(KeyError):
         ledger._write(fail)
     assert ledger.lane_owner("x") is None
+    assert ledger.trouble is None
     ledger.log_event("alive")
 
 

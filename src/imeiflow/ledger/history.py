@@ -145,6 +145,7 @@ class History(Access):
             for name in names
         ]
         is_first = and_(
+            orders.c.state == OrderState.REPEATED.value,
             _first.c.imei == orders.c.imei,
             _first.c.job_id == orders.c.job_id,
             _first.c.line == orders.c.repeated_of,

@@ -47,8 +47,9 @@ Id = BigInteger().with_variant(Integer(), "sqlite")
 
 
 def _one_of(column: str, enum: type[StrEnum]) -> CheckConstraint:
-    values = ", ".join(f"'{member.value}'" for member in enum)
-    return CheckConstraint(f"{column} IN ({values})", name=column)
+    """Allow the values of `enum`, and NULL. A chain of OR: SQLite builds a table for each row to check IN."""
+    values = "".join(f" OR {column} = '{member.value}'" for member in enum)
+    return CheckConstraint(f"{column} IS NULL{values}", name=column)
 
 
 job = Table(

@@ -178,7 +178,8 @@ class Writer:
             failure = translate(error, self._path)
         else:
             failure = error
-        self._trouble = failure if isinstance(failure, LedgerError) else None
+        if isinstance(failure, LedgerError) and is_trouble(error):
+            self._trouble = failure
         for call in group.calls:
             call.future.set_exception(failure)
         _fail(group.intents, failure)
@@ -193,6 +194,8 @@ class Writer:
         conclusions = [cast("Conclusion", waiter.request) for waiter in group.conclusions]
         try:
             with self._engine.begin() as connection:
+                if len(group.calls) == 1 and not intents and not conclusions:
+                    return [], [_Done(group.calls[0].work(connection))]
                 verdicts = write_together(connection, intents, conclusions)
                 return verdicts, [_try(connection, call.work) for call in group.calls]
         except Exception as error:

@@ -13,6 +13,10 @@ depends_on = None
 _ID = sa.BigInteger().with_variant(sa.Integer(), "sqlite")
 
 
+def _one_of(column: str, *values: str) -> str:
+    return f"{column} IS NULL" + "".join(f" OR {column} = '{value}'" for value in values)
+
+
 def upgrade() -> None:
     _create_event()
     _create_job()
@@ -72,9 +76,9 @@ def _create_job() -> None:
         sa.Column("started_at", sa.BigInteger(), nullable=True),
         sa.Column("ended_at", sa.BigInteger(), nullable=True),
         sa.Column("worked_s", sa.Float(), nullable=False),
-        sa.CheckConstraint("policy IN ('settle', 'hold')", name=op.f("ck_job_policy")),
+        sa.CheckConstraint(_one_of("policy", "settle", "hold"), name=op.f("ck_job_policy")),
         sa.CheckConstraint(
-            "state IN ('draft', 'running', 'finished', 'paused', 'cancelled')", name=op.f("ck_job_state")
+            _one_of("state", "draft", "running", "finished", "paused", "cancelled"), name=op.f("ck_job_state")
         ),
         sa.CheckConstraint("wanted IN ('paused', 'cancelled')", name=op.f("ck_job_wanted")),
         sa.PrimaryKeyConstraint("id", name=op.f("pk_job")),
@@ -148,13 +152,13 @@ def _create_attempt() -> None:
         sa.Column("anomalies", sa.Text(), nullable=True),
         sa.Column("headers", sa.Text(), nullable=True),
         sa.CheckConstraint(
-            "ending IN ('not_sent', 'refused_unread', 'answered', 'in_doubt')", name=op.f("ck_attempt_ending")
+            _one_of("ending", "not_sent", "refused_unread", "answered", "in_doubt"), name=op.f("ck_attempt_ending")
         ),
         sa.CheckConstraint(
-            "error_kind IN ('order', 'chunk', 'rate', 'overload', 'account', 'service', 'unknown')",
+            _one_of("error_kind", "order", "chunk", "rate", "overload", "account", "service", "unknown"),
             name=op.f("ck_attempt_error_kind"),
         ),
-        sa.CheckConstraint("kind IN ('place', 'canary', 'again', 'probe')", name=op.f("ck_attempt_kind")),
+        sa.CheckConstraint(_one_of("kind", "place", "canary", "again", "probe"), name=op.f("ck_attempt_kind")),
         sa.CheckConstraint("(ended_at IS NULL) = (ending IS NULL)", name=op.f("ck_attempt_ended")),
         sa.ForeignKeyConstraint(["job_id"], ["job.id"], name=op.f("fk_attempt_job_id")),
         sa.PrimaryKeyConstraint("id", name=op.f("pk_attempt")),
@@ -196,16 +200,27 @@ def _create_orders() -> None:
         sa.Column("completed_at", sa.BigInteger(), nullable=True),
         sa.Column("columns", sa.Text(), nullable=True),
         sa.CheckConstraint(
-            "error_kind IN ('order', 'chunk', 'rate', 'overload', 'account', 'service', 'unknown')",
+            _one_of("error_kind", "order", "chunk", "rate", "overload", "account", "service", "unknown"),
             name=op.f("ck_orders_error_kind"),
         ),
         sa.CheckConstraint(
-            "state IN ('invalid', 'repeated', 'queued', 'sending', 'accepted', "
-            "'duplicate', 'refused', 'unconfirmed', 'failed', 'cancelled')",
+            _one_of(
+                "state",
+                "invalid",
+                "repeated",
+                "queued",
+                "sending",
+                "accepted",
+                "duplicate",
+                "refused",
+                "unconfirmed",
+                "failed",
+                "cancelled",
+            ),
             name=op.f("ck_orders_state"),
         ),
         sa.CheckConstraint(
-            "status IN ('pending', 'in_process', 'completed', 'rejected')", name=op.f("ck_orders_status")
+            _one_of("status", "pending", "in_process", "completed", "rejected"), name=op.f("ck_orders_status")
         ),
         sa.CheckConstraint("charges >= 0", name=op.f("ck_orders_charges")),
         sa.ForeignKeyConstraint(["job_id"], ["job.id"], name=op.f("fk_orders_job_id")),
@@ -262,7 +277,7 @@ def _create_attempt_order() -> None:
         sa.Column("charges", sa.Integer(), nullable=False),
         sa.Column("settled_at", sa.BigInteger(), nullable=True),
         sa.CheckConstraint(
-            "outcome IN ('accepted', 'duplicate', 'refused', 'throttled', 'unsent', 'unconfirmed')",
+            _one_of("outcome", "accepted", "duplicate", "refused", "throttled", "unsent", "unconfirmed"),
             name=op.f("ck_attempt_order_outcome"),
         ),
         sa.ForeignKeyConstraint(["attempt_id"], ["attempt.id"], name=op.f("fk_attempt_order_attempt_id")),
