@@ -35,7 +35,7 @@ class Verdict(StrEnum):
 class ChunkSize:
     """The size of the next call. `is_canary` of `next` tells that no second call of this size may leave yet."""
 
-    def __init__(self, *, full: int = 100, known: int | None = None) -> None:
+    def __init__(self, *, full: int = 100, known: int | None = None, source: str = "learned earlier") -> None:
         self.full = max(1, full)
         self.proved = 1  #: the largest size that is known to work
         self.failed: int | None = None  #: the smallest size that is known not to work
@@ -48,7 +48,7 @@ class ChunkSize:
         self._done = self.full == 1
         if known is not None:
             self.proved, self._done = max(1, min(known, self.full)), True
-            self.reason = "learned earlier"
+            self.reason = source
 
     @property
     def is_known(self) -> bool:
@@ -101,7 +101,8 @@ class ChunkSize:
             if self._accounted >= _REGROW_AFTER:
                 self._shrunk = None if self._shrunk * 2 >= self.proved else self._shrunk * 2
                 self._accounted = 0
-        self._finish()
+        if not self._done:
+            self._finish()
 
     def _fails(self, size: int, named: int, hint: int | None, *, is_canary: bool) -> None:
         self.failed = min(self.failed or size, size)

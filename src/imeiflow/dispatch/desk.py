@@ -117,11 +117,11 @@ class Desk:
         full = self._provider.max_chunk
         key = (job.service, job.chunk_size)
         if key not in self._chunk_sizes:
-            known = job.chunk_size
+            known, source = job.chunk_size, "set by you"
             learned = self._learned.get((job.service, CHUNK_KIND))
             if known is None and isinstance(learned, Mapping) and isinstance(learned.get("size"), int):
-                known = learned["size"]
-            self._chunk_sizes[key] = ChunkSize(full=full, known=known)
+                known, source = learned["size"], "learned earlier"
+            self._chunk_sizes[key] = ChunkSize(full=full, known=known, source=source)
         return self._chunk_sizes[key]
 
     def _set_ceilings(self) -> None:

@@ -78,6 +78,7 @@ class Engine:
         self._refreshed_at = -math.inf
         self._saved_at = clock.monotonic()
         self._unreachable = 0
+        self._fastest_s = math.inf
 
     async def run(self, *, is_done: Callable[[], bool] = lambda: False) -> None:
         """Work until no job of the account runs any more, `is_done` says so, or `stop` was called.
@@ -270,7 +271,11 @@ class Engine:
         lane = self.desk.lane
         if exchange.connect_s is not None:
             lane.limit.note_connect(exchange.connect_s)
-        end, refusal = read_call(placement, is_crowded=call.crowd >= max(2, lane.limit.admits))
+        if exchange.ending is Ending.ANSWERED:
+            self._fastest_s = min(self._fastest_s, exchange.elapsed_s)
+        # A server with no slot left resets at once; a reply that is lost was long under way.
+        is_crowded = call.crowd >= max(2, lane.limit.admits) and exchange.elapsed_s < self._fastest_s / 2
+        end, refusal = read_call(placement, is_crowded=is_crowded)
         lane.end(now, call, end, refusal)
         self._note_reachable(now, placement)
         size, is_canary = len(chunk.orders), chunk.kind is AttemptKind.CANARY
