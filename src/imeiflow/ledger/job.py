@@ -7,9 +7,12 @@ from collections.abc import Mapping, Sequence
 from collections.abc import Set as AbstractSet
 from datetime import datetime
 from decimal import Decimal
+from functools import cache
+from operator import attrgetter
 from typing import Any, Unpack
 
-from sqlalchemy import Connection, Integer, Text, delete, func, insert, literal, or_, select, update
+from sqlalchemy import Connection, Integer, Text, bindparam, delete, func, insert, literal, or_, select, update
+from sqlalchemy.types import TypeEngine
 
 from imeiflow.domain.ident import AccountName, JobId, ServiceId
 from imeiflow.domain.money import Money
@@ -18,7 +21,7 @@ from imeiflow.domain.outcome import ErrorKind
 from imeiflow.domain.progress import Summary, Tally
 from imeiflow.errors import JobStateError, UnknownJobError
 from imeiflow.ledger.access import Access
-from imeiflow.ledger.dialect import AnyRow, encode_rows, json_rows
+from imeiflow.ledger.dialect import AnyRow, Prepared, encode_rows, json_rows
 from imeiflow.ledger.log import write_event
 from imeiflow.ledger.record import Confirmed, Job, JobDraft, NewOrder, Reason
 from imeiflow.ledger.schema import Id, attempt, job, orders
@@ -28,23 +31,33 @@ _FIRST_STATES = frozenset({OrderState.QUEUED, OrderState.INVALID, OrderState.REP
 _ENDED = frozenset({JobState.FINISHED, JobState.PAUSED, JobState.CANCELLED})
 _REQUESTS = frozenset({JobState.PAUSED, JobState.CANCELLED})
 
-_row = json_rows(
-    line=Integer(),
-    imei=Text(),
-    state=Text(),
-    columns=Text(),
-    value=Text(),
-    repairs=Text(),
-    flaw=Text(),
-    repeated_of=Integer(),
-)
+_ROW_TYPES: Mapping[str, TypeEngine[Any]] = {
+    "line": Integer(),
+    "imei": Text(),
+    "state": Text(),
+    "columns": Text(),
+    "value": Text(),
+    "repairs": Text(),
+    "flaw": Text(),
+    "repeated_of": Integer(),
+}
 
 
-def _insert_orders(job_id: JobId) -> Any:
-    names = [column.name for column in _row.c]
-    return insert(orders).from_select(
-        ["job_id", "attempts", "charges", *names], select(literal(job_id, type_=Id), literal(0), literal(0), *_row.c)
-    )
+@cache
+def _insert_orders(names: tuple[str, ...]) -> Prepared:
+    """Give the statement for rows that carry these columns only: taking JSON apart is what costs."""
+    rows = json_rows(**{name: _ROW_TYPES[name] for name in names})
+    fixed = {"job_id": bindparam("job_id", type_=Id), "attempts": literal(0), "charges": literal(0)}
+    if "state" not in names:
+        fixed["state"] = literal(OrderState.QUEUED.value)
+    return Prepared(insert(orders).from_select([*fixed, *names], select(*fixed.values(), *rows.c)))
+
+
+def _used_columns(rows: Sequence[NewOrder]) -> tuple[str, ...]:
+    names = ("columns", "value", "repairs", "flaw", "repeated_of")
+    used = [name for name in names if any(getattr(row, name) is not None for row in rows)]
+    state = [] if all(row.state is OrderState.QUEUED for row in rows) else ["state"]
+    return ("line", "imei", *state, *used)
 
 
 class Jobs(Access):
@@ -88,16 +101,12 @@ class Jobs(Access):
             self._guard(is_met=row.state in _FIRST_STATES, problem=f"a new order cannot be {row.state}")
             is_named = row.imei is not None or row.state is not OrderState.QUEUED
             self._guard(is_met=is_named, problem=f"line {row.line} has no IMEI to be sent")
-        payload = encode_rows(
-            [
-                (row.line, row.imei, row.state, row.columns, row.value, row.repairs, row.flaw, row.repeated_of)
-                for row in rows
-            ]
-        )
+        names = _used_columns(rows)
+        payload = encode_rows(list(map(attrgetter(*names), rows)))
 
         def add(connection: Connection) -> None:
             self._require(connection, job_id, {JobState.DRAFT}, "added to")
-            connection.execute(_insert_orders(job_id), {"rows": payload})
+            _insert_orders(names).run(connection, rows=payload, job_id=job_id)
 
         if rows:
             self._write(add)
