@@ -15,6 +15,9 @@ _KEEP = 48
 _MIN_SAMPLES = 4
 _MIN_RATIO = 1.5
 _SIGMAS = 3.5
+#: Below this a wait costs nothing, and may as well be this machine's own.
+_MIN_EXCESS_S = 0.2
+_ASK_EVERY_S = 0.1
 _FORGET_AFTER_S = 180.0
 
 
@@ -32,6 +35,8 @@ class LatencyBook:
     def __init__(self) -> None:
         self._by_crowd: dict[int, deque[tuple[float, float, int]]] = {}
         self._open: Counter[int] = Counter()
+        self._asked_at = -math.inf
+        self._last_s = 0.0
 
     def begin(self, crowd: int) -> None:
         """Note a call that begins while `crowd` others are under way."""
@@ -44,11 +49,18 @@ class LatencyBook:
     def add(self, now: float, crowd: int, latency_s: float) -> None:
         """Record a call that began while `crowd` others were under way."""
         self.drop(crowd)
+        self._last_s = latency_s
         bucket = self._by_crowd.setdefault(_bucket(crowd), deque(maxlen=_KEEP))
         bucket.append((now, math.log(max(latency_s, 1e-4)), crowd))
 
     def queueing(self, now: float, crowd: int) -> Queueing | None:
-        """Say whether calls begun among `crowd` are reliably slower than those begun among fewer."""
+        """Say whether calls begun among `crowd` are reliably slower than those begun among fewer.
+
+        Asked at most ten times a second, and only of calls slow enough to have waited; else None.
+        """
+        if now - self._asked_at < _ASK_EVERY_S or self._last_s < _MIN_EXCESS_S:
+            return None
+        self._asked_at = now
         here = self._recent(_bucket(crowd), now)
         if len(here) < _MIN_SAMPLES:
             return None
@@ -65,6 +77,8 @@ class LatencyBook:
         mean, error = _moments(here)
         excess = mean - base_mean
         if excess < math.log(_MIN_RATIO) or excess < _SIGMAS * math.hypot(error, base_error):
+            return None
+        if math.exp(mean) - math.exp(base_mean) < _MIN_EXCESS_S:
             return None
         typical = sum(crowd_ for _, _, crowd_ in here) / len(here)
         return Queueing(typical, math.exp(excess))
