@@ -209,6 +209,15 @@ async def test_a_late_proof_keeps_an_order_that_was_queued_again_from_being_paid
     assert desk.state(0) is S.ACCEPTED
 
 
+async def test_a_late_proof_counts_whatever_was_tried_and_refused_unread_since(desk: Desk):
+    attempt = await desk.send(0)
+    token, _ = desk.ledger.take_lane(ACCOUNT, "worker 2")
+    desk.ledger.mark_not_placed(desk.ids(0), note="the site does not show it")
+    await desk.end(await desk.send(0, token=token), desk.change(0, S.QUEUED))
+    done = await desk.end(attempt, desk.change(0, S.ACCEPTED))
+    assert (done.late, desk.state(0)) == (True, S.ACCEPTED)
+
+
 async def test_a_late_proof_of_an_order_placed_again_meanwhile_is_a_second_charge(desk: Desk):
     attempt = await desk.send(0)
     token, _ = desk.ledger.take_lane(ACCOUNT, "worker 2")

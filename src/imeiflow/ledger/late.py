@@ -85,11 +85,11 @@ def _apply(connection: Connection, conclusion: Conclusion, change: OrderChange) 
         move_orders(connection, [(conclusion, change)])
         _replace_outcome(connection, conclusion, change)
         return _HELD
-    if is_last and state in _OPEN_TO_PROOF and change.outcome in _PROVES_PLACED:
+    if state in _OPEN_TO_PROOF and change.outcome in _PROVES_PLACED:
         connection.execute(
             update(orders)
             .where(orders.c.id == change.order, orders.c.state == state.value)
-            .values(state=OrderState.SENDING.value)
+            .values(state=OrderState.SENDING.value, attempt_id=conclusion.attempt)
         )
         move_orders(connection, [(conclusion, change)])
         _replace_outcome(connection, conclusion, change)
