@@ -128,8 +128,10 @@ def account_for(sent: Sequence[Imei], content: ReplyContent) -> Account:
     error: refused, or throttled where the error is of the account or the rate. Not named: unconfirmed. An error of
     the whole call decides only where it proves that nothing was placed, or where the call carried a single order.
     """
-    anomalies: list[Anomaly] = []
     asked = set(sent)
+    if _is_plain(content, asked):
+        return _account_for_plain(sent, content)
+    anomalies: list[Anomaly] = []
     references = _collect_references(sent, content, asked, anomalies)
     duplicates = _collect_asked(content.duplicates, asked, anomalies)
     errors = _collect_errors(content.errors, anomalies)
@@ -156,6 +158,28 @@ def account_for(sent: Sequence[Imei], content: ReplyContent) -> Account:
         else:
             findings[imei] = rest
     return Account(findings, content.error, tuple(anomalies))
+
+
+def _is_plain(content: ReplyContent, asked: set[Imei]) -> bool:
+    """Say whether the reply only names orders, each once, each asked for, each with a reference of its own."""
+    if content.duplicates or content.errors or content.error is not None:
+        return False
+    count = len(content.orders)
+    references = {order.reference for order in content.orders}
+    imeis = {order.imei for order in content.orders}
+    return len(references) == len(imeis) == count and "" not in references and imeis <= asked
+
+
+def _account_for_plain(sent: Sequence[Imei], content: ReplyContent) -> Account:
+    findings: dict[Imei, Finding] = {}
+    named = {order.imei: order for order in content.orders}
+    for imei in sent:
+        order = named.get(imei)
+        if order is None:
+            findings[imei] = _finding_of_unnamed(len(sent), content)
+        else:
+            findings[imei] = Finding(Outcome.ACCEPTED, Reference(order.reference), order.status)
+    return Account(findings)
 
 
 def finding_of_error(kind: ErrorKind, message: str) -> Finding:

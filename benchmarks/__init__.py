@@ -1,0 +1,1 @@
+"""What imeiflow can do, measured against what is possible, in one run: `make bench`."""

@@ -1,0 +1,167 @@
+"""Measure everything, print it, and write docs/benchmarks.md with its plot.
+
+    python -m benchmarks [name …]     headline single regimes million intake start
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+from benchmarks.intake_rate import measure_intake
+from benchmarks.report import Line, write_report
+from benchmarks.rig import run_jobs
+
+_ROOT = Path(__file__).resolve().parent.parent
+
+
+def headline() -> Iterator[Line]:
+    """20,000 IMEIs, 3.5 s a call, 100 a call: 30 at once, then any number."""
+    for kind, slots in (("queues", {"capacity": 30}), ("refuses", {"capacity": 30, "capacity_queues": False})):
+        out = run_jobs({"latency": "3.5", **slots}, [{"orders": 20_000}, {"orders": 20_000}])
+        _check(out)
+        cold, learned = (job["seconds"] for job in out["jobs"])
+        yield Line(
+            f"20,000 cold, 30 at once ({kind})", f"{cold:.1f} s", "31.5 s", "<= 32 s", cold <= 32.0, 31.5 / cold
+        )
+        yield Line(
+            f"20,000 learned, 30 at once ({kind})", f"{learned:.1f} s", "24.5 s", "<= 25.7 s", learned <= 25.7,
+            24.5 / learned,
+        )
+    out = run_jobs({"latency": "3.5"}, [{"orders": 20_000, "max_concurrency": 256} for _ in range(2)])
+    _check(out)
+    cold, learned = (job["seconds"] for job in out["jobs"])
+    yield Line("20,000 cold, up to 256 at once", f"{cold:.1f} s", "10.5 s", "<= 12 s", cold <= 12, 10.5 / cold)
+    yield Line("20,000 learned, up to 256 at once", f"{learned:.1f} s", "3.5 s", "<= 5 s", learned <= 5, 3.5 / learned)
+
+
+def single() -> Iterator[Line]:
+    """One IMEI a call, no latency: the engine with its durable ledger against a bare loop of the same client."""
+    bare: list[float] = []
+    ours: list[float] = []
+    for _ in range(3):
+        bare.append(_json_of("benchmarks.bare", "20000", "100"))
+        out = run_jobs({}, [{"orders": 20_000, "chunk_size": 1, "max_concurrency": 100}])
+        _check(out)
+        ours.append(20_000 / out["jobs"][0]["seconds"])
+    best, mine = sorted(bare)[1], sorted(ours)[1]
+    yield Line(
+        "one IMEI a call, no latency", f"{mine:,.0f} calls/s", f"{best:,.0f} calls/s (bare loop)", ">= 60%",
+        mine >= 0.6 * best, mine / best,
+    )
+
+
+#: Name, behaviour, calls a second that are possible, and the burst that is free at the start.
+_REGIMES: list[tuple[str, dict[str, Any], float, float]] = [
+    ("cut at 50", {"latency": "1", "capacity": 20, "chunk_limit": 50}, 20.0, 0),
+    ("more than 50 refused", {"latency": "1", "capacity": 20, "chunk_max": 50}, 20.0, 0),
+    ("429, 10 a second", {"latency": "0.5", "rate": "10/1s", "rate_kind": "bucket", "rate_burst": 10}, 10.0, 10),
+    ("429 with Retry-After, 100 in 10 s", {"latency": "0.5", "rate": "100/10s", "rate_refusal": "429-retry-after"},
+     10.0, 100),
+    ("limit said in the body, 20 a second", {"latency": "0.5", "rate": "20/1s", "rate_refusal": "200-rate"}, 20.0, 20),
+    ("ban after 5 refusals", {"latency": "0.5", "rate": "10/1s", "rate_kind": "bucket", "rate_burst": 10,
+                              "ban_after": 5, "ban_lasts": 10}, 10.0, 10),
+    ("20 slots, queues", {"latency": "1", "capacity": 20}, 20.0, 0),
+    ("20 slots, refuses", {"latency": "1", "capacity": 20, "capacity_queues": False}, 20.0, 0),
+    ("heavy tail, 20 slots", {"latency": "lognormal:0.8,0.8", "capacity": 20}, 20 / (0.8 * math.exp(0.32)), 0),
+    ("200 slots, refuses", {"latency": "1", "capacity": 200, "capacity_queues": False}, 200.0, 0),
+]
+
+
+def regimes() -> Iterator[Line]:
+    """Half a minute in each regime, cold, and again with what was learned."""
+    for name, behaviour, rate, burst in _REGIMES:
+        calls = int(rate * 30)
+        size = 50 if "chunk_limit" in behaviour or "chunk_max" in behaviour else 20
+        wishes: dict[str, Any] = {"orders": calls * size, "max_concurrency": 256}
+        if size != 50:
+            wishes["chunk_size"] = size
+        out = run_jobs(behaviour, [dict(wishes), dict(wishes)])
+        _check(out)
+        possible = (calls - burst) / rate + float(behaviour["latency"]) if burst else calls / rate
+        for state, target, job in zip(("cold", "learned"), (0.8, 0.9), out["jobs"], strict=True):
+            ratio = possible / job["seconds"]
+            share = job["refused"] / job["calls"]
+            bans = f", bans {job['bans']}" if job["bans"] else ""
+            yield Line(
+                f"{name}, {state}", f"{job['seconds']:.1f} s, {share:.1%} refused{bans}", f"{possible:.1f} s",
+                f">= {target:.0%}, < 2% refused", ratio >= target and share < 0.02, ratio,
+            )
+
+
+def million() -> Iterator[Line]:
+    """A million IMEIs in chunks of 100, and a tenth of them: memory, and whether time grows linearly."""
+    times = {}
+    for orders in (100_000, 1_000_000):
+        out = run_jobs({}, [{"orders": orders, "chunk_size": 100}])
+        _check(out)
+        times[orders] = out["jobs"][0]["seconds"]
+        peak = out["peak_mb"]
+    growth = times[1_000_000] / times[100_000]
+    yield Line("a million orders: memory", f"{peak:.0f} MB", "", "< 250 MB", peak < 250)
+    yield Line(
+        "a million orders: time against a tenth of them", f"{times[1_000_000]:.0f} s, {growth:.1f} times", "10 times",
+        "linear", growth < 12.5,
+    )
+
+
+def intake() -> Iterator[Line]:
+    """A million rows of CSV read, validated and written to the ledger."""
+    with tempfile.TemporaryDirectory() as folder:
+        rate, peak = measure_intake(Path(folder), 1_000_000)
+    yield Line("intake of a million rows", f"{rate:,.0f} rows/s", "", ">= 100,000 rows/s", rate >= 100_000)
+    yield Line("intake of a million rows: memory", f"{peak:.0f} MB", "", "< 250 MB", peak < 250)
+
+
+def start() -> Iterator[Line]:
+    """`imeiflow --help`, the median of nine."""
+    command = [str(Path(sys.executable).parent / "imeiflow"), "--help"]
+    taken = []
+    for _ in range(9):
+        began = time.perf_counter()
+        subprocess.run(command, stdout=subprocess.DEVNULL, check=True)  # noqa: S603
+        taken.append(time.perf_counter() - began)
+    median = sorted(taken)[4]
+    yield Line("imeiflow --help", f"{median:.2f} s", "", "< 0.3 s", median < 0.3)
+
+
+_ALL: dict[str, Callable[[], Iterator[Line]]] = {
+    "start": start, "single": single, "intake": intake, "headline": headline, "regimes": regimes, "million": million,
+}
+
+
+def _json_of(module: str, *arguments: str) -> Any:
+    done = subprocess.run(  # noqa: S603
+        [sys.executable, "-m", module, *arguments], stdout=subprocess.PIPE, check=True, text=True
+    )
+    return json.loads(done.stdout.splitlines()[-1])
+
+
+def _check(out: dict[str, Any]) -> None:
+    """Refuse to report the speed of a run that lost or doubled anything."""
+    ordered = sum(job["orders"] for job in out["jobs"])
+    if not out["accepted"] == out["placed"] == ordered:
+        raise SystemExit(f"not all is accounted for: {out}")
+
+
+def main(names: list[str]) -> None:
+    """Run the named benchmarks, or all of them; only a run of all writes the page."""
+    lines: list[Line] = []
+    for name in names or list(_ALL):
+        for line in _ALL[name]():
+            lines.append(line)
+            share = "" if line.ratio is None else f"{line.ratio:.0%}"
+            print(f"{'ok  ' if line.is_met else 'MISS'} {line.title:48} {line.measured:34} {share:>5}  {line.target}")
+    if not names:
+        write_report(lines, _ROOT / "docs" / "benchmarks.md", _ROOT / "docs" / "benchmarks.svg")
+
+
+if __name__ == "__main__":
+    main(sys.argv[1:])
