@@ -6,11 +6,8 @@ python -m benchmarks.intake_rate FILE
 from __future__ import annotations
 
 import json
-import resource
 import subprocess
 import sys
-import tempfile
-import time
 from pathlib import Path
 
 from benchmarks.rig import make_imei
@@ -22,7 +19,7 @@ def measure_intake(folder: Path, count: int) -> tuple[float, float]:
     with path.open("w") as file:
         file.write("Order,IMEI,Model\r\n")
         file.writelines(f"{n},{make_imei(n)},iPhone 13\r\n" for n in range(count))
-    done = subprocess.run(  # noqa: S603
+    done = subprocess.run(
         [sys.executable, "-m", "benchmarks.intake_rate", str(path)], stdout=subprocess.PIPE, check=True, text=True
     )
     seconds, peak = json.loads(done.stdout.splitlines()[-1])

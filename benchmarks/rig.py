@@ -7,7 +7,6 @@ prints one JSON line: for each job its seconds, attempts, refusals and states; t
 
 from __future__ import annotations
 
-import asyncio
 import gc
 import json
 import resource
@@ -45,15 +44,17 @@ def make_imei(number: int) -> Imei:
 def run_jobs(behaviour: dict[str, Any], jobs: list[dict[str, Any]]) -> dict[str, Any]:
     """Run jobs one after the other in a process of its own; later ones find what the earlier ones learned."""
     task = json.dumps({"behaviour": behaviour, "jobs": jobs})
-    done = subprocess.run(  # noqa: S603
-        [sys.executable, "-m", "benchmarks.rig", task], stdout=subprocess.PIPE, check=True, text=True
-    )
+    done = subprocess.run([sys.executable, "-m", "benchmarks.rig", task], stdout=subprocess.PIPE, check=True, text=True)
     return json.loads(done.stdout.splitlines()[-1])
 
 
 def _add_job(ledger: Ledger, orders: int, first: int, wishes: dict[str, Any]) -> JobId:
     draft = JobDraft(
-        account=ACCOUNT, provider="gsm-fusion", service=ServiceId("1"), unit_price=Decimal("0.08"), currency="USD",
+        account=ACCOUNT,
+        provider="gsm-fusion",
+        service=ServiceId("1"),
+        unit_price=Decimal("0.08"),
+        currency="USD",
         **wishes,
     )
     job = ledger.create_draft(draft)

@@ -6,6 +6,7 @@ Talks to the ledger about jobs and limits; makes no calls.
 from __future__ import annotations
 
 from collections.abc import Mapping
+from contextlib import suppress
 from typing import TYPE_CHECKING
 
 from imeiflow.dispatch.chunk import ChunkSize
@@ -77,10 +78,8 @@ class Desk:
         """Write a job's end; cancelling also cancels what is still queued. Blocks."""
         if to is JobState.CANCELLED:
             self._ledger.cancel_queued(work.job.id)
-        try:
+        with suppress(JobStateError):  # another process has moved it on: its word stands
             self._ledger.change_job(work.job.id, {JobState.RUNNING}, to, reason)
-        except JobStateError:
-            pass  # another process has moved it on: its word stands
         self.works.pop(work.job.id, None)
         self.settlements.pop(work.job.id, None)
 

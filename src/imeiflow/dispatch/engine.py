@@ -26,7 +26,7 @@ from imeiflow.domain.decision import reason_to_pause
 from imeiflow.domain.ident import AccountName, AttemptId, JobId, OrderId, Token
 from imeiflow.domain.order import JobState, OrderState, Policy
 from imeiflow.domain.outcome import Ending, ErrorKind, Outcome
-from imeiflow.errors import FencedError, GuardError, LedgerBusyError, LedgerError
+from imeiflow.errors import GuardError, LedgerBusyError, LedgerError
 from imeiflow.ledger.change import AttemptKind, Intent
 from imeiflow.ledger.ledger import Ledger
 from imeiflow.providers.contract import Connection, Placement, Provider
@@ -64,7 +64,7 @@ class Engine:
         self.meter = Meter(clock.monotonic)
         self.desk = Desk(ledger, provider, account, settings)
         self.trouble: LedgerError | None = None
-        self.fatal: LedgerError | None = None
+        self.fatal: Exception | None = None
         self.is_stopping = False
         self.was_abandoned = False
         self._account = account
@@ -83,24 +83,45 @@ class Engine:
     async def run(self, *, is_done: Callable[[], bool] = lambda: False) -> None:
         """Work until no job of the account runs any more, `is_done` says so, or `stop` was called.
 
-        Raises FencedError when the lane was lost, LedgerFullError when nothing more can be recorded; in both cases
-        only after the calls under way have ended.
+        Raises FencedError when the lane was lost, LedgerFullError when nothing more can be recorded, and whatever
+        went wrong that nobody foresaw; in each case only after the calls under way have ended. A cancellation gives
+        them up, as `abandon` does.
         """
         try:
-            while True:
-                await self._refresh()
-                wake_at = self._fill()
-                await self._move_jobs_on()
-                if self._is_over(is_done):
-                    break
-                await self._sleep(wake_at)
-            if self._tasks:
-                await asyncio.wait(self._tasks)
-            await self._move_jobs_on()
-        finally:
-            await self._save()
+            await self._work(is_done)
+        except asyncio.CancelledError:
+            await self.abandon()
+            raise
+        except Exception as error:  # noqa: BLE001 - raised below, when nothing is under way any more
+            self._fail(error)
+        await self._drain()
+        await self._save()
         if self.fatal is not None:
             raise self.fatal
+
+    async def _work(self, is_done: Callable[[], bool]) -> None:
+        while True:
+            await self._refresh()
+            wake_at = self._fill()
+            await self._move_jobs_on()
+            if self._is_over(is_done):
+                return
+            await self._sleep(wake_at)
+
+    async def _drain(self) -> None:
+        """Wait for all that is under way; then end the jobs whose end was asked for."""
+        while self._tasks or self._is_settling:
+            await asyncio.wait([*self._tasks, *self._settlements.values()])
+        if self.fatal is None:
+            await self._move_jobs_on()
+
+    def _fail(self, error: Exception) -> None:
+        """Claim nothing more because of `error`; the first one is what `run` raises."""
+        self.fatal = self.fatal or error
+        self.is_stopping = True
+        for work in self.desk.works.values():
+            work.drop_alone()
+        self._wake.set()
 
     def stop(self, *, pause: str | None = None) -> None:
         """Claim nothing more; calls under way go on to their end, and then `run` returns.
@@ -170,7 +191,14 @@ class Engine:
     def _start(self, coroutine: Coroutine[None, None, None]) -> None:
         task = asyncio.create_task(coroutine)
         self._tasks.add(task)
-        task.add_done_callback(self._tasks.discard)
+        task.add_done_callback(self._finish)
+
+    def _finish(self, task: asyncio.Task[None]) -> None:
+        """Let go of a task. An error that nobody foresaw leaves its orders `sending`: in doubt for the next owner."""
+        self._tasks.discard(task)
+        if not task.cancelled() and isinstance(error := task.exception(), Exception):
+            log.error("call_failed", problem=type(error).__name__, exc_info=error)
+            self._fail(error)
 
     async def _sleep(self, wake_at: float) -> None:
         now = self.clock.monotonic()
@@ -248,9 +276,8 @@ class Engine:
                 work.read_again_when_idle()
                 self._hold_until = now + 0.05
             case _:
-                self.fatal = error
-                self.is_stopping = True
                 self._put_back(work, chunk)
+                self._fail(error)
         log.warning("intent_not_recorded", job=work.job.id, error=str(error))
         self._wake.set()
 
@@ -279,7 +306,7 @@ class Engine:
         lane.end(now, call, end, refusal)
         self._note_reachable(now, placement)
         size, is_canary = len(chunk.orders), chunk.kind is AttemptKind.CANARY
-        verdict = judge(size, exchange.ending, account, is_canary=is_canary)
+        verdict = judge(exchange.ending, account, is_canary=is_canary)
         if exchange.ending is Ending.REFUSED_UNREAD and account.error and account.error.kind is ErrorKind.CHUNK:
             verdict = Verdict.FAILS
         if is_canary and verdict is Verdict.NOTHING:
@@ -416,11 +443,8 @@ class Engine:
             self.trouble = error
             return
         except LedgerError as error:
-            if isinstance(error, FencedError):
-                self.fatal = error
             log.warning("job_not_ended", job=work.job.id, error=str(error))
-            self.fatal = self.fatal or error
-            self.is_stopping = True
+            self._fail(error)
             return
         self._settlements.pop(work.job.id, None)
         self._on_change()
