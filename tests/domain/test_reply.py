@@ -172,6 +172,20 @@ class TestAReplyThatNamesItsOrders:
         assert account.count(Outcome.ACCEPTED) == len(sent)
         assert set(kinds_of(account)) == {AnomalyKind.CONTRADICTION}
 
+    @given(st.permutations([ErrorKind.ORDER, ErrorKind.UNKNOWN]))
+    def test_of_several_errors_that_differ_the_one_that_proves_least_counts(self, kinds):
+        errors = tuple(NamedError(A, kind, kind.value) for kind in kinds)
+        account = account_for((A, B), ReplyContent(errors=errors))
+        assert account.findings[A].outcome is Outcome.UNCONFIRMED
+        assert kinds_of(account) == [AnomalyKind.CONTRADICTION]
+
+    @pytest.mark.parametrize("kind", ErrorKind)
+    def test_an_error_beside_an_order_without_a_reference_does_not_prove_that_it_was_not_placed(self, kind):
+        content = ReplyContent(orders=(NamedOrder(A, ""),), errors=(NamedError(A, kind, "no"),))
+        account = account_for((A, B), content)
+        assert account.findings[A].outcome is Outcome.UNCONFIRMED
+        assert set(kinds_of(account)) == {AnomalyKind.NO_REFERENCE, AnomalyKind.CONTRADICTION}
+
     def test_an_order_without_its_imei_is_that_of_a_call_with_a_single_imei(self):
         account = account_for((A,), ReplyContent(orders=(NamedOrder("", "7"),)))
         assert account.findings[A].reference == "7"
