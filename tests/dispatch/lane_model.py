@@ -1,6 +1,7 @@
 """A provider in virtual time, to drive a lane through half a minute in milliseconds.
 
-Nothing here is imitated of the code under test: it is the server's side only (slots, rate limits, bans, latency).
+Nothing here is imitated of the code under test: it is the server's side only (slots, rate limits, bans, latency), and
+a client that knows them all, to say how fast it could have gone.
 """
 
 from __future__ import annotations
@@ -15,140 +16,263 @@ from dataclasses import dataclass, field
 
 from imeiflow.dispatch.lane import Call, CallEnd, Lane, Refusal
 
+Latency = Callable[[random.Random], float]
+Limit = tuple[str, float, float]
+
+
+def steady(latency_s: float) -> Latency:
+    """Take the same time for every call."""
+    return lambda _: latency_s
+
+
+def lognormal(median_s: float, sigma: float) -> Latency:
+    """Vary as servers do."""
+    return lambda rng: median_s * math.exp(rng.gauss(0, sigma))
+
+
+def pareto(least_s: float, alpha: float) -> Latency:
+    """Have a tail so heavy that single calls take a hundred times as long."""
+    return lambda rng: least_s * rng.paretovariate(alpha)
+
 
 @dataclass
 class ServerModel:
     """What the server allows, and how it says no."""
 
-    latency: Callable[[random.Random], float] = lambda _: 3.5
+    latency: Latency = field(default_factory=lambda: steady(3.5))
     slots: int | None = None
     on_full: str = "queue"  # queue | refuse
-    limit: tuple[str, float, float] | None = None  # ("fixed"|"sliding", calls, period) | ("bucket", rate, burst)
+    limit: Limit | None = None  # ("fixed"|"sliding", calls, period) | ("bucket", rate, burst)
     says: str = "plain"  # plain | retry-after | rate
     ban_after: int | None = None  # refusals within ban_window
     ban_window_s: float = 60.0
     ban_s: float = 20.0
     refusal_latency_s: float = 0.002
+    wire_s: float = 0.0  # one way
+    phase_s: float = 0.0  # how far into a fixed window the run begins
+    lost_share: float = 0.0  # replies that never arrive, after `lost_s`
+    lost_s: float = 8.0
+    changes: tuple[tuple[float, dict[str, object]], ...] = ()  # at what time which of the fields above change
     seed: int = 1
     rng: random.Random = field(init=False)
     bans: int = 0
 
     def __post_init__(self) -> None:
         self.rng = random.Random(self.seed)
+        self._loss = random.Random(self.seed + 1)
         self._busy: list[float] = []
         self._log: deque[float] = deque()
         self._refusals: deque[float] = deque()
         self._tokens = self.limit[2] if self.limit and self.limit[0] == "bucket" else 0.0
         self._at = 0.0
-        self._window = (-1.0, 0)
+        self._window = (-math.inf, 0)
+        self._changes = deque(self.changes)
         self.banned_until = -math.inf
 
-    def handle(self, now: float) -> tuple[float, Refusal | None]:
-        """Answer a call that arrives now: when its reply arrives, and the refusal if it is one."""
+    def handle(self, began_at: float) -> tuple[float, Refusal | None, bool]:
+        """Answer a call: when its reply arrives, the refusal if it is one, and whether it is lost."""
+        now = began_at + self.wire_s
+        self._change(now)
         if now < self.banned_until:
-            return now + self.refusal_latency_s, self._refusal(self.banned_until - now, is_ban=True)
-        wait = self._over_rate(now)
-        if wait is not None:
-            self._refusals.append(now)
-            while self._refusals[0] < now - self.ban_window_s:
-                self._refusals.popleft()
-            if self.ban_after and len(self._refusals) >= self.ban_after:
-                self.banned_until = now + self.ban_s
-                self.bans += 1
-                self._refusals.clear()
-                return now + self.refusal_latency_s, self._refusal(self.ban_s, is_ban=True)
-            return now + self.refusal_latency_s, self._refusal(wait, is_ban=False)
+            return self._refuse(now, self.banned_until - now, is_ban=True)
+        wait = self._rate_wait(now)
+        if wait > 0:
+            return self._refuse_rate(now, wait)
+        while self._busy and self._busy[0] <= now:
+            heapq.heappop(self._busy)
+        if self.on_full == "refuse" and self.slots is not None and len(self._busy) >= self.slots:
+            return now + self.refusal_latency_s + self.wire_s, Refusal(), False
+        self._take(now)
         return self._serve(now)
 
-    def _refusal(self, wait: float, *, is_ban: bool) -> Refusal:
-        return Refusal(
+    def next_admission(self, now: float) -> float:
+        """Say when the next call would be served without waiting; knows everything."""
+        while True:
+            self._change(now)
+            at = now + self._rate_wait(now)
+            busy = sorted(end for end in self._busy if end > at)
+            if self.slots is not None and len(busy) >= self.slots:
+                at = busy[len(busy) - self.slots]
+            change = self._changes[0][0] if self._changes else math.inf
+            if at <= now:
+                return now
+            now = min(at, change)
+
+    def _change(self, now: float) -> None:
+        while self._changes and self._changes[0][0] <= now:
+            for name, value in self._changes.popleft()[1].items():
+                setattr(self, name, value)
+
+    def _serve(self, now: float) -> tuple[float, Refusal | None, bool]:
+        latency = self.latency(self.rng)
+        start = now
+        if self.slots is not None:
+            while len(self._busy) >= self.slots:
+                start = heapq.heappop(self._busy)
+            heapq.heappush(self._busy, start + latency)
+        if self.lost_share and self._loss.random() < self.lost_share:
+            return now + self.lost_s, None, True
+        return start + latency + self.wire_s, None, False
+
+    def _refuse_rate(self, now: float, wait: float) -> tuple[float, Refusal | None, bool]:
+        self._refusals.append(now)
+        while self._refusals[0] < now - self.ban_window_s:
+            self._refusals.popleft()
+        if not self.ban_after or len(self._refusals) < self.ban_after:
+            return self._refuse(now, wait, is_ban=False)
+        self.banned_until = now + self.ban_s
+        self.bans += 1
+        self._refusals.clear()
+        return self._refuse(now, self.ban_s, is_ban=True)
+
+    def _refuse(self, now: float, wait: float, *, is_ban: bool) -> tuple[float, Refusal | None, bool]:
+        refusal = Refusal(
             says_rate=self.says != "plain",
             is_ban=is_ban,
             retry_after_s=math.ceil(wait) if self.says == "retry-after" else None,
         )
+        return now + self.refusal_latency_s + self.wire_s, refusal, False
 
-    def _serve(self, now: float) -> tuple[float, Refusal | None]:
-        while self._busy and self._busy[0] <= now:
-            heapq.heappop(self._busy)
-        latency = self.latency(self.rng)
-        if self.slots is None or len(self._busy) < self.slots:
-            heapq.heappush(self._busy, now + latency)
-            return now + latency, None
-        if self.on_full == "refuse":
-            return now + self.refusal_latency_s, Refusal()
-        free = heapq.heappop(self._busy)
-        heapq.heappush(self._busy, free + latency)
-        return free + latency, None
-
-    def _over_rate(self, now: float) -> float | None:
+    def _rate_wait(self, now: float) -> float:
+        """Say how long until the rate allows a call; 0 when it does now."""
         match self.limit:
             case None:
-                return None
+                return 0.0
             case ("bucket", rate, burst):
                 self._tokens = min(burst, self._tokens + (now - self._at) * rate)
                 self._at = now
-                if self._tokens < 1:
-                    return (1 - self._tokens) / rate
-                self._tokens -= 1
+                return max(0.0, (1 - self._tokens) / rate) if self._tokens < 1 - 1e-9 else 0.0
             case ("sliding", calls, period):
                 while self._log and self._log[0] <= now - period:
                     self._log.popleft()
-                if len(self._log) >= calls:
-                    return self._log[0] + period - now
-                self._log.append(now)
+                return self._log[len(self._log) - int(calls)] + period - now if len(self._log) >= calls else 0.0
             case ("fixed", calls, period):
-                start = math.floor(now / period) * period
+                start = self._window_start(now, period)
                 count = self._window[1] if self._window[0] == start else 0
-                if count >= calls:
-                    return start + period - now
-                self._window = (start, count + 1)
+                return start + period - now if count >= calls else 0.0
             case _:
                 raise AssertionError(self.limit)
-        return None
+
+    def _window_start(self, now: float, period: float) -> float:
+        return math.floor((now + self.phase_s) / period + 1e-9) * period - self.phase_s
+
+    def _take(self, now: float) -> None:
+        match self.limit:
+            case ("bucket", _, _):
+                self._tokens -= 1
+            case ("sliding", _, _):
+                self._log.append(now)
+            case ("fixed", _, period):
+                start = self._window_start(now, period)
+                count = self._window[1] if self._window[0] == start else 0
+                self._window = (start, count + 1)
+            case _:
+                pass
+
+    def take_ideally(self, now: float) -> float:
+        """Serve a call that is known to be admitted now; say when its reply arrives."""
+        self._busy = [end for end in self._busy if end > now]
+        heapq.heapify(self._busy)
+        self._take(now)
+        return self._serve(now)[0]
 
 
 @dataclass
 class Run:
-    """What a run showed."""
+    """What a run showed. `ends` are the times, from its start, at which calls were served."""
 
-    seconds: float
-    calls: int
+    ends: list[float]
     refused: int
     bans: int
     lane: Lane
+    begins: list[float]
+    most_at_once: int
+    events: list[str]
+
+    @property
+    def calls(self) -> int:
+        return len(self.ends)
+
+    @property
+    def seconds(self) -> float:
+        return self.ends[-1]
 
     @property
     def refused_share(self) -> float:
         return self.refused / max(1, self.calls + self.refused)
 
+    def by(self, share: float) -> float:
+        """Say when this share of the calls had been served: stragglers at the end are not the lane's doing."""
+        return by(self.ends, share)
 
-def run_lane(lane: Lane, server: ServerModel, calls: int, *, start: float = 0.0, until: float = 1e6) -> Run:
-    """Send `calls` calls (refused ones again) and say how long it took. Or stop at `until`."""
-    now, left, done, refused = start, calls, 0, 0
+
+def by(ends: list[float], share: float) -> float:
+    """Say when this share of `ends` lay behind."""
+    return sorted(ends)[max(0, math.ceil(share * len(ends)) - 1)]
+
+
+def run_lane(
+    lane: Lane,
+    server: ServerModel,
+    calls: int,
+    *,
+    canary_phase_s: float = 0.0,
+    until: float = 1e5,
+    watch: Callable[[float, Lane], None] | None = None,
+) -> Run:
+    """Send `calls` calls (refused ones again) and say how it went. Or stop at `until`."""
+    now, left, refused, most = 0.0, calls, 0, 0
+    ends: list[float] = []
+    begins: list[float] = []
     counter = itertools.count()
-    under_way: list[tuple[float, int, Call, Refusal | None]] = []
-    while done < calls and now < until:
-        wake = math.inf
+    under_way: list[tuple[float, int, Call, Refusal | None, bool]] = []
+    while len(ends) < calls and now < until:
+        lane.hold_ramp(is_canary_phase=now < canary_phase_s)
+        wake = canary_phase_s if now < canary_phase_s else math.inf
         while left:
             at = lane.ready_at(now)
             if at > now:
-                wake = at
+                wake = min(wake, at)
                 break
             call = lane.begin(now, 100)
-            ends, refusal = server.handle(now)
-            heapq.heappush(under_way, (ends, next(counter), call, refusal))
+            most = max(most, lane.in_flight)
+            begins.append(now)
+            end_at, refusal, is_lost = server.handle(now)
+            heapq.heappush(under_way, (end_at, next(counter), call, refusal, is_lost))
             left -= 1
-        next_end = under_way[0][0] if under_way else math.inf
-        if min(next_end, wake) is math.inf:
+        now = max(now, min(under_way[0][0] if under_way else math.inf, wake))
+        if now == math.inf:
             raise AssertionError("the lane is stuck")
-        now = max(now, min(next_end, wake))
         while under_way and under_way[0][0] <= now:
-            _, _, call, refusal = heapq.heappop(under_way)
-            if refusal is None:
-                done += 1
+            _, _, call, refusal, is_lost = heapq.heappop(under_way)
+            if is_lost:
+                lane.end(now, call, CallEnd.IGNORE)
+                ends.append(now)
+            elif refusal is None:
+                ends.append(now)
                 lane.end(now, call, CallEnd.SUCCESS)
             else:
                 left += 1
                 refused += 1
                 lane.end(now, call, CallEnd.DROPPED, refusal)
-    return Run(now - start, done, refused, server.bans, lane)
+        if watch is not None:
+            watch(now, lane)
+    return Run(ends, refused, server.bans, lane, begins, most, [])
+
+
+def ideal_ends(server: ServerModel, calls: int, *, ceiling: int) -> list[float]:
+    """Say when calls would end for a client that knows all limits, and never waits nor is refused."""
+    now, ends = 0.0, []
+    under_way: list[float] = []
+    for _ in range(calls):
+        while True:
+            now = server.next_admission(now)
+            while under_way and under_way[0] <= now:
+                heapq.heappop(under_way)
+            if len(under_way) < ceiling:
+                break
+            now = under_way[0]
+        end = server.take_ideally(now)
+        heapq.heappush(under_way, end)
+        ends.append(end)
+    return ends

@@ -136,7 +136,7 @@ class ChunkSize:
             self.reason = f"one order a call: of a call of {self.failed} not all were named"
 
 
-def judge(size: int, ending: Ending, account: Account, *, is_canary: bool) -> Verdict:
+def judge(ending: Ending, account: Account, *, is_canary: bool) -> Verdict:
     """Say what a call shows about its size."""
     if ending is Ending.IN_DOUBT:
         return Verdict.FAILS if is_canary else Verdict.NOTHING

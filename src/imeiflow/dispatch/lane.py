@@ -1,24 +1,33 @@
 """The gate that all calls to one account pass: how many at once, how many in a time.
 
 Pure: times are passed in, nothing sleeps. The engine asks `ready_at`, tells `begin` and `end`. Every call ends as
-success, ignore or dropped (Netflix, concurrency-limits). What a refusal without words means is found out here:
-a refusal among more calls than were ever admitted is a matter of concurrency; one among fewer is a matter of rate.
+success, ignore or dropped (Netflix, concurrency-limits).
+
+What a refusal without words means is found out here. It is taken for a matter of number first, because heeding that
+is safe, and asked again soon: one more call at once, taken although none has ended, shows that it was the rate. So
+do refusals that a limit of number cannot explain: among fewer calls than were admitted before, again and again. If it
+is still the wrong answer, little is lost: the pace is a measurement of what was admitted, whatever the limit was.
 """
 
 from __future__ import annotations
 
 import math
+from collections import deque
 from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 
 from imeiflow.dispatch.limit import ConcurrencyLimit
-from imeiflow.dispatch.pace import Bucket, Model, Pace, Window
+from imeiflow.dispatch.pace import Bucket, Model, Pace, Window, per_time
 
 #: How many calls at once the canaries' neighbours may prove; beyond, only calls of the real size are worth a slot.
 _CANARY_BOUND = 20
 #: How long after a refusal without words one more call asks whether it was their number or their rate.
-_VERIFY_AFTER_S = 0.5
+_VERIFY_GAPS_S = (0.4, 1.5)
+#: So many refusals that a limit of number cannot explain, within so long, speak for the rate.
+_MAX_UNEXPLAINED = 2
+_UNEXPLAINED_FOR_S = 60.0
+_MAX_GRACE_S = 3.0
 
 
 class CallEnd(StrEnum):
@@ -47,19 +56,21 @@ class Call:
     size: int
 
 
-@dataclass(frozen=True, slots=True)
-class _Suspect:
-    """A refusal without words, and the limit as it was before it."""
+@dataclass(slots=True)
+class _Suspicion:
+    """Refusals without words, taken for a matter of number."""
 
-    began_at: float
+    began_at: float  #: when the last refused call began
     refused_at: float
-    value: float
-    cap: int | None
+    crowd: int
+    value: float  #: the limit before the first of them
+    in_a_row: int = 1  #: refusals since a call was last served
+    verified: int = 0
 
 
 @dataclass(frozen=True, slots=True)
 class LaneView:
-    """What a person sees of a lane."""
+    """What a person sees of a lane. `reason` says in a sentence what the speed comes from."""
 
     in_flight: int
     concurrency: int
@@ -69,6 +80,7 @@ class LaneView:
     blocked_until: float
     refused: int
     bans: int
+    reason: str
 
 
 class Lane:
@@ -82,22 +94,24 @@ class Lane:
         learned: Mapping[str, object] | None = None,
     ) -> None:
         learned = learned or {}
-        proven, cap, queued = learned.get("proven"), learned.get("cap"), learned.get("queued")
         self.limit = ConcurrencyLimit(
             ceiling=ceiling,
-            proven=proven if isinstance(proven, int) else 0,
-            cap=cap if isinstance(cap, int) else None,
-            queued=queued if isinstance(queued, int) else None,
+            proven=_count_of(learned.get("proven")) or 0,
+            cap=_count_of(learned.get("cap")),
+            queued=_count_of(learned.get("queued")),
         )
-        self.pace = Pace(ceiling=rate, model=_model_of(learned.get("pace")))
+        self.pace = _pace_of(rate, learned.get("pace"))
         self.in_flight = 0
         self.refused = 0
         self._hold_until = -math.inf
-        self._suspect: _Suspect | None = None
+        self._suspicion: _Suspicion | None = None
+        self._unexplained: deque[float] = deque(maxlen=_MAX_UNEXPLAINED)
+        self._rate_refused_at = -math.inf
         self._verify_began_at: float | None = None
-        self._ends = 0
-        self._ends_at_refusal = -1
+        self._ends: deque[float] = deque()  #: when calls ended within the last grace
+        self._has_ended = False  #: since the last refusal
         self._grace_s = 0.020
+        self._holder = _Holder.NOTHING
 
     def hold_ramp(self, *, is_canary_phase: bool) -> None:
         """Keep the ramp low while the calls are still of trial size."""
@@ -106,51 +120,51 @@ class Lane:
     def ready_at(self, now: float) -> float:
         """Say when the next call may begin: `now`, later, or infinity (only after a call has ended)."""
         self._verify(now)
-        if now < self._hold_until:
-            return self._hold_until
         at = self.pace.ready_at(now)
         if at > now:
-            return at
-        return self.limit.room_at(now, self.in_flight)
+            self._holder = _Holder.SILENCE if at <= self.pace.blocked_until else _Holder.PACE
+            return max(at, self._hold_until)
+        if now < self._hold_until:
+            return self._hold_until
+        at = self.limit.room_at(now, self.in_flight)
+        self._holder = _Holder.NUMBER if at > now else _Holder.NOTHING
+        return at
 
     def begin(self, now: float, size: int = 1) -> Call:
         """Count a call that leaves now."""
         call = Call(now, self.in_flight, size)
-        if self.limit.is_trying and self._suspect is not None and self._ends == self._ends_at_refusal:
-            self._verify_began_at = now
+        suspicion = self._suspicion
+        if suspicion is not None:
+            if self.limit.is_trying and not self._has_ended:
+                self._verify_began_at = now
+            if suspicion.in_a_row > 1:
+                self._hold_until = now + self._grace_s
         self.in_flight += 1
-        self.limit.begun(crowd=call.crowd, size=size)
+        self.limit.begun(now, crowd=call.crowd, size=size)
         self.pace.started(now)
-        if self._suspect is not None:
-            self._hold_until = now + self._grace_s
         return call
 
     def end(self, now: float, call: Call, end: CallEnd, refusal: Refusal | None = None) -> None:
         """Count a call that ended, and learn from it."""
         self.in_flight -= 1
-        self._ends += end is not CallEnd.DROPPED
+        if end is not CallEnd.DROPPED:
+            self._ends.append(now)
+            self._has_ended = True
+        while self._ends and self._ends[0] < now - _MAX_GRACE_S:
+            self._ends.popleft()
         match end:
             case CallEnd.SUCCESS:
-                self._served(now, call)
+                self._serve(now, call)
             case CallEnd.DROPPED:
                 self.refused += 1
-                self._refused(now, call, refusal or Refusal())
+                self._refuse(now, call, refusal or Refusal())
             case CallEnd.IGNORE:
                 self.limit.ended(crowd=call.crowd, size=call.size)
 
     def as_learned(self) -> dict[str, object]:
         """Give what is worth remembering, as JSON values; `__init__` takes it back."""
-        model = self.pace.model
-        pace: dict[str, object] | None = None
-        match model:
-            case Window(calls=calls, period_s=period):
-                pace = {"calls": calls, "period_s": period}
-            case Bucket(rate=rate, burst=burst):
-                pace = {"rate": rate, "burst": burst}
-            case None:
-                pass
         queued = int(self.limit.value) if self.limit.is_queued else None
-        return {"proven": self.limit.proven, "cap": self.limit.cap, "queued": queued, "pace": pace}
+        return {"proven": self.limit.proven, "cap": self.limit.cap, "queued": queued, "pace": self.pace.as_learned()}
 
     def view(self) -> LaneView:
         """Give what a person sees."""
@@ -163,83 +177,149 @@ class Lane:
             blocked_until=self.pace.blocked_until,
             refused=self.refused,
             bans=self.pace.bans,
+            reason=self._explain(),
         )
 
-    def _served(self, now: float, call: Call) -> None:
-        if self._suspect is not None and call.began_at > self._suspect.began_at:
-            self._suspect, self._verify_began_at = None, None
+    def _explain(self) -> str:
+        """Say what the speed comes from, as of the last time that the lane was asked."""
+        limit, pace = self.limit, self.pace
+        match self._holder:
+            case _Holder.SILENCE:
+                return f"waiting: {pace.reason}"
+            case _Holder.PACE if pace.model is None or pace.is_at_ceiling:
+                return f"the pace is yours: {per_time(pace.ceiling.rate)}" if pace.ceiling else pace.reason
+            case _Holder.PACE:
+                return f"the pace holds it: {pace.reason}"
+            case _Holder.NUMBER if limit.allowed >= limit.ceiling:
+                return f"the ceiling of {limit.ceiling} at once is reached"
+            case _Holder.NUMBER if limit.bound is not None and limit.allowed >= limit.bound:
+                return f"{limit.bound} at once until the chunk size is known"
+            case _Holder.NUMBER:
+                return f"{limit.allowed} at once: {limit.reason}"
+            case _Holder.NOTHING:
+                return "nothing holds it"
+
+    # what ends teach
+
+    def _serve(self, now: float, call: Call) -> None:
+        suspicion = self._suspicion
+        if suspicion is not None and call.began_at > suspicion.began_at:
+            suspicion.in_a_row = 0
+            if call.crowd > suspicion.crowd + self._count_ends(call.began_at):
+                self._unexplained.append(now)
+                self._suspicion = None
         self.pace.admitted(now, began_at=call.began_at)
         self.limit.admitted(now, crowd=call.crowd, latency_s=now - call.began_at, size=call.size)
 
-    def _refused(self, now: float, call: Call, refusal: Refusal) -> None:
+    def _refuse(self, now: float, call: Call, refusal: Refusal) -> None:
         took_s = now - call.began_at
-        self._grace_s = min(2.0, max(self._grace_s, 2.0 * took_s))
+        self._grace_s = min(_MAX_GRACE_S, max(self._grace_s, 1.5 * took_s))
         self.limit.ended(crowd=call.crowd, size=call.size)
         self.limit.note_refusal_latency(took_s)
-        suspect = self._suspect
+        suspicion = self._suspicion
         if refusal.says_rate or refusal.is_ban or refusal.retry_after_s is not None:
             self._refuse_rate(now, call, refusal)
-        elif suspect is not None and call.began_at <= suspect.refused_at:
+        elif call.began_at <= self._rate_refused_at:
+            self._refuse_rate(now, call, refusal)  # it left before the refusal that was one of rate
+        elif suspicion is not None and call.began_at <= suspicion.refused_at:
+            self.pace.discount(call.began_at)
             self.limit.refused(now, crowd=min(call.crowd, self.limit.cap or call.crowd))
-        elif call.crowd < self.limit.admits:
-            self._refuse_among_few(now, call)
-        elif self.pace.is_limiting and not self.limit.is_trying and self.limit.cap is None:
-            self._refuse_rate(now, call, refusal)
+        elif self.pace.is_limiting or self._is_inexplicable(now, call):
+            self._conclude_rate(now, call)
         else:
-            self._refuse_among_many(now, call)
+            self._suspect(now, call)
 
-    def _refuse_among_few(self, now: float, call: Call) -> None:
-        """Refused among fewer calls than were admitted before: the rate, if it is so a second time."""
-        self._hold_until = now + self._grace_s
-        if self._suspect is not None:
-            self._overrule(now, call)
-        elif self.pace.is_limiting:
-            self._refuse_rate(now, call, Refusal())
+    def _is_inexplicable(self, now: float, call: Call) -> bool:
+        """Say whether a limit of number cannot explain a refusal any more, with those before it."""
+        suspicion = self._suspicion
+        is_trial = self.limit.is_trying and call.crowd + 1 >= (self.limit.cap or 0)
+        if not is_trial and call.crowd + self._count_ends(call.began_at) < self.limit.admits:
+            self._unexplained.append(now)
+        while self._unexplained and self._unexplained[0] < now - _UNEXPLAINED_FOR_S:
+            self._unexplained.popleft()
+        if len(self._unexplained) >= _MAX_UNEXPLAINED:
+            return True
+        return suspicion is not None and not is_trial and suspicion.in_a_row >= _MAX_UNEXPLAINED
+
+    def _count_ends(self, at: float) -> int:
+        """Count the calls whose end the server may not have seen as we did, at a time just past."""
+        return sum(1 for end in self._ends if abs(end - at) <= self._grace_s)
+
+    def _suspect(self, now: float, call: Call) -> None:
+        """Take a refusal for one call too many, and plan to ask once more."""
+        limit, before = self.limit, self._suspicion
+        is_trial = limit.is_trying and call.crowd + 1 >= (limit.cap or 0)
+        if before is None:
+            self._suspicion = before = _Suspicion(call.began_at, now, call.crowd, limit.value)
         else:
-            self._suspect = _Suspect(call.began_at, now, self.limit.value, self.limit.cap)
-
-    def _refuse_among_many(self, now: float, call: Call) -> None:
-        """Refused among more calls than were ever admitted: their number, unless one more is taken a moment later."""
-        is_repeat = self.limit.cap is not None
-        self._suspect = _Suspect(call.began_at, now, self.limit.value, self.limit.cap)
-        self._verify_began_at = None
-        self.limit.refused(now, crowd=call.crowd)
+            before.in_a_row += not is_trial
+            before.began_at, before.refused_at, before.crowd = call.began_at, now, call.crowd
+        self.pace.discount(call.began_at)
+        limit.refused(now, crowd=call.crowd)
+        self._verify_began_at, self._has_ended = None, False
         self._hold_until = now + self._grace_s
-        if not is_repeat:
-            self._ends_at_refusal = self._ends
-            self.limit.verify(now + max(_VERIFY_AFTER_S, 3 * self._grace_s))
+        if before.verified < len(_VERIFY_GAPS_S):
+            gap_s = max(_VERIFY_GAPS_S[before.verified], 3 * self._grace_s)
+            before.verified += 1
+            limit.verify(self.pace.good_moment(now, gap_s))
 
     def _verify(self, now: float) -> None:
         """Conclude from a call beyond the cap that was not refused, although none had ended: it is the rate."""
-        began_at, suspect = self._verify_began_at, self._suspect
-        if began_at is None or suspect is None or now < began_at + self._grace_s:
+        began_at, suspicion = self._verify_began_at, self._suspicion
+        if began_at is None or suspicion is None or now < began_at + self._grace_s:
             return
         self._verify_began_at = None
-        self.limit.overrule(value=suspect.value, cap=suspect.cap)
-        self.pace.refused(suspect.refused_at, began_at=suspect.began_at)
+        self._free_limit(suspicion)
+        self.pace.refused(suspicion.refused_at, began_at=suspicion.began_at)
         self.pace.admitted(now, began_at=began_at)
-        self._suspect = None
 
-    def _overrule(self, now: float, call: Call) -> None:
-        """Take the cap back: it is the rate, and was when the suspicion arose."""
-        suspect = self._suspect
-        if suspect is not None:
-            self.limit.overrule(value=suspect.value, cap=suspect.cap)
-            self.pace.refused(now, began_at=suspect.began_at)
-        self._suspect, self._verify_began_at = None, None
+    def _conclude_rate(self, now: float, call: Call) -> None:
+        """Take a refusal without words for one of rate, and so those before it that were taken for number."""
+        if self._suspicion is not None:
+            self._free_limit(self._suspicion)
         self._refuse_rate(now, call, Refusal())
 
+    def _free_limit(self, suspicion: _Suspicion) -> None:
+        if self.limit.cap is not None:
+            self.limit.free(value=max(suspicion.value, self.limit.value))
+        self._suspicion, self._verify_began_at = None, None
+        self._unexplained.clear()
+
     def _refuse_rate(self, now: float, call: Call, refusal: Refusal) -> None:
-        self.pace.refused(
-            now, began_at=call.began_at, retry_after_s=refusal.retry_after_s, is_ban=refusal.is_ban
-        )
+        if call.began_at > self._rate_refused_at:
+            self._rate_refused_at = now
+        self.pace.refused(now, began_at=call.began_at, retry_after_s=refusal.retry_after_s, is_ban=refusal.is_ban)
 
 
-def _model_of(value: object) -> Model | None:
-    match value:
-        case {"calls": int(calls), "period_s": float() | int() as period}:
-            return Window(max(1, calls), float(period))
-        case {"rate": float() | int() as rate, "burst": float() | int() as burst}:
-            return Bucket(float(rate), float(burst))
+class _Holder(StrEnum):
+    """What the next call waits for."""
+
+    NOTHING = "nothing"
+    NUMBER = "number"
+    PACE = "pace"
+    SILENCE = "silence"
+
+
+def _count_of(value: object) -> int | None:
+    return max(1, value) if isinstance(value, int) and not isinstance(value, bool) and value > 0 else None
+
+
+def _pace_of(ceiling: Window | None, value: object) -> Pace:
+    """Read what `Pace.as_learned` gave; whatever it cannot be is as if nothing were known."""
+    known = value if isinstance(value, Mapping) else {}
+    match known:
+        case {"calls": int(calls), "period_s": float() | int() as period} if calls > 0 and period > 0:
+            model: Model = Window(calls, float(period))
+        case {"rate": float() | int() as rate, "burst": float() | int() as burst} if rate > 0 and burst > 0:
+            model = Bucket(float(rate), float(burst))
         case _:
-            return None
+            return Pace(ceiling=ceiling)
+    step, warnings = known.get("step"), known.get("warnings")
+    return Pace(
+        ceiling=ceiling,
+        model=model,
+        step=float(step) if isinstance(step, float | int) else None,
+        bans=_count_of(known.get("bans")) or 0,
+        warnings=warnings if isinstance(warnings, int) else None,
+        run=_count_of(known.get("run")) or 0,
+    )
