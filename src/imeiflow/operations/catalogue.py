@@ -1,0 +1,153 @@
+"""What an account can order and with what money: price list and credit, asked for afresh. Places nothing."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from datetime import datetime
+from typing import TypeVar
+
+from imeiflow.domain.ident import AccountName, ServiceId
+from imeiflow.domain.money import Money
+from imeiflow.domain.outcome import ErrorKind
+from imeiflow.errors import ProviderError
+from imeiflow.ledger.ledger import Ledger
+from imeiflow.ledger.record import PricedService
+from imeiflow.operations.account import AccountSettings
+from imeiflow.operations.configuration import Configuration
+from imeiflow.operations.session import find_account_provider
+from imeiflow.providers.contract import Connection, Listing, Service, Timeouts
+
+T = TypeVar("T")
+
+#: Reading may be given up sooner than ordering: nothing is in doubt after it.
+_READING = Timeouts(connect_s=10.0, pool_s=10.0, read_s=30.0, total_s=60.0)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PriceList:
+    """An account's services. `problem` says why it is not fresh; then it is the ledger's, as of `as_of`."""
+
+    account: AccountName
+    services: tuple[PricedService, ...]
+    is_fresh: bool
+    as_of: datetime | None = None
+    problem: str = ""
+
+    def find(self, service: ServiceId) -> PricedService | None:
+        """Give one service; None where the list does not contain it."""
+        return next((one for one in self.services if one.id == service), None)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Credit:
+    """The balance; None with the `problem` where the provider does not tell it."""
+
+    account: AccountName
+    balance: Money | None
+    problem: str = ""
+    is_account_error: bool = False  #: the provider turned the login itself away
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Offer:
+    """What is known before an order: the fresh price list, or why there is none, and the credit."""
+
+    services: tuple[PricedService, ...]
+    problem: str
+    credit: Credit
+
+
+async def fetch_services(configuration: Configuration, account: AccountSettings) -> tuple[PricedService, ...]:
+    """Fetch the price list. Raises ProviderError with what the provider said instead, ConfigurationError."""
+    listing = await _ask(configuration, account, lambda connection: connection.list_services())
+    return _read_services(account, listing)
+
+
+async def fetch_credit(configuration: Configuration, account: AccountSettings) -> Credit:
+    """Fetch the balance, or the reason why it is not told. Raises ConfigurationError."""
+    return _read_credit(account, await _ask(configuration, account, lambda connection: connection.fetch_credit()))
+
+
+async def fetch_offer(configuration: Configuration, account: AccountSettings) -> Offer:
+    """Fetch price list and balance at once. Raises ConfigurationError."""
+
+    async def ask(connection: Connection) -> tuple[Listing[Service], Listing[Money]]:
+        services, credit = await asyncio.gather(connection.list_services(), connection.fetch_credit())
+        return services, credit
+
+    services, credit = await _ask(configuration, account, ask)
+    told = _read_credit(account, credit)
+    try:
+        return Offer(services=_read_services(account, services), problem="", credit=told)
+    except ProviderError as error:
+        return Offer(services=(), problem=str(error.data["problem"]), credit=told)
+
+
+def list_services(ledger: Ledger, configuration: Configuration, account: AccountSettings) -> PriceList:
+    """Fetch the price list and keep it in the ledger; without an answer give the ledger's own, with its date."""
+    try:
+        services = asyncio.run(fetch_services(configuration, account))
+    except ProviderError as error:
+        return recall_prices(ledger, account, problem=str(error.data["problem"]))
+    ledger.record_prices(account.name, services)
+    return PriceList(account=account.name, services=services, is_fresh=True, as_of=ledger.clock())
+
+
+def recall_prices(ledger: Ledger, account: AccountSettings, *, problem: str) -> PriceList:
+    """Give the price list as the ledger has it; `problem` says why there is no fresher one."""
+    return PriceList(
+        account=account.name,
+        services=tuple(ledger.price_list(account.name)),
+        is_fresh=False,
+        as_of=ledger.priced_at(account.name),
+        problem=problem,
+    )
+
+
+async def _ask(
+    configuration: Configuration, account: AccountSettings, question: Callable[[Connection], Awaitable[T]]
+) -> T:
+    provider = find_account_provider(account)
+    connection = provider.connect(configuration.login(account), max_concurrency=2, timeouts=_READING)
+    try:
+        return await question(connection)
+    finally:
+        await connection.close()
+
+
+def _read_services(account: AccountSettings, listing: Listing[Service]) -> tuple[PricedService, ...]:
+    if not listing.items:
+        message = listing.error.message if listing.error else "it sent no services"
+        raise ProviderError(account=account.name, problem=f"the price list could not be read: {message}")
+    return tuple(
+        PricedService(
+            id=one.id,
+            name=one.name,
+            category=one.category,
+            price=_complete(one.price, account),
+            delivery=one.delivery,
+            note=one.note,
+        )
+        for one in {one.id: one for one in listing.items}.values()
+    )
+
+
+def _read_credit(account: AccountSettings, listing: Listing[Money]) -> Credit:
+    if listing.items:
+        return Credit(account=account.name, balance=_complete(listing.items[0], account))
+    error = listing.error
+    return Credit(
+        account=account.name,
+        balance=None,
+        problem=error.message if error else "it said nothing",
+        is_account_error=error is not None and error.kind is ErrorKind.ACCOUNT,
+    )
+
+
+def _complete(amount: Money | None, account: AccountSettings) -> Money | None:
+    """Give an amount the account's currency where the provider named none."""
+    if amount is None or amount.currency:
+        return amount
+    return Money(amount.amount, account.currency)

@@ -1,0 +1,247 @@
+"""The settings that a start finds: IMEIFLOW_HOME, `config.toml`, the environment, `.env`. Contacts nobody.
+
+Whatever is unknown or malformed stops the start: a misspelt limit that is ignored costs money.
+"""
+
+from __future__ import annotations
+
+import os
+import tomllib
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from decimal import Decimal
+from pathlib import Path
+from typing import Any, Final
+
+from imeiflow.dispatch.breaker import BreakerPolicy
+from imeiflow.dispatch.setting import DispatchSettings
+from imeiflow.domain.decision import RetryPolicy
+from imeiflow.errors import ConfigurationError
+from imeiflow.operations.account import PLANNED, AccountSettings, find_environment_accounts, read_account
+from imeiflow.operations.setting import COUNT, SECONDS, SHARE, Form, read_table
+from imeiflow.providers.contract import Login, Timeouts
+
+HOME_VARIABLE: Final = "IMEIFLOW_HOME"
+DATABASE_VARIABLE: Final = "IMEIFLOW_DATABASE_URL"
+CONFIG_NAME: Final = "config.toml"
+LEDGER_NAME: Final = "ledger.sqlite"
+
+#: The settings of `[dispatch]`.
+DISPATCH_FORMS: Final[Mapping[str, Form]] = {
+    "doubt_share": SHARE,
+    "doubt_window": COUNT,
+    "refusal_share": SHARE,
+    "refusal_window": COUNT,
+    "max_attempts": COUNT,
+    "connect_timeout_s": SECONDS,
+    "pool_timeout_s": SECONDS,
+    "read_timeout_s": SECONDS,
+    "total_timeout_s": SECONDS,
+    "evidence_days": COUNT,
+}
+_TABLES: Final = ("accounts", "dispatch")
+_BREAKER: Final = ("doubt_share", "doubt_window", "refusal_share", "refusal_window")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Configuration:
+    """All settings of one start. Keys are in no repr."""
+
+    home: Path
+    ledger: Path
+    accounts: Mapping[str, AccountSettings]
+    breaker: BreakerPolicy = field(default_factory=BreakerPolicy)
+    retry: RetryPolicy = field(default_factory=RetryPolicy)
+    timeouts: Timeouts = field(default_factory=Timeouts)
+    evidence_days: int = 180
+    environ: Mapping[str, str] = field(default_factory=dict, repr=False)
+
+    def choose_account(self, name: str | None) -> AccountSettings:
+        """Give the account called `name`, or the only one. Raises ConfigurationError where that says nothing."""
+        names = ", ".join(sorted(self.accounts))
+        if name is not None:
+            if name not in self.accounts:
+                raise ConfigurationError(
+                    setting=f"account {name}",
+                    problem="there is no account of this name",
+                    remedy=f"Accounts: {names}." if names else _NO_ACCOUNT,
+                )
+            return self.accounts[name]
+        usable = [account for account in self.accounts.values() if account.provider not in PLANNED]
+        usable = usable or list(self.accounts.values())
+        if not usable:
+            raise ConfigurationError(setting="accounts", problem="no account is configured", remedy=_NO_ACCOUNT)
+        if len(usable) > 1:
+            raise ConfigurationError(
+                setting="--account",
+                problem=f"there are {len(usable)} accounts",
+                remedy=f"Say which: {', '.join(f'--account {account.name}' for account in usable)}.",
+            )
+        return usable[0]
+
+    def login(self, account: AccountSettings) -> Login:
+        """Give what a provider needs to open a connection; reads the key."""
+        return Login(
+            account=account.name,
+            base_url=account.base_url,
+            username=account.username,
+            key=account.read_key(self.environ),
+            insecure=account.insecure,
+            ca_file=account.ca_file,
+        )
+
+    def dispatch(self, account: AccountSettings) -> DispatchSettings:
+        """Give the ceilings and limits of an account's lane."""
+        return DispatchSettings(
+            max_concurrency=account.max_concurrency,
+            rate_per_min=account.rate_per_min,
+            repeat_probe_max_price=account.repeat_probe_max_price,
+            retry=self.retry,
+            breaker=self.breaker,
+        )
+
+    def secrets(self) -> list[str]:
+        """List every key that can be known here, for whoever has to blank them."""
+        found = {account.key for account in self.accounts.values()}
+        for account in self.accounts.values():
+            try:
+                found.add(account.read_key(self.environ))
+            except ConfigurationError:
+                continue
+        return sorted(found - {""})
+
+
+_NO_ACCOUNT: Final = (
+    "Set GSM_FUSION_BASE_URL, GSM_FUSION_USERNAME and GSM_FUSION_API_KEY in the environment or in .env, "
+    "or write an [accounts.NAME] into config.toml."
+)
+
+
+def load_configuration(environ: Mapping[str, str] | None = None, directory: Path | None = None) -> Configuration:
+    """Read all settings; `environ` and `directory` (where `.env` is looked for) default to the process's own.
+
+    Raises ConfigurationError, naming the setting and the accepted form.
+    """
+    environ = dict(os.environ if environ is None else environ)
+    _check_variables(environ)
+    home = _find_home(environ)
+    document = _read_file(home / CONFIG_NAME)
+    for name in document:
+        if name not in _TABLES:
+            raise ConfigurationError(
+                setting=name, problem="there is no such setting", remedy="Tables: [accounts.NAME], [dispatch]."
+            )
+    variables = {**_read_dotenv((directory or Path.cwd()) / ".env"), **environ}
+    dispatch = read_table(document.get("dispatch", {}), DISPATCH_FORMS, setting="dispatch")
+    timeouts = {
+        f"{name}_s": dispatch[f"{name}_timeout_s"]
+        for name in ("connect", "pool", "read", "total")
+        if f"{name}_timeout_s" in dispatch
+    }
+    return Configuration(
+        home=home,
+        ledger=_find_ledger(environ, home),
+        accounts=_read_accounts(document.get("accounts", {}), variables),
+        breaker=BreakerPolicy(**{name: dispatch[name] for name in _BREAKER if name in dispatch}),
+        retry=RetryPolicy(dispatch.get("max_attempts", RetryPolicy().max_attempts)),
+        timeouts=Timeouts(**timeouts),
+        evidence_days=dispatch.get("evidence_days", 180),
+        environ=variables,
+    )
+
+
+def _check_variables(environ: Mapping[str, str]) -> None:
+    for name in environ:
+        if name.startswith("IMEIFLOW_") and name not in {HOME_VARIABLE, DATABASE_VARIABLE}:
+            raise ConfigurationError(
+                setting=name,
+                problem="there is no such setting",
+                remedy=f"Variables: {HOME_VARIABLE}, {DATABASE_VARIABLE}.",
+            )
+
+
+def _find_home(environ: Mapping[str, str]) -> Path:
+    given = environ.get(HOME_VARIABLE, "").strip()
+    if given:
+        return Path(given).expanduser().resolve()
+    from platformdirs import user_data_path  # noqa: PLC0415 - needed only here, and not cheap
+
+    return user_data_path("imeiflow", appauthor=False)
+
+
+def _find_ledger(environ: Mapping[str, str], home: Path) -> Path:
+    given = environ.get(DATABASE_VARIABLE, "").strip()
+    if not given:
+        return home / LEDGER_NAME
+    remedy = "Write a path, or a URL such as sqlite:////var/lib/imeiflow/ledger.sqlite"
+    if "://" in given:
+        scheme, _, rest = given.partition("://")
+        if not scheme.startswith("sqlite"):
+            problem = f"this version keeps its ledger in SQLite; {scheme.split('+')[0]} is not supported yet"
+            raise ConfigurationError(setting=DATABASE_VARIABLE, problem=problem, remedy=remedy)
+        given = rest.split("?")[0].removeprefix("/")
+    if given in {"", ":memory:"}:
+        problem = "a ledger must be a file: nothing else survives a crash"
+        raise ConfigurationError(setting=DATABASE_VARIABLE, problem=problem, remedy=remedy)
+    return Path(given).expanduser().resolve()
+
+
+def _read_file(path: Path) -> dict[str, Any]:
+    try:
+        mode = path.stat().st_mode
+        document = tomllib.loads(path.read_text(encoding="utf-8"), parse_float=Decimal)
+    except FileNotFoundError:
+        return {}
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        # The parser names the place and quotes at most a character: no key comes along.
+        raise ConfigurationError(
+            setting=str(path), problem=f"it is no TOML: {error}", remedy="Correct that line; see the manual's example."
+        ) from None
+    except OSError as error:
+        raise ConfigurationError(
+            setting=str(path), problem=str(error.strerror), remedy="Allow your user to read it."
+        ) from error
+    if os.name == "posix" and mode & 0o077 and _holds_key(document):
+        raise ConfigurationError(
+            setting=str(path),
+            problem="it holds a key and can be read by others",
+            remedy=f"Run `chmod 600 {path}`, and change the key if others use this machine.",
+        )
+    return document
+
+
+def _holds_key(document: Mapping[str, Any]) -> bool:
+    accounts = document.get("accounts")
+    tables = accounts.values() if isinstance(accounts, Mapping) else ()
+    return any(isinstance(table, Mapping) and "key" in table for table in tables)
+
+
+def _read_dotenv(path: Path) -> dict[str, str]:
+    if not path.is_file():
+        return {}
+    from dotenv import dotenv_values  # noqa: PLC0415 - most starts have no .env
+
+    # Not interpolated: a key may hold a dollar sign.
+    values = dotenv_values(path, interpolate=False, encoding="utf-8")
+    return {name: value for name, value in values.items() if value is not None}
+
+
+def _read_accounts(tables: object, environ: Mapping[str, str]) -> dict[str, AccountSettings]:
+    if not isinstance(tables, Mapping):
+        raise ConfigurationError(setting="accounts", problem="it is not a table", remedy="Write [accounts.NAME].")
+    accounts = {name: read_account(name, table) for name, table in tables.items()}
+    for found in find_environment_accounts(environ):
+        known = accounts.get(found.name)
+        if known is None:
+            accounts[found.name] = found
+        elif known.provider != found.provider:
+            raise ConfigurationError(
+                setting=f"accounts.{found.name}",
+                problem=f"the environment describes an account of this name with provider {found.provider}",
+                remedy="Give the account in config.toml another name.",
+            )
+        else:
+            accounts[found.name] = replace(
+                known, base_url=found.base_url, username=found.username, key=found.key, key_env=None, key_file=None
+            )
+    return accounts

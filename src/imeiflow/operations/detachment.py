@@ -1,0 +1,144 @@
+"""A runner that survives its terminal: a process of its own for one account's lane. Keys reach it by its settings."""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import json
+import os
+import select
+import subprocess
+import sys
+from contextlib import suppress
+from pathlib import Path
+
+from imeiflow.domain.ident import JobId
+from imeiflow.domain.order import JobState
+from imeiflow.errors import ImeiflowError, LedgerError
+from imeiflow.jobs.lock import LaneLock
+from imeiflow.jobs.runner import Runner
+from imeiflow.operations.account import AccountSettings
+from imeiflow.operations.session import Session
+
+STOPPED = "its runner was told to stop"
+_READY_WITHIN_S = 60.0
+_TICK_S = 0.25
+
+
+class DetachError(ImeiflowError):
+    """The detached runner of account {account} did not start: {problem}"""
+
+    remedy = "The job waits: `imeiflow resume JOB` follows it here."
+
+
+def start_detached(session: Session, account: AccountSettings) -> int:
+    """Start a process that works until no job of the account runs any more; give its id once it is ready.
+
+    Raises DetachError with what it said when it is not.
+    """
+    home = session.configuration.home
+    log_path = open_log_directory(home) / f"lane-{hashlib.sha256(account.name.encode()).hexdigest()[:8]}.log"
+    descriptor = os.open(log_path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
+    reader, writer = os.pipe()
+    command = [sys.executable, "-m", "imeiflow", "run-lane", "--account", account.name, "--ready-fd", str(writer)]
+    environment = {**os.environ, "IMEIFLOW_HOME": str(home)}
+    try:
+        child = subprocess.Popen(
+            command,
+            stdin=subprocess.DEVNULL,
+            stdout=descriptor,
+            stderr=descriptor,
+            env=environment,
+            pass_fds=(writer,),
+            start_new_session=True,
+        )
+    finally:
+        os.close(descriptor)
+        os.close(writer)
+    said = _read_line(reader)
+    os.close(reader)
+    if said.get("ready") is True:
+        pid = child.pid
+        child.returncode = 0  # it is meant to outlive this process: nobody here waits for it
+        return pid
+    child.terminate()
+    with suppress(subprocess.TimeoutExpired):
+        child.wait(timeout=10)
+    problem = str(said.get("error") or f"it said nothing; see {log_path}")
+    raise DetachError(account=account.name, problem=problem)
+
+
+def open_log_directory(home: Path) -> Path:
+    """Create and give the directory of logs, for the owner alone."""
+    directory = home / "log"
+    directory.mkdir(mode=0o700, parents=True, exist_ok=True)
+    return directory
+
+
+class LaneKeeper:
+    """Works for one account until no job of it runs; holds the jobs' locks meanwhile, so that none seems orphaned."""
+
+    def __init__(self, session: Session, account: AccountSettings) -> None:
+        self._session = session
+        self._account = account
+        self._locks: dict[JobId, LaneLock] = {}
+        self._stops = 0
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._runner = Runner(
+            ledger=session.ledger,
+            account=session.lane_account(account),
+            clock=session.clock,
+            home=session.locks,
+        )
+
+    async def run(self, on_ready: asyncio.Event) -> None:
+        """Work; `on_ready` is set when the lane is ours, or known to be held by another process."""
+        ticker = asyncio.create_task(self._tick(on_ready))
+        try:
+            await self._runner.run(None)
+        finally:
+            ticker.cancel()
+            await asyncio.gather(ticker, *self._tasks, return_exceptions=True)
+            on_ready.set()
+            for lock in self._locks.values():
+                lock.release()
+
+    def stop(self) -> None:
+        """End well at the first call, at once at the second. Call it in the event loop."""
+        self._stops += 1
+        if self._stops == 1:
+            self._runner.stop(pause=STOPPED)
+        else:
+            self._tasks.add(asyncio.ensure_future(self._runner.abandon()))
+
+    async def _tick(self, on_ready: asyncio.Event) -> None:
+        while True:
+            with suppress(LedgerError):
+                await asyncio.to_thread(self._hold_jobs)
+            if self._runner.engine is not None or self._runner.busy_owner is not None:
+                on_ready.set()
+            await asyncio.sleep(_TICK_S if on_ready.is_set() else 0.02)
+
+    def _hold_jobs(self) -> None:
+        ledger = self._session.ledger
+        running = {job.id for job in ledger.list_jobs(state=JobState.RUNNING, account=self._account.name)}
+        for job in running - set(self._locks):
+            lock = self._session.job_lock(job)
+            if lock.acquire():
+                self._locks[job] = lock
+        for job in set(self._locks) - running:
+            self._locks.pop(job).release()
+        for job in self._locks:
+            if self._runner.engine is not None:
+                ledger.add_worked(job, _TICK_S)
+
+
+def _read_line(descriptor: int) -> dict[str, object]:
+    """Read the one JSON line that the child writes; empty when it ends, or says nothing in time."""
+    poll = select.select([descriptor], [], [], _READY_WITHIN_S)[0]
+    text = os.read(descriptor, 65_536) if poll else b""
+    try:
+        said = json.loads(text or b"{}")
+    except ValueError:
+        return {}
+    return said if isinstance(said, dict) else {}

@@ -1,0 +1,126 @@
+"""An opened ledger with the configuration beside it: what every use case starts from.
+
+Locks stand beside the ledger, so that processes with different homes still share them when they share the ledger.
+"""
+
+from __future__ import annotations
+
+import os
+from contextlib import suppress
+from datetime import datetime
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+
+from imeiflow.dispatch.clock import SteadyClock
+from imeiflow.domain.ident import JobId
+from imeiflow.domain.order import JobState
+from imeiflow.errors import ConfigurationError, UnknownJobError
+from imeiflow.jobs.lock import LaneLock
+from imeiflow.jobs.runner import LaneAccount
+from imeiflow.ledger.ledger import Ledger
+from imeiflow.ledger.record import Job
+from imeiflow.operations.account import AccountSettings
+from imeiflow.operations.configuration import CONFIG_NAME, Configuration
+from imeiflow.providers.contract import Provider
+from imeiflow.providers.registry import find_provider
+
+
+class Session:
+    """One process's use of a ledger. A context manager: closing it writes what waits."""
+
+    def __init__(self, configuration: Configuration, ledger: Ledger, clock: SteadyClock) -> None:
+        self.configuration = configuration
+        self.ledger = ledger
+        self.clock = clock
+
+    @classmethod
+    def open(cls, configuration: Configuration) -> Self:
+        """Open the ledger, creating it and its directories (0700) where needed. Raises LedgerError."""
+        make_home_private(configuration.home)
+        clocks = [SteadyClock()]
+        ledger = Ledger.open(configuration.ledger, clock=lambda: clocks[-1].now())  # noqa: PLW0108 - the last one, when it is asked
+        try:
+            newest = _newest_time(ledger)
+            if newest is not None and newest > clocks[-1].now():
+                clocks.append(SteadyClock(not_before=newest))
+        except BaseException:
+            ledger.close()
+            raise
+        return cls(configuration, ledger, clocks[-1])
+
+    @property
+    def locks(self) -> Path:
+        """Give the directory under which locks are kept."""
+        return Path(self.ledger.path).parent
+
+    def lane_lock(self, account: str) -> LaneLock:
+        """Give the lock that whoever works for an account holds (the runner's own)."""
+        return LaneLock(self.locks / "lanes", f"{self.ledger.path}\n{account}")
+
+    def job_lock(self, job: JobId) -> LaneLock:
+        """Give the lock that whoever follows a job holds, so that a job nobody follows can be told."""
+        return LaneLock(self.locks / "jobs", f"{self.ledger.path}\n{job}")
+
+    def lane_account(self, account: AccountSettings) -> LaneAccount:
+        """Make an account ready to be worked for. Raises ConfigurationError."""
+        return LaneAccount(
+            login=self.configuration.login(account),
+            provider=find_account_provider(account),
+            settings=self.configuration.dispatch(account),
+            timeouts=self.configuration.timeouts,
+        )
+
+    def find_job(self, job: JobId) -> Job:
+        """Give a job that is no draft. Raises UnknownJobError."""
+        found = self.ledger.find_job(job)
+        if found is None or found.state is JobState.DRAFT:
+            raise UnknownJobError(job=job)
+        return found
+
+    def close(self) -> None:
+        """Close the ledger."""
+        self.ledger.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+
+def find_account_provider(account: AccountSettings) -> Provider:
+    """Find the provider of an account. Raises ConfigurationError, naming the account's setting."""
+    try:
+        return find_provider(account.provider)
+    except ConfigurationError as error:
+        problem = str(error.data["problem"])
+        setting = f"accounts.{account.name}.provider"
+        raise ConfigurationError(setting=setting, problem=problem, remedy=error.remedy) from error
+
+
+def make_home_private(home: Path) -> None:
+    """Create the directory for its owner alone, or close it to others where it is empty or ours already."""
+    try:
+        if not home.exists():
+            home.mkdir(mode=0o700, parents=True)
+        if os.name == "posix":
+            names = set(os.listdir(home))  # noqa: PTH208 - only the names are wanted
+            is_ours = not names or not names.isdisjoint({CONFIG_NAME, "ledger.sqlite", "log", "lanes"})
+            if is_ours and home.stat().st_mode & 0o077:
+                with suppress(PermissionError):
+                    home.chmod(0o700)
+    except OSError as error:
+        raise ConfigurationError(
+            setting="IMEIFLOW_HOME",
+            problem=f"{home}: {error.strerror}",
+            remedy="Name a directory that belongs to you.",
+        ) from error
+
+
+def _newest_time(ledger: Ledger) -> datetime | None:
+    jobs = ledger.list_jobs(limit=5)
+    times = (at for job in jobs for at in (job.created_at, job.started_at, job.ended_at) if at is not None)
+    return max(times, default=None)

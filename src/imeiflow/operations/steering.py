@@ -1,0 +1,150 @@
+"""Resume, pause, cancel and retry: a job's state changed in the ledger, or asked of the process that works on it.
+
+Sends nothing.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from collections.abc import Set as AbstractSet
+from dataclasses import dataclass
+from typing import assert_never
+
+from imeiflow.domain.ident import JobId
+from imeiflow.domain.money import Money
+from imeiflow.domain.order import JobState, OrderState, Policy
+from imeiflow.domain.progress import Tally
+from imeiflow.errors import JobStateError, UsageError
+from imeiflow.jobs.lock import LaneLock
+from imeiflow.operations.orphan import recover_orphans
+from imeiflow.operations.session import Session
+
+RETRIED = frozenset({OrderState.FAILED, OrderState.REFUSED})
+_LOOK_EVERY_S = 0.1
+
+
+@dataclass(frozen=True, slots=True)
+class Resumed:
+    """What `resume` found: whether the job has to be followed, and whether it was running under another process."""
+
+    job: JobId
+    lock: LaneLock
+    is_to_follow: bool
+    was_running: bool
+
+
+@dataclass(frozen=True, slots=True)
+class RetryPlan:
+    """What a retry would queue again, by state, and what that costs; None where the price is not known."""
+
+    counts: dict[OrderState, int]
+    cost: Money | None
+
+    @property
+    def count(self) -> int:
+        """Count the orders."""
+        return sum(self.counts.values())
+
+
+def resume_job(session: Session, job: JobId) -> Resumed:
+    """Make a job run that can: paused, left by a dead process, or finished with something still to do.
+
+    Whoever gets `is_to_follow` must follow it. Raises UnknownJobError, JobStateError for a cancelled one.
+    """
+    recover_orphans(session)
+    found = session.find_job(job)
+    lock = session.job_lock(job)
+    lock.acquire()
+    match found.state:
+        case JobState.RUNNING:
+            return Resumed(job, lock, is_to_follow=True, was_running=True)
+        case JobState.PAUSED:
+            session.ledger.change_job(job, {JobState.PAUSED}, JobState.RUNNING, None)
+            return Resumed(job, lock, is_to_follow=True, was_running=False)
+        case JobState.FINISHED:
+            tally = session.ledger.tally(job)
+            settles = found.policy is Policy.SETTLE and tally[OrderState.UNCONFIRMED] > 0
+            if not tally.waiting and not settles:
+                lock.release()
+                return Resumed(job, lock, is_to_follow=False, was_running=False)
+            session.ledger.change_job(job, {JobState.FINISHED}, JobState.RUNNING, None)
+            return Resumed(job, lock, is_to_follow=True, was_running=False)
+        case JobState.CANCELLED | JobState.DRAFT:
+            lock.release()
+            raise JobStateError(
+                job=job, state=found.state, wanted="resumed", remedy="Submit its list again: see `imeiflow export`."
+            )
+        case _:
+            assert_never(found.state)
+
+
+def pause_job(session: Session, job: JobId) -> bool:
+    """Pause a running job, or ask its process to; say whether it must be waited for. Raises JobStateError."""
+    recover_orphans(session)
+    found = session.find_job(job)
+    if found.state is JobState.PAUSED:
+        return False
+    if found.state is not JobState.RUNNING:
+        raise JobStateError(job=job, state=found.state, wanted="paused")
+    session.ledger.request(job, JobState.PAUSED)
+    return True
+
+
+def cancel_job(session: Session, job: JobId) -> bool:
+    """Cancel what a job has not sent yet, or ask its process to; say whether it must be waited for.
+
+    Calls under way end and are recorded; what was accepted stays. Raises JobStateError where nothing is queued.
+    """
+    recover_orphans(session)
+    found = session.find_job(job)
+    if found.state is JobState.CANCELLED:
+        return False
+    if found.state is JobState.RUNNING:
+        session.ledger.request(job, JobState.CANCELLED)
+        return True
+    if found.state is JobState.FINISHED and not session.ledger.tally(job).waiting:
+        raise JobStateError(job=job, state=found.state, wanted="cancelled", remedy="Nothing of it waits any more.")
+    session.ledger.cancel_queued(job)
+    session.ledger.change_job(job, {found.state}, JobState.CANCELLED, "cancelled by the user")
+    return False
+
+
+def wait_for_end(
+    session: Session,
+    job: JobId,
+    on_look: Callable[[Tally], None] = lambda _: None,
+    sleep: Callable[[float], None] = time.sleep,
+) -> None:
+    """Wait until a job that was asked to pause or to end does not run any more; blocks."""
+    looks = 0
+    while session.find_job(job).state is JobState.RUNNING:
+        if looks % 20 == 10:
+            recover_orphans(session)  # its process may have died over it
+        if looks % 10 == 0:
+            on_look(session.ledger.tally(job))
+        looks += 1
+        sleep(_LOOK_EVERY_S)
+
+
+def plan_retry(session: Session, job: JobId, states: AbstractSet[OrderState] = RETRIED) -> RetryPlan:
+    """Count what a retry of `states` (failed, refused) would queue, with its cost. Raises UsageError, JobStateError.
+
+    What may have been placed is never part of it.
+    """
+    recover_orphans(session)
+    if not states <= RETRIED:
+        raise UsageError(problem="only failed and refused orders can be retried")
+    found = session.find_job(job)
+    if found.state in {JobState.RUNNING, JobState.CANCELLED}:
+        remedy = f"Pause it first: `imeiflow pause {job}`." if found.state is JobState.RUNNING else None
+        raise JobStateError(job=job, state=found.state, wanted="retried", remedy=remedy)
+    tally = session.ledger.tally(job)
+    counts = {state: tally[state] for state in sorted(states) if tally[state]}
+    price = found.price
+    return RetryPlan(counts, None if price is None else price * sum(counts.values()))
+
+
+def retry_orders(session: Session, job: JobId, states: AbstractSet[OrderState] = RETRIED, *, actor: str = "") -> int:
+    """Queue a job's failed or refused orders again, and count them; `resume_job` then sends them."""
+    return session.ledger.retry(job, states, actor=actor)

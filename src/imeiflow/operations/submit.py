@@ -1,0 +1,348 @@
+"""From a list to a running job: the list is read once, into a draft that is shown to nobody until it is confirmed.
+
+Sends nothing. Memory does not grow with the list.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+from collections.abc import Callable, Iterator
+from concurrent.futures import Future
+from contextlib import suppress
+from dataclasses import dataclass, field
+from datetime import timedelta
+from decimal import Decimal
+from itertools import islice
+from pathlib import Path
+from typing import BinaryIO
+
+from imeiflow.domain.ident import AccountName, JobId, ServiceId
+from imeiflow.domain.imei import Imei
+from imeiflow.domain.money import Money
+from imeiflow.domain.order import OrderState, Policy
+from imeiflow.errors import ImeiflowError, LedgerError, UsageError
+from imeiflow.intake.preview import Example, Preview
+from imeiflow.intake.repetition import Deduplicator
+from imeiflow.intake.sheet import Row, Sheet, open_sheet
+from imeiflow.jobs.lock import LaneLock
+from imeiflow.ledger.ledger import Ledger
+from imeiflow.ledger.record import JobDraft, NewOrder
+from imeiflow.operations.account import AccountSettings
+from imeiflow.operations.catalogue import Credit, Offer, PriceList, fetch_offer, recall_prices
+from imeiflow.operations.configuration import Configuration
+from imeiflow.operations.session import Session, find_account_provider
+
+_BATCH = 10_000
+_STALE_DRAFT = timedelta(days=2)
+
+
+class UnknownPriceError(ImeiflowError):
+    """The price of service {service} is not known, so --max-spend cannot be kept."""
+
+    remedy = "Leave --max-spend out, or try again when the provider shows its price list."
+
+
+class UnknownServiceError(UsageError):
+    """The price list of account {account} has no service {service}."""
+
+    remedy = "`imeiflow services` lists them with their ids."
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Request:
+    """What a user wants ordered. `rate` is in calls a minute; `source` a file or a stream of bytes."""
+
+    source: Path | BinaryIO
+    service: ServiceId
+    account: str | None = None
+    name: str = ""
+    column: str | None = None
+    max_spend: Decimal | None = None
+    chunk_size: int | None = None
+    max_concurrency: int | None = None
+    rate: float | None = None
+    policy: Policy = Policy.SETTLE
+
+
+@dataclass(slots=True)
+class Earlier:
+    """IMEIs of the list that were ordered before under this service, as the ledger knows; `unsure` of them unconfirmed.
+
+    They are not left out: the provider decides. The user has to know.
+    """
+
+    count: int = 0
+    unsure: int = 0
+    examples: list[Example] = field(default_factory=list)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Proposal:
+    """What would be ordered, and what it would cost, before anything is sent."""
+
+    source: str
+    notes: tuple[str, ...]
+    account: AccountName
+    service: ServiceId
+    service_name: str
+    price: Money | None
+    prices: PriceList
+    credit: Credit
+    preview: Preview
+    earlier: Earlier
+    max_spend: Decimal | None
+
+    @property
+    def cost(self) -> Money | None:
+        """Give count times price; None where the price is not known."""
+        return None if self.price is None else self.price * self.preview.valid
+
+    @property
+    def is_listed(self) -> bool:
+        """Say whether the price list contains the service."""
+        return self.prices.find(self.service) is not None
+
+
+class Draft:
+    """A list that was read in and waits for the user's word. A context manager: what is not started is discarded."""
+
+    def __init__(self, session: Session, job: JobId, lock: LaneLock) -> None:
+        self.job = job
+        self.lock = lock
+        self._session = session
+        self._is_started = False
+
+    def start(self, proposal: Proposal) -> None:
+        """Make it a running job with the proposed price. Raises JobStateError where it is no draft any more."""
+        price = proposal.price
+        self._session.ledger.start_job(
+            self.job,
+            service_name=proposal.service_name,
+            unit_price=None if price is None else price.amount,
+            currency=_currency(proposal),
+        )
+        self._is_started = True
+
+    def __enter__(self) -> Draft:
+        return self
+
+    def __exit__(self, *exception: object) -> None:
+        if not self._is_started:
+            with suppress(LedgerError, UsageError):
+                self._session.ledger.discard_draft(self.job)
+            self.lock.release()
+
+
+def preview_list(configuration: Configuration, request: Request) -> Proposal:
+    """Read a list and say what it would order; nothing is written.
+
+    Raises InputError, ConfigurationError, UsageError, UnknownPriceError.
+    """
+    account = check_request(configuration, request)
+    asked = _ask_in_background(configuration, account)
+    with open_sheet(request.source, column=request.column) as sheet:
+        preview, earlier = Preview(), Earlier()
+        is_known = configuration.ledger.exists()
+        ledger = Session.open(configuration).ledger if is_known else None
+        try:
+            look = _EarlierSearch(ledger, account, request.service, None, earlier)
+            seen = Deduplicator()
+            for rows in _batches(sheet.rows()):
+                for row in rows:
+                    preview.add(row, _find_first(seen, row))
+                look.add(rows)
+            return _propose(request, account, ledger, sheet, preview=preview, earlier=earlier, offer=asked.result())
+        finally:
+            if ledger is not None:
+                ledger.close()
+
+
+def read_list(
+    session: Session, request: Request, on_rows: Callable[[int], None] = lambda _: None
+) -> tuple[Draft, Proposal]:
+    """Read a list once, into a draft, and say what it would order; `on_rows` hears how many rows were read.
+
+    Raises InputError, ConfigurationError, UsageError, UnknownPriceError; the draft is gone then.
+    """
+    account = check_request(session.configuration, request)
+    asked = _ask_in_background(session.configuration, account)
+    ledger = session.ledger
+    ledger.discard_stale_drafts(session.clock.now() - _STALE_DRAFT)
+    with open_sheet(request.source, column=request.column) as sheet:
+        job = ledger.create_draft(_make_draft(request, account, sheet))
+        lock = session.job_lock(job)
+        lock.acquire()
+        draft = Draft(session, job, lock)
+        try:
+            preview, earlier = Preview(), Earlier()
+            look = _EarlierSearch(ledger, account, request.service, job, earlier)
+            seen = Deduplicator()
+            for rows in _batches(sheet.rows()):
+                orders = []
+                for row in rows:
+                    first = _find_first(seen, row)
+                    preview.add(row, first)
+                    orders.append(_make_order(row, first))
+                ledger.add_orders(job, orders)
+                look.add(rows)
+                on_rows(preview.total)
+            proposal = _propose(request, account, ledger, sheet, preview=preview, earlier=earlier, offer=asked.result())
+            if proposal.prices.is_fresh:
+                ledger.record_prices(account.name, proposal.prices.services)
+        except BaseException:
+            draft.__exit__()
+            raise
+        return draft, proposal
+
+
+def check_request(configuration: Configuration, request: Request) -> AccountSettings:
+    """Check what can be checked before the list is read, and give the account.
+
+    Raises ConfigurationError, UsageError.
+    """
+    account = configuration.choose_account(request.account)
+    provider = find_account_provider(account)
+    if request.chunk_size is not None and not 1 <= request.chunk_size <= provider.max_chunk:
+        raise UsageError(problem=f"--chunk-size: {provider.name} takes 1 to {provider.max_chunk} IMEIs a call")
+    if not request.service.strip():
+        raise UsageError(problem="--service: it is empty", remedy="`imeiflow services` lists them.")
+    configuration.login(account)  # a key that is missing is better said before a million rows are read
+    return account
+
+
+def _make_draft(request: Request, account: AccountSettings, sheet: Sheet) -> JobDraft:
+    return JobDraft(
+        account=account.name,
+        provider=account.provider,
+        service=request.service,
+        name=request.name or Path(sheet.name).name,
+        source=sheet.name,
+        policy=request.policy,
+        max_spend=request.max_spend,
+        chunk_size=request.chunk_size,
+        max_concurrency=request.max_concurrency,
+        rate=request.rate,
+        columns=sheet.columns,
+        imei_column=sheet.columns[sheet.imei_column],
+        has_header=sheet.has_header,
+    )
+
+
+def _make_order(row: Row, first: int | None) -> NewOrder:
+    reading = row.reading
+    if reading.flaw is not None:
+        state = OrderState.INVALID
+    else:
+        state = OrderState.QUEUED if first is None else OrderState.REPEATED
+    return NewOrder(
+        line=row.line,
+        imei=reading.imei,
+        state=state,
+        value=None if row.value == reading.imei else row.value,
+        repairs=",".join(reading.repairs) or None,
+        flaw=None if reading.flaw is None else reading.flaw.value,
+        repeated_of=first,
+        columns=row.columns if len(row.columns) > 1 else None,
+    )
+
+
+def _find_first(seen: Deduplicator, row: Row) -> int | None:
+    imei = row.reading.imei
+    return None if imei is None else seen.find_first(imei, row.line)
+
+
+def _batches(rows: Iterator[Row]) -> Iterator[list[Row]]:
+    while batch := list(islice(rows, _BATCH)):
+        yield batch
+
+
+class _EarlierSearch:
+    """Looks a list up in the ledger, batch by batch; does nothing where no job could be found."""
+
+    def __init__(
+        self, ledger: Ledger | None, account: AccountSettings, service: ServiceId, draft: JobId | None, found: Earlier
+    ) -> None:
+        self._ledger = ledger
+        self._account = account.name
+        self._service = service
+        self._draft = draft
+        self._found = found
+        jobs = [] if ledger is None else ledger.list_jobs(account=account.name)
+        self._is_needed = any(job.service == service for job in jobs)
+
+    def add(self, rows: list[Row]) -> None:
+        """Look up the IMEIs of some rows."""
+        if self._ledger is None or not self._is_needed:
+            return
+        imeis: dict[Imei, Row] = {}
+        for row in rows:
+            if row.reading.imei is not None:
+                imeis.setdefault(row.reading.imei, row)
+        past = self._ledger.find_ordered_before(self._account, self._service, list(imeis), exclude_job=self._draft)
+        found = self._found
+        for imei, order in past.items():
+            found.count += 1
+            found.unsure += order.state in {OrderState.UNCONFIRMED, OrderState.SENDING}
+            if len(found.examples) < 3:
+                row = imeis[imei]
+                told = f"job {order.job} ordered it on {order.at:%Y-%m-%d} ({order.state})"
+                found.examples.append(Example(row.line, row.value, imei, told))
+
+
+def _ask_in_background(configuration: Configuration, account: AccountSettings) -> Future[Offer]:
+    """Ask for prices and credit while the list is read; the thread holds nobody up when this process ends."""
+    future: Future[Offer] = Future()
+
+    def ask() -> None:
+        try:
+            future.set_result(asyncio.run(fetch_offer(configuration, account)))
+        except BaseException as error:  # noqa: BLE001 - it belongs to whoever waits for the result
+            future.set_exception(error)
+
+    threading.Thread(target=ask, name="offer", daemon=True).start()
+    return future
+
+
+def _propose(
+    request: Request,
+    account: AccountSettings,
+    ledger: Ledger | None,
+    sheet: Sheet,
+    *,
+    preview: Preview,
+    earlier: Earlier,
+    offer: Offer,
+) -> Proposal:
+    if offer.services:
+        prices = PriceList(account=account.name, services=offer.services, is_fresh=True)
+    elif ledger is not None:
+        prices = recall_prices(ledger, account, problem=offer.problem)
+    else:
+        prices = PriceList(account=account.name, services=(), is_fresh=False, problem=offer.problem)
+    service = prices.find(request.service)
+    if service is None and prices.is_fresh:
+        raise UnknownServiceError(account=account.name, service=request.service)
+    price = service.price if service is not None else None
+    if request.max_spend is not None and price is None:
+        raise UnknownPriceError(service=request.service)
+    return Proposal(
+        source=sheet.name,
+        notes=sheet.notes,
+        account=account.name,
+        service=request.service,
+        service_name=service.name if service is not None else "",
+        price=price,
+        prices=prices,
+        credit=offer.credit,
+        preview=preview,
+        earlier=earlier,
+        max_spend=request.max_spend,
+    )
+
+
+def _currency(proposal: Proposal) -> str:
+    balance = proposal.credit.balance
+    if proposal.price is not None and proposal.price.currency:
+        return proposal.price.currency
+    return balance.currency if balance is not None else ""
