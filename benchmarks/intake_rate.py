@@ -6,11 +6,19 @@ python -m benchmarks.intake_rate FILE
 from __future__ import annotations
 
 import json
+import resource
 import subprocess
 import sys
+import tempfile
+import time
 from pathlib import Path
 
 from benchmarks.rig import make_imei
+from imeiflow.domain.ident import ServiceId
+from imeiflow.operations.configuration import load_configuration
+from imeiflow.operations.session import Session
+from imeiflow.operations.submit import Request, read_list
+from imeiflow.simulator import Behaviour, SimulatorProcess
 
 
 def measure_intake(folder: Path, count: int) -> tuple[float, float]:
@@ -28,7 +36,21 @@ def measure_intake(folder: Path, count: int) -> tuple[float, float]:
 
 def main(path: Path) -> tuple[float, float]:
     """Read the file into a fresh ledger the way `submit` does; give seconds and peak memory in MB."""
-    raise NotImplementedError
+    with tempfile.TemporaryDirectory() as folder, SimulatorProcess.start(Behaviour()) as sim:
+        environ = {
+            "IMEIFLOW_HOME": folder,
+            "GSM_FUSION_BASE_URL": sim.base_url,
+            "GSM_FUSION_USERNAME": sim.username,
+            "GSM_FUSION_API_KEY": sim.api_key,
+        }
+        configuration = load_configuration(environ, Path(folder))
+        with Session.open(configuration) as session:
+            start = time.perf_counter()
+            draft, proposal = read_list(session, Request(source=path, service=ServiceId("1")))
+            with draft:
+                draft.start(proposal)
+            seconds = time.perf_counter() - start
+    return seconds, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
 
 
 if __name__ == "__main__":
