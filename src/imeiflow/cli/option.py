@@ -1,0 +1,102 @@
+"""How commands are declared: help with examples, and the options and arguments that several of them share."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable
+from decimal import Decimal
+from typing import Any, TypeVar
+
+import click
+
+from imeiflow.errors import UsageError
+from imeiflow.operations.setting import RATE, read_amount, read_rate
+
+F = TypeVar("F", bound=Callable[..., Any])
+
+
+class Command(click.Command):
+    """A command whose help ends with examples, as they would be typed."""
+
+    examples: str = ""
+
+    def format_epilog(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:  # noqa: ARG002
+        """Write the examples as they stand."""
+        if self.examples:
+            with formatter.section("Examples"):
+                indent = " " * formatter.current_indent
+                formatter.write("".join(f"{indent}{line}\n" for line in self.examples.splitlines()))
+
+
+def command(*, examples: str, name: str | None = None) -> Callable[[Callable[..., Any]], Command]:
+    """Make a function a command; its docstring is the help, `examples` are lines as they would be typed.
+
+    What the function gives is the exit status; None is 0.
+    """
+
+    def make(function: Callable[..., Any]) -> Command:
+        made = click.command(name=name, cls=Command)(function)
+        made.examples = inspect.cleandoc(examples)
+        return made
+
+    return make
+
+
+def json_option(function: F) -> F:
+    """Add `--json`, passed as `is_json`."""
+    return click.option("--json", "is_json", is_flag=True, help="Print JSON on standard output.")(function)
+
+
+def account_option(function: F) -> F:
+    """Add `--account`, passed as `account`."""
+    return click.option("--account", metavar="NAME", help="Which account, where several are configured.", default=None)(
+        function
+    )
+
+
+def yes_option(function: F) -> F:
+    """Add `--yes`, passed as `is_sure`."""
+    return click.option("-y", "--yes", "is_sure", is_flag=True, help="Do not ask.")(function)
+
+
+def job_argument(function: F) -> F:
+    """Add the argument JOB, passed as `job`."""
+    return click.argument("job", type=click.IntRange(min=1), metavar="JOB")(function)
+
+
+class _AmountType(click.ParamType[Decimal, Any]):
+    name = "amount"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Decimal:
+        """Read an exact amount of money."""
+        if isinstance(value, Decimal):
+            return value
+        try:
+            return read_amount(value)
+        except ValueError:
+            self.fail(f"{value!r} is not an amount of money such as 25 or 12.50.", param, ctx)
+
+
+class _RateType(click.ParamType[float, Any]):
+    name = "rate"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> float:
+        """Read calls in a time as calls a minute."""
+        if isinstance(value, float):
+            return value
+        try:
+            return read_rate(value)
+        except ValueError:
+            self.fail(f"{value!r} is not {RATE.says}.".replace('"', ""), param, ctx)
+
+
+AMOUNT = _AmountType()
+RATE_TYPE = _RateType()
+
+
+def require_confirmation(action: str) -> UsageError:
+    """Make the error of a command that has nobody to ask."""
+    return UsageError(
+        problem=f"{action} has to be confirmed, and there is no terminal to ask at",
+        remedy="Say --yes if you are sure.",
+    )

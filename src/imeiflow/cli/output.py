@@ -1,0 +1,155 @@
+"""How values are shown: numbers, money, times, tables, JSON with exact amounts. Decides nothing, asks nobody.
+
+Results go to standard output; whatever tells what is going on goes to standard error.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import sys
+from collections.abc import Iterable, Mapping, Sequence
+from contextlib import suppress
+from datetime import datetime
+from decimal import Decimal
+from enum import Enum
+from pathlib import Path
+from typing import Any, TextIO
+
+import click
+
+#: Narrower or unknown, a table would be of no use.
+_NARROWEST = 40
+_WIDEST = 160
+
+
+def print_json(value: object) -> None:
+    """Print one JSON value on a line of its own on standard output."""
+    click.echo(dump_json(value))
+
+
+def print_json_list(values: Iterable[object]) -> None:
+    """Print a JSON list on standard output, an element a line, while it is still being read."""
+    click.echo("[", nl=False)
+    separator = "\n"
+    for value in values:
+        click.echo(f"{separator}{dump_json(value)}", nl=False)
+        separator = ",\n"
+    click.echo("\n]")
+
+
+def dump_json(value: object) -> str:
+    """Write a value as JSON; a Decimal is a number, exact to its last digit, which the json module cannot do."""
+    match value:
+        case Decimal():
+            return format(value, "f")
+        case Enum():
+            return dump_json(value.value)
+        case datetime():
+            return json.dumps(value.isoformat())
+        case Path():
+            return json.dumps(str(value), ensure_ascii=False)
+        case Mapping():
+            return "{" + ", ".join(f"{json.dumps(str(key))}: {dump_json(one)}" for key, one in value.items()) + "}"
+        case str() | int() | float() | None:
+            return json.dumps(value, ensure_ascii=False, allow_nan=False)
+        case Iterable():
+            return "[" + ", ".join(map(dump_json, value)) + "]"
+        case _:
+            raise TypeError(f"{type(value).__name__} is no JSON value")
+
+
+def say(text: str = "") -> None:
+    """Say something on standard error; nobody listening is no reason to stop."""
+    with suppress(OSError, ValueError):
+        click.echo(text, err=True)
+
+
+def is_terminal(stream: TextIO) -> bool:
+    """Say whether a person sits at a stream."""
+    try:
+        return stream.isatty()
+    except ValueError:
+        return False
+
+
+def screen_width(stream: TextIO | None = None) -> int:
+    """Give the columns that lines may have: the terminal's, `COLUMNS`, or 100."""
+    stream = sys.stdout if stream is None else stream
+    with suppress(OSError, ValueError, AttributeError):
+        if not os.environ.get("COLUMNS") and is_terminal(stream):
+            return max(_NARROWEST, min(_WIDEST, os.get_terminal_size(stream.fileno()).columns))
+    return max(_NARROWEST, min(_WIDEST, shutil.get_terminal_size((100, 24)).columns))
+
+
+def print_table(
+    headings: Sequence[str], rows: Iterable[Sequence[str]], *, right: Iterable[int] = (), empty: str = ""
+) -> None:
+    """Print a table on standard output, its last column cut or wrapped to the screen; `right` are columns of numbers.
+
+    All but the last column are as wide as they need to be. Without rows it prints `empty`.
+    """
+    body = [[_one_line(cell) for cell in row] for row in rows]
+    if not body:
+        click.echo(empty)
+        return
+    right = set(right)
+    widths = [max(len(row[place]) for row in [list(headings), *body]) for place in range(len(headings))]
+    room = screen_width() - sum(widths[:-1]) - 2 * (len(widths) - 1)
+    widths[-1] = max(12, min(widths[-1], room))
+    is_coloured = is_terminal(sys.stdout) and not os.environ.get("NO_COLOR")
+    head = _lay_out(headings, widths, right)
+    click.echo(click.style(head, bold=True) if is_coloured else head)
+    for row in body:
+        click.echo(_lay_out(row, widths, right))
+
+
+def _lay_out(cells: Sequence[str], widths: Sequence[int], right: set[int]) -> str:
+    laid = (
+        cut(cell, width).rjust(width) if place in right else cut(cell, width).ljust(width)
+        for place, (cell, width) in enumerate(zip(cells, widths, strict=True))
+    )
+    return "  ".join(laid).rstrip()
+
+
+def _one_line(text: str) -> str:
+    """Let no cell break the table, or the terminal: control characters of a provider's text are spaces here."""
+    return " ".join("".join(letter if letter.isprintable() else " " for letter in text).split())
+
+
+def clean(text: str) -> str:
+    """Give a text from elsewhere (a file, a provider) as one printable line."""
+    return _one_line(text)
+
+
+def cut(text: str, width: int) -> str:
+    """Cut a text to so many columns, with an ellipsis where something is missing."""
+    return text if len(text) <= width else f"{text[: width - 1]}…"
+
+
+def count(number: int, what: str, several: str | None = None) -> str:
+    """Write `1 order`, `20,000 orders`."""
+    return f"{number:,} {what if number == 1 else several or f'{what}s'}"
+
+
+def show_time(at: datetime | None) -> str:
+    """Write a time in the local zone, to the minute; a dash where there is none."""
+    return "-" if at is None else f"{at.astimezone():%Y-%m-%d %H:%M}"
+
+
+def show_seconds(seconds: float) -> str:
+    """Write a length of time: `0.4 s`, `32 s`, `4 min 10 s`, `2 h 05 min`."""
+    if seconds < 9.95:
+        return f"{seconds:.1f} s"
+    whole = round(seconds)
+    if whole < 60:
+        return f"{whole} s"
+    if whole < 3600:
+        return f"{whole // 60} min {whole % 60:02} s"
+    return f"{whole // 3600} h {whole % 3600 // 60:02} min"
+
+
+def as_values(record: Any, *leave_out: str) -> dict[str, object]:
+    """Give a dataclass's fields as a mapping for JSON, in their order."""
+    return {name: getattr(record, name) for name in record.__dataclass_fields__ if name not in leave_out}
