@@ -12,6 +12,9 @@ from dataclasses import dataclass
 from imeiflow.domain.outcome import Outcome
 from imeiflow.domain.reply import Account
 
+#: What the provider never read says nothing of the orders.
+_UNREAD = frozenset({Outcome.THROTTLED, Outcome.UNSENT})
+
 
 @dataclass(frozen=True, slots=True)
 class BreakerPolicy:
@@ -28,23 +31,38 @@ class Breaker:
 
     def __init__(self, policy: BreakerPolicy | None = None) -> None:
         self.policy = policy or BreakerPolicy()
-        self._doubts: deque[bool] = deque(maxlen=self.policy.doubt_window)
-        self._refusals: deque[bool] = deque(maxlen=self.policy.refusal_window)
+        self._doubts = _Recent(self.policy.doubt_window)
+        self._refusals = _Recent(self.policy.refusal_window)
 
     def add(self, account: Account) -> str | None:
         """Count one attempt; say why the job should pause, or None."""
-        self._doubts.append(account.count(Outcome.UNCONFIRMED) > 0)
+        is_doubtful = False
         for finding in account.findings.values():
-            if finding.outcome not in {Outcome.THROTTLED, Outcome.UNSENT}:
-                self._refusals.append(finding.outcome is Outcome.REFUSED)
-        doubts, refusals = sum(self._doubts), sum(self._refusals)
+            is_doubtful = is_doubtful or finding.outcome is Outcome.UNCONFIRMED
+            if finding.outcome not in _UNREAD:
+                self._refusals.add(is_hit=finding.outcome is Outcome.REFUSED)
+        self._doubts.add(is_hit=is_doubtful)
+        doubts, refusals = self._doubts.hits, self._refusals.hits
         if doubts > self.policy.doubt_share * self.policy.doubt_window:
-            return f"{doubts} of the last {len(self._doubts)} attempts ended in doubt"
+            return f"{doubts} of the last {self._doubts.count} attempts ended in doubt"
         if refusals > self.policy.refusal_share * self.policy.refusal_window:
-            return f"{refusals} of the last {len(self._refusals)} orders were refused"
+            return f"{refusals} of the last {self._refusals.count} orders were refused"
         return None
 
-    def reset(self) -> None:
-        """Forget everything: the user resumed the job."""
-        self._doubts.clear()
-        self._refusals.clear()
+
+class _Recent:
+    """How many of the last so many were hits, kept as a running count: every order of every call passes here."""
+
+    def __init__(self, window: int) -> None:
+        self.hits = 0
+        self._last: deque[bool] = deque(maxlen=window)
+
+    @property
+    def count(self) -> int:
+        return len(self._last)
+
+    def add(self, *, is_hit: bool) -> None:
+        if len(self._last) == self._last.maxlen:
+            self.hits -= self._last[0]
+        self._last.append(is_hit)
+        self.hits += is_hit

@@ -7,6 +7,7 @@ Pure.
     narrowing  one call between the largest proved and the smallest that failed
     known      all calls of the largest size that works
 
+A job may have a maximum of its own (`largest`): the search goes on below it, and what it shows serves the others.
 Only a call whose every order is accounted for proves a size. What a call leaves unnamed, or a refusal of the
 size, shows that the size does not work. A call in doubt shows it only for a canary: a size not yet proved.
 """
@@ -14,6 +15,7 @@ size, shows that the size does not work. A call in doubt shows it only for a can
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from enum import StrEnum
 
 from imeiflow.domain.outcome import Ending, ErrorKind, Outcome
@@ -33,9 +35,12 @@ class Verdict(StrEnum):
 
 
 class ChunkSize:
-    """The size of the next call. `is_canary` of `next` tells that no second call of this size may leave yet."""
+    """The size of the next call. `is_canary` of `next` tells that no second call of this size may leave yet.
 
-    def __init__(self, *, full: int = 100, known: int | None = None, source: str = "learned earlier") -> None:
+    `known` is the user's word that so many work: there is nothing to find out. `learned` is what `as_learned` gave.
+    """
+
+    def __init__(self, *, full: int = 100, known: int | None = None, learned: object = None) -> None:
         self.full = max(1, full)
         self.proved = 1  #: the largest size that is known to work
         self.failed: int | None = None  #: the smallest size that is known not to work
@@ -48,7 +53,9 @@ class ChunkSize:
         self._done = self.full == 1
         if known is not None:
             self.proved, self._done = max(1, min(known, self.full)), True
-            self.reason = source
+            self.reason = "set by you"
+        elif isinstance(learned, Mapping):
+            self._recall(learned)
 
     @property
     def is_known(self) -> bool:
@@ -60,11 +67,15 @@ class ChunkSize:
         """Give the size that any number of calls may have now."""
         return min(self.proved, self._shrunk or self.proved)
 
-    def next(self) -> tuple[int, bool]:
-        """Give the size of the next call and whether it is a canary; follow with `sent` if it is one."""
-        candidate = self._candidate()
+    def is_known_up_to(self, largest: int | None) -> bool:
+        """Say whether nothing is left to find out for calls of at most `largest` orders."""
+        return self._candidate(largest) is None
+
+    def next(self, largest: int | None = None) -> tuple[int, bool]:
+        """Give the size of the next call, at most `largest`, and whether it is a canary; then call `sent`."""
+        candidate = self._candidate(largest)
         if candidate is None or self._canary is not None:
-            return self.usual, False
+            return min(self.usual, largest or self.usual), False
         return candidate, True
 
     def sent(self, size: int) -> None:
@@ -89,6 +100,23 @@ class ChunkSize:
         self._shrunk = max(1, min(self.usual, size // 4))
         self._accounted = 0
         self.reason = "smaller for a while: one order made a whole call fail"
+
+    def as_learned(self) -> dict[str, object] | None:
+        """Give what is worth remembering, as JSON values; None while no call of several orders has shown anything."""
+        if self.proved == 1 and self.failed is None:
+            return None
+        return {"size": self.proved, "failed": self.failed}
+
+    def _recall(self, learned: Mapping[str, object]) -> None:
+        """Take up what was learned earlier. A size alone, without what failed, is a person's: it is not questioned."""
+        size, failed = learned.get("size"), learned.get("failed")
+        if not isinstance(size, int) or isinstance(size, bool) or size < 1:
+            return
+        self.proved = min(size, self.full)
+        if isinstance(failed, int) and size < failed <= self.full:
+            self.failed = failed
+        self._done = self.proved >= self.full or self.failed is not None or "failed" not in learned
+        self.reason = f"{self.proved} orders a call, learned earlier"
 
     def _works(self, size: int) -> None:
         if size > self.proved and (self.failed is None or size < self.failed):
@@ -116,9 +144,14 @@ class ChunkSize:
         self._narrowings += 1
         self._finish()
 
-    def _candidate(self) -> int | None:
+    def _candidate(self, largest: int | None) -> int | None:
+        """Give the size to try next; None when none above the proved one is left to try."""
         if self._done:
             return None
+        size = min(self._next_size(), largest or self.full)
+        return size if size > self.proved else None
+
+    def _next_size(self) -> int:
         if self.failed is None:
             return min(2, self.full) if self.proved < 2 else self.full
         if self._guess is not None and self.proved < self._guess < self.failed:

@@ -53,7 +53,7 @@ class Desk:
     def is_canary_phase(self) -> bool:
         """Say whether calls are still of trial size: growing beyond a few of them at once would prove little."""
         return any(
-            not work.chunk_size.is_known and work.chunk_size.failed is None
+            not work.chunk_size.is_known_up_to(work.largest_chunk) and work.chunk_size.failed is None
             for work in self.works.values()
             if work.stop is None
         )
@@ -89,8 +89,9 @@ class Desk:
         reason = f"{view.concurrency} at once: {view.concurrency_reason}; pace: {view.pace_reason}"
         self._keep(WHOLE_ACCOUNT, LANE_KIND, self.lane.as_learned(), reason)
         for (service, wished), size in list(self._chunk_sizes.items()):
-            if wished is None and size.is_known:
-                self._keep(service, CHUNK_KIND, {"size": size.proved}, size.reason)
+            learned = size.as_learned()
+            if wished is None and learned is not None:
+                self._keep(service, CHUNK_KIND, learned, size.reason)
 
     def _keep(self, service: ServiceId, kind: str, value: object, reason: str) -> None:
         if self._saved.get((service, kind)) != value:
@@ -101,6 +102,7 @@ class Desk:
         tally, spending = self._ledger.tally(job.id), self._ledger.spending(job.id)
         size = self._chunk_size(job)
         work = Work(job, tally, spending.amount, size, self._settings.breaker)
+        work.largest_chunk = self._settings.largest_chunk
         work.served = min((other.served for other in self.works.values()), default=0.0)
         self.works[job.id] = work
         if job.wanted is not None:
@@ -116,11 +118,8 @@ class Desk:
         full = self._provider.max_chunk
         key = (job.service, job.chunk_size)
         if key not in self._chunk_sizes:
-            known, source = job.chunk_size, "set by you"
             learned = self._learned.get((job.service, CHUNK_KIND))
-            if known is None and isinstance(learned, Mapping) and isinstance(learned.get("size"), int):
-                known, source = learned["size"], "learned earlier"
-            self._chunk_sizes[key] = ChunkSize(full=full, known=known, source=source)
+            self._chunk_sizes[key] = ChunkSize(full=full, known=job.chunk_size, learned=learned)
         return self._chunk_sizes[key]
 
     def _set_ceilings(self) -> None:

@@ -15,6 +15,7 @@ class DispatchSettings:
 
     max_concurrency: int = 64
     rate_per_min: float | None = None
+    largest_chunk: int | None = None  #: the most orders a call; how many work up to it is still found out
     repeat_probe_max_price: Decimal = Decimal("1.00")
     retry: RetryPolicy = field(default_factory=RetryPolicy)
     breaker: BreakerPolicy = field(default_factory=BreakerPolicy)

@@ -46,6 +46,7 @@ class Work:
     def __init__(self, job: Job, tally: Tally, spent: Decimal, chunk_size: ChunkSize, policy: BreakerPolicy) -> None:
         self.job = job
         self.chunk_size = chunk_size
+        self.largest_chunk: int | None = None  #: a maximum, where the user set one; sizes below it are still found out
         self.breaker = Breaker(policy)
         self.counts: Counter[OrderState] = Counter(tally.counts)
         self.spent = spent
@@ -128,9 +129,9 @@ class Work:
         """Take the next call's orders; None when the spending cap allows none now."""
         if self._alone:
             return self._alone.popleft()
-        size, is_canary = self.chunk_size.next()
+        size, is_canary = self.chunk_size.next(self.largest_chunk)
         if is_canary and size > len(self._waiting):
-            size, is_canary = self.chunk_size.usual, False
+            size, is_canary = min(self.chunk_size.usual, self.largest_chunk or PAGE), False
         affordable = self.affordable()
         if affordable is not None and affordable < size:
             size, is_canary = affordable, False
