@@ -10,7 +10,7 @@ from imeiflow.providers.backstop import Backstop
 
 
 async def wait_with(limit_s: float, event: asyncio.Event) -> str:
-    with Backstop(limit_s):
+    with Backstop(limit_s, asyncio.get_running_loop()):
         await event.wait()
     return "done"
 
@@ -39,7 +39,7 @@ async def test_a_cancellation_from_outside_stays_one() -> None:
 
 async def test_a_cancellation_that_comes_with_the_time_out_stays_one() -> None:
     async def work() -> None:
-        with Backstop(0.01):
+        with Backstop(0.01, asyncio.get_running_loop()):
             try:
                 await asyncio.Event().wait()
             except asyncio.CancelledError:

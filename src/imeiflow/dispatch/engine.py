@@ -87,6 +87,7 @@ class Engine:
         went wrong that nobody foresaw; in each case only after the calls under way have ended. A cancellation gives
         them up, as `abandon` does.
         """
+        self._loop = asyncio.get_running_loop()  # kept: to ask for it again costs a system call
         try:
             await self._work(is_done)
         except asyncio.CancelledError:
@@ -189,7 +190,7 @@ class Engine:
         return math.inf
 
     def _start(self, coroutine: Coroutine[None, None, None]) -> None:
-        task = asyncio.create_task(coroutine)
+        task = self._loop.create_task(coroutine)
         self._tasks.add(task)
         task.add_done_callback(self._finish)
 
@@ -206,7 +207,7 @@ class Engine:
         if wait_s <= 0:
             await asyncio.sleep(0)
             return
-        timer = asyncio.get_running_loop().call_later(wait_s, self._wake.set)
+        timer = self._loop.call_later(wait_s, self._wake.set)
         try:
             await self._wake.wait()
         finally:
@@ -428,7 +429,7 @@ class Engine:
         if task is None:
             settlement = Settlement(self, work)
             self.desk.settlements[work.job.id] = settlement
-            task = asyncio.create_task(settlement.run())
+            task = self._loop.create_task(settlement.run())
             task.add_done_callback(lambda _: self._wake.set())
             self._settlements[work.job.id] = task
         elif task.done():

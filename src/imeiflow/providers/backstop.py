@@ -9,22 +9,24 @@ from types import TracebackType
 class Backstop:
     """A context that cancels what runs in it after `limit_s` seconds, and turns that into a TimeoutError.
 
-    A cancellation from outside stays one, also when both come together.
+    A cancellation from outside stays one, also when both come together. `loop` is the running one: to ask for it
+    again costs a system call.
     """
 
-    __slots__ = ("_cancelling", "_handle", "_has_expired", "_limit_s", "_task")
+    __slots__ = ("_cancelling", "_handle", "_has_expired", "_limit_s", "_loop", "_task")
 
-    def __init__(self, limit_s: float) -> None:
+    def __init__(self, limit_s: float, loop: asyncio.AbstractEventLoop) -> None:
         self._limit_s = limit_s
+        self._loop = loop
         self._has_expired = False
 
     def __enter__(self) -> None:
-        task = asyncio.current_task()
+        task = asyncio.current_task(self._loop)
         if task is None:
-            raise RuntimeError("a call is made by a task")
+            raise RuntimeError("a call is made by a task of the event loop that made the first one")
         self._task = task
         self._cancelling = task.cancelling()
-        self._handle = task.get_loop().call_later(self._limit_s, self._expire)
+        self._handle = self._loop.call_later(self._limit_s, self._expire)
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None

@@ -26,6 +26,7 @@ inside the connector *and* its error's class belongs there; if either speaks aga
 
 from __future__ import annotations
 
+import asyncio
 import io
 import time
 from collections.abc import Callable, Mapping
@@ -184,7 +185,7 @@ class Transport:
         PASSAGE.set(passage)
         try:
             session = self._open()
-            with Backstop(self._total_s):
+            with Backstop(self._total_s, self._loop):
                 await self._exchange(session, url, body, call)
         except Exception as error:  # noqa: BLE001 - whatever breaks, it must be said whether a paid call may have left
             return self._fail(call, passage, evidence, error)
@@ -212,6 +213,7 @@ class Transport:
         if self._session is None:
             if self._is_closed:
                 raise _ClosedError("the connection is closed")
+            self._loop = asyncio.get_running_loop()
             self._session = aiohttp.ClientSession(
                 connector=WatchfulConnector(
                     limit=self._limit, keepalive_timeout=KEEPALIVE_S, ssl=self._ssl if self._ssl is not None else True
