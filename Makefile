@@ -35,6 +35,10 @@ check: $(READY) ## lint, formatting, types, layers
 bench: $(READY) ## measure throughput, and compare with the script that this replaces
 	@$(BIN)/python -m benchmarks $(ARGS)
 
+.PHONY: pictures
+pictures: $(READY) ## draw the README's pictures anew, from the running program
+	@$(BIN)/python -m pictures
+
 .PHONY: lock
 lock: $(READY) ## renew requirements/lock.txt from pyproject.toml (ARGS=--upgrade for newer versions)
 	@$(find_uv)

@@ -1,0 +1,1 @@
+"""Makes the pictures of the docs from the running program."""
