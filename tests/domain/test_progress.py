@@ -59,8 +59,8 @@ class TestSummary:
         summary = summarize(Tally(), Money(Decimal("1600.08"), "USD"))
         assert (summary["spent"], summary["currency"]) == (Decimal("1600.08"), "USD")
 
-    def test_nothing_spent_is_zero_of_no_currency(self):
-        assert (summarize(Tally())["spent"], summarize(Tally())["currency"]) == (Decimal(0), "")
+    def test_what_is_not_known_to_have_been_spent_is_not_called_nothing(self):
+        assert (summarize(Tally())["spent"], summarize(Tally())["currency"]) == (None, "")
 
 
 class TestExitCode:

@@ -83,6 +83,13 @@ async def test_a_job_that_is_asked_to_stop_sends_nothing_more(desk: Desk, wanted
     await desk.send(0)
 
 
+async def test_what_an_order_of_unknown_price_cost_is_not_called_nothing(desk: Desk):
+    attempt = await desk.send(0, 1)
+    await desk.end(attempt, desk.change(0, S.ACCEPTED), desk.change(1, S.ACCEPTED, price=None))
+    assert desk.ledger.spending(desk.job) is None
+    assert desk.ledger.summary(desk.job).as_dict()["spent"] is None
+
+
 async def test_a_paused_job_still_settles_its_doubts(desk: Desk):
     attempt = await desk.send(0)
     await desk.end(attempt, desk.change(0, S.UNCONFIRMED), ending=Ending.IN_DOUBT)

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from contextlib import suppress
+from decimal import Decimal
 from typing import TYPE_CHECKING
 
 from imeiflow.dispatch.chunk import ChunkSize
@@ -101,7 +102,7 @@ class Desk:
     def _take_up(self, job: Job) -> None:
         tally, spending = self._ledger.tally(job.id), self._ledger.spending(job.id)
         size = self._chunk_size(job)
-        work = Work(job, tally, spending.amount, size, self._settings.breaker)
+        work = Work(job, tally, spending.amount if spending else Decimal(0), size, self._settings.breaker)
         work.largest_chunk = self._settings.largest_chunk
         work.served = min((other.served for other in self.works.values()), default=0.0)
         self.works[job.id] = work

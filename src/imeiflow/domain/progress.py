@@ -7,7 +7,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from decimal import Decimal
 
 from imeiflow.domain.ident import JobId
 from imeiflow.domain.money import Money
@@ -50,7 +49,7 @@ class Summary:
     state: JobState
     tally: Tally
     attempts: int
-    spent: Money | None
+    spent: Money | None  #: None where something was charged whose price is not known
     seconds: float
     reason: str | None
 
@@ -64,8 +63,8 @@ class Summary:
             **counts,
             "sending": self.tally[OrderState.SENDING],
             "attempts": self.attempts,
-            "spent": self.spent.amount if self.spent else Decimal(0),
-            "currency": self.spent.currency if self.spent else "",
+            "spent": None if self.spent is None else self.spent.amount,
+            "currency": "" if self.spent is None else self.spent.currency,
             "seconds": round(self.seconds, 3),
             "reason": self.reason,
         }

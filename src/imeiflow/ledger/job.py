@@ -172,8 +172,8 @@ class Jobs(Access):
         with self._read() as connection:
             return _tallies(connection, jobs)
 
-    def spending(self, job_id: JobId) -> Money:
-        """Add up exactly what a job's orders were charged."""
+    def spending(self, job_id: JobId) -> Money | None:
+        """Add up exactly what a job's orders were charged; None where the price of any of them is not known."""
         with self._read() as connection:
             return _spending(connection, job_id)
 
@@ -314,7 +314,7 @@ def _tallies(connection: Connection, jobs: Sequence[JobId]) -> dict[JobId, Tally
     return {job_id: Tally(by_state) for job_id, by_state in counts.items()}
 
 
-def _spending(connection: Connection, job_id: JobId) -> Money:
+def _spending(connection: Connection, job_id: JobId) -> Money | None:
     currency = connection.execute(select(job.c.currency).where(job.c.id == job_id)).scalar()
     if currency is None:
         raise UnknownJobError(job=job_id)
@@ -323,8 +323,12 @@ def _spending(connection: Connection, job_id: JobId) -> Money:
         .where(orders.c.job_id == job_id, orders.c.charges > 0)
         .group_by(orders.c.price)
     )
-    amounts = (price * times for price, times in connection.execute(query) if price is not None)
-    return Money(sum(amounts, Decimal(0)), currency)
+    total = Decimal(0)
+    for price, times in connection.execute(query):
+        if price is None:
+            return None
+        total += price * times
+    return Money(total, currency)
 
 
 def _delete_drafts(connection: Connection, ids: Sequence[JobId]) -> None:
