@@ -1,0 +1,150 @@
+"""`imeiflow orders`: find orders over all jobs."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterator, Mapping
+from itertools import islice
+
+import click
+
+from imeiflow.cli.frame import open_session
+from imeiflow.cli.option import command, json_option
+from imeiflow.cli.output import as_values, clean, count, print_json_list, print_table, say, screen_width, show_time
+from imeiflow.domain.ident import JobId
+from imeiflow.domain.imei import Imei
+from imeiflow.domain.order import OrderState, ResultStatus
+from imeiflow.errors import UsageError
+from imeiflow.ledger.record import FoundOrder
+from imeiflow.operations.order_list import OrderFilter, Wanted, find_orders, read_wanted
+
+_LIMIT = 50
+_WIDE = 95  #: columns from which a table has room for more than the essential
+_PART = 1_000  #: rows that are laid out together
+
+
+@command(
+    examples="""
+    imeiflow orders --imei 350000000000016       what became of one phone
+    imeiflow orders --imei - < phones.txt        of a pasted list (Ctrl-D ends it)
+    imeiflow orders --job 7 --state unconfirmed --state refused
+    imeiflow orders --status completed --limit 0 --json
+    """
+)
+@click.option(
+    "--imei", "imeis", multiple=True, metavar="IMEI", help="Only these: repeat it, use commas, or - for a list."
+)
+@click.option("--state", "states", multiple=True, type=click.Choice([*OrderState]), help="Only in these states.")
+@click.option("--status", "statuses", multiple=True, type=click.Choice([*ResultStatus]), help="Only with this status.")
+@click.option("--job", type=click.IntRange(min=1), metavar="JOB", help="Only of this job.")
+@click.option(
+    "--limit", type=click.IntRange(min=0), metavar="N", help=f"The most to list; 0 is all. {_LIMIT} unless --imei."
+)
+@json_option
+def orders(
+    *,
+    imeis: tuple[str, ...],
+    states: tuple[str, ...],
+    statuses: tuple[str, ...],
+    job: int | None,
+    limit: int | None,
+    is_json: bool,
+) -> None:
+    """Find orders by IMEI, state or status, over all jobs, newest first.
+
+    IMEIs are read as in a list: spaces, dashes and a missing check digit do no harm.
+    """
+    wanted = _read_imeis(imeis) if imeis else None
+    limit = limit if limit is not None else (0 if wanted is not None else _LIMIT)
+    filter_ = OrderFilter(
+        imeis=tuple(wanted.imeis) if wanted is not None else None,
+        states=frozenset(map(OrderState, states)) or None,
+        statuses=frozenset(map(ResultStatus, statuses)) or None,
+        job=None if job is None else JobId(job),
+        limit=limit + 1 if limit else None,
+    )
+    with open_session() as session:
+        listing = _Listing(find_orders(session, filter_), limit)
+        if is_json:
+            print_json_list(as_values(order) for order in listing)
+        else:
+            _print_orders(listing)
+    if listing.has_more:
+        say(f"There are more: these are the newest {limit:,}. `--limit 0` lists all.")
+    if wanted is not None:
+        _tell_missing(wanted, listing.seen, is_filtered=bool(states or statuses or job))
+
+
+class _Listing:
+    """The orders to list; notes which IMEIs were among them, and whether there are more."""
+
+    def __init__(self, found: Iterator[FoundOrder], limit: int) -> None:
+        self.seen: dict[Imei, None] = {}
+        self.has_more = False
+        self._found = found
+        self._limit = limit
+
+    def __iter__(self) -> Iterator[FoundOrder]:
+        for number, order in enumerate(self._found, 1):
+            if self._limit and number > self._limit:
+                self.has_more = True
+                return
+            if order.imei is not None:
+                self.seen[order.imei] = None
+            yield order
+
+
+def _read_imeis(texts: tuple[str, ...]) -> Wanted:
+    wanted = read_wanted(sys.stdin.read() if text.strip() == "-" else text for text in texts)
+    for text in wanted.unreadable[:5]:
+        say(f"{clean(text)[:60]!r} is no IMEI: left out.")
+    if len(wanted.unreadable) > 5:
+        say(f"{len(wanted.unreadable) - 5:,} more are no IMEIs either.")
+    if not wanted.imeis:
+        raise UsageError(problem="there is no IMEI to look for", remedy="Give IMEIs of 15 digits.")
+    return wanted
+
+
+def _print_orders(listing: _Listing) -> None:
+    is_wide = screen_width() >= _WIDE
+    headings = ["imei", "job", "state", "reference", "status", "result or reason"]
+    if is_wide:
+        headings[2:2] = ["row", "time"]
+    right = {1, 2} if is_wide else {1}
+    is_empty = True
+    rows = iter(listing)
+    while part := list(islice(rows, _PART)):
+        is_empty = False
+        print_table(headings, [_describe(order, is_wide=is_wide) for order in part], right=right)
+    if is_empty:
+        say("No order matches.")
+
+
+def _describe(order: FoundOrder, *, is_wide: bool) -> list[str]:
+    told = order.result if order.result is not None else order.error
+    cells = [
+        order.imei or "-",
+        str(order.job),
+        order.state.value,
+        order.reference or "-",
+        _STATUS[order.status],
+        told or "",
+    ]
+    if is_wide:
+        cells[2:2] = [str(order.line), show_time(order.completed_at or order.accepted_at)]
+    return cells
+
+
+_STATUS: Mapping[ResultStatus | None, str] = {
+    None: "-",
+    **{status: status.value.replace("_", " ") for status in ResultStatus},
+}
+
+
+def _tell_missing(wanted: Wanted, seen: Mapping[Imei, None], *, is_filtered: bool) -> None:
+    missing = [imei for imei in wanted.imeis if imei not in seen]
+    if not missing:
+        return
+    what = "have no such order" if is_filtered else "are in no job of this ledger"
+    shown = ", ".join(missing[:3]) + (", …" if len(missing) > 3 else "")
+    say(f"{count(len(missing), 'IMEI')} of {len(wanted.imeis):,} {what}: {shown}")

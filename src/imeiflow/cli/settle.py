@@ -1,0 +1,206 @@
+"""`imeiflow settle`: what is unconfirmed, with its evidence, and the user's word about it."""
+
+from __future__ import annotations
+
+import getpass
+import sys
+from collections import Counter
+from collections.abc import Sequence
+from itertools import chain
+
+import click
+
+from imeiflow.cli.frame import confirm, open_session
+from imeiflow.cli.option import command, job_argument, json_option, yes_option
+from imeiflow.cli.output import as_values, clean, count, print_json, print_json_list, print_table, say, show_time
+from imeiflow.domain.ident import JobId, Reference
+from imeiflow.domain.imei import Imei
+from imeiflow.domain.order import JobState, OrderState
+from imeiflow.errors import UsageError
+from imeiflow.operations.order_list import read_wanted
+from imeiflow.operations.session import Session
+from imeiflow.operations.settlement import (
+    DoubtfulOrder,
+    SettlementPlan,
+    list_doubtful,
+    plan_settlement,
+    settle_not_placed,
+    settle_placed,
+)
+
+#: The status while orders are unconfirmed (design: Command line).
+_UNCONFIRMED = 4
+_SHOWN = 20
+
+
+@command(
+    examples="""
+    imeiflow settle 7                                       what is unconfirmed, and why
+    imeiflow settle 7 --placed 4711 --imei 350000000000016  it is there, as order 4711
+    imeiflow settle 7 --placed --all                        all of them are there
+    imeiflow settle 7 --not-placed --imei - < missing.txt   these are not: order them again
+    """
+)
+@job_argument
+@click.option(
+    "--placed",
+    is_flag=False,
+    flag_value="",
+    default=None,
+    metavar="[REFERENCE]",
+    help="The provider has them; with its order number if you know it.",
+)
+@click.option("--not-placed", is_flag=True, help="The provider does not have them: they are queued again.")
+@click.option("--imei", "imeis", multiple=True, metavar="IMEI", help="These: repeat it, use commas, or - for a list.")
+@click.option("--all", "is_all", is_flag=True, help="All unconfirmed orders of the job.")
+@click.option("--note", default="", metavar="TEXT", help="How you know; it is kept in the log.")
+@yes_option
+@json_option
+def settle(
+    *,
+    job: int,
+    placed: str | None,
+    not_placed: bool,
+    imeis: tuple[str, ...],
+    is_all: bool,
+    note: str,
+    is_sure: bool,
+    is_json: bool,
+) -> int:
+    """List the unconfirmed orders of a job, or say what became of them.
+
+    Without an option it lists them with what is known. Look at the provider's own order page before you settle: your
+    word is taken. Ends with 4 while any are unconfirmed.
+    """
+    with open_session() as session:
+        if placed is None and not not_placed:
+            if imeis or is_all or note:
+                raise UsageError(problem="say what became of them: --placed or --not-placed")
+            return _list(session, JobId(job), is_json=is_json)
+        if placed is not None and not_placed:
+            raise UsageError(problem="--placed and --not-placed contradict each other")
+        plan = plan_settlement(session, JobId(job), _choose(imeis, is_all=is_all))
+        if not plan.orders:
+            say(f"Nothing of job {job} is unconfirmed.")
+        elif not _settle(session, plan, placed, note, is_sure=is_sure):
+            say("Nothing was changed.")
+        return _report(session, JobId(job), is_json=is_json)
+
+
+def _choose(texts: tuple[str, ...], *, is_all: bool) -> tuple[Imei, ...] | None:
+    """Give the IMEIs that were named; None is all. Raises UsageError unless exactly one of both was said."""
+    if is_all == bool(texts):
+        raise UsageError(problem="say which: --imei for some of them, or --all")
+    if is_all:
+        return None
+    wanted = read_wanted(sys.stdin.read() if text.strip() == "-" else text for text in texts)
+    if wanted.unreadable or not wanted.imeis:
+        shown = ", ".join(clean(text)[:40] for text in wanted.unreadable[:3]) or "the list is empty"
+        raise UsageError(problem=f"no IMEI: {shown}", remedy="Nothing was changed. Give IMEIs of 15 digits.")
+    return tuple(wanted.imeis)
+
+
+def _settle(session: Session, plan: SettlementPlan, placed: str | None, note: str, *, is_sure: bool) -> bool:
+    if placed is None:
+        say(_warn_not_placed(plan))
+        if not confirm("Are they really not there?", action="settling as not placed", is_sure=is_sure):
+            return False
+        settle_not_placed(session, plan, note=note, actor=_name_user())
+        return True
+    reference = Reference(placed.strip()) if placed.strip() else None
+    say(_tell_placed(plan, reference))
+    if not confirm("Settle them so?", action="settling as placed", is_sure=is_sure):
+        return False
+    settle_placed(session, plan, reference, note=note, actor=_name_user())
+    return True
+
+
+def _warn_not_placed(plan: SettlementPlan) -> str:
+    orders = count(len(plan.orders), "order")
+    cost = f" and cost {plan.cost}" if plan.cost is not None else ""
+    if plan.job.state is JobState.CANCELLED:
+        return f"{orders} of job {plan.job.id} will be marked as not placed. The job is cancelled: none is sent again."
+    return (
+        f"{orders} of job {plan.job.id} will be marked as not placed, and ordered again{cost}.\n"
+        "Any that the provider does have after all may then be paid for twice."
+    )
+
+
+def _tell_placed(plan: SettlementPlan, reference: Reference | None) -> str:
+    orders = count(len(plan.orders), "order")
+    known = f" with reference {clean(reference)}" if reference is not None else ""
+    cost = f", and {plan.cost} counted as spent" if plan.cost is not None else ""
+    return f"{orders} of job {plan.job.id} will be marked as placed{known}{cost}. They are not sent again."
+
+
+def _report(session: Session, job: JobId, *, is_json: bool) -> int:
+    summary = session.ledger.summary(job)
+    left = summary.tally[OrderState.UNCONFIRMED]
+    if is_json:
+        print_json(summary.as_dict())
+    else:
+        tally = summary.tally
+        say(
+            f"Job {job}: {tally[OrderState.ACCEPTED]:,} accepted, {tally[OrderState.DUPLICATE]:,} duplicate, "
+            f"{tally.waiting:,} queued, {left:,} unconfirmed."
+        )
+        if tally.waiting and summary.state is not JobState.CANCELLED:
+            say(f"`imeiflow resume {job}` sends what is queued.")
+    return _UNCONFIRMED if left else 0
+
+
+def _list(session: Session, job: JobId, *, is_json: bool) -> int:
+    if is_json:
+        doubts = iter(list_doubtful(session, job))
+        first = next(doubts, None)
+        print_json_list(as_values(one) for one in ([] if first is None else chain([first], doubts)))
+        return 0 if first is None else _UNCONFIRMED
+    found = list(list_doubtful(session, job))
+    if not found:
+        say(f"Nothing of job {job} is unconfirmed.")
+        return 0
+    click.echo(f"{count(len(found), 'order')} of job {job} may or may not have been placed.\n")
+    _print_calls(found)
+    click.echo()
+    rows = [[one.imei, str(one.attempt), show_time(one.began_at)] for one in found[:_SHOWN]]
+    print_table(["imei", "attempt", "sent"], rows, right={1})
+    if len(found) > _SHOWN:
+        click.echo(f"… and {len(found) - _SHOWN:,} more: `imeiflow orders --job {job} --state unconfirmed --limit 0`")
+    say(
+        f"\nLook them up on the provider's order page, then:\n"
+        f"  imeiflow settle {job} --placed --all           they are there (or --imei for some of them)\n"
+        f"  imeiflow settle {job} --not-placed --imei …    these are not there: they are ordered again"
+    )
+    return _UNCONFIRMED
+
+
+def _print_calls(found: Sequence[DoubtfulOrder]) -> None:
+    """Show the calls that left doubt: when each was sent, how many of its orders are in doubt, what came back."""
+    orders = Counter(one.attempt for one in found)
+    firsts = {one.attempt: one for one in reversed(found)}
+    rows = [
+        [
+            str(attempt),
+            show_time(firsts[attempt].began_at),
+            f"{number:,} of {firsts[attempt].size:,}",
+            _tell(firsts[attempt]),
+        ]
+        for attempt, number in sorted(orders.items())
+    ]
+    shown = rows if len(rows) <= _SHOWN else rows[:_SHOWN]
+    print_table(["attempt", "sent", "in doubt", "what came back"], shown, right={0, 2})
+    if len(rows) > _SHOWN:
+        click.echo(f"… and {count(len(rows) - _SHOWN, 'call')} more")
+
+
+def _tell(one: DoubtfulOrder) -> str:
+    status = f"HTTP {one.http_status}: " if one.http_status is not None else ""
+    return f"{status}{one.message}"
+
+
+def _name_user() -> str:
+    """Name who says so, for the log; some containers have no user name."""
+    try:
+        return getpass.getuser()
+    except (KeyError, OSError):
+        return "command line"

@@ -1,0 +1,118 @@
+"""Doubt settled by the user's word: only what is unconfirmed, only in a job at rest, and on record."""
+
+from __future__ import annotations
+
+import pytest
+
+from imeiflow.domain.money import Money
+from imeiflow.domain.order import JobState, OrderState
+from imeiflow.domain.outcome import Ending
+from imeiflow.errors import GuardError, JobStateError, UnknownJobError, UsageError
+from imeiflow.ledger.record import NewOrder
+from imeiflow.operations import settlement
+from tests.operations.stand import PRICE, add_job, answer, finish, make_imei, open_session
+
+
+@pytest.fixture
+def session(tmp_path):
+    with open_session(tmp_path) as opened:
+        yield opened
+
+
+@pytest.fixture
+def job(session):
+    made = add_job(session, [NewOrder(line=n, imei=make_imei(n)) for n in range(2, 7)])
+    in_doubt = dict.fromkeys((3, 4, 5), OrderState.UNCONFIRMED)
+    answer(session, made, {2: OrderState.ACCEPTED, **in_doubt}, Ending.IN_DOUBT)
+    answer(session, made, {6: OrderState.REFUSED})
+    finish(session, made)
+    return made
+
+
+def states(session, job):
+    return [row.state for row in session.ledger.order_rows(job)]
+
+
+def test_each_doubt_is_listed_with_its_call_and_what_came_back(session, job):
+    doubts = list(settlement.list_doubtful(session, job))
+    assert [doubt.imei for doubt in doubts] == [make_imei(n) for n in (3, 4, 5)]
+    assert {(doubt.size, doubt.ending, doubt.http_status) for doubt in doubts} == {(4, Ending.IN_DOUBT, 200)}
+    assert {doubt.message for doubt in doubts} == {"not named in the reply"}
+    assert {doubt.attempts_in_doubt for doubt in doubts} == {1}
+
+
+def test_placed_orders_are_accepted_and_counted_as_spent(session, job):
+    plan = settlement.plan_settlement(session, job, None)
+    assert plan.cost == Money(PRICE * 3, "USD")
+    settlement.settle_placed(session, plan, note="seen on the site", actor="ann")
+    assert states(session, job) == [OrderState.ACCEPTED] * 4 + [OrderState.REFUSED]
+    assert session.ledger.spending(job).amount == PRICE * 4
+    told = [event for event in session.ledger.events(job=job) if event.kind == "marked_placed"]
+    assert len(told) == 3
+    assert {(event.data["note"], event.data["actor"]) for event in told} == {("seen on the site", "ann")}
+
+
+def test_one_order_takes_the_reference_that_was_seen(session, job):
+    plan = settlement.plan_settlement(session, job, [make_imei(4)])
+    settlement.settle_placed(session, plan, "4711")
+    row = next(row for row in session.ledger.order_rows(job) if row.imei == make_imei(4))
+    assert (row.state, row.reference) == (OrderState.ACCEPTED, "4711")
+
+
+def test_a_reference_for_several_orders_changes_nothing(session, job):
+    plan = settlement.plan_settlement(session, job, None)
+    with pytest.raises(UsageError, match="belongs to one order"):
+        settlement.settle_placed(session, plan, "4711")
+    assert states(session, job).count(OrderState.UNCONFIRMED) == 3
+
+
+def test_orders_that_were_not_placed_wait_to_be_sent_again(session, job):
+    plan = settlement.plan_settlement(session, job, [make_imei(3)])
+    settlement.settle_not_placed(session, plan, note="not there", actor="ann")
+    assert states(session, job)[1] is OrderState.QUEUED
+    assert states(session, job).count(OrderState.UNCONFIRMED) == 2
+
+
+def test_in_a_cancelled_job_what_was_not_placed_is_cancelled_too(session, job):
+    session.ledger.change_job(job, {JobState.FINISHED}, JobState.CANCELLED, None)
+    settlement.settle_not_placed(session, settlement.plan_settlement(session, job, None))
+    assert states(session, job)[1:4] == [OrderState.CANCELLED] * 3
+
+
+def test_a_job_that_is_being_worked_on_is_left_alone(session):
+    job = add_job(session, [NewOrder(line=2, imei=make_imei(2))])
+    answer(session, job, {2: OrderState.UNCONFIRMED})
+    lock = session.job_lock(job)
+    assert lock.acquire()
+    try:
+        with pytest.raises(JobStateError, match="running"):
+            settlement.plan_settlement(session, job, None)
+    finally:
+        lock.release()
+
+
+def test_a_job_whose_process_died_can_be_settled_at_once(session):
+    job = add_job(session, [NewOrder(line=2, imei=make_imei(2))])
+    answer(session, job, {2: OrderState.UNCONFIRMED})
+    plan = settlement.plan_settlement(session, job, None)
+    settlement.settle_placed(session, plan)
+    assert session.find_job(job).state is JobState.PAUSED
+
+
+@pytest.mark.parametrize("number", [2, 6, 99])
+def test_an_imei_that_is_not_unconfirmed_is_named_and_nothing_planned(session, job, number):
+    with pytest.raises(UsageError, match=make_imei(number)):
+        settlement.plan_settlement(session, job, [make_imei(3), make_imei(number)])
+
+
+def test_an_order_that_was_settled_meanwhile_is_not_settled_twice(session, job):
+    plan = settlement.plan_settlement(session, job, None)
+    settlement.settle_placed(session, settlement.plan_settlement(session, job, [make_imei(4)]))
+    with pytest.raises(GuardError, match="1 of 3"):
+        settlement.settle_not_placed(session, plan)
+    assert states(session, job)[1:4] == [OrderState.UNCONFIRMED, OrderState.ACCEPTED, OrderState.UNCONFIRMED]
+
+
+def test_an_unknown_job_has_nothing_to_settle(session):
+    with pytest.raises(UnknownJobError):
+        list(settlement.list_doubtful(session, 99))
