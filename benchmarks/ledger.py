@@ -1,6 +1,6 @@
 """What the ledger alone costs: attempts a second, and the processor time of the event loop and of the writer's thread.
 
-python -m benchmarks.ledger [pairs] [chunks] [intake] [rows] [before]
+python -m benchmarks.ledger [pairs] [few] [chunks] [intake] [rows]
 """
 
 from __future__ import annotations

@@ -1,16 +1,14 @@
-"""Looking back: earlier orders of an IMEI, searches over all jobs, the rows of an export, attempts and evidence."""
+"""Looking back: earlier orders of an IMEI, searches over all jobs, attempts and evidence."""
 
 from __future__ import annotations
 
-import json
 import zlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from collections.abc import Set as AbstractSet
 from datetime import datetime
-from decimal import Decimal
 from typing import Any
 
-from sqlalchemy import Select, Text, and_, case, delete, func, or_, select
+from sqlalchemy import Select, Text, delete, func, select
 
 from imeiflow.domain.ident import AccountName, AttemptId, JobId, OrderId, Reference, ServiceId, Token
 from imeiflow.domain.imei import Imei
@@ -20,27 +18,13 @@ from imeiflow.domain.reply import Anomaly, AnomalyKind
 from imeiflow.ledger.access import Access
 from imeiflow.ledger.change import AttemptKind
 from imeiflow.ledger.dialect import AnyRow, encode_rows, fetch_rows, from_micros, json_rows
-from imeiflow.ledger.record import Attempt, Evidence, FoundOrder, OrderAttempt, OrderRow, PastOrder
+from imeiflow.ledger.record import Attempt, Evidence, FoundOrder, OrderAttempt, PastOrder
 from imeiflow.ledger.schema import attempt, attempt_evidence, attempt_order, job, orders
 
 _PLACED = (OrderState.ACCEPTED, OrderState.DUPLICATE, OrderState.UNCONFIRMED, OrderState.SENDING)
 
 _imeis = json_rows("imeis", imei=Text())
 _references = json_rows("refs", reference=Text())
-_first = orders.alias("first")
-
-#: What a repeated row takes over from the first row with its IMEI.
-_TAKEN_OVER = (
-    "attempts",
-    "reference",
-    "status",
-    "status_at",
-    "result",
-    "error_kind",
-    "error",
-    "accepted_at",
-    "completed_at",
-)
 
 
 class History(Access):
@@ -131,44 +115,6 @@ class History(Access):
         with self._read() as connection:
             return [_read_found(row) for row in connection.execute(query, parameters)]
 
-    def order_rows(
-        self, job_id: JobId, states: AbstractSet[OrderState] | None = None, batch: int = 1000
-    ) -> Iterator[OrderRow]:
-        """Stream a job's rows in file order, `batch` at a time, a repeated row with the result of the first.
-
-        Each batch is a view of its own: rows of a job that is being worked on may be younger than those before.
-        """
-        names = [name for name in OrderRow.__dataclass_fields__ if name not in {"job", "first"}]
-        own = or_(orders.c.state != OrderState.REPEATED.value, _first.c.id.is_(None))
-        columns = [
-            case((own, orders.c[name]), else_=_first.c[name]).label(name) if name in _TAKEN_OVER else orders.c[name]
-            for name in names
-        ]
-        is_first = and_(
-            orders.c.state == OrderState.REPEATED.value,
-            _first.c.imei == orders.c.imei,
-            _first.c.job_id == orders.c.job_id,
-            _first.c.line == orders.c.repeated_of,
-        )
-        query = (
-            select(*columns, _first.c.state.label("first_state"))
-            .select_from(orders.outerjoin(_first, is_first))
-            .where(orders.c.job_id == job_id)
-            .order_by(orders.c.id)
-            .limit(batch)
-        )
-        if states is not None:
-            query = query.where(orders.c.state.in_(sorted(states)))
-        last = 0
-        while True:
-            with self._read() as connection:
-                rows = fetch_rows(connection, query.where(orders.c.id > last))
-            rows.sort(key=lambda row: int(row[0]))
-            yield from (_read_row(job_id, names, row) for row in rows)
-            if len(rows) < batch:
-                return
-            last = rows[-1][0]
-
     def attempts_of(self, order: OrderId) -> list[OrderAttempt]:
         """List the attempts on an order, oldest first, one under way included."""
         told = (
@@ -253,15 +199,6 @@ def _typed(values: dict[str, Any]) -> dict[str, Any]:
         if values[name] is not None:
             values[name] = type_(values[name])
     return values
-
-
-def _read_row(job_id: JobId, names: Sequence[str], row: Sequence[Any]) -> OrderRow:
-    values = _typed(dict(zip(names, row, strict=False)))
-    for name in ("status_at", "accepted_at", "completed_at"):
-        values[name] = from_micros(values[name])
-    values["price"] = None if values["price"] is None else Decimal(values["price"])
-    values["columns"] = None if values["columns"] is None else tuple(json.loads(values["columns"]))
-    return OrderRow(job=job_id, first=None if row[-1] is None else OrderState(row[-1]), **values)
 
 
 def _read_found(row: AnyRow) -> FoundOrder:
