@@ -5,10 +5,12 @@ from __future__ import annotations
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 
 import click
 
 from imeiflow.cli.following import follow_job, watch_job
+from imeiflow.cli.log import start_log
 from imeiflow.cli.option import require_confirmation
 from imeiflow.cli.output import is_terminal, say
 from imeiflow.operations.configuration import Configuration, load_configuration
@@ -24,19 +26,29 @@ def open_session(configuration: Configuration | None = None) -> Iterator[Session
 
     Raises ConfigurationError, LedgerError.
     """
-    with Session.open(configuration or load_configuration()) as session:
+    configuration = configuration or load_configuration()
+    start_log(configuration)
+    with Session.open(configuration) as session:
         for job in recover_orphans(session):
             say(f"Job {job} was left by a process that died; it is paused. `imeiflow resume {job}` goes on with it.")
         yield session
 
 
-def confirm(question: str, *, action: str, is_sure: bool) -> bool:
+def confirm(question: str, *, action: str, is_sure: bool, is_input_taken: bool = False) -> bool:
     """Ask on the terminal; `action` says what has to be confirmed where there is none.
 
-    Raises UsageError where nobody can be asked and `is_sure` is not set.
+    `is_input_taken`: standard input was the list, so the terminal itself is asked. Raises UsageError where nobody
+    can be asked and `is_sure` is not set; an answer other than yes is a no.
     """
     if is_sure:
         return True
-    if is_terminal(sys.stdin):
+    if not is_terminal(sys.stderr) or not (is_input_taken or is_terminal(sys.stdin)):
+        raise require_confirmation(action)
+    if not is_input_taken:
         return click.confirm(question, default=False, err=True)
-    raise require_confirmation(action)
+    try:
+        with Path("/dev/tty").open(encoding="utf-8") as terminal:
+            click.echo(f"{question} [y/N]: ", nl=False, err=True)
+            return terminal.readline().strip().lower() in {"y", "yes"}
+    except OSError:
+        raise require_confirmation(action) from None

@@ -72,9 +72,12 @@ class _AmountType(click.ParamType[Decimal, Any]):
         if isinstance(value, Decimal):
             return value
         try:
-            return read_amount(value)
+            amount = read_amount(value)
         except ValueError:
-            self.fail(f"{value!r} is not an amount of money such as 25 or 12.50.", param, ctx)
+            amount = Decimal(0)
+        if not amount:
+            self.fail(f"{value!r} is not an amount of money above 0, such as 25 or 12.50.", param, ctx)
+        return amount
 
 
 class _RateType(click.ParamType[float, Any]):

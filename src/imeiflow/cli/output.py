@@ -63,7 +63,29 @@ def dump_json(value: object) -> str:
 def say(text: str = "") -> None:
     """Say something on standard error; nobody listening is no reason to stop."""
     with suppress(OSError, ValueError):
-        click.echo(text, err=True)
+        click.echo(fold(text, sys.stderr), err=True)
+
+
+def tell(lines: Iterable[str], *, is_aside: bool = False) -> None:
+    """Print lines on standard output, long ones folded to the terminal; `is_aside`: on standard error."""
+    for line in lines:
+        if is_aside:
+            say(line)
+        else:
+            click.echo(fold(line, sys.stdout))
+
+
+def fold(line: str, stream: TextIO) -> str:
+    """Break a line that a terminal would break in the middle of a word; what goes on is indented further."""
+    if not is_terminal(stream):
+        return line
+    width = screen_width(stream)
+    if len(line) <= width:
+        return line
+    import textwrap
+
+    indent = " " * (len(line) - len(line.lstrip()))
+    return textwrap.fill(line.strip(), width, initial_indent=indent, subsequent_indent=f"{indent}    ")
 
 
 def is_terminal(stream: TextIO) -> bool:

@@ -40,7 +40,7 @@ def start_detached(session: Session, account: AccountSettings) -> int:
     log_path = open_log_directory(home) / f"lane-{hashlib.sha256(account.name.encode()).hexdigest()[:8]}.log"
     descriptor = os.open(log_path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
     reader, writer = os.pipe()
-    command = [sys.executable, "-m", "imeiflow", "run-lane", "--account", account.name, "--ready-fd", str(writer)]
+    command = [sys.executable, "-m", "imeiflow.cli", "run-lane", "--account", account.name, "--ready-fd", str(writer)]
     environment = {**os.environ, "IMEIFLOW_HOME": str(home)}
     try:
         child = subprocess.Popen(

@@ -21,7 +21,7 @@ from imeiflow.domain.ident import AccountName, JobId, ServiceId
 from imeiflow.domain.imei import Imei
 from imeiflow.domain.money import Money
 from imeiflow.domain.order import OrderState, Policy
-from imeiflow.errors import ImeiflowError, LedgerError, UsageError
+from imeiflow.errors import ImeiflowError, LedgerError, ProviderError, UsageError
 from imeiflow.intake.preview import Example, Preview
 from imeiflow.intake.repetition import Deduplicator
 from imeiflow.intake.sheet import Row, Sheet, open_sheet
@@ -35,6 +35,7 @@ from imeiflow.operations.session import Session, find_account_provider
 
 _BATCH = 10_000
 _STALE_DRAFT = timedelta(days=2)
+_LOGIN = "Check the account's base URL, user name and key, and that its IP address is allowed there. Nothing was sent."
 
 
 class UnknownPriceError(ImeiflowError):
@@ -120,7 +121,7 @@ class Draft:
             self.job,
             service_name=proposal.service_name,
             unit_price=None if price is None else price.amount,
-            currency=_currency(proposal),
+            currency="" if price is None else price.currency,
         )
         self._is_started = True
 
@@ -314,6 +315,10 @@ def _propose(
     earlier: Earlier,
     offer: Offer,
 ) -> Proposal:
+    if offer.credit.is_account_error and not offer.services:
+        raise ProviderError(
+            account=account.name, problem=f"it turns the login away: {offer.credit.problem}", remedy=_LOGIN
+        )
     if offer.services:
         prices = PriceList(account=account.name, services=offer.services, is_fresh=True)
     elif ledger is not None:
@@ -323,7 +328,7 @@ def _propose(
     service = prices.find(request.service)
     if service is None and prices.is_fresh:
         raise UnknownServiceError(account=account.name, service=request.service)
-    price = service.price if service is not None else None
+    price = _name_currency(service.price if service is not None else None, offer.credit.balance)
     if request.max_spend is not None and price is None:
         raise UnknownPriceError(service=request.service)
     return Proposal(
@@ -341,8 +346,8 @@ def _propose(
     )
 
 
-def _currency(proposal: Proposal) -> str:
-    balance = proposal.credit.balance
-    if proposal.price is not None and proposal.price.currency:
-        return proposal.price.currency
-    return balance.currency if balance is not None else ""
+def _name_currency(price: Money | None, balance: Money | None) -> Money | None:
+    """Give a price the balance's currency where the price list names none."""
+    if price is None or price.currency or balance is None:
+        return price
+    return Money(price.amount, balance.currency)

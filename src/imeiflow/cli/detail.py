@@ -1,0 +1,160 @@
+"""One job in all that is worth knowing: counts, reasons, doubts with their evidence, limits, what to do next."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from imeiflow.cli.output import as_values, clean, count, cut, screen_width, show_seconds, show_time
+from imeiflow.cli.report import headline, next_steps, tell_counts, tell_money, tell_reason, tell_steps
+from imeiflow.dispatch.desk import CHUNK_KIND, LANE_KIND, WHOLE_ACCOUNT
+from imeiflow.domain.ident import JobId
+from imeiflow.domain.imei import Flaw
+from imeiflow.domain.money import Money
+from imeiflow.domain.order import OrderState, Policy
+from imeiflow.ledger.record import Doubt, Job, Learned, OrderAttempt, Reason
+from imeiflow.operations.session import Session
+
+_SHOWN_DOUBTS = 5
+_LISTED_DOUBTS = 100
+
+
+def tell_job(session: Session, job: JobId) -> Iterator[str]:
+    """Tell one job to a person, line by line."""
+    found, summary = session.find_job(job), session.ledger.summary(job)
+    width = screen_width()
+    yield headline(found, summary)
+    if found.wanted is not None:
+        yield f"It was asked to be {found.wanted}: calls under way end first, and will still be charged."
+    if summary.reason:
+        yield f"Why: {clean(summary.reason)}."
+    yield ""
+    yield from _tell_terms(found)
+    yield ""
+    yield from tell_counts(summary.tally, (), width)
+    money = tell_money(found, summary)
+    if money:
+        yield money
+    yield from _tell_reasons(session.ledger.reasons(job))
+    yield from _tell_doubts(session, job, summary.tally[OrderState.UNCONFIRMED], width)
+    yield from _tell_limits(session, found)
+    steps = [step for step in next_steps(found, summary.tally) if not step.command.startswith("imeiflow show")]
+    if steps:
+        yield ""
+        yield from tell_steps(steps)
+
+
+def job_as_dict(session: Session, job: JobId) -> dict[str, object]:
+    """Give what `show --json` prints: the summary, the job's terms, reasons, doubts, limits."""
+    found, summary = session.find_job(job), session.ledger.summary(job)
+    terms = as_values(found, "id", "state", "reason", "unit_price", "currency", "worked_s", "columns")
+    doubts = session.ledger.doubts(job, limit=_LISTED_DOUBTS)
+    return {
+        **summary.as_dict(),
+        **terms,
+        "price": found.unit_price,
+        "reasons": [{**as_values(reason), "message": tell_reason(reason)} for reason in session.ledger.reasons(job)],
+        "doubts": [_doubt_as_dict(session, doubt) for doubt in doubts],
+        "limits": [as_values(learned, "account") for learned in _limits(session, found)],
+    }
+
+
+def _tell_terms(job: Job) -> Iterator[str]:
+    name = f" {clean(job.service_name)}" if job.service_name else ""
+    price = f", {job.price} each" if job.price is not None else ", price not known"
+    yield f"  list      {clean(job.name)}" + (f" ({clean(job.source)})" if job.source != job.name else "")
+    yield f"  service   {job.service}{name}{price}, account {job.account}"
+    yield f"  created   {show_time(job.created_at)}" + (f", ended {show_time(job.ended_at)}" if job.ended_at else "")
+    terms = [
+        f"at most {Money(job.max_spend, job.currency)}" if job.max_spend is not None else "",
+        f"{job.chunk_size} IMEIs a call" if job.chunk_size else "",
+        f"at most {job.max_concurrency} calls at once" if job.max_concurrency else "",
+        f"at most {job.rate:g} calls a minute" if job.rate else "",
+        "unconfirmed orders are held, never repeated" if job.policy is Policy.HOLD else "",
+    ]
+    if any(terms):
+        yield f"  yours     {'; '.join(term for term in terms if term)}"
+
+
+def _tell_reasons(reasons: list[Reason]) -> Iterator[str]:
+    """Group whatever is not accepted by its reason, with what can be done about it and an example."""
+    told = [reason for reason in reasons if tell_reason(reason)]
+    if not told:
+        return
+    yield ""
+    yield "Reasons:"
+    for reason in told:
+        kind = f" ({reason.kind})" if reason.kind is not None else ""
+        yield f"  {reason.count:,} {reason.state}: {tell_reason(reason)}{kind}"
+        if reason.state is OrderState.INVALID:
+            yield f"      {Flaw(reason.message).remedy}"
+        yield f"      for example line {reason.line}" + (f": {cut(clean(reason.imei), 40)}" if reason.imei else "")
+
+
+def _tell_doubts(session: Session, job: JobId, total: int, width: int) -> Iterator[str]:
+    """Show what is known of the first doubts: when they left, and what came back."""
+    if not total:
+        return
+    yield ""
+    yield f"In doubt: {count(total, 'order')}, which may have been placed and charged"
+    for doubt in session.ledger.doubts(job, limit=_SHOWN_DOUBTS):
+        attempt = _last_attempt(session, doubt)
+        what = "" if attempt is None else f": {_describe_attempt(attempt)}"
+        yield cut(
+            f"  {doubt.imei}  attempt {doubt.attempt}, {doubt.last_began_at.astimezone():%m-%d %H:%M:%S}{what}", width
+        )
+    if total > _SHOWN_DOUBTS:
+        yield f"  and {total - _SHOWN_DOUBTS:,} more: `imeiflow settle {job}` lists them"
+
+
+def _last_attempt(session: Session, doubt: Doubt) -> OrderAttempt | None:
+    attempts = session.ledger.attempts_of(doubt.order)
+    return next((one for one in reversed(attempts) if one.attempt.id == doubt.attempt), None)
+
+
+def _describe_attempt(one: OrderAttempt) -> str:
+    """Say what came back of a call that left an order in doubt."""
+    attempt = one.attempt
+    status = f"HTTP {attempt.http_status}" if attempt.http_status is not None else "no answer"
+    took = f" after {show_seconds(attempt.elapsed_ms / 1000)}" if attempt.elapsed_ms is not None else ""
+    said = next((text for text in (one.message, attempt.error, attempt.problem) if text), "")
+    return f"{status}{took}" + (f", {clean(said)}" if said else "")
+
+
+def _doubt_as_dict(session: Session, doubt: Doubt) -> dict[str, object]:
+    one = _last_attempt(session, doubt)
+    return {
+        "imei": doubt.imei,
+        "attempt": doubt.attempt,
+        "began_at": doubt.began_at,
+        "last_began_at": doubt.last_began_at,
+        "http_status": None if one is None else one.attempt.http_status,
+        "elapsed_ms": None if one is None else one.attempt.elapsed_ms,
+        "message": "" if one is None else one.message or one.attempt.error or one.attempt.problem,
+    }
+
+
+def _tell_limits(session: Session, job: Job) -> Iterator[str]:
+    limits = _limits(session, job)
+    if limits:
+        yield ""
+        yield f"Learned about account {job.account}:"
+    for learned in limits:
+        pinned = ", pinned by you" if learned.pinned else ""
+        yield f"  {_describe_limit(learned)} ({show_time(learned.learned_at)}{pinned})"
+
+
+def _limits(session: Session, job: Job) -> list[Learned]:
+    learned = session.ledger.learned(job.account)
+    return [one for one in learned if one.service in {WHOLE_ACCOUNT, job.service}]
+
+
+def _describe_limit(learned: Learned) -> str:
+    match learned.kind, learned.value:
+        case kind, {"size": int(size)} if kind == CHUNK_KIND:
+            return f"{count(size, 'order')} a call: {clean(learned.reason)}"
+        case kind, Mapping() if kind == LANE_KIND:
+            return clean(learned.reason)
+        case kind, value:
+            shown: Any = value
+            return f"{kind} {shown}: {clean(learned.reason)}"

@@ -1,0 +1,129 @@
+"""Progress on standard error: a live picture in a terminal, a line now and then anywhere else.
+
+A display that cannot be written is given up: nobody looking is no reason to stop a job.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+import time
+from collections.abc import Callable
+from contextlib import suppress
+from typing import TYPE_CHECKING, Protocol
+
+from imeiflow.cli.moment import Line, describe_left, describe_line, describe_moment, share_done
+from imeiflow.cli.output import clean, count, cut, is_terminal, say
+from imeiflow.operations.follow import Progress
+
+if TYPE_CHECKING:
+    from rich.console import Console, RenderableType
+
+_LINE_EVERY_S = 5.0
+_LABEL_WIDTH = 7
+
+
+class Display(Protocol):
+    """Shows how far a job is."""
+
+    def show(self, progress: Progress) -> None:
+        """Show a moment."""
+
+    def close(self) -> None:
+        """Take the picture away."""
+
+
+def open_display() -> Display:
+    """Choose how progress is shown on standard error."""
+    if is_terminal(sys.stderr) and os.environ.get("TERM", "dumb") not in {"dumb", "unknown"}:
+        return LiveDisplay()
+    return PlainDisplay()
+
+
+class PlainDisplay:
+    """A line every few seconds, and at once when something out of the ordinary happens."""
+
+    def __init__(self, write: Callable[[str], None] = say, clock: Callable[[], float] = time.monotonic) -> None:
+        self._write = write
+        self._clock = clock
+        self._written_at: float | None = None
+        self._state: object = None
+
+    def show(self, progress: Progress) -> None:
+        """Write a line when it is time for one."""
+        view = progress.view
+        stopping = view.stopping if view is not None else None
+        is_blocked = view is not None and view.blocked_s > 0
+        state = (progress.interruptions, progress.owner, stopping, is_blocked, view is not None and view.is_settling)
+        now = self._clock()
+        if state == self._state and self._written_at is not None and now - self._written_at < _LINE_EVERY_S:
+            return
+        self._written_at, self._state = now, state
+        self._write(f"{time.strftime('%H:%M:%S')} {describe_line(progress)}")
+
+    def close(self) -> None:
+        """Do nothing: what was written stays."""
+
+
+class LiveDisplay:
+    """A picture that is drawn anew a few times a second, and is gone at the end."""
+
+    def __init__(self, console: Console | None = None) -> None:
+        from rich.console import Console
+        from rich.live import Live
+
+        self._console = console or Console(stderr=True, highlight=False, soft_wrap=False)
+        self._live = Live(console=self._console, auto_refresh=False, transient=True, redirect_stdout=False)
+        self._is_lost = False
+        self._guard(self._live.start)
+
+    def show(self, progress: Progress) -> None:
+        """Draw a moment."""
+        self._guard(lambda: self._live.update(draw_moment(progress, self._console.width), refresh=True))
+
+    def close(self) -> None:
+        """Take the picture away."""
+        self._guard(self._live.stop)
+
+    def _guard(self, draw: Callable[[], None]) -> None:
+        if not self._is_lost:
+            try:
+                draw()
+            except (OSError, ValueError):
+                self._is_lost = True
+                with suppress(OSError, ValueError):
+                    self._live.stop()
+
+
+def draw_moment(progress: Progress, width: int) -> RenderableType:
+    """Lay a moment out for a terminal of so many columns."""
+    from rich.console import Group
+    from rich.progress_bar import ProgressBar
+    from rich.table import Table
+    from rich.text import Text
+
+    job, tally = progress.job, progress.tally
+    title = f"Job {job.id}: {count(tally.total, 'row')} of {clean(job.name)}, service {job.service}"
+    if job.service_name:
+        title += f" {clean(job.service_name)}"
+    done = f" {share_done(tally):4.0%}  {describe_left(progress)}".rstrip()
+    bar = Table.grid(padding=0)
+    bar.add_column(width=max(10, min(60, width - len(done) - 1)))
+    bar.add_column(no_wrap=True)
+    bar.add_row(ProgressBar(total=1.0, completed=share_done(tally)), done)
+    body = Table.grid(padding=(0, 1), expand=False)
+    body.add_column(width=_LABEL_WIDTH, no_wrap=True, style="dim")
+    body.add_column(overflow="fold")
+    first, *others = describe_moment(progress)
+    for line in others:
+        body.add_row(line.label, _draw_line(line))
+    return Group(Text(cut(title, width), style="bold"), bar, Text(first.value), body)
+
+
+def _draw_line(line: Line) -> RenderableType:
+    from rich.text import Text
+
+    text = Text(line.value, style="yellow" if line.is_warning else "")
+    if line.why:
+        text.append(f"  {clean(line.why)}", style="dim")
+    return text

@@ -1,0 +1,154 @@
+"""What a list would order and cost, in words and as JSON, before anything is sent."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from typing import TypeVar
+
+from imeiflow.cli.output import clean, count, cut, show_time
+from imeiflow.domain.money import Money
+from imeiflow.intake.preview import Example, Group
+from imeiflow.operations.submit import Earlier, Proposal
+
+K = TypeVar("K")
+
+_EXAMPLES = 3
+_LONGEST_VALUE = 40
+
+
+def tell_proposal(proposal: Proposal) -> Iterator[str]:
+    """Say what was found: counts first, then problems grouped by what repairs them, then what it costs."""
+    preview = proposal.preview
+    yield f"{clean(proposal.source)}: {count(preview.total, 'row')}"
+    yield from (f"  {clean(note)}" for note in proposal.notes)
+    yield ""
+    counts = [
+        (preview.valid, "to order", f"{preview.repaired:,} of them repaired" if preview.repaired else ""),
+        (preview.repeated, "repeated", "their IMEI stands in the list before; it is ordered once"),
+        (preview.invalid, "invalid", "no readable IMEI; not sent, and told apart at the end"),
+    ]
+    width = max(len(f"{number:,}") for number, _, _ in counts)
+    for number, what, meaning in counts:
+        if number or what == "to order":
+            yield f"  {number:>{width},} {what:<9} {meaning}".rstrip()
+    yield from _tell_groups(proposal)
+    yield ""
+    yield from _tell_cost(proposal)
+
+
+def describe_cost(proposal: Proposal) -> str:
+    """Say count, price and total of what would be ordered."""
+    valid = proposal.preview.valid
+    what = proposal.service_name or f"service {proposal.service}"
+    if proposal.price is None:
+        return f"{count(valid, 'IMEI')} × {clean(what)} at a price that is not known, with account {proposal.account}"
+    return f"{count(valid, 'IMEI')} × {proposal.price} = {proposal.cost} ({clean(what)}, account {proposal.account})"
+
+
+def proposal_as_dict(proposal: Proposal) -> dict[str, object]:
+    """Give what `--dry-run --json` prints."""
+    price, balance, cost = proposal.price, proposal.credit.balance, proposal.cost
+    currency = next((one.currency for one in (price, balance) if one is not None and one.currency), "")
+    return {
+        "source": proposal.source,
+        "notes": proposal.notes,
+        "account": proposal.account,
+        "service": proposal.service,
+        "service_name": proposal.service_name,
+        "price": None if price is None else price.amount,
+        "price_is_fresh": proposal.prices.is_fresh,
+        "cost": None if cost is None else cost.amount,
+        "balance": None if balance is None else balance.amount,
+        "currency": currency,
+        "max_spend": proposal.max_spend,
+        **proposal.preview.as_dict(),
+        "ordered_before": {
+            "count": proposal.earlier.count,
+            "unconfirmed": proposal.earlier.unsure,
+            "examples": [example.as_dict() for example in proposal.earlier.examples],
+        },
+    }
+
+
+def _tell_groups(proposal: Proposal) -> Iterator[str]:
+    preview, earlier = proposal.preview, proposal.earlier
+    if preview.flaws:
+        yield ""
+        yield "Invalid:"
+        for flaw, group in _by_size(preview.flaws.items()):
+            yield f"  {group.count:,} × {flaw.sentence}"
+            yield f"      {flaw.remedy}"
+            yield from _tell_examples(group.examples)
+    if preview.repairs:
+        yield ""
+        yield "Repaired:"
+        for repair, group in _by_size(preview.repairs.items()):
+            yield f"  {group.count:,} × {repair.sentence}"
+            yield from _tell_examples(group.examples)
+    if preview.repeated:
+        yield ""
+        yield "Repeated:"
+        for example in preview.repetitions.examples[:_EXAMPLES]:
+            yield f"      line {example.line}: {_show_value(example)}  {example.sentence}"
+    if earlier.count:
+        yield ""
+        yield from _tell_earlier(earlier)
+
+
+def _tell_earlier(earlier: Earlier) -> Iterator[str]:
+    yield f"Ordered before under this service: {earlier.count:,}. The provider decides whether it charges them again."
+    if earlier.unsure:
+        yield f"  {earlier.unsure:,} of them may be under way or unconfirmed: look at `imeiflow show` first."
+    for example in earlier.examples[:_EXAMPLES]:
+        yield f"      line {example.line}: {_show_value(example)}  {example.sentence}"
+
+
+def _tell_examples(examples: Iterable[Example]) -> Iterator[str]:
+    for example in list(examples)[:_EXAMPLES]:
+        read = f" → {example.imei}" if example.imei else ""
+        yield f"      line {example.line}: {_show_value(example)}{read}"
+
+
+def _show_value(example: Example) -> str:
+    value = cut(clean(example.value), _LONGEST_VALUE)
+    return value or "(empty)"
+
+
+def _by_size(groups: Iterable[tuple[K, Group]]) -> list[tuple[K, Group]]:
+    return sorted(groups, key=lambda item: -item[1].count)
+
+
+def _tell_cost(proposal: Proposal) -> Iterator[str]:
+    prices, price, cost = proposal.prices, proposal.price, proposal.cost
+    name = f" {clean(proposal.service_name)}" if proposal.service_name else ""
+    yield f"Service {proposal.service}{name}, account {proposal.account}"
+    if not prices.is_fresh:
+        yield f"  The price list could not be fetched: {clean(prices.problem)}"
+        if price is not None:
+            yield f"  The price is that of {show_time(prices.as_of)}."
+    if price is None or cost is None:
+        yield "  price     not known"
+    else:
+        yield f"  cost      {proposal.preview.valid:,} × {price} = {cost}"
+    yield from _tell_balance(proposal, cost)
+    if proposal.max_spend is not None and price is not None and cost is not None:
+        cap = Money(proposal.max_spend, price.currency)
+        enough = "" if cost.amount <= cap.amount else f": pauses after {_affordable(cap, price):,} orders"
+        yield f"  cap       {cap}{enough}"
+
+
+def _tell_balance(proposal: Proposal, cost: Money | None) -> Iterator[str]:
+    credit, price = proposal.credit, proposal.price
+    if credit.balance is None:
+        yield f"  balance   not told by the provider: {clean(credit.problem)}"
+    elif cost is None or price is None or cost.currency != credit.balance.currency:
+        yield f"  balance   {credit.balance}"
+    elif cost <= credit.balance:
+        yield f"  balance   {credit.balance} now, {credit.balance - cost} after it"
+    else:
+        enough = _affordable(credit.balance, price)
+        yield f"  balance   {credit.balance}: enough for {enough:,} of {proposal.preview.valid:,}; then the job pauses"
+
+
+def _affordable(amount: Money, price: Money) -> int:
+    return int(amount.amount // price.amount) if price.amount else 0

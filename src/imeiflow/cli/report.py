@@ -1,0 +1,149 @@
+"""What became of a job, in a few lines: counts with reasons, and what to do next. Changes nothing."""
+
+from __future__ import annotations
+
+import sys
+from collections import defaultdict
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import TextIO
+
+from imeiflow.cli.moment import TOLD, name_state
+from imeiflow.cli.output import clean, count, cut, screen_width, show_seconds, tell
+from imeiflow.domain.ident import JobId
+from imeiflow.domain.imei import Flaw
+from imeiflow.domain.money import Money
+from imeiflow.domain.order import JobState, OrderState, Policy
+from imeiflow.domain.progress import Summary, Tally
+from imeiflow.ledger.record import Job, Reason
+from imeiflow.operations.follow import Followed
+from imeiflow.operations.session import Session
+
+#: What a state means to whoever reads it for the first time.
+MEANING = {
+    OrderState.ACCEPTED: "the provider has them",
+    OrderState.DUPLICATE: "the provider had them before; nothing was charged",
+    OrderState.REFUSED: "the provider said no to them; nothing was charged",
+    OrderState.FAILED: "proved not placed, attempts used up; nothing was charged",
+    OrderState.UNCONFIRMED: "may have been placed and charged; never sent again on a guess",
+    OrderState.QUEUED: "not sent yet",
+    OrderState.SENDING: "under way",
+    OrderState.INVALID: "rows without a readable IMEI; not sent",
+    OrderState.REPEATED: "stood in the file before; ordered once",
+    OrderState.CANCELLED: "cancelled before they were sent",
+}
+_MOST_REASONS = 3
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """Something the user can do next: the command, and what it does."""
+
+    command: str
+    does: str
+
+
+def report_job(session: Session, job: JobId, followed: Followed | None = None, *, is_aside: bool = False) -> None:
+    """Tell what became of a job, and what to do next; `is_aside`: on standard error, where the output is JSON."""
+    found = session.find_job(job)
+    summary = followed.summary if followed is not None else session.ledger.summary(job)
+    lines = [headline(found, summary, followed)]
+    lines += list(tell_counts(summary.tally, session.ledger.reasons(job), screen_width(_stream(is_aside))))
+    money = tell_money(found, summary)
+    if money:
+        lines.append(money)
+    if summary.reason:
+        lines.append(f"Why: {clean(summary.reason)}.")
+    steps = next_steps(found, summary.tally)
+    lines += tell_steps(steps)
+    tell(lines, is_aside=is_aside)
+
+
+def headline(job: Job, summary: Summary, followed: Followed | None = None) -> str:
+    """Say in one line what became of a job."""
+    worked = f"{count(summary.attempts, 'call')} in {show_seconds(summary.seconds)}"
+    if followed is not None and followed.is_left_running:
+        by = f" under {followed.owner}" if followed.owner else ""
+        return f"Job {job.id} goes on{by}: {count(summary.tally.total, 'row')}, {worked} so far."
+    return f"Job {job.id} is {summary.state}: {count(summary.tally.total, 'row')}, {worked}."
+
+
+def tell_counts(tally: Tally, reasons: Iterable[Reason], width: int) -> Iterable[str]:
+    """Say the counts by state, each with its most frequent reasons."""
+    by_state: dict[OrderState, list[Reason]] = defaultdict(list)
+    for reason in reasons:
+        by_state[reason.state].append(reason)
+    numbers = max((len(f"{tally[state]:,}") for state in TOLD), default=1)
+    for state in TOLD:
+        if not tally[state]:
+            continue
+        yield cut(f"  {tally[state]:>{numbers},} {name_state(state):<11} {MEANING[state]}", width)
+        told = [reason for reason in by_state[state] if tell_reason(reason)]
+        for reason in told[:_MOST_REASONS]:
+            example = f" (line {reason.line}: {clean(reason.imei)})" if reason.imei else f" (line {reason.line})"
+            start = f"  {'':>{numbers}}   {reason.count:,} × "
+            yield start + cut(tell_reason(reason), max(20, width - len(start) - len(example))) + example
+        if len(told) > _MOST_REASONS:
+            rest = sum(reason.count for reason in told[_MOST_REASONS:])
+            yield f"  {'':>{numbers}}   {rest:,} × for other reasons: see `imeiflow show`"
+
+
+def tell_reason(reason: Reason) -> str:
+    """Say a reason to a person; empty where there is none to say."""
+    if reason.state is OrderState.INVALID:
+        return Flaw(reason.message).sentence
+    return clean(reason.message)
+
+
+def tell_money(job: Job, summary: Summary) -> str:
+    """Say what was spent, and what may have been."""
+    spent = summary.spent
+    if spent is None or job.price is None:
+        return "" if job.price is not None else "What it cost is not known: the provider gave no price."
+    text = f"Spent: {spent}."
+    doubts = summary.tally[OrderState.UNCONFIRMED]
+    if doubts:
+        text += f" Up to {job.price * doubts} more may have been charged for what is unconfirmed."
+    return text
+
+
+def next_steps(job: Job, tally: Tally) -> list[Step]:
+    """List what the user can do next, the most urgent first."""
+    id_, steps = job.id, []
+    price = job.price
+    waiting, doubts = tally.waiting, tally[OrderState.UNCONFIRMED]
+    again = tally[OrderState.REFUSED] + tally[OrderState.FAILED]
+    if job.state is JobState.PAUSED:
+        what = f"send the {waiting:,} that wait" if waiting else "go on"
+        if doubts and job.policy is Policy.SETTLE:
+            what += ", then settle what is unconfirmed as far as can be known"
+        steps.append(Step(f"imeiflow resume {id_}", what))
+    if job.state is JobState.RUNNING:
+        steps.append(Step(f"imeiflow resume {id_}", "follow it here"))
+        steps.append(Step(f"imeiflow pause {id_}", "let calls under way end, and send nothing more"))
+    if doubts:
+        steps.append(Step(f"imeiflow settle {id_}", f"see the evidence of the {doubts:,} unconfirmed, and decide"))
+    if again and job.state in {JobState.FINISHED, JobState.PAUSED}:
+        cost = f", for {price * again}" if price is not None else ""
+        steps.append(Step(f"imeiflow retry {id_}", f"send the {again:,} refused or failed again{cost}"))
+    if again or doubts or tally[OrderState.INVALID]:
+        steps.append(Step(f"imeiflow show {id_}", "all reasons"))
+    if job.state in {JobState.FINISHED, JobState.CANCELLED}:
+        steps.append(Step(f"imeiflow export {id_} -o FILE", "your file back, with what became of every row"))
+    return steps
+
+
+def tell_steps(steps: Iterable[Step]) -> list[str]:
+    """Write the next steps as lines, their commands aligned."""
+    steps = list(steps)
+    width = max((len(step.command) for step in steps), default=0)
+    return ["Next:", *(f"  {step.command:<{width}}  {step.does}" for step in steps)] if steps else []
+
+
+def show_amount(amount: Money | None) -> str:
+    """Write an amount, or a dash where it is not known."""
+    return "-" if amount is None else str(amount)
+
+
+def _stream(is_aside: bool) -> TextIO:
+    return sys.stderr if is_aside else sys.stdout

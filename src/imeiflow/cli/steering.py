@@ -1,0 +1,114 @@
+"""`imeiflow pause`, `cancel` and `retry`: each says honestly what is under way, and what it costs."""
+
+from __future__ import annotations
+
+import getpass
+
+import click
+
+from imeiflow.cli.frame import confirm, open_session
+from imeiflow.cli.option import command, job_argument, json_option, yes_option
+from imeiflow.cli.output import count, print_json, say
+from imeiflow.cli.report import report_job
+from imeiflow.cli.resume import go_on
+from imeiflow.domain.ident import JobId
+from imeiflow.domain.order import OrderState
+from imeiflow.domain.progress import Tally
+from imeiflow.operations.session import Session
+from imeiflow.operations.steering import RETRIED, cancel_job, pause_job, plan_retry, retry_orders, wait_for_end
+
+
+@command(examples="imeiflow pause 7")
+@job_argument
+@json_option
+def pause(job: int, is_json: bool) -> int:
+    """Pause a job: nothing more is sent; calls under way end, and what they order is charged."""
+    with open_session() as session:
+        if pause_job(session, JobId(job)):
+            _wait(session, JobId(job), "pausing")
+        return _tell_end(session, JobId(job), is_json=is_json)
+
+
+@command(examples="imeiflow cancel 7")
+@job_argument
+@yes_option
+@json_option
+def cancel(job: int, is_sure: bool, is_json: bool) -> int:
+    """Cancel what a job has not sent yet, for good. What was accepted stays ordered and charged."""
+    with open_session() as session:
+        id_ = JobId(job)
+        waiting = session.ledger.tally(session.find_job(id_).id)[OrderState.QUEUED]
+        if waiting and not confirm(
+            f"Cancel {count(waiting, 'order')} of job {job} that {'has' if waiting == 1 else 'have'} not been sent?",
+            action="cancelling a job",
+            is_sure=is_sure,
+        ):
+            say("Nothing was changed.")
+            return 0
+        if cancel_job(session, id_):
+            _wait(session, id_, "cancelling")
+        return _tell_end(session, id_, is_json=is_json)
+
+
+@command(
+    examples="""
+    imeiflow retry 7                    what was refused or failed
+    imeiflow retry 7 --state failed     only what was proved not placed
+    """
+)
+@job_argument
+@click.option(
+    "--state",
+    "states",
+    type=click.Choice(sorted(state.value for state in RETRIED)),
+    multiple=True,
+    help="Only these; may be given twice. Otherwise both.",
+)
+@yes_option
+@click.option("--detach", "is_detached", is_flag=True, help="Leave it to a runner that survives this terminal.")
+@json_option
+def retry(job: int, states: tuple[str, ...], is_sure: bool, is_detached: bool, is_json: bool) -> int:
+    """Send again what was refused or failed; nothing else.
+
+    What was accepted, or may have been placed, is never part of it. The cost is said first.
+    """
+    with open_session() as session:
+        id_, chosen = JobId(job), frozenset(map(OrderState, states)) or RETRIED
+        plan = plan_retry(session, id_, chosen)
+        if not plan.count:
+            say(f"Job {job} has no orders that are {' or '.join(sorted(chosen))}: nothing was sent.")
+            return 0
+        waiting = session.ledger.tally(id_).waiting
+        told = " and ".join(f"{number:,} {state}" for state, number in plan.counts.items())
+        cost = f"at most {plan.cost}" if plan.cost is not None else "at a price that is not known"
+        also = f" The job then also sends the {waiting:,} that still wait." if waiting else ""
+        if not confirm(
+            f"Send {told} {'order' if plan.count == 1 else 'orders'} of job {job} again, {cost}?{also}",
+            action="sending orders again",
+            is_sure=is_sure,
+        ):
+            say("Nothing was sent.")
+            return 0
+        retry_orders(session, id_, chosen, actor=getpass.getuser())
+        return go_on(session, id_, is_detached=is_detached, is_json=is_json)
+
+
+def _wait(session: Session, job: JobId, verb: str) -> None:
+    """Wait until the process that works on a job has ended what is under way; it ends all the same if we leave."""
+    told: list[int] = []
+
+    def tell(tally: Tally) -> None:
+        under_way = tally[OrderState.SENDING]
+        if under_way and told != [under_way]:
+            told[:] = [under_way]
+            say(f"{verb}: {count(under_way, 'order')} under way, which will still be charged")
+
+    say(f"{verb} job {job} …")
+    wait_for_end(session, job, tell)
+
+
+def _tell_end(session: Session, job: JobId, *, is_json: bool) -> int:
+    report_job(session, job, is_aside=is_json)
+    if is_json:
+        print_json(session.ledger.summary(job).as_dict())
+    return 0

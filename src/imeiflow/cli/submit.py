@@ -1,0 +1,141 @@
+"""`imeiflow submit`: read a list, say what it would order and cost, ask, order, follow."""
+
+from __future__ import annotations
+
+import sys
+from decimal import Decimal
+from pathlib import Path
+from typing import BinaryIO
+
+import click
+
+from imeiflow.cli.departure import detach_job
+from imeiflow.cli.frame import confirm, follow_job, open_session
+from imeiflow.cli.option import AMOUNT, RATE_TYPE, account_option, command, json_option, yes_option
+from imeiflow.cli.output import count, is_terminal, print_json, say, tell
+from imeiflow.cli.preview import describe_cost, proposal_as_dict, tell_proposal
+from imeiflow.domain.ident import ServiceId
+from imeiflow.domain.order import Policy
+from imeiflow.operations.configuration import load_configuration
+from imeiflow.operations.submit import Proposal, Request, preview_list, read_list
+
+_TELL_EVERY = 100_000
+
+
+@command(
+    examples="""
+    imeiflow submit phones.xlsx --service 12 --dry-run     what it would order and cost; sends nothing
+    imeiflow submit phones.xlsx --service 12               the same, then asks, orders, and follows
+    imeiflow submit phones.csv --service 12 --max-spend 500 --detach
+    cut -f2 stock.tsv | imeiflow submit - --service 12 --yes --json
+    """
+)
+@click.argument("file", metavar="FILE")
+@click.option("--service", required=True, metavar="ID", help="What to order; `imeiflow services` lists the ids.")
+@account_option
+@click.option("--name", default="", metavar="TEXT", help="What the job is called; otherwise the file's name.")
+@click.option("--column", metavar="NAME", help="Column of the IMEIs: header, letter or number; otherwise it is found.")
+@click.option("--max-spend", type=AMOUNT, metavar="AMOUNT", help="Pause before more than this is spent.")
+@click.option("--chunk-size", type=click.IntRange(min=1), metavar="N", help="N IMEIs a call work here: no trial.")
+@click.option("--max-concurrency", type=click.IntRange(1, 1000), metavar="N", help="Never more calls at once.")
+@click.option("--rate", type=RATE_TYPE, metavar="N/min", help="Never more calls in a time: 60/min, 2/s, 1000/h.")
+@click.option(
+    "--unconfirmed",
+    type=click.Choice([policy.value for policy in Policy]),
+    default=Policy.SETTLE.value,
+    show_default=True,
+    help="What to do about orders that may have been placed: settle them as far as can be known, or hold them all.",
+)
+@click.option("--dry-run", "is_dry", is_flag=True, help="Say what it would order and cost; send and write nothing.")
+@yes_option
+@click.option("--detach", "is_detached", is_flag=True, help="Leave it to a runner that survives this terminal.")
+@json_option
+def submit(
+    *,
+    file: str,
+    service: str,
+    account: str | None,
+    name: str,
+    column: str | None,
+    max_spend: Decimal | None,
+    chunk_size: int | None,
+    max_concurrency: int | None,
+    rate: float | None,
+    unconfirmed: str,
+    is_dry: bool,
+    is_sure: bool,
+    is_detached: bool,
+    is_json: bool,
+) -> int:
+    """Order a service for a list of IMEIs: csv, xlsx, txt, or - for standard input.
+
+    Each IMEI is ordered once, however often it stands in the list. You are asked before anything is sent. Ctrl-C
+    lets calls under way end and pauses the job; `imeiflow resume` goes on with it, also after a crash.
+
+    \b
+    Exit status: 0 all accepted or duplicate; 1 error; 2 wrong usage; 3 some invalid,
+    refused or failed; 4 paused or some unconfirmed; 130 interrupted.
+    """
+    request = Request(
+        source=_open_source(file),
+        service=ServiceId(service),
+        account=account,
+        name=name,
+        column=column,
+        max_spend=max_spend,
+        chunk_size=chunk_size,
+        max_concurrency=max_concurrency,
+        rate=rate,
+        policy=Policy(unconfirmed),
+    )
+    if is_dry:
+        return _preview(request, is_json=is_json)
+    return _order(request, is_sure=is_sure, is_detached=is_detached, is_json=is_json)
+
+
+def _order(request: Request, *, is_sure: bool, is_detached: bool, is_json: bool) -> int:
+    with open_session() as session:
+        draft, proposal = read_list(session, request, _tell_rows)
+        with draft:
+            tell(tell_proposal(proposal), is_aside=True)
+            if not _ask(request, proposal, is_sure=is_sure):
+                say("Nothing was ordered.")
+                return 0
+            draft.start(proposal)
+            if is_detached:
+                return detach_job(session, draft.job, draft.lock, is_json=is_json)
+            return follow_job(session, draft.job, lock=draft.lock, is_json=is_json)
+
+
+def _open_source(file: str) -> Path | BinaryIO:
+    if file != "-":
+        return Path(file)
+    if is_terminal(sys.stdin):
+        say("Reading IMEIs from this terminal, one a line; Ctrl-D ends the list.")
+    return sys.stdin.buffer
+
+
+def _preview(request: Request, *, is_json: bool) -> int:
+    proposal = preview_list(load_configuration(), request)
+    if is_json:
+        print_json(proposal_as_dict(proposal))
+        return 0
+    tell([*tell_proposal(proposal), "Nothing was sent."])
+    return 0
+
+
+def _ask(request: Request, proposal: Proposal, *, is_sure: bool) -> bool:
+    valid = proposal.preview.valid
+    if not valid:
+        return True  # nothing will be sent: there is only a record to make
+    return confirm(
+        f"Order {describe_cost(proposal)}? It cannot be undone.",
+        action=f"ordering {describe_cost(proposal)}",
+        is_sure=is_sure,
+        is_input_taken=not isinstance(request.source, Path),
+    )
+
+
+def _tell_rows(rows: int) -> None:
+    if rows % _TELL_EVERY == 0:
+        say(f"read {count(rows, 'row')} …")
