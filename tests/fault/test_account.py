@@ -1,0 +1,99 @@
+"""Errors of the account and of the service: the job pauses with the reason, and goes on where it stood."""
+
+from __future__ import annotations
+
+import asyncio
+from decimal import Decimal
+from pathlib import Path
+
+import pytest
+
+from imeiflow.domain.order import JobState
+from imeiflow.simulator.behaviour import CreditCheck, Lockout, Repeat
+from tests.rig import PRICE, SERVICE, open_rig
+
+TOTAL = 220
+
+
+@pytest.mark.parametrize("chunk", [1, 100, None])
+@pytest.mark.parametrize("repeats", Repeat)
+@pytest.mark.parametrize("check", CreditCheck)
+async def test_when_the_credit_runs_out_the_job_pauses_and_goes_on_once_it_is_topped_up(
+    tmp_path: Path, check: CreditCheck, repeats: Repeat, chunk: int | None
+):
+    behaviour = {"credit": PRICE * 107, "credit_check": check, "repeats": repeats}
+    async with open_rig(tmp_path, behaviour) as rig:
+        job = rig.add_job(TOTAL, chunk_size=chunk)
+        verdict = await rig.run(job)
+        assert rig.state(job) is JobState.PAUSED
+        assert "credit" in rig.reason(job).lower()
+        assert verdict.count("unconfirmed", "refused", "failed") == 0
+        assert verdict.count("accepted") == len(rig.sim.book)
+        rig.behave(credit=Decimal(1000))
+        rig.resume(job)
+        verdict = await rig.run(job)
+        assert verdict.count("accepted") == TOTAL
+        assert rig.repeats == 0
+
+
+@pytest.mark.parametrize("chunk", [1, 100])
+@pytest.mark.parametrize("repeats", Repeat)
+@pytest.mark.parametrize("lockout", [kind for kind in Lockout if kind is not Lockout.NONE])
+async def test_an_error_of_the_account_pauses_at_once_and_costs_nothing(
+    tmp_path: Path, lockout: Lockout, repeats: Repeat, chunk: int
+):
+    async with open_rig(tmp_path, {"lockout": lockout, "lockout_from": 3, "repeats": repeats}) as rig:
+        job = rig.add_job(TOTAL * chunk if chunk == 1 else TOTAL * 3, chunk_size=chunk)
+        verdict = await rig.run(job)
+        assert rig.state(job) is JobState.PAUSED
+        assert rig.reason(job)
+        assert verdict.count("accepted") == 2 * chunk
+        assert verdict.count("accepted", "queued") == rig.summary(job).tally.total
+        rig.behave(lockout=Lockout.NONE)
+        rig.resume(job)
+        verdict = await rig.run(job)
+        assert verdict.count("accepted") == rig.summary(job).tally.total
+
+
+@pytest.mark.parametrize("chunk", [1, 100, None])
+async def test_a_closed_service_pauses_the_job(tmp_path: Path, chunk: int | None):
+    async with open_rig(tmp_path, {"closed_services": (SERVICE,)}) as rig:
+        job = rig.add_job(TOTAL, chunk_size=chunk)
+        verdict = await rig.run(job)
+        assert rig.state(job) is JobState.PAUSED
+        assert "network" in rig.reason(job).lower()
+        assert not len(rig.sim.book)
+        rig.behave(closed_services=())
+        rig.resume(job)
+        verdict = await rig.run_to_the_end(job)
+        if chunk == 100:  # one error for many orders proves nothing, and no accepted order is there to learn from
+            assert verdict.count("unconfirmed") + verdict.count("accepted") == TOTAL
+        else:
+            assert verdict.count("accepted", "duplicate") == TOTAL
+
+
+@pytest.mark.parametrize("status", [301, 302, 307, 308])
+async def test_a_redirect_is_not_followed_and_pauses_the_job(tmp_path: Path, status: int):
+    async with open_rig(tmp_path, {"redirect": status}) as rig:
+        job = rig.add_job(TOTAL)
+        verdict = await rig.run(job)
+        assert rig.state(job) is JobState.PAUSED
+        assert "redirect" in rig.reason(job)
+        assert verdict.count("queued") == TOTAL
+        assert rig.sim.stats.redirects_followed == 0
+
+
+def test_a_wrong_key_pauses_the_job_and_does_not_stand_in_the_ledger(tmp_path: Path):
+    asyncio.run(use_a_wrong_key(tmp_path))
+    assert b"what-is-new" not in b"".join(path.read_bytes() for path in tmp_path.glob("ledger.db*"))
+
+
+async def use_a_wrong_key(tmp_path: Path) -> None:
+    async with open_rig(tmp_path, {"api_key": "what-is-right"}) as rig:
+        job = rig.add_job(20)
+        rig.behave(api_key="what-is-new")
+        runner = rig.runner()
+        rig.behave(api_key="what-is-right")
+        await runner.run(job)
+        assert rig.state(job) is JobState.PAUSED
+        assert rig.judge().count("queued") == 20
