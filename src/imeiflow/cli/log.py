@@ -10,8 +10,7 @@ from typing import Any, Final, TextIO
 
 import structlog
 
-from imeiflow.operations.configuration import Configuration
-from imeiflow.operations.detachment import open_log_directory
+from imeiflow.operations.configuration import Configuration, open_log_directory
 from imeiflow.providers.secret import Secret
 
 LOG_NAME: Final = "imeiflow.log"

@@ -14,13 +14,17 @@ from dataclasses import dataclass
 from typing import Final
 
 import click
-from click.shell_completion import CompletionItem
+from click.shell_completion import CompletionItem, shell_complete
 
 from imeiflow.errors import ImeiflowError
 
 #: The status of a process that was interrupted, and of one whose reader went away, as shells know them.
 INTERRUPTED: Final = 130
 _PIPE_CLOSED: Final = 141
+
+PROGRAM: Final = "imeiflow"
+#: Through this a shell asks for completions.
+COMPLETE_VARIABLE: Final = "_IMEIFLOW_COMPLETE"
 
 
 @dataclass(frozen=True, slots=True)
@@ -136,7 +140,7 @@ def _show_version(ctx: click.Context, _: click.Parameter, wanted: bool) -> None:
 
 
 program = Program(
-    name="imeiflow",
+    name=PROGRAM,
     help=_HELP,
     no_args_is_help=False,
     invoke_without_command=True,
@@ -163,8 +167,10 @@ def _show_help(ctx: click.Context) -> None:
 def run(group: click.Group, arguments: Sequence[str]) -> int:
     """Run what was typed; errors are told on standard error with their remedy. Give the exit status."""
     try:
-        status = group.main(list(arguments), prog_name="imeiflow", standalone_mode=False)
+        status = _invoke(group, list(arguments))
         sys.stdout.flush()
+    except click.exceptions.Exit as ended:
+        return ended.exit_code
     except click.ClickException as error:
         _tell_wrong_usage(error)
         return error.exit_code
@@ -183,6 +189,15 @@ def run(group: click.Group, arguments: Sequence[str]) -> int:
         _tell(report_crash(error))
         return 1
     return status if isinstance(status, int) else 0
+
+
+def _invoke(group: click.Group, arguments: list[str]) -> object:
+    """Do what `click.Group.main` does, but let every error through: it would print, and exit, by itself."""
+    wanted = os.environ.get(COMPLETE_VARIABLE)
+    if wanted:
+        return shell_complete(group, {}, PROGRAM, COMPLETE_VARIABLE, wanted)
+    with group.make_context(PROGRAM, arguments) as context:
+        return group.invoke(context)
 
 
 def tell_error(error: ImeiflowError) -> None:

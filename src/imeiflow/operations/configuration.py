@@ -150,6 +150,13 @@ def load_configuration(environ: Mapping[str, str] | None = None, directory: Path
     )
 
 
+def open_log_directory(home: Path) -> Path:
+    """Create and give the directory of logs, for the owner alone."""
+    directory = home / "log"
+    directory.mkdir(mode=0o700, parents=True, exist_ok=True)
+    return directory
+
+
 def _check_variables(environ: Mapping[str, str]) -> None:
     for name in environ:
         if name.startswith("IMEIFLOW_") and name not in {HOME_VARIABLE, DATABASE_VARIABLE}:

@@ -10,7 +10,6 @@ import select
 import subprocess
 import sys
 from contextlib import suppress
-from pathlib import Path
 
 from imeiflow.domain.ident import JobId
 from imeiflow.domain.order import JobState
@@ -18,6 +17,7 @@ from imeiflow.errors import ImeiflowError, LedgerError
 from imeiflow.jobs.lock import LaneLock
 from imeiflow.jobs.runner import Runner
 from imeiflow.operations.account import AccountSettings
+from imeiflow.operations.configuration import open_log_directory
 from imeiflow.operations.session import Session
 
 STOPPED = "its runner was told to stop"
@@ -66,13 +66,6 @@ def start_detached(session: Session, account: AccountSettings) -> int:
         child.wait(timeout=10)
     problem = str(said.get("error") or f"it said nothing; see {log_path}")
     raise DetachError(account=account.name, problem=problem)
-
-
-def open_log_directory(home: Path) -> Path:
-    """Create and give the directory of logs, for the owner alone."""
-    directory = home / "log"
-    directory.mkdir(mode=0o700, parents=True, exist_ok=True)
-    return directory
 
 
 class LaneKeeper:

@@ -1,0 +1,172 @@
+"""The frame: the table of commands, the start, and what becomes of an error that reaches the top."""
+
+from __future__ import annotations
+
+import importlib.util
+import os
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import click
+import pytest
+
+from imeiflow.cli.program import SECTIONS, program, run
+from imeiflow.errors import ConfigurationError, UsageError
+
+ENTRIES = {name: entry for section in SECTIONS.values() for name, entry in section.items()}
+
+
+def imeiflow(*arguments: str, **environ: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, "-m", "imeiflow.cli", *arguments],
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+        env={**os.environ, **environ},
+    )
+
+
+def group_with(action) -> click.Group:
+    group = click.Group("imeiflow")
+    group.add_command(click.Command("act", callback=action))
+    return group
+
+
+def raising(error: BaseException):
+    def act() -> None:
+        raise error
+
+    return act
+
+
+def test_help_lists_every_command_that_is_not_hidden():
+    shown = imeiflow("--help")
+    assert shown.returncode == 0
+    listed = {line.split()[0] for line in shown.stdout.splitlines() if line.startswith("  ") and line.strip()}
+    assert {name for name, entry in ENTRIES.items() if entry.says} <= listed
+    assert "run-lane" not in shown.stdout
+
+
+def test_help_is_shown_when_nothing_is_typed():
+    assert imeiflow().stdout == imeiflow("--help").stdout
+
+
+def test_help_imports_no_command_and_nothing_heavy():
+    code = (
+        "import sys; from imeiflow.cli.program import program, run; run(program, ['--help']);"
+        "print([m for m in ('sqlalchemy', 'aiohttp', 'rich', 'imeiflow.cli.submit') if m in sys.modules])"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=60)
+    assert done.stdout.splitlines()[-1] == "[]"
+
+
+def test_help_is_there_within_three_tenths_of_a_second():
+    def measure() -> float:
+        began_at = time.perf_counter()
+        imeiflow("--help")
+        return time.perf_counter() - began_at
+
+    assert min(measure() for _ in range(5)) < 0.3
+
+
+@pytest.mark.parametrize("name", sorted(ENTRIES))
+def test_every_command_that_is_listed_is_there_and_helps_with_examples(name):
+    module = ENTRIES[name].place.split(":")[0]
+    if importlib.util.find_spec(f"imeiflow.cli.{module}") is None:
+        pytest.xfail(f"{module} is not there yet")
+    for flag in ("-h", "--help"):
+        context = click.Context(program, info_name="imeiflow", **program.context_settings)
+        command = program.get_command(context, name)
+        assert command is not None
+        with pytest.raises(click.exceptions.Exit), command.make_context(name, [flag], parent=context):
+            pass
+    text = command.get_help(click.Context(command, parent=context, info_name=name))
+    assert "Examples:" in text
+    assert f"imeiflow {name}" in text
+
+
+def test_a_mistyped_command_is_wrong_usage_and_says_what_was_probably_meant():
+    done = imeiflow("submitt")
+    assert done.returncode == 2
+    assert "Did you mean `submit`?" in done.stderr
+    assert done.stdout == ""
+
+
+def test_a_mistyped_option_says_where_help_is():
+    done = imeiflow("jobs", "--jsn")
+    assert done.returncode == 2
+    assert "--json" in done.stderr
+    assert "`imeiflow jobs --help`" in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+def test_version_is_told():
+    assert imeiflow("--version").stdout.startswith("imeiflow 0.")
+
+
+@pytest.mark.parametrize(
+    ("error", "status"),
+    [
+        (ConfigurationError(setting="rate", problem="no", remedy="Write 60/min."), 1),
+        (UsageError(problem="no", remedy="Write 60/min."), 2),
+    ],
+)
+def test_an_error_is_told_with_its_remedy_and_ends_with_its_status(error, status, capsys):
+    assert run(group_with(raising(error)), ["act"]) == status
+    told = capsys.readouterr()
+    assert str(error) in told.err
+    assert "Write 60/min." in told.err
+    assert "Traceback" not in told.err
+    assert told.out == ""
+
+
+@pytest.mark.parametrize("error", [KeyboardInterrupt(), click.Abort()])
+def test_an_interruption_has_its_own_status_and_no_trace(error, capsys):
+    assert run(group_with(raising(error)), ["act"]) == 130
+    assert capsys.readouterr().err == "Interrupted.\n"
+
+
+def test_what_a_command_gives_is_the_status():
+    assert run(group_with(lambda: 4), ["act"]) == 4
+    assert run(group_with(lambda: None), ["act"]) == 0
+
+
+def test_an_unexpected_error_is_one_line_and_its_trace_is_kept_private_without_the_key(
+    tmp_path: Path, monkeypatch, capsys
+):
+    monkeypatch.setenv("IMEIFLOW_HOME", str(tmp_path))
+    monkeypatch.setenv("GSM_FUSION_API_KEY", "secret-key-1234")
+    monkeypatch.setenv("GSM_FUSION_USERNAME", "shop")
+    monkeypatch.setenv("GSM_FUSION_BASE_URL", "https://example.com")
+    assert run(group_with(raising(RuntimeError("apiKey=secret-key-1234\nis wrong"))), ["act"]) == 1
+    told = capsys.readouterr().err
+    (trace,) = (tmp_path / "log").glob("crash-*.log")
+    assert len(told.splitlines()) == 1
+    assert str(trace) in told
+    kept = trace.read_text(encoding="utf-8")
+    assert "RuntimeError" in kept
+    assert "secret-key-1234" not in kept + told
+    assert trace.stat().st_mode & 0o777 == 0o600
+
+
+def test_a_reader_that_goes_away_is_no_error_to_be_told(tmp_path: Path):
+    code = (
+        "import sys, click\nfrom imeiflow.cli.program import run\n"
+        "group = click.Group('imeiflow')\n"
+        "@group.command()\ndef act():\n    for number in range(100_000):\n        click.echo('row')\n"
+        "sys.exit(run(group, ['act']))"
+    )
+    command = f'{sys.executable} -c "$CODE" | head -1; echo ${{PIPESTATUS[0]}}'
+    done = subprocess.run(
+        ["/bin/bash", "-c", command],
+        capture_output=True,
+        text=True,
+        check=True,
+        timeout=60,
+        env={**os.environ, "CODE": code},
+    )
+    assert done.stdout == "row\n141\n"
+    assert done.stderr == ""
