@@ -1,21 +1,23 @@
 """Writing down conclusions: the attempt's evidence, and what became of its orders.
 
 Most conclusions are plain: their attempt is open and holds its orders. All plain ones of a group take one statement
-for each table (see `dialect`). The others (`find_odd`) are written one by one by `late`.
+for each table (see `bulk`). The others (`find_odd`) are written one by one by `late`.
 """
 
 from __future__ import annotations
 
 import zlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 
 from sqlalchemy import (
     BigInteger,
     Boolean,
     Connection,
     Integer,
+    LargeBinary,
     Select,
     Text,
+    case,
     func,
     insert,
     literal,
@@ -25,17 +27,18 @@ from sqlalchemy import (
 )
 
 from imeiflow.domain.order import OrderState, may_follow
+from imeiflow.ledger.bulk import Bulk
 from imeiflow.ledger.change import AttemptKind, Conclusion, OrderChange
 from imeiflow.ledger.dialect import (
     Exact,
     Instant,
     Json,
-    Prepared,
-    encode,
+    block_rows,
+    encode_json,
     encode_rows,
     fetch_rows,
     json_rows,
-    part_of_blob,
+    mend_text,
     to_micros,
 )
 from imeiflow.ledger.fault import Mismatch
@@ -53,7 +56,7 @@ from imeiflow.ledger.schema import (
 _PACKED_ABOVE_BYTES = 512
 _PACK_LEVEL = 3
 
-_ended = json_rows(
+_ended = block_rows(
     id=Id,
     ended_at=Instant(),
     ending=Text(),
@@ -65,28 +68,28 @@ _ended = json_rows(
     anomalies=Json(),
     headers=Json(),
 )
-_END_ATTEMPTS = Prepared(
+_END_ATTEMPTS = Bulk(
     update(attempt)
     .where(attempt.c.id == _ended.c.id, attempt.c.ended_at.is_(None))
-    .values({name: _ended.c[name] for name in _ended.c.keys() if name != "id"})  # noqa: SIM118
+    .values({column.name: column for column in _ended.c if column.name != "id"}),
+    len(_ended.c),
 )
 
-_moved = json_rows(
+_moved = block_rows(
     order_id=Id,
     attempt_id=Id,
     state=Text(),
     spent=Integer(),
     reference=Text(),
     status=Text(),
-    status_at=Instant(),
+    is_final=Boolean(),
     error_kind=Text(),
     error=Text(),
     price=Exact(),
     charges=Integer(),
-    accepted_at=Instant(),
-    completed_at=Instant(),
+    ended_at=Instant(),
 )
-_MOVE_ORDERS = Prepared(
+_MOVE_ORDERS = Bulk(
     update(orders)
     .where(
         orders.c.id == _moved.c.order_id,
@@ -98,50 +101,37 @@ _MOVE_ORDERS = Prepared(
         attempts=orders.c.attempts + _moved.c.spent,
         reference=func.coalesce(_moved.c.reference, orders.c.reference),
         status=func.coalesce(_moved.c.status, orders.c.status),
-        status_at=func.coalesce(_moved.c.status_at, orders.c.status_at),
+        status_at=case((_moved.c.status.is_(None), orders.c.status_at), else_=_moved.c.ended_at),
         error_kind=_moved.c.error_kind,
         error=_moved.c.error,
         price=func.coalesce(_moved.c.price, orders.c.price),
         charges=orders.c.charges + _moved.c.charges,
-        accepted_at=func.coalesce(_moved.c.accepted_at, orders.c.accepted_at),
-        completed_at=func.coalesce(_moved.c.completed_at, orders.c.completed_at),
-    )
+        accepted_at=case((_moved.c.state == OrderState.ACCEPTED.value, _moved.c.ended_at), else_=orders.c.accepted_at),
+        completed_at=case((_moved.c.is_final, _moved.c.ended_at), else_=orders.c.completed_at),
+    ),
+    len(_moved.c),
 )
 
-_told = json_rows(
+_told = block_rows(
     order_id=Id, attempt_id=Id, outcome=Text(), reference=Text(), message=Text(), price=Exact(), charges=Integer()
 )
-_INSERT_OUTCOMES = Prepared(
+_INSERT_OUTCOMES = Bulk(
     insert(attempt_order).from_select(
         ["order_id", "attempt_id", "outcome", "reference", "message", "price", "charges", "settled_at"],
         select(*_told.c, null()),
-    )
+    ),
+    len(_told.c),
 )
 
-_kept = json_rows(
-    attempt_id=Id,
-    packed=Integer(),
-    request_at=BigInteger(),
-    request_bytes=BigInteger(),
-    reply_at=BigInteger(),
-    reply_bytes=BigInteger(),
-)
-_INSERT_EVIDENCE = Prepared(
-    insert(attempt_evidence).from_select(
-        ["attempt_id", "packed", "request", "reply"],
-        select(
-            _kept.c.attempt_id,
-            _kept.c.packed,
-            part_of_blob("blobs", _kept.c.request_at, _kept.c.request_bytes),
-            part_of_blob("blobs", _kept.c.reply_at, _kept.c.reply_bytes),
-        ),
-    )
+_kept = block_rows(attempt_id=Id, packed=Integer(), request=LargeBinary(), reply=LargeBinary())
+_INSERT_EVIDENCE = Bulk(
+    insert(attempt_evidence).from_select(["attempt_id", "packed", "request", "reply"], select(*_kept.c)), len(_kept.c)
 )
 
-_repeat = json_rows(
+_repeat = block_rows(
     attempt_id=Id, observed_at=Instant(), age_us=BigInteger(), is_refusal=Boolean(), of_completed=Boolean()
 )
-_INSERT_REPEATS = Prepared(
+_INSERT_REPEATS = Bulk(
     insert(repeat_seen).from_select(
         ["account", "service", "observed_at", "age_us", "is_refusal", "of_completed", "attempt_id"],
         select(
@@ -155,7 +145,8 @@ _INSERT_REPEATS = Prepared(
         )
         .join(attempt, attempt.c.id == _repeat.c.attempt_id)
         .join(job, job.c.id == attempt.c.job_id),
-    )
+    ),
+    len(_repeat.c),
 )
 
 _named = json_rows(position=Integer(), attempt_id=Id, order_id=Id)
@@ -211,24 +202,21 @@ def _count_held() -> Select[tuple[int, int]]:
 
 def end_attempts(connection: Connection, conclusions: Sequence[Conclusion]) -> None:
     """Close the attempts of `conclusions`; raise Mismatch if one is not open."""
-    rows = [
-        (
+    values: list[object] = []
+    for conclusion in conclusions:
+        values += (
             conclusion.attempt,
             to_micros(conclusion.ended_at),
             conclusion.ending.value,
             conclusion.http_status,
             conclusion.error_kind.value if conclusion.error_kind else None,
-            conclusion.error or None,
+            mend_text(conclusion.error),
             conclusion.elapsed_ms,
-            conclusion.problem or None,
-            encode([[anomaly.kind.value, anomaly.value] for anomaly in conclusion.anomalies])
-            if conclusion.anomalies
-            else None,
-            encode(dict(conclusion.headers)) if conclusion.headers else None,
+            mend_text(conclusion.problem),
+            encode_json([[anomaly.kind.value, anomaly.value] for anomaly in conclusion.anomalies]),
+            encode_json(dict(conclusion.headers)),
         )
-        for conclusion in conclusions
-    ]
-    if _END_ATTEMPTS.run(connection, rows=encode_rows(rows)).rowcount != len(rows):
+    if _END_ATTEMPTS.run(connection, values) != len(conclusions):
         raise Mismatch
 
 
@@ -236,66 +224,56 @@ def move_orders(connection: Connection, changed: Sequence[tuple[Conclusion, Orde
     """Move orders on that their attempt holds (`sending`, and no other attempt since), and count them."""
     if not changed:
         return 0
-    rows = [_moved_row(conclusion, change) for conclusion, change in changed]
-    if not all(may_follow(OrderState.SENDING, change.state) for _, change in changed):
-        raise Mismatch
-    return _MOVE_ORDERS.run(connection, rows=encode_rows(rows)).rowcount
-
-
-def _moved_row(conclusion: Conclusion, change: OrderChange) -> tuple[object, ...]:
-    ended_at = to_micros(conclusion.ended_at)
-    return (
-        change.order,
-        conclusion.attempt,
-        change.state.value,
-        int(change.spends_attempt),
-        change.reference,
-        change.status.value if change.status else None,
-        ended_at if change.status else None,
-        change.kind.value if change.kind else None,
-        change.message or None,
-        None if change.price is None else str(change.price),
-        change.charges,
-        ended_at if change.state is OrderState.ACCEPTED else None,
-        ended_at if change.status is not None and change.status.is_final else None,
-    )
+    values: list[object] = []
+    for conclusion, change in changed:
+        if not may_follow(OrderState.SENDING, change.state):
+            raise Mismatch
+        status = change.status
+        values += (
+            change.order,
+            conclusion.attempt,
+            change.state.value,
+            int(change.spends_attempt),
+            mend_text(change.reference),
+            None if status is None else status.value,
+            int(status is not None and status.is_final),
+            None if change.kind is None else change.kind.value,
+            mend_text(change.message),
+            None if change.price is None else str(change.price),
+            change.charges,
+            to_micros(conclusion.ended_at),
+        )
+    return _MOVE_ORDERS.run(connection, values)
 
 
 def write_outcomes(connection: Connection, changed: Sequence[tuple[Conclusion, OrderChange]]) -> None:
     """Write what each attempt proved about each of its orders."""
-    rows = [
-        (
+    values: list[object] = []
+    for conclusion, change in changed:
+        values += (
             change.order,
             conclusion.attempt,
             change.outcome.value,
-            change.reference,
-            change.message or None,
+            mend_text(change.reference),
+            mend_text(change.message),
             None if change.price is None else str(change.price),
             change.charges,
         )
-        for conclusion, change in changed
-    ]
-    if rows:
-        _INSERT_OUTCOMES.run(connection, rows=encode_rows(rows))
+    if values:
+        _INSERT_OUTCOMES.run(connection, values)
 
 
 def write_evidence(connection: Connection, conclusions: Sequence[Conclusion]) -> None:
-    """Keep requests and replies: all of them travel as one blob, cut apart by the database."""
-    parts: list[bytes] = []
-    rows: list[tuple[int, ...]] = []
-    position = 1
+    """Keep requests and replies."""
+    values: list[object] = []
     for conclusion in conclusions:
         if not conclusion.request and not conclusion.reply:
             continue
         request, reply = _pack(conclusion.request), _pack(conclusion.reply)
         packed = (request is not conclusion.request) | (reply is not conclusion.reply) << 1
-        rows.append(
-            (conclusion.attempt, packed, position, len(request), position + len(request), len(reply)),
-        )
-        parts += (request, reply)
-        position += len(request) + len(reply)
-    if rows:
-        _INSERT_EVIDENCE.run(connection, rows=encode_rows(rows), blobs=b"".join(parts))
+        values += (conclusion.attempt, packed, request, reply)
+    if values:
+        _INSERT_EVIDENCE.run(connection, values)
 
 
 def _pack(content: bytes) -> bytes:
@@ -304,13 +282,11 @@ def _pack(content: bytes) -> bytes:
 
 def write_repeats(connection: Connection, conclusions: Sequence[Conclusion]) -> None:
     """Remember what was seen of repeats, with the account and the service of the attempt."""
-    rows = list(_repeat_rows(conclusions))
-    if rows:
-        _INSERT_REPEATS.run(connection, rows=encode_rows(rows))
-
-
-def _repeat_rows(conclusions: Sequence[Conclusion]) -> Iterator[tuple[object, ...]]:
+    values: list[object] = []
     for conclusion in conclusions:
         for seen in conclusion.seen:
             age_us = round(seen.age.total_seconds() * 1_000_000)
-            yield conclusion.attempt, to_micros(seen.observed_at), age_us, seen.is_refusal, seen.of_completed
+            told = age_us, int(seen.is_refusal), int(seen.of_completed)
+            values += (conclusion.attempt, to_micros(seen.observed_at), *told)
+    if values:
+        _INSERT_REPEATS.run(connection, values)

@@ -3,8 +3,9 @@
 No other module of the ledger may hold SQL of one database only. PostgreSQL's forms stand beside SQLite's; its
 connections are not opened yet.
 
-A bulk statement takes its rows as *one* JSON parameter and is thus one step of the database, however many rows:
-sqlite3 gives the GIL back for each step, and beside a busy event loop each return may wait a switch interval (5 ms).
+A statement for many rows is one step of the database: sqlite3 gives the GIL back for each step, and beside a busy
+event loop each return may wait a switch interval (5 ms). What is looked up or read in travels as one JSON parameter;
+what is written while calls are under way as a block of parameters (`Bulk`), which costs the interpreter less.
 """
 
 from __future__ import annotations
@@ -20,11 +21,7 @@ from typing import Any, TypeAlias
 from sqlalchemy import (
     BigInteger,
     Connection,
-    CursorResult,
     Dialect,
-    Executable,
-    Function,
-    LargeBinary,
     Row,
     Select,
     String,
@@ -149,6 +146,40 @@ def _item_postgresql(element: _Item, compiler: SQLCompiler, **kw: Any) -> str:
     return f"CAST({value} ->> {position} AS {as_type})"
 
 
+class _Block(FunctionElement[Any]):
+    """Rows of parameters; `Bulk` puts as many of them in the place of its one parameter as it carries."""
+
+    name = "block"
+    inherit_cache = True
+
+
+@compiles(_Block)
+def _block(element: _Block, compiler: SQLCompiler, **kw: Any) -> str:
+    return f"(VALUES ({compiler.process(element.clauses, **kw)}))"
+
+
+class _Cell(FunctionElement[Any]):
+    """One column of a block of rows, typed."""
+
+    name = "cell"
+    inherit_cache = True
+
+    def __init__(self, value: ColumnElement[Any], type_: TypeEngine[Any]) -> None:
+        super().__init__(value)
+        self.type = type_
+
+
+@compiles(_Cell, "sqlite")
+def _cell_sqlite(element: _Cell, compiler: SQLCompiler, **kw: Any) -> str:
+    return compiler.process(element.clauses, **kw)
+
+
+@compiles(_Cell, "postgresql")
+def _cell_postgresql(element: _Cell, compiler: SQLCompiler, **kw: Any) -> str:
+    as_type = compiler.dialect.type_compiler_instance.process(element.type)
+    return f"CAST({compiler.process(element.clauses, **kw)} AS {as_type})"
+
+
 class _Array(FunctionElement[Any]):
     """A JSON array of its columns."""
 
@@ -177,6 +208,20 @@ def json_rows(parameter: str = "rows", /, **columns: TypeEngine[Any]) -> Subquer
     return select(*items).subquery(f"each_of_{parameter}")
 
 
+#: The parameter of a block, and what stands for it in a compiled statement.
+BLOCK = "block"
+#: Parameters of one statement: SQLite's own limit is 32,766 (some distributions raise it), PostgreSQL's 65,535.
+MOST_PARAMETERS = 32_766
+
+
+def block_rows(**columns: TypeEngine[Any]) -> Subquery:
+    """Give the rows of a block of parameters (see `Bulk`) as a subquery; those whose first value is NULL are none."""
+    names = [f"column{position}" for position in range(1, len(columns) + 1)]
+    each = _Block(bindparam(BLOCK, type_=Text())).table_valued(*names, name="each")
+    cells = [_Cell(each.c[cell], type_).label(name) for cell, (name, type_) in zip(names, columns.items(), strict=True)]
+    return select(*cells).where(each.c.column1.is_not(None)).subquery("each_of_block")
+
+
 def encode_rows(rows: Sequence[Sequence[object]]) -> str:
     """Encode rows of None, bool, int, float and str for `json_rows`; what is no text in UTF-8 is replaced."""
     return _mend(encode(rows))
@@ -189,6 +234,20 @@ def _mend(payload: str) -> str:
     return payload if payload.isascii() else payload.encode("utf-8", "replace").decode("utf-8")
 
 
+def encode_json(value: Any) -> str | None:
+    """Encode a JSON value, None for an empty one."""
+    return _mend(encode(value)) if value else None
+
+
+def mend_text(value: str | None) -> str | None:
+    """Give a text as databases take it, None for an empty one."""
+    if not value:
+        return None
+    if "\0" in value:
+        value = value.replace("\0", "\ufffd")
+    return value if value.isascii() else value.encode("utf-8", "replace").decode("utf-8")
+
+
 def fetch_rows(
     connection: Connection, statement: Select[Any], parameters: dict[str, object] | None = None
 ) -> list[list[Any]]:
@@ -196,29 +255,6 @@ def fetch_rows(
     inner = statement.subquery("s")
     whole = select(_Array(*inner.c))
     return json.loads(connection.execute(whole, parameters or {}).scalar_one())  # type: ignore[no-any-return]
-
-
-class Prepared:
-    """A constant statement, compiled once for each database: the hot path pays for no look-up of its text."""
-
-    def __init__(self, statement: Executable) -> None:
-        self._statement = statement
-        self._compiled: dict[str, tuple[str, tuple[str, ...], dict[str, Any]]] = {}
-
-    def run(self, connection: Connection, **parameters: object) -> CursorResult[Any]:
-        """Run it with these parameters, given as the driver takes them."""
-        name = connection.dialect.name
-        if name not in self._compiled:
-            compiled = self._statement.compile(dialect=connection.dialect)  # type: ignore[attr-defined]
-            self._compiled[name] = (str(compiled), tuple(compiled.positiontup or ()), dict(compiled.params))
-        sql, names, constants = self._compiled[name]
-        values = {**constants, **parameters}
-        return connection.exec_driver_sql(sql, tuple(values[name] for name in names))
-
-
-def part_of_blob(parameter: str, start: ColumnElement[int], length: ColumnElement[int]) -> Function[bytes]:
-    """Cut `length` bytes from byte `start` (from 1) out of a binary parameter: many blobs travel as one."""
-    return func.substr(bindparam(parameter, type_=LargeBinary()), start, length, type_=LargeBinary())
 
 
 def next_ids(connection: Connection, table: TableClause, count: int) -> range:

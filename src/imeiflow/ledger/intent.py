@@ -1,6 +1,6 @@
 """Writing down intents: the attempt and its orders are durable before the call leaves.
 
-One statement for all rows of a group (see `dialect`). A group that does not fit as a whole changes nothing here:
+One statement for all rows of a group (see `bulk`). A group that does not fit as a whole changes nothing here:
 `Mismatch` asks the caller to roll back and to find out by `find_refused` which intents are to blame.
 """
 
@@ -27,12 +27,13 @@ from imeiflow.domain.ident import AttemptId
 from imeiflow.domain.order import JobState, OrderState, may_follow
 from imeiflow.domain.outcome import Outcome
 from imeiflow.errors import FencedError, GuardError, LedgerError
+from imeiflow.ledger.bulk import Bulk
 from imeiflow.ledger.change import UNSTOPPED, AttemptKind, Intent
-from imeiflow.ledger.dialect import Instant, Prepared, encode_rows, fetch_rows, json_rows, next_ids, to_micros
+from imeiflow.ledger.dialect import Instant, block_rows, encode_rows, fetch_rows, json_rows, next_ids, to_micros
 from imeiflow.ledger.fault import Mismatch
 from imeiflow.ledger.schema import Id, attempt, attempt_order, job, lane, orders
 
-_new = json_rows(
+_new = block_rows(
     id=Id,
     job_id=Id,
     account=Text(),
@@ -42,7 +43,7 @@ _new = json_rows(
     started_at=Instant(),
     unstopped=Boolean(),
 )
-_INSERT_ATTEMPTS = Prepared(
+_INSERT_ATTEMPTS = Bulk(
     insert(attempt).from_select(
         ["id", "job_id", "account", "kind", "size", "token", "started_at"],
         select(_new.c.id, _new.c.job_id, _new.c.account, _new.c.kind, _new.c.size, _new.c.token, _new.c.started_at)
@@ -55,17 +56,19 @@ _INSERT_ATTEMPTS = Prepared(
                 or_(_new.c.unstopped, and_(job.c.state == JobState.RUNNING.value, job.c.wanted.is_(None))),
             ),
         ),
-    )
+    ),
+    len(_new.c),
 )
 
-_sent = json_rows(order_id=Id, job_id=Id, expected=Text(), attempt_id=Id)
-_CLAIM_ORDERS = Prepared(
+_sent = block_rows(order_id=Id, job_id=Id, expected=Text(), attempt_id=Id)
+_CLAIM_ORDERS = Bulk(
     update(orders)
     .where(orders.c.id == _sent.c.order_id, orders.c.job_id == _sent.c.job_id, orders.c.state == _sent.c.expected)
-    .values(state=OrderState.SENDING.value, attempt_id=_sent.c.attempt_id)
+    .values(state=OrderState.SENDING.value, attempt_id=_sent.c.attempt_id),
+    len(_sent.c),
 )
 #: A probe repeats orders that stay accepted: until its conclusion, each may have been charged a second time.
-_INSERT_PROBED = Prepared(
+_INSERT_PROBED = Bulk(
     insert(attempt_order).from_select(
         ["order_id", "attempt_id", "outcome", "reference", "message", "price", "charges", "settled_at"],
         select(
@@ -83,7 +86,8 @@ _INSERT_PROBED = Prepared(
                 orders.c.id == _sent.c.order_id, orders.c.job_id == _sent.c.job_id, orders.c.state == _sent.c.expected
             ),
         ),
-    )
+    ),
+    len(_sent.c),
 )
 
 _asked = json_rows(position=Integer(), order_id=Id, job_id=Id, expected=Text())
@@ -115,29 +119,26 @@ def write_intents(connection: Connection, intents: Sequence[Intent]) -> list[Att
     if not intents:
         return []
     ids = next_ids(connection, attempt, len(intents))
-    rows = [
-        (
+    begun: list[object] = []
+    claimed: list[object] = []
+    probed: list[object] = []
+    for id_, intent in zip(ids, intents, strict=True):
+        job_id, state, orders_ = intent.job, intent.expected.value, intent.orders
+        begun += (
             id_,
-            intent.job,
+            job_id,
             intent.account,
             intent.kind.value,
-            len(intent.orders),
+            len(orders_),
             intent.token,
             to_micros(intent.started_at),
-            intent.kind in UNSTOPPED,
+            int(intent.kind in UNSTOPPED),
         )
-        for id_, intent in zip(ids, intents, strict=True)
-    ]
-    if _INSERT_ATTEMPTS.run(connection, rows=encode_rows(rows)).rowcount != len(rows):
-        raise Mismatch
-    claimed: list[tuple[int, int, str, int]] = []
-    probed: list[tuple[int, int, str, int]] = []
-    for id_, intent in zip(ids, intents, strict=True):
         target = probed if intent.kind is AttemptKind.PROBE else claimed
-        state, job_id = intent.expected.value, intent.job
-        target += [(order, job_id, state, id_) for order in intent.orders]
-    for statement, sent in ((_CLAIM_ORDERS, claimed), (_INSERT_PROBED, probed)):
-        if sent and statement.run(connection, rows=encode_rows(sent)).rowcount != len(sent):
+        for order in orders_:
+            target += (order, job_id, state, id_)
+    for statement, values in ((_INSERT_ATTEMPTS, begun), (_CLAIM_ORDERS, claimed), (_INSERT_PROBED, probed)):
+        if values and statement.run(connection, values) * statement.width != len(values):
             raise Mismatch
     return [AttemptId(id_) for id_ in ids]
 

@@ -21,7 +21,8 @@ from imeiflow.domain.outcome import ErrorKind
 from imeiflow.domain.progress import Summary, Tally
 from imeiflow.errors import JobStateError, UnknownJobError
 from imeiflow.ledger.access import Access
-from imeiflow.ledger.dialect import AnyRow, Prepared, encode_rows, json_rows
+from imeiflow.ledger.bulk import Prepared
+from imeiflow.ledger.dialect import AnyRow, encode_rows, json_rows
 from imeiflow.ledger.log import write_event
 from imeiflow.ledger.record import Confirmed, Job, JobDraft, NewOrder, Reason
 from imeiflow.ledger.schema import Id, attempt, job, orders

@@ -1,0 +1,81 @@
+"""Statements for many rows, prepared once for each size and carried out past SQLAlchemy's machinery.
+
+They run within a transaction of SQLAlchemy's connection, on the driver's own; what they raise is the driver's.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from sqlalchemy import Connection, CursorResult, Executable
+
+from imeiflow.ledger.dialect import BLOCK, MOST_PARAMETERS
+
+
+class Prepared:
+    """A constant statement, compiled once for each database: no look-up of its text is paid for."""
+
+    def __init__(self, statement: Executable) -> None:
+        self._statement = statement
+        self._compiled: dict[str, tuple[str, tuple[str, ...], dict[str, Any]]] = {}
+
+    def run(self, connection: Connection, **parameters: object) -> CursorResult[Any]:
+        """Run it with these parameters, given as the driver takes them."""
+        name = connection.dialect.name
+        if name not in self._compiled:
+            compiled = self._statement.compile(dialect=connection.dialect)  # type: ignore[attr-defined]
+            self._compiled[name] = (str(compiled), tuple(compiled.positiontup or ()), dict(compiled.params))
+        sql, names, constants = self._compiled[name]
+        values = {**constants, **parameters}
+        return connection.exec_driver_sql(sql, tuple(values[name] for name in names))
+
+
+class Bulk:
+    """A constant statement over a block of rows (`block_rows`) with `width` values each.
+
+    Sizes are powers of two, the rest of a block is filled with rows of NULL: a handful of prepared statements serve
+    groups of any size, each in one step of the database.
+    """
+
+    def __init__(self, statement: Executable, width: int) -> None:
+        self.statement = statement
+        self.width = width
+        self.largest = 1 << ((MOST_PARAMETERS - 100) // width).bit_length() - 1
+        self._forms: dict[tuple[str, int], tuple[str, tuple[object, ...], tuple[object, ...]]] = {}
+
+    def run(self, connection: Connection, values: list[object]) -> int:
+        """Carry it out for rows that are given as one flat list, as the driver takes them; count the rows changed."""
+        most = self.largest * self.width
+        if len(values) > most:
+            return sum(self.run(connection, values[at : at + most]) for at in range(0, len(values), most))
+        rows = len(values) // self.width
+        size = 1 << (rows - 1).bit_length()
+        sql, before, after = self._form(connection, size)
+        padding = [None] * ((size - rows) * self.width)
+        cursor = connection.connection.cursor()
+        try:
+            cursor.execute(sql, [*before, *values, *padding, *after])
+            return int(cursor.rowcount)
+        finally:
+            cursor.close()
+
+    def compile(self, connection: Connection, size: int) -> str:
+        """Give its text for `size` rows."""
+        return self._form(connection, size)[0]
+
+    def _form(self, connection: Connection, size: int) -> tuple[str, tuple[object, ...], tuple[object, ...]]:
+        key = connection.dialect.name, size
+        form = self._forms.get(key)
+        if form is None:
+            form = self._forms[key] = self._write(connection, size)
+        return form
+
+    def _write(self, connection: Connection, size: int) -> tuple[str, tuple[object, ...], tuple[object, ...]]:
+        compiled = self.statement.compile(dialect=connection.dialect)  # type: ignore[attr-defined]
+        names: Sequence[str] = compiled.positiontup
+        at = names.index(BLOCK)
+        row = f"({', '.join('?' * self.width)})"
+        sql = str(compiled).replace("(VALUES (?))", f"(VALUES {', '.join([row] * size)})")
+        before, after = ([compiled.params[name] for name in part] for part in (names[:at], names[at + 1 :]))
+        return sql, tuple(before), tuple(after)
