@@ -237,6 +237,7 @@ def run_lane(
             call = lane.begin(now, 100)
             most = max(most, lane.in_flight)
             begins.append(now)
+            lane.limit.note_connect(2 * server.wire_s)
             end_at, refusal, is_lost = server.handle(now)
             heapq.heappush(under_way, (end_at, next(counter), call, refusal, is_lost))
             left -= 1

@@ -17,6 +17,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 
+from imeiflow.dispatch.latency import Sample
 from imeiflow.dispatch.limit import ConcurrencyLimit
 from imeiflow.dispatch.pace import Bucket, Model, Pace, Window, per_time
 
@@ -54,6 +55,7 @@ class Call:
     began_at: float
     crowd: int
     size: int
+    sample: Sample
 
 
 @dataclass(slots=True)
@@ -104,12 +106,14 @@ class Lane:
         self.in_flight = 0
         self.refused = 0
         self._hold_until = -math.inf
+        self._has_waited = False  #: for a refusal, so that the way back is taken in steps
         self._suspicion: _Suspicion | None = None
         self._unexplained: deque[float] = deque(maxlen=_MAX_UNEXPLAINED)
+        self._speaks_of_rate = False  #: whoever says so when it is the rate means something else when silent
         self._rate_refused_at = -math.inf
         self._verify_began_at: float | None = None
+        self._ended_at = -math.inf
         self._ends: deque[float] = deque()  #: when calls ended within the last grace
-        self._has_ended = False  #: since the last refusal
         self._grace_s = 0.020
         self._holder = _Holder.NOTHING
 
@@ -128,19 +132,20 @@ class Lane:
             return self._hold_until
         at = self.limit.room_at(now, self.in_flight)
         self._holder = _Holder.NUMBER if at > now else _Holder.NOTHING
+        if self._verify_began_at is not None:
+            return min(at, self._verify_began_at + self._grace_s)
         return at
 
     def begin(self, now: float, size: int = 1) -> Call:
         """Count a call that leaves now."""
-        call = Call(now, self.in_flight, size)
-        suspicion = self._suspicion
-        if suspicion is not None:
-            if self.limit.is_trying and not self._has_ended:
-                self._verify_began_at = now
-            if suspicion.in_a_row > 1:
-                self._hold_until = now + self._grace_s
+        crowd = self.in_flight
+        if self._has_waited:
+            self._has_waited = False
+            self.limit.ease(crowd)
+        call = Call(now, crowd, size, self.limit.begun(now, crowd=crowd, size=size))
+        if self._suspicion is not None and self.limit.is_trying:
+            self._verify_began_at = now
         self.in_flight += 1
-        self.limit.begun(now, crowd=call.crowd, size=size)
         self.pace.started(now)
         return call
 
@@ -149,7 +154,7 @@ class Lane:
         self.in_flight -= 1
         if end is not CallEnd.DROPPED:
             self._ends.append(now)
-            self._has_ended = True
+            self._ended_at = now
         while self._ends and self._ends[0] < now - _MAX_GRACE_S:
             self._ends.popleft()
         match end:
@@ -159,7 +164,7 @@ class Lane:
                 self.refused += 1
                 self._refuse(now, call, refusal or Refusal())
             case CallEnd.IGNORE:
-                self.limit.ended(crowd=call.crowd, size=call.size)
+                self.limit.ended(call.sample, size=call.size)
 
     def as_learned(self) -> dict[str, object]:
         """Give what is worth remembering, as JSON values; `__init__` takes it back."""
@@ -209,25 +214,32 @@ class Lane:
                 self._unexplained.append(now)
                 self._suspicion = None
         self.pace.admitted(now, began_at=call.began_at)
-        self.limit.admitted(now, crowd=call.crowd, latency_s=now - call.began_at, size=call.size)
+        self.limit.admitted(now, call.sample, size=call.size)
 
     def _refuse(self, now: float, call: Call, refusal: Refusal) -> None:
         took_s = now - call.began_at
         self._grace_s = min(_MAX_GRACE_S, max(self._grace_s, 1.5 * took_s))
-        self.limit.ended(crowd=call.crowd, size=call.size)
+        self.limit.ended(call.sample, size=call.size)
         self.limit.note_refusal_latency(took_s)
         suspicion = self._suspicion
         if refusal.says_rate or refusal.is_ban or refusal.retry_after_s is not None:
+            self._speaks_of_rate = self._speaks_of_rate or not refusal.is_ban
             self._refuse_rate(now, call, refusal)
         elif call.began_at <= self._rate_refused_at:
             self._refuse_rate(now, call, refusal)  # it left before the refusal that was one of rate
         elif suspicion is not None and call.began_at <= suspicion.refused_at:
             self.pace.discount(call.began_at)
-            self.limit.refused(now, crowd=min(call.crowd, self.limit.cap or call.crowd))
-        elif self.pace.is_limiting or self._is_inexplicable(now, call):
+            self.limit.lower(call.crowd)
+        elif self._speaks_of_rate:
+            self._suspect(now, call)
+        elif self._is_paced(call) or self._is_inexplicable(now, call):
             self._conclude_rate(now, call)
         else:
             self._suspect(now, call)
+
+    def _is_paced(self, call: Call) -> bool:
+        """Say whether a known pace explains a refusal better than a number of calls that was never admitted before."""
+        return self.pace.is_limiting and (self.pace.is_unsettled or call.crowd < self.limit.proven)
 
     def _is_inexplicable(self, now: float, call: Call) -> bool:
         """Say whether a limit of number cannot explain a refusal any more, with those before it."""
@@ -254,9 +266,10 @@ class Lane:
         else:
             before.in_a_row += not is_trial
             before.began_at, before.refused_at, before.crowd = call.began_at, now, call.crowd
+        self._has_waited = True
         self.pace.discount(call.began_at)
         limit.refused(now, crowd=call.crowd)
-        self._verify_began_at, self._has_ended = None, False
+        self._verify_began_at = None
         self._hold_until = now + self._grace_s
         if before.verified < len(_VERIFY_GAPS_S):
             gap_s = max(_VERIFY_GAPS_S[before.verified], 3 * self._grace_s)
@@ -269,7 +282,12 @@ class Lane:
         if began_at is None or suspicion is None or now < began_at + self._grace_s:
             return
         self._verify_began_at = None
+        if self._ended_at >= began_at:
+            return
         self._free_limit(suspicion)
+        if self._speaks_of_rate or self._ended_at >= suspicion.refused_at:
+            self._unexplained.append(now)
+            return
         self.pace.refused(suspicion.refused_at, began_at=suspicion.began_at)
         self.pace.admitted(now, began_at=began_at)
 
@@ -286,6 +304,7 @@ class Lane:
         self._unexplained.clear()
 
     def _refuse_rate(self, now: float, call: Call, refusal: Refusal) -> None:
+        self._has_waited = self.pace.model is None
         if call.began_at > self._rate_refused_at:
             self._rate_refused_at = now
         self.pace.refused(now, began_at=call.began_at, retry_after_s=refusal.retry_after_s, is_ban=refusal.is_ban)

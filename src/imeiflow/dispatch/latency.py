@@ -2,20 +2,25 @@
 
 Pure: times are passed in. A server with a fixed number of slots answers calls that found all slots taken later;
 a server whose latency merely varies does not. So the question is not whether calls are slow, but whether those
-that began in a crowd are slower than those that began among half as many: Welch's test on the logarithms, with the
-spread of both taken together, so that a few calls which happen to agree prove nothing.
+that began in a crowd are slower than those that began among at most half as many.
+
+Calls are sampled by their begin, in cohorts: whoever takes the last calls to end takes the slowest. A cohort is judged
+when three quarters of it have ended; the others count as slower than they have been so far. The test is Mann and
+Whitney's, on ranks: it asks nothing of the shape of the latencies, so heavy tails prove nothing to it.
 """
 
 from __future__ import annotations
 
 import math
-from collections import Counter, deque
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
-_KEEP = 32  #: samples of a group, and of the base
-_MIN_SAMPLES = 8
+_COHORT = 16
+_RIPE = 12  #: ended calls of a full cohort
+_MAX_BASE = 32
+_MIN_BASE = 8
 _MIN_RATIO = 1.5
-_SIGMAS = 4.0
+_SIGMAS = 3.8
+_MAX_SIGMAS = 5.0
 #: Below this a wait costs nothing, and may as well be this machine's own.
 _MIN_EXCESS_S = 0.2
 _FORGET_AFTER_S = 900.0
@@ -27,80 +32,105 @@ class Queueing:
 
     crowd: float
     ratio: float
+    median_s: float
     is_certain: bool  #: beyond what chance does
 
 
-@dataclass(frozen=True, slots=True)
-class _Sample:
-    at: float
-    log_s: float
+@dataclass(slots=True, eq=False)
+class Sample:
+    """One call, from its begin."""
+
+    began_at: float
     crowd: int
+    took_s: float | None = None  #: None while it is under way
+
+    def least_s(self, now: float) -> float:
+        """Give what it took, or has taken so far."""
+        return self.took_s if self.took_s is not None else now - self.began_at
+
+
+@dataclass(slots=True)
+class _Group:
+    """Calls begun in crowds of about one size: the last cohort that was judged, and the one that fills."""
+
+    ripe: list[Sample] = field(default_factory=list)
+    filling: list[Sample] = field(default_factory=list)
+
+    def known(self) -> list[Sample]:
+        return self.ripe or self.filling
 
 
 class LatencyBook:
     """Latencies of calls of one chunk size, by the number of calls under way when they began."""
 
     def __init__(self) -> None:
-        self.sigmas = _SIGMAS
-        self._groups: dict[int, deque[_Sample]] = {}
-        self._open: Counter[int] = Counter()
+        self._sigmas = _SIGMAS
+        self._groups: dict[int, _Group] = {}
 
-    def begin(self, crowd: int) -> None:
+    def begin(self, now: float, crowd: int) -> Sample:
         """Note a call that begins while `crowd` others are under way."""
-        self._open[_group_of(crowd)] += 1
+        sample = Sample(now, crowd)
+        filling = self._groups.setdefault(_group_of(crowd), _Group()).filling
+        if len(filling) < _COHORT:
+            filling.append(sample)
+        return sample
 
-    def drop(self, crowd: int) -> None:
-        """Note that a call begun among `crowd` ended without a latency worth keeping."""
-        self._open[_group_of(crowd)] -= 1
+    def drop(self, sample: Sample) -> None:
+        """Note that a call ended without a latency worth keeping."""
+        group = self._groups.get(_group_of(sample.crowd))
+        if group is not None and sample in group.filling:
+            group.filling.remove(sample)
 
-    def add(self, now: float, crowd: int, latency_s: float) -> None:
-        """Record a call that began while `crowd` others were under way."""
-        group = self._groups.setdefault(_group_of(crowd), deque(maxlen=_KEEP))
-        group.append(_Sample(now, math.log(max(latency_s, 1e-4)), crowd))
+    def end(self, now: float, sample: Sample) -> bool:
+        """Note that a call was served; say whether that made a cohort fit to be compared."""
+        sample.took_s = now - sample.began_at
+        group = self._groups.get(_group_of(sample.crowd))
+        if group is None or len(group.filling) < _COHORT:
+            return False
+        if sum(1 for other in group.filling if other.took_s is not None) < _RIPE:
+            return False
+        group.ripe, group.filling = group.filling, []
+        return True
 
-    def forget(self, *, above: float = -1.0) -> None:
-        """Forget the latencies of calls that began among more than `above` others."""
+    def doubt_more(self) -> None:
+        """Forget all latencies, and be harder to convince: calls were slow for another reason."""
+        self._groups.clear()
+        self._sigmas = min(_MAX_SIGMAS, self._sigmas * 1.15)
+
+    def forget(self, *, above: float) -> None:
+        """Forget the calls that began among more than `above` others."""
         for group in [group for group in self._groups if group >= _group_of(max(0, math.ceil(above)))]:
             del self._groups[group]
 
     def compare(self, now: float, crowd: int) -> Queueing | None:
-        """Compare calls begun among about `crowd` with those begun among at most half as many; None: too few."""
-        here = self._recent(_group_of(crowd), now)
-        if len(here) < _MIN_SAMPLES:
+        """Compare the last cohort of about `crowd` with calls begun among at most half as many; None: too few."""
+        group = self._groups.get(_group_of(crowd))
+        here = group.ripe if group is not None else []
+        if not here:
             return None
         typical = sum(sample.crowd for sample in here) / len(here)
         base = self._base(now, typical / 2)
-        if len(base) < _MIN_SAMPLES:
+        if sum(1 for sample in base if sample.took_s is not None) < _MIN_BASE:
             return None
-        mean, variance = _moments(here)
-        base_mean, base_variance = _moments(base)
-        spread = (variance * (len(here) - 1) + base_variance * (len(base) - 1)) / (len(here) + len(base) - 2)
-        error = math.sqrt(spread * (1 / len(here) + 1 / len(base))) + 0.02
-        excess = mean - base_mean
+        median_s, base_s = _median_s(here), _median_s(base)
+        if math.isinf(base_s) or math.isinf(median_s):
+            return None
         is_certain = (
-            excess >= math.log(_MIN_RATIO)
-            and excess >= self.sigmas * error
-            and math.exp(mean) - math.exp(base_mean) >= _MIN_EXCESS_S
+            median_s >= _MIN_RATIO * base_s
+            and median_s - base_s >= _MIN_EXCESS_S
+            and _sigmas_slower(here, base, now) >= self._sigmas
         )
-        return Queueing(typical, math.exp(excess), is_certain)
+        return Queueing(typical, median_s / max(base_s, 1e-4), median_s, is_certain)
 
-    def median_s(self, crowd: int) -> float | None:
-        """Give the median latency of calls begun among about `crowd`."""
-        values = sorted(sample.log_s for sample in self._groups.get(_group_of(crowd), ()))
-        return math.exp(values[len(values) // 2]) if values else None
-
-    def _base(self, now: float, most: float) -> list[_Sample]:
-        """Give the calls begun among the fewest. A group with calls still under way has shown only its fastest."""
-        base: list[_Sample] = []
-        for group in sorted(self._groups):
-            if len(base) >= _KEEP or group > _group_of(most):
+    def _base(self, now: float, most: float) -> list[Sample]:
+        """Give the calls begun among the fewest."""
+        base: list[Sample] = []
+        for number in sorted(self._groups):
+            if len(base) >= _MAX_BASE or number > _group_of(most):
                 break
-            if not self._open[group]:
-                base.extend(sample for sample in self._recent(group, now) if sample.crowd <= most)
+            known = self._groups[number].known()
+            base.extend(s for s in known if s.crowd <= most and now - s.began_at < _FORGET_AFTER_S)
         return base
-
-    def _recent(self, group: int, now: float) -> list[_Sample]:
-        return [sample for sample in self._groups.get(group, ()) if now - sample.at < _FORGET_AFTER_S]
 
 
 def _group_of(crowd: float) -> int:
@@ -108,8 +138,24 @@ def _group_of(crowd: float) -> int:
     return round(3 * math.log2(crowd + 1))
 
 
-def _moments(samples: list[_Sample]) -> tuple[float, float]:
-    """Give mean and variance of the logarithms."""
-    count = len(samples)
-    mean = sum(sample.log_s for sample in samples) / count
-    return mean, sum((sample.log_s - mean) ** 2 for sample in samples) / max(1, count - 1)
+def _median_s(samples: list[Sample]) -> float:
+    """Give the median; calls under way count as the slowest."""
+    took = sorted(math.inf if sample.took_s is None else sample.took_s for sample in samples)
+    return took[(len(took) - 1) // 2]
+
+
+def _sigmas_slower(here: list[Sample], base: list[Sample], now: float) -> float:
+    """Say by how many standard deviations of chance `here` outranks `base` (Mann and Whitney's U)."""
+    wins = sum(_rank(one, other, now) for one in here for other in base)
+    pairs = len(here) * len(base)
+    return (wins - pairs / 2) / math.sqrt(pairs * (len(here) + len(base) + 1) / 12)
+
+
+def _rank(one: Sample, other: Sample, now: float) -> float:
+    """Say whether `one` took longer than `other`: 1, 0, or a half where they are alike or it cannot be known."""
+    one_s, other_s = one.least_s(now), other.least_s(now)
+    if other.took_s is not None and one_s > 1.02 * other_s:
+        return 1.0
+    if one.took_s is not None and other_s > 1.02 * one_s:
+        return 0.0
+    return 0.5

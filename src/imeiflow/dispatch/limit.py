@@ -6,8 +6,8 @@ Pure: times are passed in, nothing sleeps.
              as long as a refusal would take to come back, not as long as a call
     capped   a refusal showed the most that is admitted; one more is tried now and then, and if it is admitted the
              ramp goes on from there, by one, two, four …
-    queued   latency showed that calls wait at the server; value = crowd / (ratio - 1/2), so that the server stays
-             busy; grows again while no wait shows. Taken back when fewer calls turn out to be no faster
+    queued   latency showed that calls wait at the server; value = a tenth more than crowd / (ratio - 1/2), so that the
+             server stays busy; grows again while no wait shows. Taken back when fewer calls are no faster
 
 Never above the ceiling. A number proved earlier (learned) is used at once.
 """
@@ -15,13 +15,14 @@ Never above the ceiling. A number proved earlier (learned) is used at once.
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
-from imeiflow.dispatch.latency import LatencyBook, Queueing
+from imeiflow.dispatch.latency import LatencyBook, Queueing, Sample
 
 _START = 2
 _GROWTH_PER_S = math.log(10.0)
 _MIN_GROWTH = 1 / 12
+_MAX_GROWTH = 1 / 5
 _STEP_S = 0.020
 _MAX_STEP_S = 0.250
 _EXPLORE_S = 8.0
@@ -29,24 +30,20 @@ _EXPLORE_CALLS = 250
 _MAX_EXPLORE_S = 600.0
 #: A server that is kept busy lets calls wait about so long, as a share of a call; below, it may have room.
 _BUSY_RATIO = 1.1
-#: How many calls show whether a shrunk crowd is any faster, and how many of them must have ended.
-_TRIAL_CALLS = 12
-_TRIAL_ENDED = 9
+_SPARE = 1.1
+_EASING = 1.5
+_REGROWTH = 0.05
+_MAX_REGROWTH = 0.4
 
 
 @dataclass(slots=True)
 class _Trial:
     """A shrunk value on trial: are calls faster now?"""
 
-    began_at: float
     value: float  #: before
     size: int
     median_s: float  #: before
     ratio: float
-    last_begin_at: float = math.inf
-    begun: int = 0
-    served: int = 0
-    latencies_s: list[float] = field(default_factory=list)
 
 
 class ConcurrencyLimit:
@@ -64,11 +61,13 @@ class ConcurrencyLimit:
         self._step_s = _STEP_S
         self._step_at = -math.inf
         self._stride = math.inf  #: the most that a step adds
+        self._eased: float | None = None  #: less than the value for a moment: the way back after a refusal
+        self._easing = 1.0
         self._explore_s = _EXPLORE_S
         self._explore_at = math.inf
         self._calls_until_explore = _EXPLORE_CALLS
         self._trying: int | None = None
-        self._round = 0
+        self._regrowth = _REGROWTH
         self._trial: _Trial | None = None
 
     @property
@@ -98,18 +97,24 @@ class ConcurrencyLimit:
         limit = self._limit()
         if in_flight < int(limit):
             return now
+        if self._eased is not None and self._eased < min(self.value, self._top()):
+            return self._ease_off(now, self._eased)
+        self._eased = None
         if limit >= self._top() or self._queued:
             return math.inf
         if self.cap is not None:
             return self._explore(now)
         if now < self._step_at:
             return self._step_at
-        growth = max(_MIN_GROWTH, math.expm1(_GROWTH_PER_S * self._step_s))
-        self.value = min(self._top(), limit + max(1.0, min(self._stride, limit * growth)))
+        self.value = min(self._top(), limit + max(1.0, min(self._stride, limit * self._growth)))
         self._stride *= 2
         self._step_at = now + self._step_s
         self.reason = "growing: nothing refused, no queueing"
         return now
+
+    def ease(self, in_flight: int) -> None:
+        """Take the way back from here in steps: what all wait for must not leave at once when a silence ends."""
+        self._eased, self._easing = float(in_flight + 1), 1.0
 
     def note_connect(self, connect_s: float) -> None:
         """Let a ramp step last one and a half connection round trips: a refusal would be back by then."""
@@ -120,21 +125,17 @@ class ConcurrencyLimit:
         """Let a ramp step last as long as a refusal takes."""
         self._step_s = min(_MAX_STEP_S, max(self._step_s, 1.2 * latency_s))
 
-    def begun(self, now: float, *, crowd: int, size: int) -> None:
-        """Note a call that begins while `crowd` others are under way."""
-        self._book(size).begin(crowd)
-        trial = self._trial
-        if trial is not None and trial.size == size and trial.begun < _TRIAL_CALLS:
-            trial.begun += 1
-            if trial.begun == _TRIAL_CALLS:
-                trial.last_begin_at = now
+    def begun(self, now: float, *, crowd: int, size: int) -> Sample:
+        """Note a call that begins while `crowd` others are under way; the sample is given back at its end."""
+        return self._book(size).begin(now, crowd)
 
-    def ended(self, *, crowd: int, size: int) -> None:
+    def ended(self, sample: Sample, *, size: int) -> None:
         """Note a call that ended without showing a latency."""
-        self._book(size).drop(crowd)
+        self._book(size).drop(sample)
 
-    def admitted(self, now: float, *, crowd: int, latency_s: float, size: int) -> None:
-        """Learn from a call that was served; it began while `crowd` others were under way."""
+    def admitted(self, now: float, sample: Sample, *, size: int) -> None:
+        """Learn from a call that was served."""
+        crowd = sample.crowd
         self.proven = max(self.proven, crowd + 1)
         self._calls_until_explore -= 1
         if self._trying is not None and crowd + 1 >= self._trying:
@@ -142,15 +143,8 @@ class ConcurrencyLimit:
             self._stride = 1
             self._explore_s = max(_EXPLORE_S, self._explore_s / 2)
         book = self._book(size)
-        book.drop(crowd)
-        trial = self._trial
-        if trial is not None and now - latency_s < trial.began_at:
-            return  # it waited with the old crowd
-        book.add(now, crowd, latency_s)
-        if trial is not None and trial.size == size:
-            self._try_shrunk(now - latency_s, latency_s, trial)
-        elif crowd + 1 >= 0.7 * self.value:
-            self._heed(now, book.compare(now, crowd), size)
+        if book.end(now, sample) and crowd + 1 >= 0.7 * self.value:
+            self._heed(book.compare(now, crowd), book, size)
 
     def verify(self, at: float) -> None:
         """Ask for one call more than the cap at `at`: was it really their number?"""
@@ -166,6 +160,12 @@ class ConcurrencyLimit:
         self.reason = f"refused: the provider takes {self.cap} at once"
         self._plan_exploring(now)
 
+    def lower(self, crowd: int) -> None:
+        """Learn that of the calls refused together one was even among fewer."""
+        if self.cap is not None and crowd < self.cap:
+            self.cap = max(1, crowd)
+            self.value = min(self.value, float(self.cap))
+
     def free(self, *, value: float) -> None:
         """Take the cap back: the refusal came from a rate limit, or more is admitted now."""
         self.value, self.cap = max(1.0, value), None
@@ -178,10 +178,24 @@ class ConcurrencyLimit:
         return self._books.setdefault(size, LatencyBook())
 
     def _limit(self) -> float:
-        return max(1.0, min(self.value, self._top()))
+        limit = max(1.0, min(self.value, self._top()))
+        return limit if self._eased is None else min(limit, self._eased)
 
     def _top(self) -> int:
         return min(self.ceiling, self.bound) if self.bound is not None else self.ceiling
+
+    @property
+    def _growth(self) -> float:
+        """Give what a step of the ramp adds, as a share."""
+        return min(_MAX_GROWTH, max(_MIN_GROWTH, math.expm1(_GROWTH_PER_S * self._step_s)))
+
+    def _ease_off(self, now: float, eased: float) -> float:
+        if now < self._step_at:
+            return self._step_at
+        self._step_at = now + self._step_s
+        self._easing *= _EASING
+        self._eased = eased + self._easing
+        return now
 
     # refusals
 
@@ -205,46 +219,39 @@ class ConcurrencyLimit:
 
     # queueing
 
-    def _heed(self, now: float, queueing: Queueing | None, size: int) -> None:
-        """Shrink when calls certainly wait; grow a shrunk value, once a round, while they do not."""
-        self._round += 1
+    def _heed(self, queueing: Queueing | None, book: LatencyBook, size: int) -> None:
+        """Shrink when calls certainly wait; grow a shrunk value while they do not."""
+        trial = self._trial
+        if trial is not None and trial.size == size and queueing is not None:
+            self._trial = None
+            if queueing.median_s > trial.median_s * trial.ratio**-0.35:
+                self._take_back(trial, book)
+                return
         if queueing is not None and queueing.is_certain:
-            self._shrink(now, queueing, size)
-        elif self._queued and self._round >= self.value:
-            self._round = 0
-            if queueing is not None and queueing.ratio < _BUSY_RATIO:
-                self.value = min(float(self.ceiling), self.value + max(1.0, self.value / 20))
-                self.reason = "growing slowly: no queueing"
+            self._shrink(queueing, book, size)
+        elif self._queued and (queueing is None or queueing.ratio < _BUSY_RATIO):
+            self.value = min(float(self.ceiling), self.value + max(1.0, self.value * self._regrowth))
+            self._regrowth = min(_MAX_REGROWTH, self._regrowth * 2)
+            self.reason = "growing again: calls do not wait at the server"
+        else:
+            self._regrowth = _REGROWTH
 
-    def _shrink(self, now: float, queueing: Queueing, size: int) -> None:
-        value = max(1.0, math.ceil(queueing.crowd / (queueing.ratio - 0.5)) + 1.0)
+    def _shrink(self, queueing: Queueing, book: LatencyBook, size: int) -> None:
+        value = max(1.0, math.ceil(_SPARE * queueing.crowd / (queueing.ratio - 0.5)) + 1.0)
         if value >= self.value:
             return
-        book = self._book(size)
-        median_s = book.median_s(round(queueing.crowd)) or 0.0
-        self._trial = _Trial(now, self.value, size, median_s, queueing.ratio)
+        self._trial = _Trial(self.value, size, queueing.median_s, queueing.ratio)
         self._queued = True
+        self._regrowth = _REGROWTH
         self.value = value
-        self._round = 0
-        self.reason = f"calls wait at the server: {queueing.ratio:.1f} times slower among {queueing.crowd:.0f}"
+        self.reason = (
+            f"calls wait at the server: among {queueing.crowd:.0f} at once each took {queueing.ratio:.1f} times as long"
+        )
         book.forget(above=0.7 * value)
 
-    def _try_shrunk(self, began_at: float, latency_s: float, trial: _Trial) -> None:
-        """Judge the shrunk value by the first calls begun under it; take it back when they are no faster."""
-        trial.served += 1
-        if began_at <= trial.last_begin_at:
-            trial.latencies_s.append(latency_s)
-        if len(trial.latencies_s) < _TRIAL_ENDED and trial.served < 3 * _TRIAL_CALLS:
-            return
-        self._trial = None
-        # Calls that have not ended are among the slowest.
-        latencies_s = sorted(trial.latencies_s) + [math.inf] * _TRIAL_CALLS
-        median_s = latencies_s[_TRIAL_CALLS // 2]
-        if median_s <= trial.median_s * trial.ratio**-0.35:
-            return
-        book = self._book(trial.size)
-        book.forget()
-        book.sigmas *= 1.5
+    def _take_back(self, trial: _Trial, book: LatencyBook) -> None:
+        """Go back to the value before: fewer calls at once were no faster."""
+        book.doubt_more()
         self._queued = False
         self.value = max(self.value, trial.value)
-        self.reason = "slow, but not because of the number of calls"
+        self.reason = "the server is slow, but not because of the number of calls"

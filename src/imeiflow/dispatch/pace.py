@@ -128,6 +128,11 @@ class Pace:
         """Say whether a rate limit is known or being measured."""
         return self.model is not None or self._probing
 
+    @property
+    def is_unsettled(self) -> bool:
+        """Say whether the limit is being measured, or more than is known to be allowed is being tried."""
+        return self._probing or self._good is not None
+
     def as_learned(self) -> dict[str, object] | None:
         """Give what is worth remembering, as JSON values; None when no limit is known."""
         extra = {"step": self._step, "bans": self.bans, "warnings": self._warnings, "run": self._run}
