@@ -35,6 +35,7 @@ from imeiflow.ledger.dialect import (
     Json,
     block_rows,
     encode_json,
+    encode_pairs,
     encode_rows,
     fetch_rows,
     json_rows,
@@ -149,6 +150,7 @@ _INSERT_REPEATS = Bulk(
     len(_repeat.c),
 )
 
+_AFTER_SENDING = frozenset(state for state in OrderState if may_follow(OrderState.SENDING, state))
 _named = json_rows(position=Integer(), attempt_id=Id, order_id=Id)
 
 
@@ -157,10 +159,14 @@ def write_conclusions(connection: Connection, conclusions: Sequence[Conclusion])
     if not conclusions:
         return
     end_attempts(connection, conclusions)
-    changed = [(conclusion, change) for conclusion in conclusions for change in conclusion.changes]
-    if move_orders(connection, changed) != len(changed):
+    moved: list[object] = []
+    told: list[object] = []
+    for conclusion in conclusions:
+        _add_changes(conclusion, conclusion.changes, moved, told)
+    if moved and _MOVE_ORDERS.run(connection, moved) * _MOVE_ORDERS.width != len(moved):
         raise Mismatch
-    write_outcomes(connection, changed)
+    if told:
+        _INSERT_OUTCOMES.run(connection, told)
     write_evidence(connection, conclusions)
     write_repeats(connection, conclusions)
 
@@ -176,7 +182,7 @@ def find_odd(connection: Connection, conclusions: Sequence[Conclusion]) -> set[i
     seen: set[int] = set()
     odd: set[int] = set()
     for position, conclusion in enumerate(conclusions):
-        lawful = all(may_follow(OrderState.SENDING, change.state) for change in conclusion.changes)
+        lawful = all(change.state in _AFTER_SENDING for change in conclusion.changes)
         if not lawful or held.get(position, 0) != len(conclusion.changes) or conclusion.attempt in seen:
             odd.add(position)
         if not conclusion.changes:
@@ -214,53 +220,52 @@ def end_attempts(connection: Connection, conclusions: Sequence[Conclusion]) -> N
             conclusion.elapsed_ms,
             mend_text(conclusion.problem),
             encode_json([[anomaly.kind.value, anomaly.value] for anomaly in conclusion.anomalies]),
-            encode_json(dict(conclusion.headers)),
+            encode_pairs(*conclusion.headers.items()),
         )
     if _END_ATTEMPTS.run(connection, values) != len(conclusions):
         raise Mismatch
 
 
-def move_orders(connection: Connection, changed: Sequence[tuple[Conclusion, OrderChange]]) -> int:
-    """Move orders on that their attempt holds (`sending`, and no other attempt since), and count them."""
-    if not changed:
-        return 0
-    values: list[object] = []
-    for conclusion, change in changed:
-        if not may_follow(OrderState.SENDING, change.state):
+def move_order(connection: Connection, conclusion: Conclusion, change: OrderChange) -> int:
+    """Move an order on that its attempt holds (`sending`, and no other attempt since); count it."""
+    moved: list[object] = []
+    _add_changes(conclusion, [change], moved, [])
+    return _MOVE_ORDERS.run(connection, moved)
+
+
+def write_outcome(connection: Connection, conclusion: Conclusion, change: OrderChange) -> None:
+    """Write what an attempt proved about one of its orders."""
+    told: list[object] = []
+    _add_changes(conclusion, [change], [], told)
+    _INSERT_OUTCOMES.run(connection, told)
+
+
+def _add_changes(
+    conclusion: Conclusion, changes: Sequence[OrderChange], moved: list[object], told: list[object]
+) -> None:
+    """Append the rows of `changes`; raise Mismatch for one that no order under way may make."""
+    attempt_id, ended_at = conclusion.attempt, to_micros(conclusion.ended_at)
+    for change in changes:
+        if change.state not in _AFTER_SENDING:
             raise Mismatch
-        status = change.status
-        values += (
-            change.order,
-            conclusion.attempt,
+        status, kind = change.status, change.kind
+        order, reference, message = change.order, mend_text(change.reference), mend_text(change.message)
+        price = None if change.price is None else str(change.price)
+        moved += (
+            order,
+            attempt_id,
             change.state.value,
             int(change.spends_attempt),
-            mend_text(change.reference),
+            reference,
             None if status is None else status.value,
             int(status is not None and status.is_final),
-            None if change.kind is None else change.kind.value,
-            mend_text(change.message),
-            None if change.price is None else str(change.price),
+            None if kind is None else kind.value,
+            message,
+            price,
             change.charges,
-            to_micros(conclusion.ended_at),
+            ended_at,
         )
-    return _MOVE_ORDERS.run(connection, values)
-
-
-def write_outcomes(connection: Connection, changed: Sequence[tuple[Conclusion, OrderChange]]) -> None:
-    """Write what each attempt proved about each of its orders."""
-    values: list[object] = []
-    for conclusion, change in changed:
-        values += (
-            change.order,
-            conclusion.attempt,
-            change.outcome.value,
-            mend_text(change.reference),
-            mend_text(change.message),
-            None if change.price is None else str(change.price),
-            change.charges,
-        )
-    if values:
-        _INSERT_OUTCOMES.run(connection, values)
+        told += (order, attempt_id, change.outcome.value, reference, message, price, change.charges)
 
 
 def write_evidence(connection: Connection, conclusions: Sequence[Conclusion]) -> None:

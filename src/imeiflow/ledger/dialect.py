@@ -16,6 +16,7 @@ from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from enum import Enum, auto
+from functools import cache, lru_cache
 from typing import Any, TypeAlias
 
 from sqlalchemy import (
@@ -239,6 +240,12 @@ def encode_json(value: Any) -> str | None:
     return _mend(encode(value)) if value else None
 
 
+@lru_cache(maxsize=256)
+def encode_pairs(*pairs: tuple[str, str]) -> str | None:
+    """Encode a JSON object, None for an empty one. It is remembered: replies of one second bear the same headers."""
+    return encode_json(dict(pairs))
+
+
 def mend_text(value: str | None) -> str | None:
     """Give a text as databases take it, None for an empty one."""
     if not value:
@@ -257,9 +264,19 @@ def fetch_rows(
     return json.loads(connection.execute(whole, parameters or {}).scalar_one())  # type: ignore[no-any-return]
 
 
+@cache
+def _ask_last_id(table: TableClause) -> str:
+    return str(select(func.max(table.c.id)))
+
+
 def next_ids(connection: Connection, table: TableClause, count: int) -> range:
     """Reserve ascending ids for `count` new rows of `table`; the transaction must hold the write lock."""
-    last: int | None = connection.execute(select(func.max(table.c.id))).scalar()
+    cursor = connection.connection.cursor()
+    try:
+        cursor.execute(_ask_last_id(table))
+        ((last,),) = cursor.fetchall()
+    finally:
+        cursor.close()
     first = (last or 0) + 1
     return range(first, first + count)
 
@@ -288,7 +305,9 @@ def _prepare(connection: sqlite3.Connection) -> None:
 
 def begin(connection: Connection, *, is_writer: bool) -> None:
     """Begin a transaction; a writer takes the write lock at once, so that it never fails half-way for want of it."""
-    connection.exec_driver_sql("BEGIN IMMEDIATE" if is_writer else "BEGIN")
+    cursor = connection.connection.cursor()
+    cursor.execute("BEGIN IMMEDIATE" if is_writer else "BEGIN")
+    cursor.close()
 
 
 def forbid_changes(dialect: str, table: str) -> list[str]:

@@ -18,9 +18,9 @@ from imeiflow.errors import GuardError
 from imeiflow.ledger.change import AttemptKind, Concluded, Conclusion, OrderChange
 from imeiflow.ledger.conclusion import (
     end_attempts,
-    move_orders,
+    move_order,
     write_evidence,
-    write_outcomes,
+    write_outcome,
     write_repeats,
 )
 from imeiflow.ledger.dialect import AnyRow
@@ -82,7 +82,7 @@ def _apply(connection: Connection, conclusion: Conclusion, change: OrderChange) 
     state = OrderState(order.state)
     is_last = order.attempt_id == conclusion.attempt
     if is_last and state is OrderState.SENDING:
-        move_orders(connection, [(conclusion, change)])
+        move_order(connection, conclusion, change)
         _replace_outcome(connection, conclusion, change)
         return _HELD
     if state in _OPEN_TO_PROOF and change.outcome in _PROVES_PLACED:
@@ -91,7 +91,7 @@ def _apply(connection: Connection, conclusion: Conclusion, change: OrderChange) 
             .where(orders.c.id == change.order, orders.c.state == state.value)
             .values(state=OrderState.SENDING.value, attempt_id=conclusion.attempt)
         )
-        move_orders(connection, [(conclusion, change)])
+        move_order(connection, conclusion, change)
         _replace_outcome(connection, conclusion, change)
         return _PROVED
     if change.outcome in _PROVES_PLACED:
@@ -135,7 +135,7 @@ def _replace_outcome(connection: Connection, conclusion: Conclusion, change: Ord
             attempt_order.c.order_id == change.order, attempt_order.c.attempt_id == conclusion.attempt
         )
     )
-    write_outcomes(connection, [(conclusion, change)])
+    write_outcome(connection, conclusion, change)
 
 
 def _add_to_attempt(connection: Connection, conclusion: Conclusion) -> None:
