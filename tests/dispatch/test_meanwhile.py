@@ -3,18 +3,11 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
 from pathlib import Path
 
 from imeiflow.domain.order import JobState, OrderState, Policy
+from imeiflow.simulator.behaviour import Repeat
 from tests.rig import open_rig
-
-
-async def wait_until(claim: Callable[[], bool]) -> None:
-    """Wait until a claim about the ledger holds."""
-    async with asyncio.timeout(20):
-        while not claim():
-            await asyncio.sleep(0.01)
 
 
 async def test_an_order_marked_not_placed_while_the_job_runs_is_sent_before_the_job_is_finished(tmp_path: Path):
@@ -42,7 +35,7 @@ async def test_an_order_marked_not_placed_while_the_job_runs_is_sent_before_the_
 
 
 async def test_an_order_of_an_older_job_is_repeated_where_this_one_has_none_that_is_accepted(tmp_path: Path):
-    async with open_rig(tmp_path, {"repeats": "charge"}) as rig:
+    async with open_rig(tmp_path, {"repeats": Repeat.CHARGE}) as rig:
         older = rig.add_job(1, chunk_size=1)
         await rig.run(older)
         rig.behave(faults=("reset:after@#2",))
@@ -55,7 +48,7 @@ async def test_an_order_of_an_older_job_is_repeated_where_this_one_has_none_that
 
 
 async def test_an_order_settled_by_hand_is_not_sent_again_and_does_not_keep_its_job_from_ending(tmp_path: Path):
-    async with open_rig(tmp_path, {"repeats": "refuse"}) as rig:
+    async with open_rig(tmp_path, {"repeats": Repeat.REFUSE}) as rig:
         await rig.run(rig.add_job(1, chunk_size=1))
         rig.behave(faults=("reset:after@100%",))
         job = rig.add_job(3, chunk_size=1)

@@ -75,14 +75,26 @@ class Desk:
                 self._ask(work, job.wanted)
         self._set_ceilings()
 
-    def end_job(self, work: Work, to: JobState, reason: str | None) -> None:
-        """Write a job's end; cancelling also cancels what is still queued. Blocks."""
+    def end_job(self, work: Work, to: JobState, reason: str | None) -> bool:
+        """Write a job's end, and say whether it has ended: a job is not finished while the ledger has queued orders.
+
+        Cancelling also cancels what is still queued. Blocks.
+        """
         if to is JobState.CANCELLED:
             self._ledger.cancel_queued(work.job.id)
         with suppress(JobStateError):  # another process has moved it on: its word stands
-            self._ledger.change_job(work.job.id, {JobState.RUNNING}, to, reason)
+            if to is not JobState.FINISHED:
+                self._ledger.change_job(work.job.id, {JobState.RUNNING}, to, reason)
+            elif not self._ledger.finish_job(work.job.id, reason):
+                return False
         self.works.pop(work.job.id, None)
         self.settlements.pop(work.job.id, None)
+        return True
+
+    def recount(self, work: Work) -> None:
+        """Take over what the ledger says of a job that has nothing under way. Blocks."""
+        spending = self._ledger.spending(work.job.id)
+        work.recount(self._ledger.tally(work.job.id), spending.amount if spending else work.spent)
 
     def save(self) -> None:
         """Store what was learned since the last time. Blocks."""

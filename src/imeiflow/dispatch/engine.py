@@ -228,7 +228,7 @@ class Engine:
     async def _attempt(self, work: Work, chunk: Chunk, call: Call) -> None:
         """Make one call, from the durable intent to the durable conclusion."""
         try:
-            attempt = await self._intend(work, chunk)
+            attempt = await self._intend(chunk)
         except LedgerError as error:
             self._take_back(work, chunk, call, error)
             return
@@ -248,10 +248,10 @@ class Engine:
         await self.ledger.conclude(ended.conclusion)
         self._close(work, ended)
 
-    async def _intend(self, work: Work, chunk: Chunk) -> AttemptId:
+    async def _intend(self, chunk: Chunk) -> AttemptId:
         return await self.ledger.intend(
             Intent(
-                job=work.job.id,
+                job=chunk.job,
                 account=self._account,
                 token=self._token,
                 kind=chunk.kind,
@@ -274,8 +274,9 @@ class Engine:
                 self._put_back(work, chunk)
             case GuardError():
                 self._refreshed_at = -math.inf
-                work.read_again_when_idle()
+                work.forget_waiting()
                 self._hold_until = now + 0.05
+                self._give_up(work, chunk)
             case _:
                 self._put_back(work, chunk)
                 self._fail(error)
@@ -287,6 +288,13 @@ class Engine:
             work.add_alone(chunk)
         else:
             work.put_back(chunk.orders)
+
+    def _give_up(self, work: Work, chunk: Chunk) -> None:
+        """Tell a settlement that an order is no longer what it was: somebody else has settled it meanwhile."""
+        self._repeats.pop(chunk.orders[0].id, None)
+        settlement = self.desk.settlements.get(work.job.id)
+        if settlement is not None:
+            settlement.missed(chunk)
 
     def _withdraw_canary(self, work: Work, chunk: Chunk) -> None:
         if chunk.kind is AttemptKind.CANARY:
@@ -405,6 +413,8 @@ class Engine:
                 elif self._is_capped_out(work):
                     await self._end_job(work, JobState.PAUSED, f"the spending cap of {work.job.max_spend} is reached")
                 continue
+            if work.is_stale:
+                await asyncio.to_thread(self.desk.recount, work)
             if work.stop is not None:
                 if not self._has_settlement(work):
                     await self._end_job(work, *work.stop)
@@ -439,7 +449,11 @@ class Engine:
     async def _end_job(self, work: Work, to: JobState, reason: str | None) -> None:
         """Write the end of the engine's work on a job, and let go of it."""
         try:
-            await asyncio.to_thread(self.desk.end_job, work, to, reason)
+            if not await asyncio.to_thread(self.desk.end_job, work, to, reason):
+                self._settlements.pop(work.job.id, None)
+                work.forget_waiting()
+                self._wake.set()
+                return
         except LedgerBusyError as error:
             self.trouble = error
             return

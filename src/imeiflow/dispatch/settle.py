@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import defaultdict
+from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
 from typing import TYPE_CHECKING
@@ -17,7 +18,7 @@ import structlog
 from imeiflow.dispatch.conclude import Ended, Repeat
 from imeiflow.dispatch.work import Chunk, Work
 from imeiflow.domain.doubt import Coverage, RepeatEvidence, cover
-from imeiflow.domain.ident import AttemptId, OrderId, Reference
+from imeiflow.domain.ident import AttemptId, JobId, OrderId, Reference
 from imeiflow.domain.money import Money
 from imeiflow.domain.order import OrderState, ResultStatus
 from imeiflow.domain.outcome import Ending, Outcome
@@ -35,6 +36,16 @@ _MAX_ROUNDS = 4
 _MAX_PROBES = 6
 
 
+@dataclass(frozen=True, slots=True)
+class _Asked:
+    """An order of `job` that is to be sent once more, alone."""
+
+    kind: AttemptKind
+    doubt: Doubt
+    job: JobId
+    is_completed: bool = False
+
+
 class Settlement:
     """Settles one job's unconfirmed orders as far as can be known; `reason` says why the rest is held."""
 
@@ -45,7 +56,7 @@ class Settlement:
         self._account, self._service = work.job.account, work.job.service
         self._evidence: list[RepeatEvidence] = []
         self._open: dict[OrderId, asyncio.Future[Ended]] = {}
-        self._risked = Decimal(0)
+        self._lost = 0  #: probes whose reply was lost, each of which may have been charged
 
     async def run(self) -> None:
         """Settle what can be settled. Returns when the rest has to be held."""
@@ -64,6 +75,12 @@ class Settlement:
         if future is not None and not future.done():
             future.set_result(ended)
 
+    def missed(self, chunk: Chunk) -> None:
+        """Learn that a call that was asked for will not be made: its order is no longer in doubt."""
+        future = self._open.pop(chunk.orders[0].id, None)
+        if future is not None:
+            future.cancel()
+
     @property
     def _is_stopped(self) -> bool:
         return self._work.stop is not None or self._engine.is_stopping
@@ -78,25 +95,27 @@ class Settlement:
             after = doubts[-1].order
             now = self._engine.clock.now()
             covered = [doubt for doubt in doubts if cover(doubt.began_at, now, self._evidence) is Coverage.COVERED]
-            for ended in await self._send_all([(AttemptKind.AGAIN, doubt, False) for doubt in covered]):
+            again = [_Asked(AttemptKind.AGAIN, doubt, self._work.job.id) for doubt in covered]
+            for ended in await self._send_all(again):
                 self._evidence.extend(ended.conclusion.seen)
                 settled += sum(state is not OrderState.UNCONFIRMED for state in ended.states.values())
         return settled
 
-    async def _send_all(self, items: list[tuple[AttemptKind, Doubt, bool]]) -> list[Ended]:
-        futures = [self._send(*item) for item in items]
+    async def _send_all(self, asked: list[_Asked]) -> list[Ended]:
+        futures = [self._send(one) for one in asked]
         pending = set(futures)
         while pending and not self._is_stopped:
             _, pending = await asyncio.wait(pending, timeout=0.25)
-        for _, doubt, _ in items:
-            self._open.pop(doubt.order, None)
+        for one in asked:
+            self._open.pop(one.doubt.order, None)
         return [future.result() for future in futures if future.done() and not future.cancelled()]
 
-    def _send(self, kind: AttemptKind, doubt: Doubt, is_completed: bool) -> asyncio.Future[Ended]:
+    def _send(self, asked: _Asked) -> asyncio.Future[Ended]:
         future: asyncio.Future[Ended] = asyncio.get_running_loop().create_future()
+        doubt = asked.doubt
         self._open[doubt.order] = future
-        order = QueuedOrder(doubt.order, doubt.imei, 0, 0)
-        self._engine.send_alone(self._work, Chunk(kind, (order,)), Repeat(doubt.last_began_at, is_completed))
+        chunk = Chunk(asked.kind, (QueuedOrder(doubt.order, doubt.imei, 0, 0),), asked.job)
+        self._engine.send_alone(self._work, chunk, Repeat(doubt.last_began_at, asked.is_completed))
         return future
 
     # the repeat probe
@@ -116,11 +135,13 @@ class Settlement:
         if known_age is not None and not is_completed and now - order.began_at <= known_age:
             self.reason = "repeats are known to be refused only for younger orders than these"
             return False
+        self._lost = await asyncio.to_thread(self._engine.ledger.lost_probes, order.job)
         for _ in range(_MAX_PROBES):
             if self._is_stopped or not self._may_risk(order):
                 return False
-            ended = await self._send_all([(AttemptKind.PROBE, _as_doubt(order), is_completed)])
+            ended = await self._send_all([_Asked(AttemptKind.PROBE, _as_doubt(order), order.job, is_completed)])
             if not ended:
+                self.reason = "the repeat probe could not be made: the unconfirmed orders are held"
                 return False
             outcome = self._judge(order, ended[0])
             if outcome is not None:
@@ -135,10 +156,10 @@ class Settlement:
         if price is None:
             self.reason = "the price is not known, so no order was repeated to learn whether repeats are refused"
             return False
-        if self._risked + price > limit:
+        if (self._lost + 1) * price > limit:
             self.reason = (
-                f"a repeat probe may cost {Money(price, currency)}, more than repeat_probe_max_price "
-                f"({Money(limit, currency)}) allows"
+                f"a repeat probe may cost {Money(price, currency)}{self._say_lost(price)}, more than "
+                f"repeat_probe_max_price ({Money(limit, currency)}) allows"
             )
             return False
         affordable = self._work.affordable()
@@ -155,19 +176,27 @@ class Settlement:
             case Outcome.DUPLICATE:
                 return True
             case Outcome.ACCEPTED:
+                price = order.price if order.price is not None else self._work.job.unit_price
+                cost = "its price" if price is None else f"{Money(price, self._work.job.currency)}"
                 self.reason = (
-                    f"repeats are charged here (one repeated order cost {_cost(order, self._work)}): "
+                    f"repeats are charged here (one repeated order cost {cost}{self._say_lost(price)}): "
                     "the unconfirmed orders are held for you to settle"
                 )
                 return False
             case Outcome.UNCONFIRMED:
-                self._risked += order.price or self._work.job.unit_price or Decimal(0)
+                self._lost += 1
                 return None
             case Outcome.THROTTLED | Outcome.UNSENT:
                 return None
             case Outcome.REFUSED:
                 self.reason = f"the repeat probe was refused for another reason: {finding.message}"
                 return False
+
+    def _say_lost(self, price: Decimal | None) -> str:
+        if not self._lost or price is None:
+            return ""
+        may = Money(price * self._lost, self._work.job.currency)
+        return f", and up to {may} more for {self._lost} whose reply was lost"
 
     async def _choose(self) -> tuple[PlacedOrder, bool] | None:
         """Choose the order to repeat: a completed one where statuses can be had, else the oldest that is open."""
@@ -250,8 +279,3 @@ def _is_since(requested_at: datetime | None, began_at: datetime) -> bool:
 
 def _as_doubt(order: PlacedOrder) -> Doubt:
     return Doubt(order.order, order.imei, AttemptId(0), order.began_at, order.began_at)
-
-
-def _cost(order: PlacedOrder, work: Work) -> str:
-    price = order.price if order.price is not None else work.job.unit_price
-    return str(Money(price, work.job.currency)) if price is not None else "its price"

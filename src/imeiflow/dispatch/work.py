@@ -12,7 +12,7 @@ from decimal import Decimal
 
 from imeiflow.dispatch.breaker import Breaker, BreakerPolicy
 from imeiflow.dispatch.chunk import ChunkSize
-from imeiflow.domain.ident import OrderId
+from imeiflow.domain.ident import JobId, OrderId
 from imeiflow.domain.order import JobState, OrderState
 from imeiflow.domain.progress import Tally
 from imeiflow.ledger.change import AttemptKind
@@ -27,6 +27,7 @@ class Chunk:
 
     kind: AttemptKind
     orders: tuple[QueuedOrder, ...]
+    job: JobId  #: whose orders they are; a probe may repeat one of an older job
 
     @property
     def expected(self) -> OrderState:
@@ -59,6 +60,7 @@ class Work:
         self.is_read_out = False
         self.is_reading = False
         self.has_capped = False
+        self.is_stale = False  #: the ledger knows better how many orders are in which state
         self._waiting: deque[QueuedOrder] = deque()
         self._alone: deque[Chunk] = deque()
 
@@ -100,10 +102,17 @@ class Work:
         """Start reading queued orders from the first again; only when idle."""
         self.cursor, self.is_read_out = OrderId(0), False
 
-    def read_again_when_idle(self) -> None:
-        """Let the orders be read again: some of those in memory are no longer what they were."""
+    def forget_waiting(self) -> None:
+        """Let the orders be read and counted again: some of those in memory are no longer what they were."""
         self._waiting.clear()
+        self.is_stale = True
         self.read_again()
+
+    def recount(self, tally: Tally, spent: Decimal) -> None:
+        """Replace the counts by the ledger's; only when nothing is under way."""
+        self.counts = Counter(tally.counts)
+        self.spent = spent
+        self.is_stale = False
 
     def put_back(self, orders: Iterable[QueuedOrder]) -> None:
         """Put orders that are queued again in front."""
@@ -143,7 +152,7 @@ class Work:
         if is_canary:
             self.chunk_size.sent(size)
         self.served += size / self.weight
-        return Chunk(AttemptKind.CANARY if is_canary else AttemptKind.PLACE, orders)
+        return Chunk(AttemptKind.CANARY if is_canary else AttemptKind.PLACE, orders, self.job.id)
 
     def begin(self, chunk: Chunk) -> None:
         """Count a call that leaves."""

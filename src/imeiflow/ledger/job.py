@@ -202,21 +202,25 @@ class Jobs(Access):
 
         Raises UnknownJobError, or JobStateError where it is in another state.
         """
-        now = self.clock()
         self._guard(is_met=to is not JobState.DRAFT, problem="no job becomes a draft")
+        self._write(lambda connection: self._change(connection, job_id, expected, to, reason))
 
-        def change(connection: Connection) -> None:
-            before = self._require(connection, job_id, set(expected) - {JobState.DRAFT}, to.value)
-            ended_at = now if to in _ENDED else None
-            connection.execute(
-                update(job)
-                .where(job.c.id == job_id)
-                .values(state=to.value, reason=reason, wanted=None, ended_at=ended_at)
-            )
-            data = {"from": before.value, "to": to.value, "reason": reason}
-            write_event(connection, "job_changed", at=now, job=job_id, data=data)
+    def finish_job(self, job_id: JobId, reason: str | None) -> bool:
+        """Finish a running job unless orders of it are queued, be it since a moment; say whether it is finished.
 
-        self._write(change)
+        Raises UnknownJobError, or JobStateError where it does not run.
+        """
+        waiting = (
+            select(literal(1)).where(orders.c.job_id == job_id, orders.c.state == OrderState.QUEUED.value).limit(1)
+        )
+
+        def finish(connection: Connection) -> bool:
+            if connection.execute(waiting).scalar() is not None:
+                return False
+            self._change(connection, job_id, {JobState.RUNNING}, JobState.FINISHED, reason)
+            return True
+
+        return self._write(finish)
 
     def request(self, job_id: JobId, wanted: JobState | None) -> None:
         """Ask the process that works on a running job to pause or cancel it; None takes the request back."""
@@ -273,6 +277,17 @@ class Jobs(Access):
             for (state, kind, key), (text, is_same, count, example) in groups.items()
         ]
         return sorted(found, key=lambda reason: -reason.count)
+
+    def _change(
+        self, connection: Connection, job_id: JobId, expected: AbstractSet[JobState], to: JobState, reason: str | None
+    ) -> None:
+        now = self.clock()
+        before = self._require(connection, job_id, set(expected) - {JobState.DRAFT}, to.value)
+        ended_at = now if to in _ENDED else None
+        values = {"state": to.value, "reason": reason, "wanted": None, "ended_at": ended_at}
+        connection.execute(update(job).where(job.c.id == job_id).values(values))
+        data = {"from": before.value, "to": to.value, "reason": reason}
+        write_event(connection, "job_changed", at=now, job=job_id, data=data)
 
     def _require(self, connection: Connection, job_id: JobId, states: AbstractSet[JobState], wanted: str) -> JobState:
         found = connection.execute(select(job.c.state).where(job.c.id == job_id).with_for_update()).scalar()

@@ -15,6 +15,7 @@ from imeiflow.domain.imei import Imei
 from imeiflow.domain.order import OrderState, ResultStatus
 from imeiflow.domain.outcome import Outcome
 from imeiflow.ledger.access import Access
+from imeiflow.ledger.change import AttemptKind
 from imeiflow.ledger.dialect import encode_rows, fetch_rows, from_micros, json_rows
 from imeiflow.ledger.record import Doubt, Learned, PlacedOrder, QueuedOrder
 from imeiflow.ledger.schema import attempt, attempt_order, job, learned, orders, repeat_seen
@@ -121,6 +122,21 @@ class Queue(Access):
                 RepeatEvidence(row.observed_at, timedelta(microseconds=row.age_us), row.is_refusal, row.of_completed)
                 for row in connection.execute(query)
             ]
+
+    def lost_probes(self, job_id: JobId) -> int:
+        """Count the repeat probes of a job whose reply was lost: each may have been charged."""
+        query = (
+            select(func.count())
+            .select_from(attempt.join(attempt_order, attempt_order.c.attempt_id == attempt.c.id))
+            .where(
+                attempt.c.job_id == job_id,
+                attempt.c.kind == AttemptKind.PROBE.value,
+                attempt.c.ended_at.is_not(None),
+                func.coalesce(attempt_order.c.outcome, Outcome.UNCONFIRMED.value) == Outcome.UNCONFIRMED.value,
+            )
+        )
+        with self._read() as connection:
+            return int(connection.execute(query).scalar_one())
 
     def known_references(self, account: AccountName, references: Sequence[Reference]) -> set[Reference]:
         """Say which of the references belong to orders of this account."""
