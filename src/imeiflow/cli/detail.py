@@ -36,7 +36,7 @@ def tell_job(session: Session, job: JobId) -> Iterator[str]:
     if money:
         yield money
     yield from _tell_reasons(session.ledger.reasons(job))
-    yield from _tell_doubts(session, job, summary.tally[OrderState.UNCONFIRMED], width)
+    yield from _tell_doubts(session, job, summary.tally[OrderState.UNCONFIRMED])
     yield from _tell_limits(session, found)
     steps = [step for step in next_steps(found, summary.tally) if not step.command.startswith("imeiflow show")]
     if steps:
@@ -91,7 +91,7 @@ def _tell_reasons(reasons: list[Reason]) -> Iterator[str]:
         yield f"      for example line {reason.line}" + (f": {cut(clean(reason.imei), 40)}" if reason.imei else "")
 
 
-def _tell_doubts(session: Session, job: JobId, total: int, width: int) -> Iterator[str]:
+def _tell_doubts(session: Session, job: JobId, total: int) -> Iterator[str]:
     """Show what is known of the first doubts: when they left, and what came back."""
     if not total:
         return
@@ -100,9 +100,7 @@ def _tell_doubts(session: Session, job: JobId, total: int, width: int) -> Iterat
     for doubt in session.ledger.doubts(job, limit=_SHOWN_DOUBTS):
         attempt = _last_attempt(session, doubt)
         what = "" if attempt is None else f": {_describe_attempt(attempt)}"
-        yield cut(
-            f"  {doubt.imei}  attempt {doubt.attempt}, {doubt.last_began_at.astimezone():%m-%d %H:%M:%S}{what}", width
-        )
+        yield f"  {doubt.imei}  {doubt.last_began_at.astimezone():%Y-%m-%d %H:%M:%S}, attempt {doubt.attempt}{what}"
     if total > _SHOWN_DOUBTS:
         yield f"  and {total - _SHOWN_DOUBTS:,} more: `imeiflow settle {job}` lists them"
 

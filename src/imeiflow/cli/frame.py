@@ -12,7 +12,7 @@ import click
 from imeiflow.cli.following import follow_job, watch_job
 from imeiflow.cli.log import start_log
 from imeiflow.cli.option import require_confirmation
-from imeiflow.cli.output import is_terminal, say
+from imeiflow.cli.output import fold, is_terminal, say
 from imeiflow.operations.configuration import Configuration, load_configuration
 from imeiflow.operations.orphan import recover_orphans
 from imeiflow.operations.session import Session
@@ -44,11 +44,12 @@ def confirm(question: str, *, action: str, is_sure: bool, is_input_taken: bool =
         return True
     if not is_terminal(sys.stderr) or not (is_input_taken or is_terminal(sys.stdin)):
         raise require_confirmation(action)
+    asked = fold(f"{question} [y/N]:", sys.stderr).removesuffix(" [y/N]:")
     if not is_input_taken:
-        return click.confirm(question, default=False, err=True)
+        return click.confirm(asked, default=False, err=True)
     try:
         with Path("/dev/tty").open(encoding="utf-8") as terminal:
-            click.echo(f"{question} [y/N]: ", nl=False, err=True)
+            click.echo(f"{asked} [y/N]: ", nl=False, err=True)
             return terminal.readline().strip().lower() in {"y", "yes"}
     except OSError:
         raise require_confirmation(action) from None

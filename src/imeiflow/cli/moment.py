@@ -72,7 +72,7 @@ def describe_counts(tally: Tally) -> str:
 def describe_left(progress: Progress) -> str:
     """Say how long it will still take, as far as can be told."""
     view = progress.view
-    if view is None or not progress.tally.waiting or view.stopping is not None:
+    if view is None or not progress.tally.waiting or view.stopping is not None or view.is_settling:
         return ""
     return f"{show_seconds(view.left_s)} left" if view.left_s is not None else "time left not known yet"
 

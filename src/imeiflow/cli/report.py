@@ -22,14 +22,14 @@ from imeiflow.operations.session import Session
 #: What a state means to whoever reads it for the first time.
 MEANING = {
     OrderState.ACCEPTED: "the provider has them",
-    OrderState.DUPLICATE: "the provider had them before; nothing was charged",
-    OrderState.REFUSED: "the provider said no to them; nothing was charged",
-    OrderState.FAILED: "proved not placed, attempts used up; nothing was charged",
-    OrderState.UNCONFIRMED: "may have been placed and charged; never sent again on a guess",
+    OrderState.DUPLICATE: "the provider had them already",
+    OrderState.REFUSED: "the provider said no",
+    OrderState.FAILED: "proved not placed; attempts used up",
+    OrderState.UNCONFIRMED: "may have been placed; not repeated on a guess",
     OrderState.QUEUED: "not sent yet",
-    OrderState.SENDING: "under way",
-    OrderState.INVALID: "rows without a readable IMEI; not sent",
-    OrderState.REPEATED: "stood in the file before; ordered once",
+    OrderState.SENDING: "no answer yet",
+    OrderState.INVALID: "no readable IMEI; not sent",
+    OrderState.REPEATED: "in the list before; ordered once",
     OrderState.CANCELLED: "cancelled before they were sent",
 }
 _MOST_REASONS = 3
