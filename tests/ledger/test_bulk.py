@@ -21,7 +21,7 @@ _INSERT_LANES = Bulk(
 
 @pytest.mark.parametrize(
     "count",
-    [1, 2, 3, 5, 8, 100, _INSERT_LANES.largest, _INSERT_LANES.largest + 1, 2 * _INSERT_LANES.largest + 3],
+    [1, 2, 3, 5, 8, 65, 100, 300, _INSERT_LANES.largest, _INSERT_LANES.largest + 1, 2 * _INSERT_LANES.largest + 3],
 )
 def test_every_row_is_written_once_whatever_their_number(ledger: Ledger, count: int):
     values: list[object] = [value for n in range(1, count + 1) for value in (n, 7)]

@@ -12,6 +12,11 @@ from sqlalchemy import Connection, CursorResult, Executable
 
 from imeiflow.ledger.dialect import BLOCK, MOST_PARAMETERS
 
+#: Blocks up to this size are filled up, whatever is empty in them: one step of the database is worth more.
+_SMALL = 64
+#: Beyond this size a block saves nothing more, and preparing it costs.
+_LARGEST = 1024
+
 
 class Prepared:
     """A constant statement, compiled once for each database: no look-up of its text is paid for."""
@@ -35,30 +40,36 @@ class Bulk:
     """A constant statement over a block of rows (`block_rows`) with `width` values each.
 
     Sizes are powers of two, the rest of a block is filled with rows of NULL: a handful of prepared statements serve
-    groups of any size, each in one step of the database.
+    groups of any size, in one or two steps of the database.
     """
 
     def __init__(self, statement: Executable, width: int) -> None:
         self.statement = statement
         self.width = width
-        self.largest = 1 << ((MOST_PARAMETERS - 100) // width).bit_length() - 1
+        self.largest = min(_LARGEST, 1 << (MOST_PARAMETERS // (width + 1)).bit_length() - 1)
         self._forms: dict[tuple[str, int], tuple[str, tuple[object, ...], tuple[object, ...]]] = {}
 
     def run(self, connection: Connection, values: list[object]) -> int:
         """Carry it out for rows that are given as one flat list, as the driver takes them; count the rows changed."""
-        most = self.largest * self.width
-        if len(values) > most:
-            return sum(self.run(connection, values[at : at + most]) for at in range(0, len(values), most))
-        rows = len(values) // self.width
-        size = 1 << (rows - 1).bit_length()
-        sql, before, after = self._form(connection, size)
-        padding = [None] * ((size - rows) * self.width)
+        width, changed = self.width, 0
         cursor = connection.connection.cursor()
         try:
-            cursor.execute(sql, [*before, *values, *padding, *after])
-            return int(cursor.rowcount)
+            while values:
+                size = self._choose_size(len(values) // width)
+                sql, before, after = self._form(connection, size)
+                part, values = values[: size * width], values[size * width :]
+                padding = [None] * (size * width - len(part))
+                cursor.execute(sql, [*before, *part, *padding, *after])
+                changed += cursor.rowcount
         finally:
             cursor.close()
+        return changed
+
+    def _choose_size(self, rows: int) -> int:
+        """Choose the size of the next block: the power of two above, or that below where much would be empty."""
+        above = 1 << (rows - 1).bit_length()
+        is_wasteful = above > _SMALL and above - rows > above // 4
+        return min(self.largest, above // 2 if is_wasteful else above)
 
     def compile(self, connection: Connection, size: int) -> str:
         """Give its text for `size` rows."""
