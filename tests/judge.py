@@ -51,7 +51,7 @@ class Line:
     imei: str
     state: str
     reference: str | None
-    price: Decimal
+    price: Decimal | None  #: None where nobody knows it
     charges: int
     tries: tuple[Try, ...]
 
@@ -129,14 +129,15 @@ def _judge_line(line: Line, mine: Sequence[Entry], verdict: Verdict, *, was_ther
     if repeats > 0 and repeats > sum(one.may_have_placed for one in line.probes):
         problems.append(f"it was placed {len(mine)} times")
     problems += _judge_tries(line)
-    price = line.price * line.charges
-    charged = sum((entry.price for entry in mine), Decimal(0))
-    doubtful = line.price * _count_doubts(line)
-    if not price <= charged <= price + doubtful:
-        problems.append(f"the ledger says {price} (doubtful {doubtful}), the book charged {charged}")
-    verdict.spent += price
-    verdict.doubtful += doubtful
-    verdict.charged += charged
+    if line.price is not None:
+        spent = line.price * line.charges
+        charged = sum((entry.price for entry in mine), Decimal(0))
+        doubtful = line.price * _count_doubts(line)
+        if not spent <= charged <= spent + doubtful:
+            problems.append(f"the ledger says {spent} (doubtful {doubtful}), the book charged {charged}")
+        verdict.spent += spent
+        verdict.doubtful += doubtful
+        verdict.charged += charged
     verdict.problems += [
         f"order {line.id} ({line.imei}, {line.state}): {problem}; attempts {line.tries}" for problem in problems
     ]
@@ -154,7 +155,8 @@ def _judge_tries(line: Line) -> list[str]:
             problems.append(f"attempt {later.attempt} was made after attempt {earlier.attempt} had settled it")
     if line.state == "unconfirmed" and not plain:
         problems.append("it is in doubt without an attempt that may have placed it")
-    if line.state == "accepted" and not any(one.may_have_placed for one in line.tries if one.kind != "probe"):
+    placing = {one.outcome for one in line.tries if one.kind != "probe"}
+    if line.state == "accepted" and placing.isdisjoint({"accepted", "unconfirmed"}):
         problems.append("it is accepted without an attempt that may have placed it")
     return problems
 
@@ -184,14 +186,18 @@ def _read_lines(connection: sqlite3.Connection) -> list[Line]:
     for order, *rest in rows:
         tries[order].append(Try(*rest[:-1], bool(rest[-1])))
     rows = connection.execute(
-        "SELECT o.id, o.job_id, j.service, o.imei, o.state, o.reference, coalesce(o.price, j.unit_price, '0'),"
+        "SELECT o.id, o.job_id, j.service, o.imei, o.state, o.reference, coalesce(o.price, j.unit_price),"
         " o.charges FROM orders o JOIN job j ON j.id = o.job_id WHERE j.state != 'draft' AND o.state != 'repeated'"
         " ORDER BY o.id"
     )
     return [
-        Line(id_, job, service, imei or "", state, reference, Decimal(price), charges, tuple(tries[id_]))
+        Line(id_, job, service, imei or "", state, reference, _read_price(price), charges, tuple(tries[id_]))
         for id_, job, service, imei, state, reference, price, charges in rows
     ]
+
+
+def _read_price(text: str | None) -> Decimal | None:
+    return None if text is None else Decimal(text)
 
 
 def _find_loose_ends(connection: sqlite3.Connection) -> list[str]:

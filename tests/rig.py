@@ -35,8 +35,9 @@ SERVICE = ServiceId("1")
 PRICE = Decimal("0.08")
 PATIENCE_S = 30.0  #: a test that hangs fails instead
 
-#: Soon tired of a server that is silent; everything else at leisure.
-TIMEOUTS = Timeouts(connect_s=5.0, pool_s=30.0, read_s=0.25, total_s=20.0)
+TIMEOUTS = Timeouts(connect_s=5.0, pool_s=30.0, read_s=20.0, total_s=30.0)
+#: Soon tired of a server that is silent.
+IMPATIENT = replace(TIMEOUTS, read_s=0.25)
 SETTINGS = DispatchSettings(poll_s=0.02)
 #: Orders that stay open as long as a test takes.
 LASTING: dict[str, Any] = {"pending_for": "3600", "process_for": "3600"}

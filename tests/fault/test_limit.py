@@ -10,14 +10,12 @@ from pathlib import Path
 import pytest
 
 from imeiflow.domain.order import JobState
-from imeiflow.providers.contract import Timeouts
 from imeiflow.simulator.answer import Refusal
 from imeiflow.simulator.behaviour import Repeat
 from imeiflow.simulator.limiter import RateKind
 from tests.rig import FastClock, open_rig
 
 TOTALS = {1: 40, 100: 400}
-PATIENT = Timeouts(read_s=5.0)
 #: Ways of saying no that do not prove that nothing was placed, or that ask for a person first.
 UNCLEAR = {Refusal.RESET, Refusal.JSON_BODY, Refusal.BUSY_BODY}
 
@@ -32,7 +30,7 @@ async def test_a_rate_limit_costs_time_only(tmp_path: Path, refusal: Refusal, re
         "rate_refusal": refusal,
         "repeats": repeats,
     }
-    async with open_rig(tmp_path, behaviour, clock=FastClock(80), timeouts=PATIENT) as rig:
+    async with open_rig(tmp_path, behaviour, clock=FastClock(80)) as rig:
         job = rig.add_job(TOTALS[chunk], chunk_size=chunk)
         if refusal in UNCLEAR and chunk == 100:  # what was refused is settled one by one, which takes long enough
             rig.sim.site.watch(5, lambda: rig.behave(rate=""))
@@ -57,7 +55,7 @@ async def test_a_ban_is_waited_for(tmp_path: Path, refusal: Refusal, kind: RateK
         "ban_refusal": refusal,
         "repeats": Repeat.CHARGE,
     }
-    async with open_rig(tmp_path, behaviour, clock=FastClock(100), timeouts=PATIENT) as rig:
+    async with open_rig(tmp_path, behaviour, clock=FastClock(100)) as rig:
         job = rig.add_job(80, chunk_size=1)
         verdict = await rig.run(job)
         assert rig.state(job) is JobState.FINISHED
@@ -77,7 +75,7 @@ async def test_a_full_server_that_refuses_costs_no_order(tmp_path: Path, refusal
         "latency": "0.1",
         "repeats": repeats,
     }
-    async with open_rig(tmp_path, behaviour, clock=FastClock(30), timeouts=PATIENT) as rig:
+    async with open_rig(tmp_path, behaviour, clock=FastClock(30)) as rig:
         job = rig.add_job(TOTALS[chunk], chunk_size=chunk)
         verdict = await rig.run_to_the_end(job)
         assert verdict.count("refused", "failed", "cancelled") == 0
@@ -91,7 +89,7 @@ async def test_a_full_server_that_refuses_costs_no_order(tmp_path: Path, refusal
 @pytest.mark.parametrize("queue", [0, 4])
 async def test_a_full_server_that_lets_wait_costs_no_order(tmp_path: Path, queue: int, chunk: int):
     behaviour = {"capacity": 2, "capacity_queue": queue, "latency": "0.1"}
-    async with open_rig(tmp_path, behaviour, clock=FastClock(30), timeouts=PATIENT) as rig:
+    async with open_rig(tmp_path, behaviour, clock=FastClock(30)) as rig:
         job = rig.add_job(TOTALS[chunk], chunk_size=chunk)
         verdict = await rig.run_to_the_end(job)
         assert verdict.count("accepted") == TOTALS[chunk]

@@ -11,9 +11,10 @@ import pytest
 
 from imeiflow.domain.ident import JobId
 from imeiflow.domain.order import JobState, OrderState, Policy
+from imeiflow.providers.contract import Timeouts
 from imeiflow.simulator.behaviour import Repeat
 from imeiflow.simulator.fault import FaultKind, Moment
-from tests.rig import PRICE, Rig, open_rig
+from tests.rig import IMPATIENT, PRICE, TIMEOUTS, Rig, open_rig
 
 ONE_BY_ONE, BY_HUNDREDS = 1, 100
 SIZES = {ONE_BY_ONE: 40, BY_HUNDREDS: 120}  #: orders of a job, by its chunk size
@@ -34,7 +35,7 @@ async def test_a_lost_reply_loses_nothing_and_pays_nothing_twice(
     tmp_path: Path, kind: FaultKind, moment: Moment, repeats: Repeat, chunk: int
 ):
     behaviour = {"faults": (f"{kind}:{moment}@{HIT[chunk]}",), "repeats": repeats}
-    async with open_rig(tmp_path, behaviour) as rig:
+    async with open_rig(tmp_path, behaviour, timeouts=choose_timeouts(kind)) as rig:
         job = rig.add_job(SIZES[chunk], chunk_size=chunk)
         verdict = await rig.run(job)
         assert sum(rig.sim.stats.faults.values()) == HIT[chunk].count(",") + 1
@@ -44,6 +45,11 @@ async def test_a_lost_reply_loses_nothing_and_pays_nothing_twice(
             check_all_placed(rig, job)
         else:
             check_doubt_is_held(rig, job, sum(line.tries[0].outcome == "unconfirmed" for line in verdict.lines))
+
+
+def choose_timeouts(kind: FaultKind) -> Timeouts:
+    """Wait shortly for what never comes, and long for everything else, however busy the machine is."""
+    return IMPATIENT if kind is FaultKind.HANG else TIMEOUTS
 
 
 def check_all_placed(rig: Rig, job: JobId) -> None:
@@ -101,7 +107,7 @@ async def test_a_storm_of_all_faults_at_once_ends_true(tmp_path: Path, repeats: 
 @pytest.mark.parametrize("chunk", SIZES)
 @pytest.mark.parametrize("kind", [FaultKind.RESET, FaultKind.HANG, FaultKind.EMPTY, FaultKind.HTML_502])
 async def test_when_every_reply_is_lost_the_job_pauses_and_holds(tmp_path: Path, kind: FaultKind, chunk: int):
-    async with open_rig(tmp_path, {"faults": (f"{kind}:after@100%",)}) as rig:
+    async with open_rig(tmp_path, {"faults": (f"{kind}:after@100%",)}, timeouts=choose_timeouts(kind)) as rig:
         job = rig.add_job(chunk * 20, chunk_size=chunk)
         verdict = await rig.run(job)
         assert rig.state(job) is JobState.PAUSED

@@ -1,0 +1,319 @@
+"""Settling doubt: what is sent again, what is probed, what is held, and the reason that is given."""
+
+from __future__ import annotations
+
+import asyncio
+import sqlite3
+from collections.abc import Sequence
+from contextlib import closing
+from dataclasses import replace
+from decimal import Decimal
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from imeiflow.domain.order import JobState, OrderState, Policy
+from imeiflow.ledger.change import AttemptKind
+from imeiflow.providers.contract import Connection, Placement, Timeouts
+from imeiflow.simulator.behaviour import Repeat
+from tests.judge import Verdict
+from tests.rig import ACCOUNT, PRICE, SERVICE, SETTINGS, FastClock, Rig, make_imei, open_rig
+
+S = OrderState
+LOST = "reset:after@#3,7"
+COST = Decimal("9.25")
+
+
+def kinds(verdict: Verdict) -> list[str]:
+    """List the kinds of the attempts that settling made, in their order."""
+    found = {one.attempt: one.kind for line in verdict.lines for one in line.tries}
+    return [kind for _, kind in sorted(found.items()) if kind in {"again", "probe"}]
+
+
+async def test_doubt_is_settled_by_one_free_probe_and_one_repeat_for_each(tmp_path: Path):
+    async with open_rig(tmp_path, {"faults": (LOST,)}) as rig:
+        job = rig.add_job(30, chunk_size=1)
+        verdict = await rig.run(job)
+        assert kinds(verdict) == ["probe", "again", "again"]
+        assert verdict.count("duplicate") == 2
+        assert verdict.count("accepted") == 28
+        assert rig.reason(job) == ""
+        assert rig.ledger.spending(job).amount == 30 * PRICE
+
+
+async def test_a_doubt_whose_call_never_arrived_is_placed_by_its_repeat(tmp_path: Path):
+    async with open_rig(tmp_path, {"faults": ("reset:before@#3,7",)}) as rig:
+        job = rig.add_job(30, chunk_size=1)
+        verdict = await rig.run(job)
+        assert kinds(verdict) == ["probe", "again", "again"]
+        assert verdict.count("accepted") == 30 == len(rig.sim.book)
+
+
+async def test_the_probe_repeats_the_oldest_accepted_order_and_its_answer_is_remembered(tmp_path: Path):
+    async with open_rig(tmp_path, {"faults": (LOST,)}) as rig:
+        job = rig.add_job(30, chunk_size=1)
+        verdict = await rig.run(job)
+        [probed] = [line for line in verdict.lines if line.probes]
+        oldest = rig.ledger.oldest_accepted(ACCOUNT, SERVICE, job_id=job, limit=1)
+        assert [order.imei for order in oldest] == [probed.imei]
+        evidence = rig.ledger.repeat_evidence(ACCOUNT, SERVICE)
+        assert all(seen.is_refusal for seen in evidence)
+        assert len(evidence) == 3  # the probe, and each duplicate that came of it
+        rig.behave(faults=("reset:after@#36",))
+        verdict = await rig.run(rig.add_job(30, chunk_size=1))
+        assert kinds(verdict) == ["probe", "again", "again", "again"]
+
+
+async def test_a_probe_that_is_accepted_is_the_whole_loss_and_is_reported(tmp_path: Path):
+    async with open_rig(tmp_path, {"faults": (LOST,), "repeats": Repeat.CHARGE}) as rig:
+        job = rig.add_job(30, chunk_size=1)
+        verdict = await rig.run(job)
+        assert kinds(verdict) == ["probe"]
+        assert rig.state(job) is JobState.FINISHED
+        assert rig.reason(job).startswith("repeats are charged here (one repeated order cost $0.08)")
+        assert verdict.count("unconfirmed") == 2
+        assert rig.ledger.spending(job).amount == 29 * PRICE
+        rig.resume(job)
+        assert kinds(await rig.run(job)) == ["probe"]
+        rig.behave(faults=("reset:after@#40",))
+        assert kinds(await rig.run(rig.add_job(20, chunk_size=1))) == ["probe"]
+        assert rig.repeats == 1
+
+
+@pytest.mark.parametrize("limit", [Decimal("0.07"), Decimal(0)])
+async def test_a_probe_that_is_too_dear_is_not_made(tmp_path: Path, limit: Decimal):
+    settings = replace(SETTINGS, repeat_probe_max_price=limit)
+    async with open_rig(tmp_path, {"faults": (LOST,)}, settings=settings) as rig:
+        job = rig.add_job(30, chunk_size=1)
+        verdict = await rig.run(job)
+        assert kinds(verdict) == []
+        assert "repeat_probe_max_price" in rig.reason(job)
+        assert "$0.08" in rig.reason(job)
+        assert verdict.count("unconfirmed") == 2
+
+
+async def test_probes_whose_replies_are_lost_risk_no_more_than_the_limit_in_all(tmp_path: Path):
+    settings = replace(SETTINGS, repeat_probe_max_price=PRICE * 2)
+    behaviour = {"faults": (LOST, "reset:after@every:1"), "repeats": Repeat.CHARGE}
+    async with open_rig(tmp_path, {**behaviour, "faults": (LOST,)}, settings=settings) as rig:
+        job = rig.add_job(20, chunk_size=1, max_concurrency=1)
+
+        class Spoiler:
+            """Loses the reply of every probe."""
+
+            def __init__(self, inner: Connection) -> None:
+                self.inner = inner
+
+            async def place(self, imeis: Sequence[Any], service: Any) -> Placement:
+                if rig.sim.stats.received >= 20:
+                    rig.behave(faults=("reset:after@100%",))
+                return await self.inner.place(imeis, service)
+
+            def __getattr__(self, name: str) -> Any:
+                return getattr(self.inner, name)
+
+        for _ in range(3):
+            async with rig.engine(connection=Spoiler(rig.connect())) as engine, asyncio.timeout(20):
+                await engine.run()
+            verdict = rig.judge()
+            assert kinds(verdict) == ["probe", "probe"]
+            assert rig.reason(job)
+            rig.resume(job)
+        assert rig.repeats == 2
+
+
+@pytest.mark.parametrize("values", [{"unit_price": None}, {"max_spend": PRICE * 30}])
+async def test_no_probe_is_made_at_a_price_that_is_not_known_or_not_allowed(tmp_path: Path, values: dict[str, Any]):
+    async with open_rig(tmp_path, {"faults": (LOST,)}) as rig:
+        job = rig.add_job(30, chunk_size=1, **values)
+        verdict = await rig.run(job)
+        assert kinds(verdict) == []
+        assert verdict.count("unconfirmed") == 2
+        assert "price" in rig.reason(job) or "spending cap" in rig.reason(job)
+
+
+async def test_a_job_that_holds_its_doubt_sends_nothing_again(tmp_path: Path):
+    async with open_rig(tmp_path, {"faults": (LOST,)}) as rig:
+        job = rig.add_job(30, chunk_size=1, policy=Policy.HOLD)
+        verdict = await rig.run(job)
+        assert kinds(verdict) == []
+        assert verdict.count("unconfirmed") == 2
+        assert rig.sim.stats.actions["getimeis"] == 0
+
+
+async def test_without_an_accepted_order_nothing_can_be_learned_and_the_reason_says_so(tmp_path: Path):
+    async with open_rig(tmp_path, {"faults": ("reset:after@100%",)}) as rig:
+        job = rig.add_job(3, chunk_size=1)
+        verdict = await rig.run(job)
+        assert kinds(verdict) == []
+        assert verdict.count("unconfirmed") == 3
+        assert "no accepted order is known" in rig.reason(job)
+
+
+async def test_orders_that_the_provider_lists_are_found_there_and_not_repeated(tmp_path: Path):
+    async with open_rig(tmp_path, {"faults": (LOST,), "lists_recent": 100}) as rig:
+        job = rig.add_job(30, chunk_size=1, service_name="Apple Basic Info")
+        verdict = await rig.run(job)
+        assert kinds(verdict) == []
+        assert verdict.count("accepted") == 30
+        assert all(line.reference for line in verdict.lines)
+        assert rig.ledger.spending(job).amount == 30 * PRICE
+
+
+async def test_a_definite_no_to_a_repeat_leaves_the_doubt(tmp_path: Path):
+    async with open_rig(tmp_path, {"faults": ("reset:before@#3",)}) as rig:
+        job = rig.add_job(10, chunk_size=1, max_concurrency=1)
+        rig.behave(bad_imeis=(make_imei(2),))
+        verdict = await rig.run(job)
+        assert kinds(verdict)[:2] == ["probe", "again"]
+        assert verdict.count("unconfirmed") == 1
+
+
+# how far evidence reaches
+
+
+@pytest.mark.xfail(
+    strict=True, reason="A refusal covers doubts up to 30 s older than what it refused, so an order that has"
+    " completed meanwhile is charged again where only open orders are refused."
+)  # fmt: skip
+async def test_a_refusal_of_a_young_order_does_not_cover_an_older_doubt(tmp_path: Path):
+    """Orders complete within 4 s; only open ones are refused. What was learned in the first second proves nothing."""
+    behaviour = {"repeats": Repeat.REFUSE_OPEN, "pending_for": "0", "process_for": "4", "faults": ("reset:after@#3",)}
+    patient = Timeouts(read_s=0.5)
+    async with open_rig(tmp_path, behaviour, clock=FastClock(20), timeouts=patient) as rig:
+        await rig.run(rig.add_job(10, chunk_size=1))
+        assert all(seen.is_refusal for seen in rig.ledger.repeat_evidence(ACCOUNT, SERVICE))
+        rig.behave(faults=("hang:after@#15",))
+        await rig.run(rig.add_job(10, chunk_size=1))  # the doubt is 10 s old when its call is given up
+        assert not [entry for entry in rig.sim.book.repeats() if entry.call > 12]
+
+
+async def test_a_completed_order_that_is_charged_again_shows_that_repeats_are_charged(tmp_path: Path):
+    behaviour = {"repeats": Repeat.REFUSE_OPEN, "pending_for": "0", "process_for": "0", "faults": (LOST,)}
+    async with open_rig(tmp_path, behaviour) as rig:
+        job = rig.add_job(30, chunk_size=1)
+        verdict = await rig.run(job)
+        assert kinds(verdict) == ["probe"]
+        assert rig.repeats == 1
+        assert verdict.count("unconfirmed") == 2
+
+
+async def test_the_refusal_of_a_completed_order_covers_doubts_of_every_age(tmp_path: Path):
+    async with open_rig(tmp_path, {"pending_for": "0", "process_for": "0", "faults": (LOST,)}) as rig:
+        await rig.run(rig.add_job(30, chunk_size=1))
+        assert any(seen.of_completed for seen in rig.ledger.repeat_evidence(ACCOUNT, SERVICE))
+
+
+# what others do meanwhile
+
+
+async def test_a_doubt_that_the_user_settles_while_it_is_about_to_be_repeated_is_left_alone(tmp_path: Path):
+    async with open_rig(tmp_path, {"faults": (LOST,)}) as rig:
+        job = rig.add_job(30, chunk_size=1)
+
+        class Meddler:
+            """Settles every doubt by the user's word, just before the first repeat is recorded."""
+
+            async def intend(self, intent: Any) -> Any:
+                if intent.kind is AttemptKind.AGAIN:
+                    open_ = [doubt.order for doubt in rig.ledger.doubts(job)]
+                    if open_:
+                        await asyncio.to_thread(rig.ledger.mark_placed, open_, note="seen on the site")
+                return await rig.ledger.intend(intent)
+
+            def __getattr__(self, name: str) -> Any:
+                return getattr(rig.ledger, name)
+
+        async with rig.engine(ledger=Meddler()) as engine, asyncio.timeout(20):
+            await engine.run()
+        verdict = rig.judge()
+        assert rig.state(job) is JobState.FINISHED
+        assert kinds(verdict) == ["probe"]
+        assert verdict.count("accepted") == 30
+
+
+async def test_a_pause_while_doubt_is_being_settled_is_obeyed(tmp_path: Path):
+    async with open_rig(tmp_path, {"faults": ("reset:after@#2",)}) as rig:
+        job = rig.add_job(130, chunk_size=100)
+        rig.sim.site.watch(10, lambda: rig.ledger.request(job, JobState.PAUSED))
+        rig.behave(latency="0.02")
+        verdict = await rig.run(job)
+        assert rig.state(job) is JobState.PAUSED
+        assert verdict.count("unconfirmed") > 0
+        rig.behave(latency="0")
+        rig.resume(job)
+        verdict = await rig.run(job)
+        assert rig.state(job) is JobState.FINISHED
+        assert verdict.count("unconfirmed") == 0
+
+
+@pytest.mark.xfail(strict=True, reason="A ledger that is locked while doubt is being settled ends the run of all jobs.")
+async def test_a_ledger_that_is_locked_while_doubt_is_settled_ends_no_call_of_other_jobs(tmp_path: Path):
+    """The settling of one job waits or gives up; calls under way for another are not thrown into doubt by it."""
+    async with open_rig(tmp_path, {"faults": ("reset:after@#2",), "latency": "0.002"}) as rig:
+        rig.ledger._write(lambda c: c.exec_driver_sql("PRAGMA busy_timeout=20"))
+        first = rig.add_job(6, chunk_size=1, max_concurrency=2)
+        second = rig.add_job(150, chunk_size=1)
+        with closing(sqlite3.connect(rig.ledger.path, isolation_level=None, check_same_thread=False)) as other:
+
+            class Locker:
+                """Has another program lock the ledger while statuses are fetched to choose an order to repeat."""
+
+                def __init__(self, inner: Connection) -> None:
+                    self.inner = inner
+                    self.was_locked = False
+
+                async def fetch_statuses(self, references: Sequence[Any]) -> Any:
+                    if references and not self.was_locked:
+                        self.was_locked = True
+                        await asyncio.to_thread(other.execute, "BEGIN EXCLUSIVE")
+                        asyncio.get_running_loop().call_later(0.2, other.execute, "ROLLBACK")
+                    return await self.inner.fetch_statuses(references)
+
+                def __getattr__(self, name: str) -> Any:
+                    return getattr(self.inner, name)
+
+            connection = Locker(rig.connect())
+            async with rig.engine(connection=connection) as engine, asyncio.timeout(20):
+                await engine.run()
+            assert connection.was_locked
+        verdict = rig.judge()
+        assert rig.state(first) is rig.state(second) is JobState.FINISHED
+        assert verdict.count("accepted", "duplicate") == 156
+        assert sum(line.tries[0].outcome == "unconfirmed" for line in verdict.lines) == 1
+
+
+# what was there before
+
+
+@pytest.mark.parametrize("chunk", [1, 100])
+async def test_orders_that_were_there_before_are_duplicates_and_cost_nothing(tmp_path: Path, chunk: int):
+    async with open_rig(tmp_path) as rig:
+        await order_elsewhere(rig, 40)
+        job = rig.add_job(60, chunk_size=chunk)
+        verdict = await rig.run(job)
+        assert verdict.count("duplicate") == 40
+        assert rig.ledger.spending(job).amount == 20 * PRICE
+
+
+async def order_elsewhere(rig: Rig, count: int) -> None:
+    """Order IMEIs at the provider without the ledger's knowledge."""
+    connection = rig.connect()
+    await connection.place([make_imei(serial) for serial in range(count)], SERVICE)
+    await connection.close()
+    rig.sim.stats.actions.clear()
+    rig.remember_book()
+
+
+@pytest.mark.xfail(
+    strict=True, reason="A covered doubt that turns out a duplicate counts as charged, though the IMEI may have been"
+    " ordered before this job and nothing been charged for it."
+)  # fmt: skip
+async def test_a_doubt_about_an_order_that_was_there_before_is_not_said_to_have_cost_something(tmp_path: Path):
+    async with open_rig(tmp_path) as rig:
+        await order_elsewhere(rig, 5)
+        rig.behave(faults=("reset:after@#3",))
+        job = rig.add_job(20, chunk_size=1, max_concurrency=1)
+        await rig.run(job)
+        assert rig.ledger.spending(job).amount == 15 * PRICE
