@@ -7,10 +7,11 @@ from __future__ import annotations
 
 import os
 import sys
+import termios
 import time
 from collections.abc import Callable
 from contextlib import suppress
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 from imeiflow.cli.moment import Line, describe_left, describe_line, describe_moment, share_done
 from imeiflow.cli.output import clean, count, cut, is_terminal, say
@@ -19,7 +20,9 @@ from imeiflow.operations.follow import Progress
 if TYPE_CHECKING:
     from rich.console import Console, RenderableType
 
-_LINE_EVERY_S = 5.0
+#: Seconds between two lines: at first, and once a job has shown that it takes its time.
+_LINE_EVERY_S = (5.0, 15.0)
+_LONG_S = 60.0
 _LABEL_WIDTH = 7
 
 
@@ -56,7 +59,8 @@ class PlainDisplay:
         is_blocked = view is not None and view.blocked_s > 0
         state = (progress.interruptions, progress.owner, stopping, is_blocked, view is not None and view.is_settling)
         now = self._clock()
-        if state == self._state and self._written_at is not None and now - self._written_at < _LINE_EVERY_S:
+        every_s = _LINE_EVERY_S[progress.elapsed_s >= _LONG_S]
+        if state == self._state and self._written_at is not None and now - self._written_at < every_s:
             return
         self._written_at, self._state = now, state
         self._write(f"{time.strftime('%H:%M:%S')} {describe_line(progress)}")
@@ -75,6 +79,7 @@ class LiveDisplay:
         self._console = console or Console(stderr=True, highlight=False, soft_wrap=False)
         self._live = Live(console=self._console, auto_refresh=False, transient=True, redirect_stdout=False)
         self._is_lost = False
+        self._terminal = _hide_control_characters()
         self._guard(self._live.start)
 
     def show(self, progress: Progress) -> None:
@@ -84,6 +89,9 @@ class LiveDisplay:
     def close(self) -> None:
         """Take the picture away."""
         self._guard(self._live.stop)
+        if self._terminal is not None:
+            _set_terminal(self._terminal)
+            self._terminal = None
 
     def _guard(self, draw: Callable[[], None]) -> None:
         if not self._is_lost:
@@ -93,6 +101,23 @@ class LiveDisplay:
                 self._is_lost = True
                 with suppress(OSError, ValueError):
                     self._live.stop()
+
+
+def _hide_control_characters() -> list[Any] | None:
+    """Let the terminal not write `^C` into the picture, and give its attributes; None where there is none."""
+    try:
+        attributes = termios.tcgetattr(sys.stdin)
+    except (termios.error, OSError, ValueError):
+        return None
+    hidden = [*attributes]
+    hidden[3] &= ~termios.ECHOCTL
+    _set_terminal(hidden)
+    return attributes
+
+
+def _set_terminal(attributes: list[Any]) -> None:
+    with suppress(termios.error, OSError, ValueError):
+        termios.tcsetattr(sys.stdin, termios.TCSANOW, attributes)
 
 
 def draw_moment(progress: Progress, width: int) -> RenderableType:
@@ -106,11 +131,11 @@ def draw_moment(progress: Progress, width: int) -> RenderableType:
     title = f"Job {job.id}: {count(tally.total, 'row')} of {clean(job.name)}, service {job.service}"
     if job.service_name:
         title += f" {clean(job.service_name)}"
-    done = f" {share_done(tally):4.0%}  {describe_left(progress)}".rstrip()
+    done = f" {share_done(progress):4.0%}  {describe_left(progress)}".rstrip()
     bar = Table.grid(padding=0)
     bar.add_column(width=max(10, min(60, width - len(done) - 1)))
     bar.add_column(no_wrap=True)
-    bar.add_row(ProgressBar(total=1.0, completed=share_done(tally)), done)
+    bar.add_row(ProgressBar(total=1.0, completed=share_done(progress)), done)
     body = Table.grid(padding=(0, 1), expand=False)
     body.add_column(width=_LABEL_WIDTH, no_wrap=True, style="dim")
     body.add_column(overflow="fold")

@@ -15,7 +15,7 @@ from contextlib import suppress
 from typing import Any, TypeVar
 
 from imeiflow.cli.display import Display, open_display
-from imeiflow.cli.output import print_json
+from imeiflow.cli.output import print_json, say
 from imeiflow.cli.program import INTERRUPTED
 from imeiflow.cli.report import report_job
 from imeiflow.domain.ident import JobId
@@ -64,6 +64,7 @@ def watch_job(session: Session, job: JobId, *, lock: LaneLock | None = None) -> 
         # Before or after the loop heeded signals: nothing may be left that seems to run.
         with suppress(ImeiflowError):
             session.ledger.change_job(job, {JobState.RUNNING}, JobState.PAUSED, follow.INTERRUPTED)
+            say(f"Job {job} is paused. `imeiflow resume {job}` goes on with it.")
         raise
     finally:
         lock.release()

@@ -46,9 +46,16 @@ def count_states(tally: Tally) -> list[tuple[OrderState, int]]:
     return [(state, tally[state]) for state in TOLD if tally[state]]
 
 
-def share_done(tally: Tally) -> float:
-    """Give the share of the orders that wait for nothing any more, from 0 to 1."""
-    return 1 - tally.waiting / tally.to_place if tally.to_place else 1.0
+def share_done(progress: Progress) -> float:
+    """Give the share of the orders that wait for nothing any more, from 0 to 1; those being settled still do."""
+    tally = progress.tally
+    return 1 - _count_open(progress) / tally.to_place if tally.to_place else 1.0
+
+
+def _count_open(progress: Progress) -> int:
+    """Count the orders that something will still happen to by itself."""
+    is_settling = progress.view is not None and progress.view.is_settling
+    return progress.tally.waiting + (progress.tally[OrderState.UNCONFIRMED] if is_settling else 0)
 
 
 def describe_moment(progress: Progress) -> list[Line]:
@@ -71,10 +78,12 @@ def describe_counts(tally: Tally) -> str:
 
 def describe_left(progress: Progress) -> str:
     """Say how long it will still take, as far as can be told."""
-    view = progress.view
-    if view is None or not progress.tally.waiting or view.stopping is not None or view.is_settling:
+    view, left = progress.view, _count_open(progress)
+    if view is None or not left or view.stopping is not None:
         return ""
-    return f"{show_seconds(view.left_s)} left" if view.left_s is not None else "time left not known yet"
+    if not view.orders_per_s:
+        return "time left not known yet"
+    return f"{show_seconds(left / view.orders_per_s)} left"
 
 
 def describe_cost(progress: Progress) -> str:
@@ -95,7 +104,7 @@ def describe_cost(progress: Progress) -> str:
 def describe_line(progress: Progress) -> str:
     """Say a moment in one line, for logs and pipes."""
     tally, view = progress.tally, progress.view
-    parts = [f"{share_done(tally):.0%}", describe_counts(tally)]
+    parts = [f"{share_done(progress):.0%}", describe_counts(tally)]
     if view is not None:
         parts.append(f"{view.orders_per_s:,.0f} orders/s, {view.calls_per_s:,.1f} calls/s")
         parts.append(f"{view.chunk_size} a call, {view.lane.concurrency} at once, pace: {describe_pace(view.lane)}")
@@ -160,6 +169,7 @@ def _describe_state(progress: Progress) -> list[Line]:
     if view.blocked_s > 0:
         lines.append(Line("note", f"silent for {show_seconds(view.blocked_s)}", view.lane.pace_reason, is_warning=True))
     if view.is_settling:
-        doubts = count(view.tally[OrderState.UNCONFIRMED], "order")
-        lines.append(Line("note", f"settling doubt: {doubts} may have been placed", "nothing is repeated on a guess"))
+        doubts = view.tally[OrderState.UNCONFIRMED] + view.tally[OrderState.SENDING]
+        what = f"settling doubt: {count(doubts, 'order')} may have been placed"
+        lines.append(Line("note", what, "each is asked about alone, and nothing is repeated on a guess"))
     return lines
