@@ -15,7 +15,6 @@ from concurrent.futures import Future
 from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import datetime
-from queue import Empty, SimpleQueue
 from typing import Any, TypeVar, cast
 
 from sqlalchemy import Connection, Engine
@@ -26,6 +25,7 @@ from imeiflow.errors import LedgerError
 from imeiflow.ledger.change import Concluded, Conclusion, Intent, OrderChange
 from imeiflow.ledger.fault import DATABASE_ERRORS, is_trouble, translate
 from imeiflow.ledger.group import Verdict, write_apart, write_together
+from imeiflow.ledger.inbox import Inbox
 
 T = TypeVar("T")
 
@@ -55,9 +55,6 @@ class _Group:
     conclusions: list[_Waiter] = field(default_factory=list)
     calls: list[_Call] = field(default_factory=list)
 
-    def __bool__(self) -> bool:
-        return bool(self.intents or self.conclusions or self.calls)
-
 
 class Writer:
     """Takes intents and conclusions from event loops, calls from threads, and commits them in groups."""
@@ -66,9 +63,8 @@ class Writer:
         self._engine = engine
         self._path = path
         self._clock = clock
-        self._queue: SimpleQueue[_Waiter | _Call | None] = SimpleQueue()
-        self._entry = threading.Lock()
-        self._is_closed = False
+        self._inbox: Inbox[_Waiter | _Call] = Inbox()
+        self._under_way = 0  #: attempts that were recorded and not concluded
         self._give_up = threading.Event()
         self._stopping = threading.Event()
         self._trouble: LedgerError | None = None
@@ -83,7 +79,7 @@ class Writer:
     def run(self, work: Callable[[Connection], T]) -> T:
         """Run `work` in the next transaction and return its result once that is durable."""
         future: Future[T] = Future()
-        self._put(_Call(work, future))
+        self._put(_Call(work, future), is_urgent=True)
         return future.result()
 
     async def intend(self, intent: Intent) -> AttemptId:
@@ -106,30 +102,25 @@ class Writer:
 
     def close(self, *, timeout_s: float) -> None:
         """Write what waits and end the thread; conclusions that cannot be written within `timeout_s` are given up."""
-        with self._entry:
-            if not self._is_closed:
-                self._is_closed = True
-                self._stopping.set()
-                self._queue.put(None)
+        self._inbox.close()
+        self._stopping.set()
         self._thread.join(timeout_s)
         self._give_up.set()
         self._thread.join()
         self._engine.dispose()
 
-    def _put(self, entry: _Waiter | _Call) -> None:
-        with self._entry:
-            if self._is_closed:
-                raise LedgerError(path=self._path, problem="it is closed")
-            self._queue.put(entry)
+    def _put(self, entry: _Waiter | _Call, *, is_urgent: bool = False) -> None:
+        if not self._inbox.put(entry, is_urgent=is_urgent):
+            raise LedgerError(path=self._path, problem="it is closed")
 
     def _run(self) -> None:
         kept: list[_Waiter] = []
         pause_s = _FIRST_PAUSE_S
-        is_open = True
-        while is_open or kept:
-            group = _Group(conclusions=kept)
-            is_open = self._collect(group, wait=not kept) and is_open
-            kept = self._commit(group) if group else []
+        while True:
+            entries = self._inbox.take(is_patient=not kept, under_way=self._under_way)
+            if not entries and not kept:
+                return
+            kept = self._commit(_group(kept, entries))
             if not kept:
                 pause_s = _FIRST_PAUSE_S
                 continue
@@ -143,22 +134,6 @@ class Writer:
         """Wait before the next try; a close that gives up ends the wait."""
         (self._give_up if self._stopping.is_set() else self._stopping).wait(pause_s)
 
-    def _collect(self, group: _Group, *, wait: bool) -> bool:
-        """Move all that waits into `group`; False when the writer is being closed."""
-        try:
-            entry = self._queue.get(block=wait)
-            while entry is not None:
-                if isinstance(entry, _Call):
-                    group.calls.append(entry)
-                elif isinstance(entry.request, Intent):
-                    group.intents.append(entry)
-                else:
-                    group.conclusions.append(entry)
-                entry = self._queue.get_nowait()
-        except Empty:
-            return True
-        return False
-
     def _commit(self, group: _Group) -> list[_Waiter]:
         """Commit `group`, tell everyone concerned, and give the conclusions that must be tried again."""
         try:
@@ -168,6 +143,8 @@ class Writer:
         self._trouble = None
         for call, answer in zip(group.calls, answers, strict=True):
             _answer(call, answer, self._path)
+        begun = sum(1 for verdict in verdicts[: len(group.intents)] if not isinstance(verdict, Exception))
+        self._under_way = max(0, self._under_way + begun - len(group.conclusions))
         self._deliver(list(zip(group.intents + group.conclusions, verdicts, strict=True)))
         return []
 
@@ -241,9 +218,20 @@ class Writer:
             problem="withdrawn before it was sent",
             changes=changes,
         )
-        with self._entry:
-            if not self._is_closed:
-                self._queue.put(_Waiter(conclusion))
+        self._inbox.put(_Waiter(conclusion))
+
+
+def _group(kept: list[_Waiter], entries: list[_Waiter | _Call]) -> _Group:
+    """Sort what waits by its kind, after the conclusions that are tried again."""
+    group = _Group(conclusions=kept)
+    for entry in entries:
+        if isinstance(entry, _Call):
+            group.calls.append(entry)
+        elif isinstance(entry.request, Intent):
+            group.intents.append(entry)
+        else:
+            group.conclusions.append(entry)
+    return group
 
 
 def _try(connection: Connection, work: Callable[[Connection], Any]) -> Any:
