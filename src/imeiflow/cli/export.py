@@ -26,7 +26,10 @@ _TOLD_EVERY = 50_000
 @job_argument
 @click.option("-o", "--output", required=True, metavar="FILE", help="The file to write; - is standard output.")
 @click.option(
-    "--format", "named", type=click.Choice([*ExportFormat]), help="csv, xlsx or jsonl, where the name does not say it."
+    "--format",
+    "named",
+    type=click.Choice([format_.value for format_ in ExportFormat]),
+    help="csv, xlsx or jsonl, where the name does not say it.",
 )
 @click.option("-f", "--force", is_flag=True, help="Write over a file that is there already.")
 def export(job: int, output: str, named: str | None, force: bool) -> None:

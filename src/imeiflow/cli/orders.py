@@ -21,6 +21,8 @@ from imeiflow.operations.order_list import OrderFilter, Wanted, find_orders, rea
 _LIMIT = 50
 _WIDE = 95  #: columns from which a table has room for more than the essential
 _PART = 1_000  #: rows that are laid out together
+_STATES = [state.value for state in OrderState]
+_STATUSES = [status.value for status in ResultStatus]
 
 
 @command(
@@ -34,8 +36,8 @@ _PART = 1_000  #: rows that are laid out together
 @click.option(
     "--imei", "imeis", multiple=True, metavar="IMEI", help="Only these: repeat it, use commas, or - for a list."
 )
-@click.option("--state", "states", multiple=True, type=click.Choice([*OrderState]), help="Only in these states.")
-@click.option("--status", "statuses", multiple=True, type=click.Choice([*ResultStatus]), help="Only with this status.")
+@click.option("--state", "states", multiple=True, type=click.Choice(_STATES), help="Only in these states.")
+@click.option("--status", "statuses", multiple=True, type=click.Choice(_STATUSES), help="Only with this status.")
 @click.option("--job", type=click.IntRange(min=1), metavar="JOB", help="Only of this job.")
 @click.option(
     "--limit", type=click.IntRange(min=0), metavar="N", help=f"The most to list; 0 is all. {_LIMIT} unless --imei."
@@ -107,9 +109,9 @@ def _read_imeis(texts: tuple[str, ...]) -> Wanted:
 
 def _print_orders(listing: _Listing) -> None:
     is_wide = screen_width() >= _WIDE
-    headings = ["imei", "job", "state", "reference", "status", "result or reason"]
+    headings = ["IMEI", "JOB", "STATE", "REFERENCE", "STATUS", "RESULT OR REASON"]
     if is_wide:
-        headings[2:2] = ["row", "time"]
+        headings[2:2] = ["ROW", "TIME"]
     right = {1, 2} if is_wide else {1}
     is_empty = True
     rows = iter(listing)

@@ -163,7 +163,7 @@ def _list(session: Session, job: JobId, *, is_json: bool) -> int:
     _print_calls(found)
     click.echo()
     rows = [[one.imei, str(one.attempt), show_time(one.began_at)] for one in found[:_SHOWN]]
-    print_table(["imei", "attempt", "sent"], rows, right={1})
+    print_table(["IMEI", "ATTEMPT", "SENT"], rows, right={1})
     if len(found) > _SHOWN:
         click.echo(f"… and {len(found) - _SHOWN:,} more: `imeiflow orders --job {job} --state unconfirmed --limit 0`")
     say(
@@ -188,7 +188,7 @@ def _print_calls(found: Sequence[DoubtfulOrder]) -> None:
         for attempt, number in sorted(orders.items())
     ]
     shown = rows if len(rows) <= _SHOWN else rows[:_SHOWN]
-    print_table(["attempt", "sent", "in doubt", "what came back"], shown, right={0, 2})
+    print_table(["ATTEMPT", "SENT", "IN DOUBT", "WHAT CAME BACK"], shown, right={0, 2})
     if len(rows) > _SHOWN:
         click.echo(f"… and {count(len(rows) - _SHOWN, 'call')} more")
 

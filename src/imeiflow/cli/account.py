@@ -1,0 +1,144 @@
+"""`imeiflow account`: credit, settings without the key, and what was learned about limits."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Iterator, Mapping, Sequence
+
+import click
+
+from imeiflow.cli.frame import open_session
+from imeiflow.cli.option import account_option, command, json_option
+from imeiflow.cli.output import clean, print_json, show_time
+from imeiflow.dispatch.desk import CHUNK_KIND, LANE_KIND
+from imeiflow.errors import ImeiflowError
+from imeiflow.ledger.record import LaneOwner, Learned
+from imeiflow.operations.account import AccountSettings
+from imeiflow.operations.catalogue import Credit, fetch_credit
+from imeiflow.operations.session import Session
+
+#: What may be shown of an account's settings: never the key.
+_SHOWN = (
+    "provider",
+    "base_url",
+    "username",
+    "insecure",
+    "ca_file",
+    "max_concurrency",
+    "rate_per_min",
+    "repeat_probe_max_price",
+    "currency",
+)
+_WIDTH = 22
+
+
+@command(
+    examples="""
+    imeiflow account
+    imeiflow account --account shop --json
+    """
+)
+@account_option
+@json_option
+def account(account: str | None, is_json: bool) -> None:
+    """Show an account: its credit where the provider tells it, its settings, what was learned about its limits.
+
+    Asks the provider for nothing but the credit. The key is never shown.
+    """
+    with open_session() as session:
+        chosen = session.configuration.choose_account(account)
+        credit = _ask_credit(session, chosen)
+        learned = session.ledger.learned(chosen.name)
+        owner = session.ledger.lane_owner(chosen.name)
+        is_busy = not session.lane_lock(chosen.name).is_free()
+    if is_json:
+        print_json(_as_values(chosen, credit, learned))
+        return
+    for line in _tell_account(chosen, credit, learned, owner if is_busy else None):
+        click.echo(line)
+
+
+def _ask_credit(session: Session, chosen: AccountSettings) -> Credit:
+    """Ask for the credit; that there is no answer does not hide the rest."""
+    try:
+        return asyncio.run(fetch_credit(session.configuration, chosen))
+    except ImeiflowError as error:
+        return Credit(account=chosen.name, balance=None, problem=str(error))
+
+
+def _as_values(chosen: AccountSettings, credit: Credit, learned: Sequence[Learned]) -> dict[str, object]:
+    return {
+        "name": chosen.name,
+        **{name: getattr(chosen, name) for name in _SHOWN},
+        "key_from": _name_key(chosen),
+        "credit": None if credit.balance is None else credit.balance.amount,
+        "credit_currency": None if credit.balance is None else credit.balance.currency,
+        "credit_problem": credit.problem or None,
+        "learned": [
+            {
+                "service": one.service or None,
+                "kind": one.kind,
+                "value": one.value,
+                "reason": one.reason,
+                "learned_at": one.learned_at,
+                "pinned": one.pinned,
+            }
+            for one in learned
+        ],
+    }
+
+
+def _tell_account(
+    chosen: AccountSettings, credit: Credit, learned: Sequence[Learned], owner: LaneOwner | None
+) -> Iterator[str]:
+    yield f"Account {chosen.name}"
+    shown = str(credit.balance) if credit.balance is not None else f"not told: {clean(credit.problem)}"
+    yield _line("credit", shown)
+    for name in _SHOWN:
+        value = getattr(chosen, name)
+        if value not in {None, "", False}:
+            yield _line(name, f"{value:g} a minute" if name == "rate_per_min" else str(value))
+    yield _line("key", f"from {_name_key(chosen)}; never shown")
+    if owner is not None:
+        yield _line("in use by", owner.owner or "another process")
+    yield ""
+    yield "Learned about its limits" if learned else "Nothing was learned about its limits yet."
+    for one in learned:
+        pinned = ", pinned by you" if one.pinned else ""
+        yield _line(_name_learned(one), f"{_show_learned(one)}  ({show_time(one.learned_at)}{pinned})")
+        yield _line("", clean(one.reason))
+
+
+def _line(name: str, value: str) -> str:
+    return f"  {name:<{_WIDTH}}  {value}".rstrip()
+
+
+def _name_key(chosen: AccountSettings) -> str:
+    if chosen.key_env is not None:
+        return f"the variable {chosen.key_env}"
+    return f"the file {chosen.key_file}" if chosen.key_file is not None else "the settings"
+
+
+def _name_learned(one: Learned) -> str:
+    what = {LANE_KIND: "calls at once, pace", CHUNK_KIND: "IMEIs a call"}.get(one.kind, one.kind)
+    return f"service {one.service}" if one.service else what
+
+
+def _show_learned(one: Learned) -> str:
+    match one.value:
+        case {"size": int(size)}:
+            return f"{size} IMEIs a call" if size > 1 else "one IMEI a call"
+        case {"pace": Mapping() | None as pace}:
+            return _show_pace(pace)
+        case value:
+            return clean(str(value))
+
+
+def _show_pace(pace: Mapping[str, object] | None) -> str:
+    match pace:
+        case {"calls": int(calls), "period_s": int() | float() as period}:
+            return f"{calls} calls in {period:g} s"
+        case {"rate": int() | float() as rate}:
+            return f"{rate * 60:.1f} calls a minute"
+        case _:
+            return "no limit of pace found"

@@ -1,0 +1,82 @@
+"""`imeiflow services`: what an account can order, and its price."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+import click
+
+from imeiflow.cli.frame import open_session
+from imeiflow.cli.option import account_option, command, json_option
+from imeiflow.cli.output import clean, count, print_json_list, print_table, say, screen_width, show_time
+from imeiflow.errors import ProviderError
+from imeiflow.ledger.record import PricedService
+from imeiflow.operations.catalogue import PriceList, list_services
+
+_WIDE = 90  #: columns from which a table has room for the category
+
+
+@command(
+    examples="""
+    imeiflow services
+    imeiflow services --search "carrier"
+    imeiflow services --json | jq '.[] | select(.price < 0.2)'
+    """
+)
+@click.option("--search", metavar="TEXT", help="Only those whose name, category or id has all these words.")
+@account_option
+@json_option
+def services(search: str | None, account: str | None, is_json: bool) -> None:
+    """List the services of an account with their ids, prices and delivery times.
+
+    The list is fetched afresh and kept in the ledger. Without an answer the one of last time is shown, with its date.
+    """
+    with open_session() as session:
+        prices = list_services(session.ledger, session.configuration, session.configuration.choose_account(account))
+    if not prices.services:
+        raise ProviderError(account=prices.account, problem=prices.problem, remedy="Nothing was ordered. Try again.")
+    found = [one for one in prices.services if _matches(one, search)]
+    if is_json:
+        print_json_list(_as_values(one) for one in found)
+    else:
+        _print_services(found)
+        matching = f" of {len(prices.services):,}" if search else ""
+        say(f"{len(found):,}{matching} {'service' if len(prices.services) == 1 else 'services'}.")
+    if not prices.is_fresh:
+        say(_tell_age(prices))
+
+
+def _matches(service: PricedService, search: str | None) -> bool:
+    text = f"{service.id} {service.category} {service.name}".casefold()
+    return all(word in text for word in (search or "").casefold().split())
+
+
+def _print_services(found: Iterable[PricedService]) -> None:
+    is_wide = screen_width() >= _WIDE
+    rows = []
+    for one in found:
+        cells = [one.id, "-" if one.price is None else str(one.price), clean(one.delivery) or "-", clean(one.name)]
+        if is_wide:
+            cells.insert(3, clean(one.category))
+        rows.append(cells)
+    headings = ["ID", "PRICE", "TAKES", "NAME"]
+    if is_wide:
+        headings.insert(3, "CATEGORY")
+    print_table(headings, rows, right=(0, 1), empty="No service matches.")
+
+
+def _as_values(service: PricedService) -> dict[str, object]:
+    return {
+        "id": service.id,
+        "name": service.name,
+        "category": service.category,
+        "price": None if service.price is None else service.price.amount,
+        "currency": "" if service.price is None else service.price.currency,
+        "delivery": service.delivery,
+        "note": service.note,
+    }
+
+
+def _tell_age(prices: PriceList) -> str:
+    kept = count(len(prices.services), "service")
+    return f"Not fresh: {clean(prices.problem)}. These {kept} are from {show_time(prices.as_of)}."

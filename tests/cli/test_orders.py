@@ -1,0 +1,76 @@
+"""Finding orders as it is typed: tables that fit, JSON, IMEIs from anywhere, and what was not found said so."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+
+from imeiflow.domain.order import OrderState
+from imeiflow.ledger.record import NewOrder
+from tests.cli.typed import make_environment, run_typed
+from tests.operations.stand import add_job, answer, make_imei, open_session
+
+
+@pytest.fixture
+def environment(tmp_path):
+    """Make a ledger with job 1 of 60 orders, lines 2 to 61."""
+    with open_session(tmp_path / "home") as session:
+        job = add_job(session, [NewOrder(line=n, imei=make_imei(n)) for n in range(2, 62)])
+        answer(session, job, {2: OrderState.ACCEPTED, 3: OrderState.REFUSED, 4: OrderState.UNCONFIRMED})
+    return make_environment(tmp_path / "home")
+
+
+@pytest.fixture
+def typed(environment):
+    def run(*arguments: str, text: str | None = None, width: int = 100) -> tuple[int, str, str]:
+        done = run_typed(arguments, {**environment, "COLUMNS": str(width)}, text)
+        return done.returncode, done.stdout, done.stderr
+
+    return run
+
+
+def test_the_newest_are_listed_and_that_there_are_more_is_said(typed):
+    status, out, err = typed("orders")
+    assert status == 0
+    assert len(out.splitlines()) == 51
+    assert make_imei(61) in out.splitlines()[1]
+    assert "`--limit 0` lists all" in err
+    assert len(typed("orders", "--limit", "0")[1].splitlines()) == 61
+
+
+def test_several_states_can_be_asked_for_at_once(typed):
+    _, out, err = typed("orders", "--state", "refused", "--state", "unconfirmed")
+    assert [line.split()[0] for line in out.splitlines()[1:]] == [make_imei(4), make_imei(3)]
+    assert "Invalid IMEI!" in out
+    assert "There are more" not in err
+
+
+def test_imeis_that_are_in_no_job_are_named_and_what_is_no_imei_is_left_out(typed):
+    status, out, err = typed("orders", "--imei", f"{make_imei(2)},{make_imei(900)}", "--imei", "junk", "--json")
+    assert status == 0
+    assert [order["state"] for order in json.loads(out)] == ["accepted"]
+    assert f"1 IMEI of 2 are in no job of this ledger: {make_imei(900)}" in err
+    assert "'junk' is no IMEI: left out." in err
+
+
+def test_a_pasted_list_is_read_from_standard_input(typed):
+    text = "\n".join(make_imei(number) for number in range(2, 60))
+    assert len(json.loads(typed("orders", "--imei", "-", "--json", text=text)[1])) == 58
+
+
+def test_no_imei_at_all_is_wrong_usage(typed):
+    assert typed("orders", "--imei", "junk")[0] == 2
+
+
+def test_nothing_found_is_said_and_an_empty_list_in_json(typed):
+    status, out, err = typed("orders", "--status", "completed")
+    assert (status, out) == (0, "")
+    assert "No order matches." in err
+    assert json.loads(typed("orders", "--status", "completed", "--json")[1]) == []
+
+
+@pytest.mark.parametrize("width", [70, 80, 100, 120])
+def test_no_line_is_wider_than_the_screen(typed, width):
+    _, out, _ = typed("orders", "--limit", "0", width=width)
+    assert max(map(len, out.splitlines())) <= width
