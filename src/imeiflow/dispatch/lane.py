@@ -17,9 +17,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 
+from imeiflow.dispatch.caution import Caution
 from imeiflow.dispatch.latency import Sample
 from imeiflow.dispatch.limit import ConcurrencyLimit
-from imeiflow.dispatch.pace import Bucket, Model, Pace, Window, per_time
+from imeiflow.dispatch.pace import Pace
+from imeiflow.dispatch.rate import Bucket, Model, Window, per_time
 
 #: How many calls at once the canaries' neighbours may prove; beyond, only calls of the real size are worth a slot.
 _CANARY_BOUND = 20
@@ -229,6 +231,7 @@ class Lane:
             self._refuse_rate(now, call, refusal)  # it left before the refusal that was one of rate
         elif suspicion is not None and call.began_at <= suspicion.refused_at:
             self.pace.discount(call.began_at)
+            self.pace.caution.warn(now)
             self.limit.lower(call.crowd)
         elif self._speaks_of_rate:
             self._suspect(now, call)
@@ -268,6 +271,7 @@ class Lane:
             before.began_at, before.refused_at, before.crowd = call.began_at, now, call.crowd
         self._has_waited = True
         self.pace.discount(call.began_at)
+        self.pace.caution.warn(now)
         limit.refused(now, crowd=call.crowd)
         self._verify_began_at = None
         self._hold_until = now + self._grace_s
@@ -323,6 +327,10 @@ def _count_of(value: object) -> int | None:
     return max(1, value) if isinstance(value, int) and not isinstance(value, bool) and value > 0 else None
 
 
+def _number_of(value: object) -> float:
+    return float(value) if isinstance(value, float | int) and math.isfinite(value) and value > 0 else 0.0
+
+
 def _pace_of(ceiling: Window | None, value: object) -> Pace:
     """Read what `Pace.as_learned` gave; whatever it cannot be is as if nothing were known."""
     known = value if isinstance(value, Mapping) else {}
@@ -333,12 +341,16 @@ def _pace_of(ceiling: Window | None, value: object) -> Pace:
             model = Bucket(float(rate), float(burst))
         case _:
             return Pace(ceiling=ceiling)
-    step, warnings = known.get("step"), known.get("warnings")
+    warnings = known.get("warnings")
     return Pace(
         ceiling=ceiling,
         model=model,
-        step=float(step) if isinstance(step, float | int) else None,
-        bans=_count_of(known.get("bans")) or 0,
-        warnings=warnings if isinstance(warnings, int) else None,
-        run=_count_of(known.get("run")) or 0,
+        step=_number_of(known.get("step")),
+        grace_s=_number_of(known.get("grace_s")),
+        caution=Caution(
+            bans=_count_of(known.get("bans")) or 0,
+            warnings=warnings if isinstance(warnings, int) else None,
+            run=_count_of(known.get("run")) or 0,
+            floor_s=_number_of(known.get("floor_s")),
+        ),
     )

@@ -109,7 +109,7 @@ class ConcurrencyLimit:
         self.value = min(self._top(), limit + max(1.0, min(self._stride, limit * self._growth)))
         self._stride *= 2
         self._step_at = now + self._step_s
-        self.reason = "growing: nothing refused, no queueing"
+        self.reason = "growing: nothing is refused, and calls do not wait"
         return now
 
     def ease(self, in_flight: int) -> None:
@@ -157,7 +157,7 @@ class ConcurrencyLimit:
         self._trying = None
         self.cap = max(1, crowd)
         self.value = min(self.value, float(self.cap))
-        self.reason = f"refused: the provider takes {self.cap} at once"
+        self.reason = f"the provider takes {self.cap} at once and refused one more"
         self._plan_exploring(now)
 
     def lower(self, crowd: int) -> None:
@@ -172,7 +172,7 @@ class ConcurrencyLimit:
         self._trying = None
         self._explore_at = math.inf
         self._stride = math.inf
-        self.reason = "growing: nothing refused, no queueing"
+        self.reason = "growing: nothing is refused, and calls do not wait"
 
     def _book(self, size: int) -> LatencyBook:
         return self._books.setdefault(size, LatencyBook())
@@ -208,7 +208,7 @@ class ConcurrencyLimit:
             return self._explore_at if self._explore_at > now else math.inf
         self.cap = (self.cap or 0) + 1
         self.value = float(self.cap)
-        self.reason = f"trying {self.cap} at once"
+        self.reason = f"trying {self.cap} at once: fewer were not refused for a while"
         self._trying = self.cap
         self._plan_exploring(now)
         return now

@@ -1,87 +1,46 @@
 """How many calls in a time, learned from refusals; the lane's gate enforces it.
 
-Pure: times are passed in, nothing sleeps.
-
-A rate limiter is a window (so many calls in so many seconds) or a bucket (so many a second, with a burst).
-From the moment one call is admitted again after a refusal until the next such moment, a limiter admits exactly
-what it allows: calls admitted / time elapsed is its rate, whichever kind it is. So each refusal that could not be
-avoided is also a measurement, and the pace settles just under it:
+Pure: times are passed in, nothing sleeps. What refusals measure stands in `cycle`, what bans teach in `caution`. Each
+refusal that could not be avoided is also a measurement, and the pace settles just under it:
 
     free       nothing known: no pace
     blocked    refused: silence for as long as the provider says, or a growing gap
     probing    one call at a time, each waiting until a refusal of the one before would be back
     paced      by window or bucket; tries a little more after quiet, and goes back to what was good when refused
-
-The silence may have been longer than needed: the limit lies between what was admitted in the whole time and what was
-admitted until the last refusal. Where a usual period (a second, a minute) ends in between, it is that.
-
-After a ban nothing is taken that was not measured: the pace begins at what was admitted in the whole time, grows
-only after as many calls as were once admitted in a row, and not at all where the first refusal is already a ban.
 """
 
 from __future__ import annotations
 
 import math
 from collections import deque
-from dataclasses import dataclass
 
-_MARGIN = 0.975
+from imeiflow.dispatch.caution import QUIET_S, Caution
+from imeiflow.dispatch.cycle import (
+    MAX_STEP,
+    MIN_STEP,
+    Cycle,
+    correct,
+    fall_back,
+    measure,
+    measure_ban,
+    rate_between,
+)
+from imeiflow.dispatch.rate import USUAL_PERIODS_S, Bucket, Model, Window, describe_model
+
+__all__ = ["Bucket", "Model", "Pace", "Window"]
+
 _FIRST_GAP_S = 0.25
 _GAP_GROWTH = 2.5
 _MAX_GAP_S = 60.0
 _BAN_GAP_S = 10.0
 _MAX_BAN_GAP_S = 600.0
-_LONG_WAIT_S = 1.5
+_MIN_GRACE_S = 0.020
 _MAX_GRACE_S = 3.0
 _QUIET_S = 2.0
-_WARNED_QUIET_S = 120.0
 _MAX_QUIET_S = 3600.0
 _QUIET_CALLS = 12
 _MAX_QUIET_CALLS = 400
-_MIN_STEP = 0.02
-_MAX_STEP = 0.25
-_CAREFUL_WAIT_S = 5.0
-_MIN_RATE = 1e-4
 _REMEMBER_S = 60.0
-#: Periods that limiters are usually set to: right after the end of one is a good moment to ask again.
-_USUAL_PERIODS_S = (1.0, 2.0, 5.0, 10.0, 15.0, 20.0, 30.0, 60.0, 120.0, 300.0, 600.0, 3600.0)
-
-
-@dataclass(frozen=True, slots=True)
-class Window:
-    """At most `calls` begin in any `period_s` seconds."""
-
-    calls: int
-    period_s: float
-
-    @property
-    def rate(self) -> float:
-        """Calls a second in the long run."""
-        return self.calls / self.period_s
-
-
-@dataclass(frozen=True, slots=True)
-class Bucket:
-    """`rate` calls a second, `burst` of them at once after a rest."""
-
-    rate: float
-    burst: float
-
-
-Model = Window | Bucket
-
-
-@dataclass(slots=True)
-class _Cycle:
-    """From one moment of being admitted (again) to the next."""
-
-    began_at: float
-    admitted: int = 0
-    refused_at: float = math.inf  #: the first time
-    asked_at: float = -math.inf  #: when the last call that was refused began
-    due_at: float | None = None  #: when a Retry-After that was not a ban's said to come again
-    refusals: int = 0
-    is_banned: bool = False
 
 
 class Pace:
@@ -92,36 +51,44 @@ class Pace:
         *,
         ceiling: Window | None = None,
         model: Model | None = None,
-        step: float | None = None,
-        bans: int = 0,
-        warnings: int | None = None,
-        run: int = 0,
+        step: float = MIN_STEP,
+        grace_s: float = _MIN_GRACE_S,
+        caution: Caution | None = None,
     ) -> None:
         self.ceiling = ceiling
         self.model = model
-        self.reason = f"{describe_model(model)}, learned earlier" if model else "no limit known"
-        self.bans = bans
+        self.caution = caution or Caution()
+        self.reason = f"{describe_model(model)}, learned earlier" if model else "no limit is known"
         self.blocked_until = -math.inf
         self.is_at_ceiling = False
-        self._warnings = warnings  #: the fewest refusals that came before a ban
-        self._run = run  #: the most calls that were admitted until a refusal
         self._starts: deque[float] = deque()
         self._ceiling_starts: deque[float] = deque()
         self._tokens = model.burst if isinstance(model, Bucket) else 0.0
         self._tokens_at: float | None = None
-        self._cycle: _Cycle | None = None
+        self._cycle: Cycle | None = None
         self._refused_at = -math.inf  #: the last time, of any cycle
+        self._spent_at: float | None = None  #: when the last refused call began: nothing was left
+        self._spent: tuple[float, float] | None = None  #: two such moments, with calls admitted between
+        self._between: float | None = None  #: calls a second that were admitted between two such moments
         self._gap_s = _FIRST_GAP_S
-        self._grace_s = 0.020
+        self._grace_s = min(_MAX_GRACE_S, max(_MIN_GRACE_S, grace_s))  #: a refusal would be back by then
         self._probing = False
         self._gate_at = -math.inf
+        self._is_rough = False  #: the model is a first guess: its cycle began rested
         self._good: Model | None = None  #: what was not refused, while more is being tried
-        self._quiet_s = _QUIET_S
+        self._sure = model  #: what was not refused for long
+        self._step = min(max(MIN_STEP, step), 4 * MIN_STEP)
+        self._wins = 0  #: how often in a row a little more was admitted
+        self._quiet_s = QUIET_S if self.caution.bans else _QUIET_S
         self._quiet_since: float | None = None
-        self._calls_since_change = 0
         self._quiet_calls = _QUIET_CALLS
-        self._step = step if step is not None else _MIN_STEP
+        self._calls_since_change = 0
         self._is_binding = False
+
+    @property
+    def bans(self) -> int:
+        """Count the bans that are remembered."""
+        return self.caution.bans
 
     @property
     def is_limiting(self) -> bool:
@@ -135,7 +102,7 @@ class Pace:
 
     def as_learned(self) -> dict[str, object] | None:
         """Give what is worth remembering, as JSON values; None when no limit is known."""
-        extra = {"step": self._step, "bans": self.bans, "warnings": self._warnings, "run": self._run}
+        extra = {"step": self._step, "grace_s": self._grace_s, **self.caution.as_learned()}
         match self._good or self.model:
             case Window(calls=calls, period_s=period):
                 return {"calls": calls, "period_s": period, **extra}
@@ -152,7 +119,7 @@ class Pace:
             self._settle(now)
         if self._probing:
             ready = max(ready, self._gate_at)
-        paced = self._by_model(now)
+        paced = self._by_model(now, self.model)
         self._is_binding = self._is_binding or paced > ready
         self.is_at_ceiling = by_ceiling >= max(ready, paced) > now
         return max(ready, paced)
@@ -160,7 +127,7 @@ class Pace:
     def started(self, now: float) -> None:
         """Count a call that begins now."""
         if self._cycle is None:
-            self._cycle = _Cycle(now)
+            self._cycle = Cycle(now)
         if self._probing:
             self._gate_at = now + self._grace_s
         self._cycle.admitted += 1
@@ -192,11 +159,11 @@ class Pace:
         is_ban: bool = False,
     ) -> None:
         """Learn that the call that began at `began_at` was refused for its rate, after the others now counted."""
-        cycle = self._cycle = self._cycle or _Cycle(began_at)
+        cycle = self._cycle = self._cycle or Cycle(began_at)
         self.discount(began_at)
         self._grace_s = min(_MAX_GRACE_S, max(self._grace_s, 1.5 * (now - began_at)))
         is_same_event = began_at <= self._refused_at
-        self._note_ban(cycle, is_ban=is_ban)
+        self._warn(now, cycle, is_ban=is_ban)
         if retry_after_s is not None:
             self.blocked_until = max(self.blocked_until, now + retry_after_s + 0.01)
             if not is_ban and cycle.due_at is None:
@@ -204,14 +171,15 @@ class Pace:
         elif not is_same_event:
             self.blocked_until = max(self.blocked_until, self._ask_again_at(now, cycle, is_ban=is_ban))
         if not is_same_event:
-            self._refused_at = now
-            cycle.asked_at = max(cycle.asked_at, began_at)
-            if cycle.refused_at == math.inf:
-                self._begin_refusals(now, cycle)
+            self._note_event(now, cycle, began_at, is_ban=is_ban)
         self._probing = True
         self._gate_at = self.blocked_until
         self._quiet_since = None
-        self.reason = "banned" if is_ban else "refused: too many calls in the time"
+        self.reason = (
+            "the provider has shut us out for a while"
+            if is_ban
+            else "the provider refused a call: too many in the time"
+        )
 
     def admitted(self, now: float, *, began_at: float) -> None:
         """Learn that the call that began at `began_at` was served."""
@@ -222,7 +190,7 @@ class Pace:
     def good_moment(self, now: float, gap_s: float) -> float:
         """Give a moment about `gap_s` from now, right after the end of a usual period where one is near."""
         began_at = self._cycle.began_at if self._cycle is not None else now
-        ends = (began_at + period * 1.002 + 0.05 for period in _USUAL_PERIODS_S)
+        ends = (began_at + period * 1.002 + 0.05 for period in USUAL_PERIODS_S)
         near = (end for end in ends if now + 0.4 * gap_s <= end <= now + 1.6 * gap_s)
         return next(near, now + gap_s)
 
@@ -239,15 +207,15 @@ class Pace:
             return spacing
         return max(spacing, self._ceiling_starts[len(self._ceiling_starts) - ceiling.calls] + ceiling.period_s)
 
-    def _by_model(self, now: float) -> float:
-        match self.model:
+    def _by_model(self, now: float, model: Model | None) -> float:
+        match model:
             case None:
                 return now
             case Window(calls=calls, period_s=period_s):
                 return self._starts[len(self._starts) - calls] + period_s if len(self._starts) >= calls else now
-            case Bucket():
-                self._refill(self.model, now)
-                return now if self._tokens >= 1 else now + (1 - self._tokens) / self.model.rate
+            case Bucket(rate=rate):
+                self._refill(model, now)
+                return now if self._tokens >= 1 else now + (1 - self._tokens) / rate
 
     def _refill(self, model: Bucket, now: float) -> None:
         if self._tokens_at is not None:
@@ -270,22 +238,27 @@ class Pace:
 
     # what refusals teach
 
-    def _note_ban(self, cycle: _Cycle, *, is_ban: bool) -> None:
-        if is_ban and not cycle.is_banned:
-            self.bans += 1
+    def _warn(self, now: float, cycle: Cycle, *, is_ban: bool) -> None:
+        if not is_ban:
+            self.caution.warn(now)
+        elif not cycle.is_banned:
             cycle.is_banned = True
-            self._warnings = min(cycle.refusals, self._warnings if self._warnings is not None else cycle.refusals)
-        cycle.refusals += 1
+            self.caution.note_ban(now)
+            self._quiet_s = max(QUIET_S, self._quiet_s)
 
-    def _begin_refusals(self, now: float, cycle: _Cycle) -> None:
-        cycle.refused_at = now
-        self._run = max(self._run, cycle.admitted) if self.model is None else self._run
-        self._quiet_s = min(_MAX_QUIET_S, self._quiet_s * 2)
-        if self.bans:
-            self._quiet_s = max(_WARNED_QUIET_S, self._quiet_s)
-        self._quiet_calls = min(_MAX_QUIET_CALLS, self._quiet_calls * 2)
+    def _note_event(self, now: float, cycle: Cycle, began_at: float, *, is_ban: bool) -> None:
+        """Note a refusal that is not one of many that left together."""
+        self._refused_at = now
+        if not is_ban or cycle.asked_at == -math.inf:
+            cycle.asked_at = max(cycle.asked_at, began_at)
+        if cycle.refused_at == math.inf:
+            cycle.refused_at = now
+            self._spent = (self._spent_at, began_at) if self._spent_at is not None else None
+            self._quiet_s = min(_MAX_QUIET_S, self._quiet_s * 2)
+            self._quiet_calls = min(_MAX_QUIET_CALLS, self._quiet_calls * 2)
+        self._spent_at = began_at
 
-    def _ask_again_at(self, now: float, cycle: _Cycle, *, is_ban: bool) -> float:
+    def _ask_again_at(self, now: float, cycle: Cycle, *, is_ban: bool) -> float:
         """Ask when the pace so far would allow it, and then after growing gaps."""
         is_first = cycle.refused_at == math.inf
         if is_ban:
@@ -293,111 +266,107 @@ class Pace:
             self._gap_s = min(_MAX_BAN_GAP_S, gap_s * 2)
             return now + gap_s
         gap_s, self._gap_s = self._gap_s, min(_MAX_GAP_S, self._gap_s * _GAP_GROWTH)
+        model = self._good or self.model
         if self.bans:
-            return now + max(gap_s, self._careful_s())
-        match self.model:
+            return now + max(gap_s, self.caution.wait_s(model))
+        match model:
             case Window() if is_first:
-                return max(now + gap_s, self._by_model(now))
+                return max(now + gap_s, self._by_model(now, model))
             case Bucket(rate=rate) if is_first:
                 return now + max(gap_s, 1.05 / rate)
             case _:
                 return self.good_moment(now, gap_s)
 
-    def _careful_s(self) -> float:
-        """Say how long a window that admits the longest run can be, at the rate that was not refused."""
-        model = self._good or self.model
-        return max(_CAREFUL_WAIT_S, 1.1 * self._run / model.rate) if model is not None else _CAREFUL_WAIT_S
-
-    def _close_cycle(self, cycle: _Cycle, again_at: float, now: float) -> None:
+    def _close_cycle(self, cycle: Cycle, again_at: float, now: float) -> None:
         """One call is admitted again: measure the cycle that ended and begin the next."""
-        count = max(1, cycle.admitted - 1)
-        self._cycle = _Cycle(again_at, admitted=1)
-        self._gap_s = _FIRST_GAP_S
-        self._adopt(self._learn(cycle, count, again_at))
+        before = self.model
+        self._adopt(self._learn(cycle, again_at), before)
+        self._cycle = Cycle(again_at, admitted=1)
+        self._gap_s, self._wins = _FIRST_GAP_S, 0
         self._quiet_since, self._calls_since_change, self._is_binding = now, 0, False
 
-    def _learn(self, cycle: _Cycle, count: int, again_at: float) -> Model:
+    def _learn(self, cycle: Cycle, again_at: float) -> Model:
         """Choose the pace after a cycle of refusals; sets the size of the next step, too."""
-        before, good = self.model, self._good
+        before, good, caution = self.model, self._good, self.caution
         self._good = None
-        if cycle.is_banned and cycle.due_at is None:
-            rate = count / (again_at - cycle.began_at)
-            self._step = _MAX_STEP
-            if good is not None:
-                return good
-            return Bucket(max(_MIN_RATE, _MARGIN * min(rate, before.rate / 2 if before else math.inf)), 1.0)
-        if good is not None:
-            self._step = max(_MIN_STEP, self._step / 2)
-            return good
-        measured = self._measure(cycle, count, again_at)
+        between = self._measure_between()
         if before is None:
-            return measured
-        if isinstance(before, Bucket):
-            return Bucket(max(_MIN_RATE, min(before.rate * _MARGIN, max(measured.rate, before.rate / 2))), 1.0)
-        if count <= 1.2 * before.calls and measured.rate < before.rate:
-            return measured
-        calls = math.floor(before.calls * _MARGIN)
-        return Window(calls, before.period_s) if calls else Bucket(before.rate * _MARGIN, 1.0)
+            caution.run = cycle.count
+        if cycle.is_banned and self._between is not None:
+            caution.run = 0
+        is_rough, self._is_rough = self._is_rough, before is None
+        if good is not None:
+            self._step = MAX_STEP if cycle.is_banned else max(MIN_STEP, self._step / 2)
+            was_leap = caution.end_leap()
+            if self.bans and not was_leap and self._sure is not None:
+                return self._sure
+            return fall_back(good, between)
+        if cycle.is_banned and cycle.due_at is None:
+            caution.floor_s = max(caution.floor_s, cycle.asked_at - cycle.began_at)
+            found = measure_ban(cycle, again_at, before, between=self._between)
+        else:
+            found = measure(cycle, again_at, between=self._between)
+        self._step = found.step
+        if before is None or cycle.is_banned:
+            return found.model
+        return correct(before, found.model, cycle, between=between, is_rough=is_rough, grace_s=self._grace_s)
 
-    def _measure(self, cycle: _Cycle, count: int, again_at: float) -> Model:
-        """Say what a limiter allows that admitted `count` in the cycle."""
-        if cycle.is_banned and cycle.due_at is not None:
-            again_at = cycle.due_at
-        elapsed_s = max(1e-3, again_at - cycle.began_at)
-        earliest_s = cycle.asked_at - cycle.began_at
-        if cycle.due_at is not None:
-            # Servers round Retry-After up to whole seconds.
-            earliest_s = max(earliest_s, cycle.due_at - 1.0 - cycle.began_at)
-        self._step = min(_MAX_STEP, max(_MIN_STEP, 1 / (count + 1), 0.5 * (elapsed_s - earliest_s) / elapsed_s))
-        for period_s in _USUAL_PERIODS_S:
-            if earliest_s < period_s <= elapsed_s + 0.01:
-                self._step = _MIN_STEP
-                return Window(count, period_s * 1.005 + 0.02)
-        wait_s = again_at - cycle.refused_at
-        if wait_s >= _LONG_WAIT_S and wait_s > 0.15 * elapsed_s:
-            return Window(count, elapsed_s * 1.005 + 0.02)
-        return Bucket(max(_MIN_RATE, 0.9 * count / elapsed_s), 1.0)
+    def _measure_between(self) -> float | None:
+        """Give the calls a second between this cycle's first refusal and the one before it, where it can be told."""
+        if self._spent is None or self._spent[1] - self._spent[0] > _REMEMBER_S:
+            return None
+        between = rate_between(list(self._starts), *self._spent)
+        self._between = between or self._between
+        return between
 
-    def _adopt(self, model: Model) -> None:
-        self.model = model
+    def _adopt(self, model: Model, before: Model | None) -> None:
+        self.model = self._sure = model
         self._probing = False
         if isinstance(model, Bucket):
             self._tokens, self._tokens_at = 0.0, None
-        self.reason = f"{describe_model(model)}, learned from a refusal"
+        if before is None:
+            self.reason = f"{describe_model(model)}: the provider refuses more"
+        else:
+            self.reason = f"slower, {describe_model(model)}: the provider refused calls at {describe_model(before)}"
+
+    # more
 
     def _try_more(self, now: float) -> None:
         """After quiet, and only when the pace was what held us back, allow a little more."""
         model = self.model
-        if model is None or self._probing or (self.bans and not self._warnings):
+        if model is None or self._probing or self.caution.forbids:
             return
         if self._quiet_since is None:
             self._quiet_since = now
-        quiet_s = self._quiet_s if not self.bans else max(self._quiet_s, self._careful_s())
-        if not self._is_binding or now - self._quiet_since < quiet_s:
+        if not self._is_binding or (self.bans and now - self._refused_at < self._quiet_s):
+            return
+        period_s = self.caution.next_period(model)
+        wait_s = self._quiet_s if period_s is None else self.caution.wait_s(model)
+        if now - self._quiet_since < max(wait_s, 2.5 * self._grace_s):
             return
         if self._calls_since_change < max(self._quiet_calls, model.calls + 1 if isinstance(model, Window) else 0):
             return
-        if self._good is not None:
-            self._step = min(_MAX_STEP, self._step * 1.5)
-        self._good = model
+        self._count_win(model, now - self._quiet_since)
         self._quiet_since, self._calls_since_change, self._is_binding = now, 0, False
+        self.model = self._step_up(model) if period_s is None else self.caution.leap(period_s)
+        self.reason = f"trying {describe_model(self.model)}: nothing was refused for a while"
+
+    def _count_win(self, model: Model, quiet_s: float) -> None:
+        """Take what was tried for good; what succeeds again and again is tried sooner and in larger steps."""
+        if self._good is not None:
+            self._step = min(MAX_STEP, self._step * 1.5)
+            self._wins += 1
+            if self._wins > 1 and not self.bans:
+                self._quiet_s = max(_QUIET_S, self._quiet_s / 2)
+        self._good = model
+        if quiet_s >= QUIET_S:
+            self._sure = model
+
+    def _step_up(self, model: Model) -> Model:
+        """Allow a step more; where refusals lead to bans, a single call more."""
+        self.caution.take_step()
         match model:
             case Bucket(rate=rate, burst=burst):
-                self.model = Bucket(rate * (1 + self._step), burst)
+                return Bucket(rate * (1 + self._step), burst)
             case Window(calls=calls, period_s=period_s):
-                self.model = Window(calls + max(1, round(calls * self._step)), period_s)
-        self.reason = f"{describe_model(self.model)}, trying a little more"
-
-
-def describe_model(model: Model) -> str:
-    """Say a pace in words."""
-    match model:
-        case Window(calls=calls, period_s=period_s):
-            return f"{calls} calls in {period_s:.3g} s"
-        case Bucket(rate=rate):
-            return per_time(rate)
-
-
-def per_time(rate: float) -> str:
-    """Say calls a second in words."""
-    return f"{rate:.1f} calls a second" if rate >= 1 else f"{rate * 60:.1f} calls a minute"
+                return Window(calls + (1 if self.bans else max(1, round(calls * self._step))), period_s)

@@ -1,0 +1,112 @@
+"""What refusals measure. Pure.
+
+From the moment one call is admitted again after a refusal until the next such moment, a limiter admits exactly what
+it allows: calls admitted / time elapsed is its rate, whichever kind it is. So it is between two refusals: nothing was
+left at the first, nor at the second. Only the first cycle, which begins rested, may hold a burst besides.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+from imeiflow.dispatch.rate import MARGIN, USUAL_PERIODS_S, Bucket, Model, Window, pad, spread
+
+MIN_STEP = 0.02
+MAX_STEP = 0.25
+#: After a wait that long a limiter that admits again has begun a new window.
+_LONG_WAIT_S = 1.5
+#: A window this short is a guess: the provider rounds the time to wait up, or we did.
+_GUESS_S = 3.0
+_MIN_COUNT = 3
+_AFTER_BAN = 0.93
+#: Servers give the time to wait in whole seconds, rounded up.
+_ROUNDING_S = 1.0
+
+
+@dataclass(slots=True)
+class Cycle:
+    """From one moment of being admitted (again) to the next."""
+
+    began_at: float
+    admitted: int = 0
+    refused_at: float = math.inf  #: the first time
+    asked_at: float = -math.inf  #: when the last call that was refused for its rate began
+    due_at: float | None = None  #: when a time to wait that was not a ban's said to come again
+    is_banned: bool = False
+
+    @property
+    def count(self) -> int:
+        """Count the calls that were admitted in a row."""
+        return max(1, self.admitted - 1)
+
+
+@dataclass(frozen=True, slots=True)
+class Measurement:
+    """What a limiter seems to allow, and by which share it may be more."""
+
+    model: Model
+    step: float
+
+
+def rate_between(starts: list[float], since: float, until: float) -> float | None:
+    """Give the calls a second that were admitted between two refusals; None for too few to tell."""
+    count = sum(1 for at in starts if since < at <= until)
+    return count / (until - since) if count >= _MIN_COUNT else None
+
+
+def measure(cycle: Cycle, again_at: float, *, between: float | None) -> Measurement:
+    """Say what a limiter allows that admitted calls up to a refusal, and again at `again_at`.
+
+    The silence may have been longer than needed: the limit lies between what was admitted in the whole time and what
+    was admitted until the last refusal. Where a usual period ends in between, it is that.
+    """
+    if cycle.is_banned and cycle.due_at is not None:
+        again_at = cycle.due_at
+        if between is not None and again_at - cycle.began_at < _GUESS_S:
+            return Measurement(spread(_AFTER_BAN * between), MIN_STEP)
+    elapsed_s = max(1e-3, again_at - cycle.began_at)
+    earliest_s = cycle.asked_at - cycle.began_at
+    if cycle.due_at is not None:
+        earliest_s = max(earliest_s, cycle.due_at - _ROUNDING_S - cycle.began_at)
+    for period_s in USUAL_PERIODS_S:
+        if earliest_s < period_s <= elapsed_s + 0.01:
+            return Measurement(Window(cycle.count, pad(period_s)), MIN_STEP)
+    unsure = max(MIN_STEP, 1 / (cycle.count + 1), 0.5 * (elapsed_s - earliest_s) / elapsed_s)
+    wait_s = again_at - cycle.refused_at
+    if wait_s >= _LONG_WAIT_S and wait_s > 0.15 * elapsed_s:
+        return Measurement(Window(cycle.count, pad(elapsed_s)), min(MAX_STEP, unsure))
+    return Measurement(spread(0.9 * cycle.count / elapsed_s), min(MAX_STEP, unsure))
+
+
+def measure_ban(cycle: Cycle, again_at: float, before: Model | None, *, between: float | None) -> Measurement:
+    """Say what may be sent after a ban of unknown length: what was measured before it, or what surely is allowed."""
+    if between is not None:
+        return Measurement(spread(_AFTER_BAN * between), MIN_STEP)
+    rate = cycle.count / max(1e-3, again_at - cycle.began_at)
+    return Measurement(spread(MARGIN * min(rate, before.rate / 2 if before else math.inf)), MAX_STEP)
+
+
+def correct(
+    before: Model, measured: Model, cycle: Cycle, *, between: float | None, is_rough: bool, grace_s: float
+) -> Model:
+    """Slow a pace down that was refused. `is_rough`: it came from a cycle that began rested."""
+    match before:
+        case Bucket(rate=rate):
+            least = 0.0 if is_rough and cycle.count >= _MIN_COUNT else rate / 2
+            return spread(min(rate * MARGIN, max(measured.rate, MARGIN * between if between is not None else least)))
+        case Window(calls=calls, period_s=period_s):
+            is_guess = period_s < max(_GUESS_S, 2 * grace_s)
+            if is_guess and between is not None and between < 0.9 * before.rate:
+                return spread(MARGIN * between)
+            if cycle.count <= 1.2 * calls and measured.rate < before.rate:
+                return measured
+            fewer = math.floor(calls * MARGIN)
+            return Window(fewer, period_s) if fewer else spread(before.rate * MARGIN)
+
+
+def fall_back(good: Model, between: float | None) -> Model:
+    """Go back to what was good; slower where what was admitted since shows that it was not."""
+    if isinstance(good, Bucket) and between is not None and between < 0.9 * good.rate:
+        return spread(MARGIN * between)
+    return good

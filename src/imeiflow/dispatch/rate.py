@@ -1,0 +1,59 @@
+"""The kinds of rate limits, as values, and in words. Pure."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+#: Periods that limiters are usually set to: right after the end of one is a good moment to ask again.
+USUAL_PERIODS_S = (1.0, 2.0, 5.0, 10.0, 15.0, 20.0, 30.0, 60.0, 120.0, 300.0, 600.0, 3600.0)
+#: So much of what was measured is used.
+MARGIN = 0.975
+_MIN_RATE = 1e-4
+
+
+@dataclass(frozen=True, slots=True)
+class Window:
+    """At most `calls` begin in any `period_s` seconds."""
+
+    calls: int
+    period_s: float
+
+    @property
+    def rate(self) -> float:
+        """Calls a second in the long run."""
+        return self.calls / self.period_s
+
+
+@dataclass(frozen=True, slots=True)
+class Bucket:
+    """`rate` calls a second, `burst` of them at once after a rest."""
+
+    rate: float
+    burst: float
+
+
+Model = Window | Bucket
+
+
+def spread(rate: float) -> Bucket:
+    """Give a pace of so many calls a second, evenly."""
+    return Bucket(max(_MIN_RATE, rate), 1.0)
+
+
+def pad(period_s: float) -> float:
+    """Make a period a little longer than the provider's, for clocks that differ and calls that overtake."""
+    return period_s * 1.005 + 0.02
+
+
+def describe_model(model: Model) -> str:
+    """Say a pace in words."""
+    match model:
+        case Window(calls=calls, period_s=period_s):
+            return f"{calls} {'call' if calls == 1 else 'calls'} in {period_s:.3g} s"
+        case Bucket(rate=rate):
+            return per_time(rate)
+
+
+def per_time(rate: float) -> str:
+    """Say calls a second in words."""
+    return f"{rate:.1f} calls a second" if rate >= 1 else f"{rate * 60:.1f} calls a minute"
