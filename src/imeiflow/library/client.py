@@ -48,6 +48,7 @@ class AsyncClient:
     """
 
     _opened: ClassVar[dict[str, int]] = {}  #: the ledgers that were opened, and by which process
+    _opening: ClassVar[threading.Lock] = threading.Lock()  #: a new ledger is made by one at a time
 
     def __init__(
         self,
@@ -63,7 +64,6 @@ class AsyncClient:
         self._configuration, self._account = choose_account(account, login, home)
         self._configuration.login(self._account)
         find_account_provider(self._account)
-        self._opening = threading.Lock()
         self._session: Session | None = None
         self._finalizer: weakref.finalize[..., Any] | None = None
         self._is_closed = False

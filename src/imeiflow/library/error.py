@@ -12,7 +12,7 @@ class ForkedError(UsageError):
 
 
 class ClosedError(UsageError):
-    """The client was closed."""
+    """The client was closed, or its program ended, before the work was done."""
 
     remedy = "Make a new one. Jobs are in the ledger: the same call, or `resume`, goes on with them."
 

@@ -1,0 +1,30 @@
+"""A simulated server for each test that asks for one, found by the environment as a user's would be."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
+from pathlib import Path
+
+import pytest
+
+from imeiflow.simulator import Behaviour, SimulatorProcess
+from tests.library.shop import KEY, Shop
+
+OpenShop = Callable[..., Shop]
+
+
+@pytest.fixture
+def open_shop(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[OpenShop]:
+    with ExitStack() as stack:
+
+        def open_(**behaviour: object) -> Shop:
+            simulator = SimulatorProcess.start(Behaviour.parse({"api_key": KEY, **behaviour}))
+            stack.enter_context(simulator)
+            shop = Shop(simulator, tmp_path / "home")
+            shop.home.mkdir(mode=0o700, exist_ok=True)
+            for name, value in shop.variables.items():
+                monkeypatch.setenv(name, value)
+            return shop
+
+        yield open_
