@@ -19,7 +19,7 @@ from imeiflow.simulator import Entry
 
 #: States that say that the provider has it; states that say that it may; and those that say that it has not.
 HAS = frozenset({"accepted", "duplicate"})
-MAY_HAVE = frozenset({"unconfirmed"})
+MAY_HAVE = frozenset({"unconfirmed", "sending"})
 HAS_NOT = frozenset({"queued", "refused", "failed", "cancelled", "invalid", "repeated"})
 
 
@@ -77,26 +77,37 @@ class Verdict:
 
 
 def judge(
-    ledger: str | Path, book: Iterable[Entry], *, before: Iterable[Entry] = (), placing_calls: int | None = None
+    ledger: str | Path,
+    book: Iterable[Entry],
+    *,
+    before: Iterable[Entry] = (),
+    placing_calls: int | None = None,
+    is_abandoned: bool = False,
 ) -> Verdict:
     """Compare ledger and book order by order, and fail with everything that does not fit.
 
     `before` are entries that were in the book before the ledger's jobs began. `placing_calls` is how many placing
-    calls the server received: each must have been recorded.
+    calls the server received: each must have been recorded. `is_abandoned` allows for a dead process's calls.
     """
-    verdict = examine(ledger, book, before=before, placing_calls=placing_calls)
+    verdict = examine(ledger, book, before=before, placing_calls=placing_calls, is_abandoned=is_abandoned)
     assert not verdict.problems, "\n".join(verdict.problems[:20])
     return verdict
 
 
 def examine(
-    ledger: str | Path, book: Iterable[Entry], *, before: Iterable[Entry] = (), placing_calls: int | None = None
+    ledger: str | Path,
+    book: Iterable[Entry],
+    *,
+    before: Iterable[Entry] = (),
+    placing_calls: int | None = None,
+    is_abandoned: bool = False,
 ) -> Verdict:
     """Compare as `judge` does, and give what was found instead of failing."""
     with closing(sqlite3.connect(f"file:{ledger}?mode=ro", uri=True)) as connection:
         connection.execute("BEGIN")
         verdict = Verdict(_read_lines(connection))
-        verdict.problems += _find_loose_ends(connection)
+        if not is_abandoned:
+            verdict.problems += _find_loose_ends(connection)
         recorded = connection.execute("SELECT count(*) FROM attempt").fetchone()[0]
     if placing_calls is not None and placing_calls > recorded:
         verdict.problems.append(f"{placing_calls} placing calls were received, {recorded} attempts recorded")

@@ -1,0 +1,104 @@
+"""A scene of crime: a ledger with one job, a simulated provider in a process of its own, workers to be killed."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from imeiflow.dispatch.clock import SteadyClock
+from imeiflow.domain.ident import JobId
+from imeiflow.domain.order import JobState
+from imeiflow.ledger.ledger import Ledger
+from imeiflow.ledger.record import JobDraft, NewOrder
+from imeiflow.simulator import Behaviour, SimulatorProcess
+from tests.crash.nursery import Errand, Nursery
+from tests.judge import Verdict, judge
+from tests.rig import ACCOUNT, LASTING, PRICE, SERVICE, make_imei
+
+
+@dataclass
+class Scene:
+    """One job that is worked on by one worker after another. No ledger is open here while one works."""
+
+    home: Path
+    sim: SimulatorProcess
+    nursery: Nursery
+    job: JobId
+    total: int
+    kills: int = 0
+
+    def errand(self, **ending: Any) -> Errand:
+        """Make the errand of a worker with the ending that it takes."""
+        return Errand(str(self.home), self.sim.base_url, **ending)
+
+    def kill(self, **ending: Any) -> bool:
+        """Run a worker that is to be killed, and compare; False when it ended by itself before."""
+        status = self.nursery.run(self.errand(**ending))
+        assert status in {0, -9}
+        self.judge(is_abandoned=True)
+        self.kills += status == -9
+        return status == -9
+
+    def finish(self) -> Verdict:
+        """Run workers undisturbed, resuming the job as a user would, until nothing more changes."""
+        for _ in range(20):
+            assert self.nursery.run(self.errand()) == 0
+            verdict = self.judge()
+            if self.state is JobState.FINISHED:
+                return verdict
+            self.resume()
+        raise AssertionError(f"the job does not end: {self.state}")
+
+    def judge(self, *, is_abandoned: bool = False) -> Verdict:
+        """Compare ledger and book, order by order."""
+        ledger = self.home / "ledger.db"
+        calls = self.sim.stats()["actions"].get("placeorder", 0)
+        return judge(ledger, self.sim.book(), placing_calls=calls, is_abandoned=is_abandoned)
+
+    @contextmanager
+    def ledger(self) -> Iterator[Ledger]:
+        """Open the ledger, as another process would."""
+        with Ledger.open(self.home / "ledger.db", clock=SteadyClock().now) as ledger:
+            yield ledger
+
+    @property
+    def state(self) -> JobState:
+        """Give the state of the job."""
+        with self.ledger() as ledger:
+            return ledger.summary(self.job).state
+
+    def resume(self) -> None:
+        """Resume the job where it is paused or finished with something left to do."""
+        with self.ledger() as ledger:
+            ledger.change_job(self.job, {JobState.PAUSED, JobState.FINISHED}, JobState.RUNNING, None)
+
+
+@pytest.fixture(scope="session")
+def nursery() -> Iterator[Nursery]:
+    """Where all workers of a test process come from."""
+    with Nursery() as nursery:
+        yield nursery
+
+
+@pytest.fixture
+def make_scene(tmp_path: Path, nursery: Nursery) -> Iterator[Callable[..., Scene]]:
+    """Make a scene of `total` orders; `values` go to the job's draft, `behaviour` to the simulated provider."""
+    sims: list[SimulatorProcess] = []
+
+    def make(total: int, behaviour: dict[str, Any] | None = None, **values: Any) -> Scene:
+        sims.append(SimulatorProcess.start(Behaviour(**{**LASTING, **(behaviour or {})})))
+        base: dict[str, Any] = {"account": ACCOUNT, "provider": "gsm-fusion", "service": SERVICE, "currency": "USD"}
+        with Ledger.open(tmp_path / "ledger.db", clock=SteadyClock().now) as ledger:
+            job = ledger.create_draft(JobDraft(**{**base, "unit_price": PRICE, **values}))
+            ledger.add_orders(job, [NewOrder(line=line, imei=make_imei(line)) for line in range(total)])
+            ledger.start_job(job)
+        return Scene(tmp_path, sims[-1], nursery, job, total)
+
+    yield make
+    for sim in sims:
+        sim.stop()
