@@ -12,7 +12,7 @@ import click
 
 from imeiflow.cli.frame import watch_job
 from imeiflow.cli.option import command, json_option
-from imeiflow.cli.output import clean, count, print_json, say, screen_width, show_seconds
+from imeiflow.cli.output import clean, count, print_json, say, screen_width, show_seconds, tell
 from imeiflow.cli.preview import describe_cost
 from imeiflow.cli.program import INTERRUPTED
 from imeiflow.cli.report import headline, tell_counts, tell_money
@@ -78,8 +78,7 @@ def demo(
     behaviour = choose_behaviour(seed, _read_changes(changes, faults))
     directory = Path(keep).expanduser().absolute() if keep else Path(tempfile.mkdtemp(prefix="imeiflow-demo-"))
     with open_stage(directory, behaviour, imeis) as stage:
-        for line in _introduce(behaviour):
-            say(line)
+        tell(_introduce(behaviour), is_aside=True)
         followed = _submit(stage)
         if followed.was_interrupted:
             say(f"Interrupted: the demonstration ends here. What it wrote is in {directory}")
@@ -120,8 +119,7 @@ def _submit(stage: Stage) -> Followed:
     session = stage.session
     draft, proposal = read_list(session, stage.request)
     with draft:
-        for line in _tell_list(proposal):
-            say(line)
+        tell(_tell_list(proposal), is_aside=True)
         draft.start(proposal)
         return watch_job(session, draft.job, lock=draft.lock)
 
@@ -154,18 +152,20 @@ def _print_json(stage: Stage, followed: Followed, proof: Proof) -> None:
 def _report(stage: Stage, followed: Followed, proof: Proof) -> None:
     session, job = stage.session, followed.summary.job
     found = session.find_job(job)
-    click.echo(headline(found, followed.summary, followed))
-    for line in tell_counts(followed.summary.tally, session.ledger.reasons(job), screen_width()):
-        click.echo(line)
-    click.echo(tell_money(found, followed.summary))
-    if followed.summary.reason:
-        click.echo(f"Why: {clean(followed.summary.reason)}.")
-    click.echo()
-    for line in tell_proof(proof):
-        click.echo(line)
-    click.echo()
+    reason = followed.summary.reason
+    tell(
+        [
+            headline(found, followed.summary, followed),
+            *tell_counts(followed.summary.tally, session.ledger.reasons(job), screen_width()),
+            tell_money(found, followed.summary),
+            *([f"Why: {clean(reason)}."] if reason else []),
+            "",
+            *tell_proof(proof),
+            "",
+        ]
+    )
     for line in _tell_next(stage.directory, job):
-        click.echo(line)
+        click.echo(line)  # not folded: there are commands to be copied
 
 
 def tell_proof(proof: Proof) -> Iterator[str]:
@@ -193,12 +193,14 @@ def _tell_details(proof: Proof) -> Iterator[str]:
     if proof.references:
         yield f"{count(proof.references, 'reference')}: the same on both sides"
     if proof.unnamed:
-        yield f"{count(proof.unnamed, 'order')} whose reply was lost: found to be placed, charged once, none sent twice"
+        yield f"{count(proof.unnamed, 'order')} whose reply was lost: found to be placed, charged once"
     if proof.earlier:
         yield f"{count(proof.earlier, 'IMEI')} that the provider had before: recognised, nothing charged"
     if proof.counted_orders:
-        orders = count(proof.counted_orders, "order")
-        yield f"{orders} among them counted as spent: their reply was lost, and a duplicate does not say which order"
+        yield (
+            f"{proof.counted_orders:,} of these counted as spent, {show_amount(proof, proof.counted_too)} too much: "
+            "the reply was lost, and a duplicate does not say which order it means"
+        )
     if proof.repeated:
         yield f"{count(proof.repeated, 'order')} repeated to learn that repeats are charged here, and reported as such"
     if proof.unknown:
@@ -218,7 +220,8 @@ def _tell_next(directory: Path, job: JobId) -> Iterator[str]:
     yield f"  imeiflow show {job}"
     yield "  imeiflow orders --state refused"
     yield f"  imeiflow export {job} -o results.xlsx"
-    yield "With your own account (unset IMEIFLOW_HOME first):"
-    yield "  set GSM_FUSION_BASE_URL, GSM_FUSION_USERNAME and GSM_FUSION_API_KEY in the environment or in .env"
-    yield "  imeiflow submit FILE --service ID --dry-run     what it would order and cost; sends nothing"
+    yield "With your own account, in another terminal: set GSM_FUSION_BASE_URL,"
+    yield "GSM_FUSION_USERNAME and GSM_FUSION_API_KEY, in the environment or in .env, then"
+    yield "  imeiflow submit FILE --service ID --dry-run"
+    yield "says what it would order and cost, and sends nothing."
     yield f"When you have seen it: rm -r {home}"

@@ -13,7 +13,7 @@ import click
 
 from imeiflow.cli.frame import confirm, open_session, watch_job
 from imeiflow.cli.option import account_option, command, json_option, yes_option
-from imeiflow.cli.output import as_values, clean, count, print_json, say
+from imeiflow.cli.output import as_values, clean, count, print_json, say, tell
 from imeiflow.cli.program import INTERRUPTED
 from imeiflow.cli.report import report_job
 from imeiflow.domain.ident import ServiceId
@@ -136,8 +136,7 @@ def _probe(session: Session, make_request: Callable[[], Request], proposal: Prop
     else:
         if not is_ended:
             report_job(session, job, followed)
-        for line in _tell_verdict(found, job, session.ledger.tally(job)[OrderState.UNCONFIRMED]):
-            click.echo(line)
+        tell(_tell_verdict(found, job, session.ledger.tally(job)[OrderState.UNCONFIRMED]))
     if followed.was_interrupted:
         return INTERRUPTED
     is_known = found.chunk.verdict is not ChunkVerdict.UNKNOWN and found.repeat.verdict is not RepeatVerdict.UNKNOWN

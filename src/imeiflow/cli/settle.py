@@ -12,7 +12,7 @@ import click
 
 from imeiflow.cli.frame import confirm, open_session
 from imeiflow.cli.option import command, job_argument, json_option, yes_option
-from imeiflow.cli.output import as_values, clean, count, print_json, print_json_list, print_table, say, show_time
+from imeiflow.cli.output import as_values, clean, count, print_json, print_json_list, print_table, say, show_time, tell
 from imeiflow.domain.ident import JobId, Reference
 from imeiflow.domain.imei import Imei
 from imeiflow.domain.order import JobState, OrderState
@@ -102,7 +102,7 @@ def _choose(texts: tuple[str, ...], *, is_all: bool) -> tuple[Imei, ...] | None:
 
 def _settle(session: Session, plan: SettlementPlan, placed: str | None, note: str, *, is_sure: bool) -> bool:
     if placed is None:
-        say(_warn_not_placed(plan))
+        tell(_warn_not_placed(plan), is_aside=True)
         if not confirm("Are they really not there?", action="settling as not placed", is_sure=is_sure):
             return False
         settle_not_placed(session, plan, note=note, actor=_name_user())
@@ -115,15 +115,15 @@ def _settle(session: Session, plan: SettlementPlan, placed: str | None, note: st
     return True
 
 
-def _warn_not_placed(plan: SettlementPlan) -> str:
+def _warn_not_placed(plan: SettlementPlan) -> list[str]:
     orders = count(len(plan.orders), "order")
     cost = f" and cost {plan.cost}" if plan.cost is not None else ""
     if plan.job.state is JobState.CANCELLED:
-        return f"{orders} of job {plan.job.id} will be marked as not placed. The job is cancelled: none is sent again."
-    return (
-        f"{orders} of job {plan.job.id} will be marked as not placed, and ordered again{cost}.\n"
-        "Any that the provider does have after all may then be paid for twice."
-    )
+        return [f"{orders} of job {plan.job.id} will be marked as not placed, and not sent again: it is cancelled."]
+    return [
+        f"{orders} of job {plan.job.id} will be marked as not placed, and ordered again{cost}.",
+        "Any that the provider does have after all may then be paid for twice.",
+    ]
 
 
 def _tell_placed(plan: SettlementPlan, reference: Reference | None) -> str:
@@ -166,11 +166,13 @@ def _list(session: Session, job: JobId, *, is_json: bool) -> int:
     print_table(["IMEI", "ATTEMPT", "SENT"], rows, right={1})
     if len(found) > _SHOWN:
         click.echo(f"… and {len(found) - _SHOWN:,} more: `imeiflow orders --job {job} --state unconfirmed --limit 0`")
-    say(
-        f"\nLook them up on the provider's order page, then:\n"
-        f"  imeiflow settle {job} --placed --all           they are there (or --imei for some of them)\n"
-        f"  imeiflow settle {job} --not-placed --imei …    these are not there: they are ordered again"
+    lines = (
+        "",
+        "Look them up on the provider's order page, then:",
+        f"  imeiflow settle {job} --placed --all           all of them are there",
+        f"  imeiflow settle {job} --not-placed --imei …    these are not: order them again",
     )
+    tell(lines, is_aside=True)
     return _UNCONFIRMED
 
 

@@ -10,7 +10,7 @@ from typing import Any, Final
 import click
 
 from imeiflow.cli.option import Command, json_option
-from imeiflow.cli.output import count, dump_json, print_json, say
+from imeiflow.cli.output import count, dump_json, print_json, say, tell
 from imeiflow.domain.money import Money
 from imeiflow.errors import ConfigurationError
 from imeiflow.simulator.behaviour import OPTIONS, Behaviour, Option
@@ -123,8 +123,7 @@ def simulate(*, host: str, port: int, is_json: bool, **options: object) -> None:
         if is_json:
             print_json(provider.site.to_json())
         else:
-            for line in _tell_book(provider.site.to_json()):
-                click.echo(line)
+            tell(_tell_book(provider.site.to_json()))
 
 
 def _announce(provider: SimulatedProvider, *, is_json: bool) -> None:
@@ -141,7 +140,7 @@ def _announce(provider: SimulatedProvider, *, is_json: bool) -> None:
     )
     for name, value in variables:
         click.echo(f"  export {name}={shlex.quote(value)}")
-    click.echo("  export IMEIFLOW_HOME=$(mktemp -d)     a ledger of its own, so that yours stays clean")
+    click.echo("  export IMEIFLOW_HOME=$(mktemp -d)    # a ledger apart, so that yours stays clean")
     click.echo("  imeiflow services --search check")
     click.echo("  imeiflow submit FILE --service 1")
 

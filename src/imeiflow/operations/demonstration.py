@@ -40,7 +40,7 @@ ORDINARY: Final[Mapping[str, object]] = {
     "latency_per_imei": 0.009,
     "read_latency": "0.1-0.4",
     "capacity": 30,
-    "faults": ["reset:after@every:61", "html-502:after@every:97", "close:after@every:151"],
+    "faults": ["reset:after@every:97", "html-502:after@every:131", "close:after@every:173"],
     "shuffled": True,
     "declaration": "phpxml",
     "pending_for": "5-60",
@@ -136,7 +136,7 @@ def make_stock(count: int, seed: int) -> Stock:
         cells[place] = imeis[random.randrange(place)]
     rows = [_describe_phone(number, cell, random) for number, cell in enumerate(cells, 1)]
     # Near the top: their calls are early ones, and the faults of an ordinary day hit later ones.
-    top = [imeis[place] for place in range(min(count, 1_000)) if cells[place] == imeis[place]]
+    top = [imeis[place] for place in range(min(count, 150)) if cells[place] == imeis[place]]
     known = random.sample(top, min(len(top), count // 500 + count // 1500))
     return Stock(rows, tuple(known[: count // 500]), tuple(known[count // 500 :]))
 
