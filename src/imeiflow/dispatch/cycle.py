@@ -87,6 +87,11 @@ def measure_ban(cycle: Cycle, again_at: float, before: Model | None, *, between:
     return Measurement(spread(MARGIN * min(rate, before.rate / 2 if before else math.inf)), MAX_STEP)
 
 
+def is_guess(window: Window, grace_s: float) -> bool:
+    """Say whether a window is so short that waiting too long may have made it up."""
+    return window.period_s < max(_GUESS_S, 2 * grace_s)
+
+
 def correct(
     before: Model, measured: Model, cycle: Cycle, *, between: float | None, is_rough: bool, grace_s: float
 ) -> Model:
@@ -96,8 +101,7 @@ def correct(
             least = 0.0 if is_rough and cycle.count >= _MIN_COUNT else rate / 2
             return spread(min(rate * MARGIN, max(measured.rate, MARGIN * between if between is not None else least)))
         case Window(calls=calls, period_s=period_s):
-            is_guess = period_s < max(_GUESS_S, 2 * grace_s)
-            if is_guess and between is not None and between < 0.9 * before.rate:
+            if is_guess(before, grace_s) and between is not None and between < 0.9 * before.rate:
                 return spread(MARGIN * between)
             if cycle.count <= 1.2 * calls and measured.rate < before.rate:
                 return measured

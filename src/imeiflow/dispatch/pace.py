@@ -21,11 +21,12 @@ from imeiflow.dispatch.cycle import (
     Cycle,
     correct,
     fall_back,
+    is_guess,
     measure,
     measure_ban,
     rate_between,
 )
-from imeiflow.dispatch.rate import USUAL_PERIODS_S, Bucket, Model, Window, describe_model
+from imeiflow.dispatch.rate import USUAL_PERIODS_S, Bucket, Model, Window, describe_model, spread
 
 __all__ = ["Bucket", "Model", "Pace", "Window"]
 
@@ -41,6 +42,7 @@ _MAX_QUIET_S = 3600.0
 _QUIET_CALLS = 12
 _MAX_QUIET_CALLS = 400
 _REMEMBER_S = 60.0
+_SPREAD = 1.1
 
 
 class Pace:
@@ -78,6 +80,7 @@ class Pace:
         self._good: Model | None = None  #: what was not refused, while more is being tried
         self._sure = model  #: what was not refused for long
         self._step = min(max(MIN_STEP, step), 4 * MIN_STEP)
+        self._may_spread = False  #: a window that bears no more may be a bucket: the same, evenly, is worth a try
         self._wins = 0  #: how often in a row a little more was admitted
         self._quiet_s = QUIET_S if self.caution.bans else _QUIET_S
         self._quiet_since: float | None = None
@@ -298,6 +301,7 @@ class Pace:
         if good is not None:
             self._step = MAX_STEP if cycle.is_banned else max(MIN_STEP, self._step / 2)
             was_leap = caution.end_leap()
+            self._may_spread = isinstance(before, Window) and is_guess(before, self._grace_s)
             if self.bans and not was_leap and self._sure is not None:
                 return self._sure
             return fall_back(good, between)
@@ -368,5 +372,8 @@ class Pace:
         match model:
             case Bucket(rate=rate, burst=burst):
                 return Bucket(rate * (1 + self._step), burst)
+            case Window() if self._may_spread and not self.bans:
+                self._may_spread = False
+                return spread(model.rate * _SPREAD)
             case Window(calls=calls, period_s=period_s):
                 return Window(calls + (1 if self.bans else max(1, round(calls * self._step))), period_s)

@@ -1,0 +1,65 @@
+"""A lane in every regime, in virtual time: nearly as fast as whoever knows all limits, and banned at most once."""
+
+from __future__ import annotations
+
+import pytest
+
+from imeiflow.dispatch.lane import Lane
+from tests.dispatch.lane_model import ServerModel, by, ideal_ends, run_lane, steady
+from tests.dispatch.regime import REGIMES, Regime, show_regime
+
+#: What loopback and a ledger cost a real job is not in the model.
+CALLS_OF_A_JOB = 200
+CANARY_ROUNDS_S = 7.0
+
+
+@pytest.mark.parametrize("regime", REGIMES, ids=lambda regime: regime.name)
+def test_it_is_nearly_as_fast_as_whoever_knows_the_limits(regime: Regime) -> None:
+    showings = list(show_regime(regime))
+    assert [fault for showing in showings for fault in showing.faults] == [], "; ".join(map(str, showings))
+    assert sum(showing.run.bans for showing in showings) <= regime.bans
+
+
+def test_every_regime_has_a_name_of_its_own() -> None:
+    assert len({regime.name for regime in REGIMES}) == len(REGIMES)
+
+
+def test_thirty_slots_that_queue_take_20000_imeis_in_32_seconds_when_nothing_is_known() -> None:
+    run = run_lane(Lane(), ServerModel(slots=30), CALLS_OF_A_JOB + 39, canary_phase_s=CANARY_ROUNDS_S)
+    assert run.seconds <= 32.0
+    assert run.refused == 0
+
+
+def test_thirty_slots_that_queue_take_20000_imeis_within_5_percent_of_the_ideal_when_learned() -> None:
+    learned = None
+    for _ in range(3):
+        lane = Lane(learned=learned)
+        run = run_lane(lane, ServerModel(slots=30), CALLS_OF_A_JOB)
+        learned = lane.as_learned()
+        assert run.seconds <= 25.7
+    assert run.most_at_once <= 64
+
+
+def test_a_server_that_takes_any_number_takes_20000_imeis_in_12_seconds_and_in_5_when_learned() -> None:
+    lane = Lane(ceiling=256)
+    run = run_lane(lane, ServerModel(), CALLS_OF_A_JOB + 39, canary_phase_s=CANARY_ROUNDS_S)
+    assert run.seconds <= 12.0
+    assert run_lane(Lane(ceiling=256, learned=lane.as_learned()), ServerModel(), CALLS_OF_A_JOB).seconds <= 5.0
+
+
+@pytest.mark.parametrize("ceiling", [1, 3, 64])
+def test_the_users_ceiling_is_never_exceeded(ceiling: int) -> None:
+    run = run_lane(Lane(ceiling=ceiling), ServerModel(latency=steady(0.5)), 300)
+    assert run.most_at_once == ceiling
+
+
+def test_what_is_learned_of_a_queueing_server_keeps_its_slots_busy() -> None:
+    lane = Lane(ceiling=512)
+    run_lane(lane, ServerModel(slots=30, latency=steady(1.0)), 900)
+    assert 30 <= lane.as_learned()["queued"] <= 60  # type: ignore[operator]
+
+
+def test_the_ideal_is_an_ideal() -> None:
+    server = ServerModel(latency=steady(1.0), limit=("fixed", 100, 10.0), slots=30)
+    run = run_lane(Lane(ceiling=512), ServerModel(latency=steady(1.0), limit=("fixed", 100, 10.0), slots=30), 300)
+    assert by(ideal_ends(server, 300, ceiling=512), 1.0) <= run.seconds
