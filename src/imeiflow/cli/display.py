@@ -57,7 +57,8 @@ class PlainDisplay:
         view = progress.view
         stopping = view.stopping if view is not None else None
         is_blocked = view is not None and view.blocked_s > 0
-        state = (progress.interruptions, progress.owner, stopping, is_blocked, view is not None and view.is_settling)
+        is_settling = view is not None and view.is_settling
+        state = (progress.interruptions, progress.owner, stopping, is_blocked, is_settling)
         now = self._clock()
         every_s = _LINE_EVERY_S[progress.elapsed_s >= _LONG_S]
         if state == self._state and self._written_at is not None and now - self._written_at < every_s:

@@ -35,7 +35,9 @@ from imeiflow.operations.session import Session, find_account_provider
 
 _BATCH = 10_000
 _STALE_DRAFT = timedelta(days=2)
-_LOGIN = "Check the account's base URL, user name and key, and that its IP address is allowed there. Nothing was sent."
+_ACCOUNT = (
+    "Look at the account: base URL, user name and key here; credit and allowed addresses there. Nothing was sent."
+)
 
 
 class UnknownPriceError(ImeiflowError):
@@ -316,9 +318,7 @@ def _propose(
     offer: Offer,
 ) -> Proposal:
     if offer.credit.is_account_error and not offer.services:
-        raise ProviderError(
-            account=account.name, problem=f"it turns the login away: {offer.credit.problem}", remedy=_LOGIN
-        )
+        raise ProviderError(account=account.name, problem=f"it answers: {offer.credit.problem}", remedy=_ACCOUNT)
     if offer.services:
         prices = PriceList(account=account.name, services=offer.services, is_fresh=True)
     elif ledger is not None:

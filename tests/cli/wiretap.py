@@ -1,0 +1,53 @@
+"""A loopback relay in front of the simulated provider, which tells when a call that places orders has passed."""
+
+from __future__ import annotations
+
+import socket
+import socketserver
+import threading
+from contextlib import suppress
+from urllib.parse import urlsplit
+
+
+class Wiretap:
+    """Relays every connection; `is_placing` is set once a placing call has gone on to the provider."""
+
+    def __init__(self, upstream: str) -> None:
+        target = urlsplit(upstream)
+        self.is_placing = threading.Event()
+        is_placing, address = self.is_placing, (target.hostname or "", target.port or 0)
+
+        class Relay(socketserver.BaseRequestHandler):
+            def handle(self) -> None:
+                with socket.create_connection(address) as provider:
+                    back = threading.Thread(target=pass_on, args=(provider, self.request, None), daemon=True)
+                    back.start()
+                    pass_on(self.request, provider, is_placing)
+                    back.join()
+
+        class Server(socketserver.ThreadingTCPServer):
+            daemon_threads = True
+            block_on_close = False
+            request_queue_size = 128
+
+        self._server = Server(("127.0.0.1", 0), Relay)
+        self._thread = threading.Thread(target=self._server.serve_forever, kwargs={"poll_interval": 0.05})
+        self._thread.start()
+        self.base_url = f"http://127.0.0.1:{self._server.server_address[1]}"
+
+    def close(self) -> None:
+        """Take no more connections."""
+        self._server.shutdown()
+        self._server.server_close()
+        self._thread.join()
+
+
+def pass_on(source: socket.socket, target: socket.socket, is_placing: threading.Event | None) -> None:
+    """Copy what comes until there is no more, then say so to the other side."""
+    with suppress(OSError):
+        while data := source.recv(65_536):
+            target.sendall(data)
+            if is_placing is not None and b"placeorder" in data:
+                is_placing.set()
+    with suppress(OSError):
+        target.shutdown(socket.SHUT_WR)
