@@ -5,8 +5,9 @@ Talks to the ledger about jobs and limits; makes no calls.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
+from dataclasses import dataclass, field
 from decimal import Decimal
 from typing import TYPE_CHECKING
 
@@ -17,6 +18,7 @@ from imeiflow.dispatch.setting import DispatchSettings
 from imeiflow.dispatch.work import Work
 from imeiflow.domain.ident import AccountName, JobId, ServiceId
 from imeiflow.domain.order import JobState
+from imeiflow.domain.progress import Tally
 from imeiflow.errors import JobStateError
 from imeiflow.ledger.ledger import Ledger
 from imeiflow.ledger.record import Job
@@ -28,6 +30,15 @@ if TYPE_CHECKING:
 LANE_KIND = "lane"
 CHUNK_KIND = "chunk_size"
 WHOLE_ACCOUNT = ServiceId("")
+
+
+@dataclass(frozen=True, slots=True)
+class Running:
+    """A job that runs; counted only where it is new to the desk."""
+
+    job: Job
+    tally: Tally = field(default_factory=Tally)
+    spent: Decimal = Decimal(0)
 
 
 class Desk:
@@ -64,15 +75,25 @@ class Desk:
         ready = [work for work in self.works.values() if work.has_work and work.affordable() != 0]
         return min(ready, key=lambda work: work.served, default=None)
 
-    def refresh(self) -> None:
+    def look(self) -> list[Running]:
+        """Look into the ledger for jobs that run, the oldest first. Blocks; changes nothing here."""
+        found: list[Running] = []
+        for job in reversed(self._ledger.list_jobs(state=JobState.RUNNING, account=self._account)):
+            if job.id in self.works:
+                found.append(Running(job))
+            else:
+                spending = self._ledger.spending(job.id)
+                found.append(Running(job, self._ledger.tally(job.id), spending.amount if spending else Decimal(0)))
+        return found
+
+    def take(self, running: Sequence[Running]) -> None:
         """Take up jobs that have started to run, and what was asked of those that do."""
-        running = self._ledger.list_jobs(state=JobState.RUNNING, account=self._account)
-        for job in reversed(running):
-            work = self.works.get(job.id)
+        for one in running:
+            work = self.works.get(one.job.id)
             if work is None:
-                self._take_up(job)
-            elif job.wanted is not None:
-                self._ask(work, job.wanted)
+                work = self.works[one.job.id] = self._begin(one)
+            if one.job.wanted is not None:
+                self._ask(work, one.job.wanted)
         self._set_ceilings()
 
     def end_job(self, work: Work, to: JobState, reason: str | None) -> bool:
@@ -111,15 +132,12 @@ class Desk:
             self._ledger.learn(self._account, service, kind, value, reason)
             self._saved[service, kind] = value
 
-    def _take_up(self, job: Job) -> None:
-        tally, spending = self._ledger.tally(job.id), self._ledger.spending(job.id)
-        size = self._chunk_size(job)
-        work = Work(job, tally, spending.amount if spending else Decimal(0), size, self._settings.breaker)
+    def _begin(self, running: Running) -> Work:
+        job = running.job
+        work = Work(job, running.tally, running.spent, self._chunk_size(job), self._settings.breaker)
         work.largest_chunk = self._settings.largest_chunk
         work.served = min((other.served for other in self.works.values()), default=0.0)
-        self.works[job.id] = work
-        if job.wanted is not None:
-            self._ask(work, job.wanted)
+        return work
 
     def _ask(self, work: Work, wanted: JobState) -> None:
         reason = "cancelled by the user" if wanted is JobState.CANCELLED else "paused by the user"

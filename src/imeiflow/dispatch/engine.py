@@ -383,7 +383,7 @@ class Engine:
         if now - self._refreshed_at < self.settings.poll_s:
             return
         self._refreshed_at = now
-        self.desk.refresh()
+        self.desk.take(await asyncio.to_thread(self.desk.look))
         if self.is_stopping:
             return
         if now - self._saved_at >= _SAVE_EVERY_S:
