@@ -1,0 +1,204 @@
+"""How many orders a call carries: found with one call at risk, remembered, and kept under a person's maximum."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from imeiflow.dispatch.chunk import ChunkSize, Verdict, is_spoiled, judge, read_hint
+from imeiflow.domain.outcome import Ending, ErrorKind, Outcome
+from imeiflow.domain.reply import Account, Finding, WholeError
+from tests.domain.sample import make_imeis
+
+
+def _search(chunk: ChunkSize, works: int, *, largest: int | None = None, named: int | None = None) -> list[int]:
+    """Let canaries leave until none is left to send; the server accounts for calls of up to `works`."""
+    canaries = []
+    while True:
+        size, is_canary = chunk.next(largest)
+        if not is_canary:
+            return canaries
+        canaries.append(size)
+        assert len(canaries) < 20
+        chunk.sent(size)
+        verdict = Verdict.WORKS if size <= works else Verdict.FAILS
+        count = size if size <= works else works if named is None else named
+        chunk.learn(size, verdict, named=count, hint=None, is_canary=True)
+
+
+def _answer(*outcomes: Outcome, error: WholeError | None = None) -> Account:
+    imeis = make_imeis(len(outcomes))
+    return Account({imei: Finding(outcome) for imei, outcome in zip(imeis, outcomes, strict=True)}, error)
+
+
+def test_a_pair_and_then_one_full_call_find_that_all_sizes_work() -> None:
+    chunk = ChunkSize()
+    assert _search(chunk, 100) == [2, 100]
+    assert chunk.next() == (100, False)
+    assert chunk.is_known
+
+
+def test_single_calls_go_beside_a_canary_and_never_a_second_canary() -> None:
+    chunk = ChunkSize()
+    chunk.sent(chunk.next()[0])
+    assert chunk.next() == (1, False)
+
+
+def test_while_the_full_canary_is_out_calls_of_the_proved_size_go_beside_it() -> None:
+    chunk = ChunkSize()
+    chunk.learn(2, Verdict.WORKS, named=2, hint=None, is_canary=True)
+    chunk.sent(chunk.next()[0])
+    assert chunk.next() == (2, False)
+
+
+def test_a_server_that_reports_one_order_a_call_gets_one_order_a_call() -> None:
+    chunk = ChunkSize()
+    assert _search(chunk, 1) == [2]
+    assert chunk.next() == (1, False)
+    assert "one order a call" in chunk.reason
+
+
+def test_a_server_that_cuts_at_fifty_is_found_by_what_it_named() -> None:
+    chunk = ChunkSize()
+    assert _search(chunk, 50) == [2, 100, 50]
+    assert chunk.next() == (50, False)
+
+
+def test_a_number_in_the_refusal_is_tried_first() -> None:
+    chunk = ChunkSize()
+    chunk.learn(2, Verdict.WORKS, named=2, hint=None, is_canary=True)
+    chunk.learn(100, Verdict.FAILS, named=0, hint=30, is_canary=True)
+    assert chunk.next() == (30, True)
+
+
+@given(works=st.integers(1, 100), says=st.booleans())
+def test_the_size_that_is_found_works_and_is_not_far_from_the_largest(works: int, says: bool) -> None:
+    chunk = ChunkSize()
+    canaries = _search(chunk, works, named=None if says else 0)
+    assert chunk.usual <= works
+    assert chunk.usual >= works / 2
+    assert len([size for size in canaries if size > works]) <= 6
+
+
+@given(works=st.integers(1, 100), largest=st.integers(1, 100))
+def test_no_call_is_above_a_maximum_and_the_search_goes_on_below_it(works: int, largest: int) -> None:
+    chunk = ChunkSize()
+    canaries = _search(chunk, works, largest=largest)
+    assert all(size <= largest for size in canaries)
+    assert chunk.next(largest)[0] <= min(works, largest)
+    assert chunk.is_known_up_to(largest)
+    if works == 100:
+        assert chunk.next(largest) == (largest, False)
+
+
+def test_a_maximum_of_one_job_does_not_end_the_search_of_another() -> None:
+    chunk = ChunkSize()
+    _search(chunk, 100, largest=30)
+    assert chunk.next(30) == (30, False)
+    assert chunk.next() == (100, True)
+
+
+def test_what_was_found_under_a_maximum_is_where_a_later_search_begins() -> None:
+    chunk = ChunkSize()
+    _search(chunk, 100, largest=30)
+    later = ChunkSize(learned=json.loads(json.dumps(chunk.as_learned())))
+    assert later.next(30) == (30, False)
+    assert _search(later, 100) == [100]
+
+
+@given(works=st.integers(1, 100))
+def test_a_learned_size_is_used_at_once_by_whoever_comes_later(works: int) -> None:
+    chunk = ChunkSize()
+    _search(chunk, works)
+    later = ChunkSize(learned=json.loads(json.dumps(chunk.as_learned())))
+    assert later.next() == chunk.next()
+    assert later.is_known
+
+
+def test_nothing_is_remembered_before_anything_was_found() -> None:
+    assert ChunkSize().as_learned() is None
+
+
+def test_a_pinned_size_is_not_questioned() -> None:
+    assert ChunkSize(learned={"size": 40}).next() == (40, False)
+
+
+def test_the_users_word_needs_no_canary() -> None:
+    chunk = ChunkSize(known=100)
+    assert chunk.next() == (100, False)
+    assert chunk.reason == "set by you"
+
+
+@pytest.mark.parametrize("learned", [None, {}, {"size": 0}, {"size": "40"}, {"size": True}, [40], "40"])
+def test_what_cannot_be_a_learned_size_is_as_if_nothing_were_known(learned: object) -> None:
+    assert ChunkSize(learned=learned).next() == (2, True)
+
+
+def test_a_known_size_that_fails_is_searched_again_below() -> None:
+    chunk = ChunkSize(learned={"size": 100, "failed": None})
+    chunk.learn(100, Verdict.FAILS, named=40, hint=None, is_canary=False)
+    assert chunk.next() == (40, True)
+
+
+def test_a_canary_that_was_refused_unread_is_sent_again() -> None:
+    chunk = ChunkSize()
+    chunk.sent(2)
+    chunk.withdraw()
+    assert chunk.next() == (2, True)
+
+
+def test_after_a_spoiled_call_sizes_are_small_for_a_while() -> None:
+    chunk = ChunkSize(known=100)
+    chunk.shrink(100)
+    assert chunk.next() == (25, False)
+    for _ in range(16):
+        chunk.learn(chunk.usual, Verdict.WORKS, named=25, hint=None, is_canary=False)
+    assert chunk.next() == (100, False)
+
+
+def test_doubt_speaks_against_the_size_of_a_canary_only() -> None:
+    account = _answer(Outcome.UNCONFIRMED)
+    assert judge(Ending.IN_DOUBT, account, is_canary=True) is Verdict.FAILS
+    assert judge(Ending.IN_DOUBT, account, is_canary=False) is Verdict.NOTHING
+
+
+def test_a_call_whose_every_order_is_accounted_for_proves_its_size() -> None:
+    account = _answer(Outcome.ACCEPTED, Outcome.DUPLICATE, Outcome.REFUSED)
+    assert judge(Ending.ANSWERED, account, is_canary=True) is Verdict.WORKS
+
+
+def test_a_call_that_leaves_one_order_unnamed_disproves_it() -> None:
+    account = _answer(Outcome.ACCEPTED, Outcome.UNCONFIRMED)
+    assert judge(Ending.ANSWERED, account, is_canary=False) is Verdict.FAILS
+
+
+@pytest.mark.parametrize("ending", [Ending.NOT_SENT, Ending.REFUSED_UNREAD])
+def test_a_call_that_was_not_read_shows_nothing(ending: Ending) -> None:
+    assert judge(ending, _answer(Outcome.UNSENT), is_canary=True) is Verdict.NOTHING
+
+
+def test_a_throttled_call_shows_nothing() -> None:
+    assert judge(Ending.ANSWERED, _answer(Outcome.THROTTLED), is_canary=True) is Verdict.NOTHING
+
+
+@pytest.mark.parametrize(
+    ("kind", "text", "hint"),
+    [
+        (ErrorKind.CHUNK, "At most 50 IMEIs are allowed", 50),
+        (ErrorKind.CHUNK, "Maximum IMEI limit exceeded!", None),
+        (ErrorKind.CHUNK, "only 1 IMEI at once, not 100", 100),
+        (ErrorKind.ORDER, "Invalid IMEI: 50", None),
+    ],
+)
+def test_a_refusal_of_the_size_may_name_one(kind: ErrorKind, text: str, hint: int | None) -> None:
+    assert read_hint(_answer(Outcome.REFUSED, error=WholeError(kind, text))) == hint
+
+
+def test_an_error_of_one_order_spoils_a_call_of_several() -> None:
+    error = WholeError(ErrorKind.ORDER, "Invalid IMEI!")
+    assert is_spoiled(2, _answer(Outcome.UNCONFIRMED, Outcome.UNCONFIRMED, error=error))
+    assert not is_spoiled(1, _answer(Outcome.REFUSED, error=error))
+    assert not is_spoiled(2, _answer(Outcome.ACCEPTED, Outcome.ACCEPTED))
