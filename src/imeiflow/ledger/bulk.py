@@ -6,9 +6,8 @@ They run within a transaction of SQLAlchemy's connection, on the driver's own; w
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
 
-from sqlalchemy import Connection, CursorResult, Executable
+from sqlalchemy import Connection, Executable
 
 from imeiflow.ledger.dialect import BLOCK, MOST_PARAMETERS
 
@@ -16,24 +15,6 @@ from imeiflow.ledger.dialect import BLOCK, MOST_PARAMETERS
 _SMALL = 64
 #: Beyond this size a block saves nothing more, and preparing it costs.
 _LARGEST = 1024
-
-
-class Prepared:
-    """A constant statement, compiled once for each database: no look-up of its text is paid for."""
-
-    def __init__(self, statement: Executable) -> None:
-        self._statement = statement
-        self._compiled: dict[str, tuple[str, tuple[str, ...], dict[str, Any]]] = {}
-
-    def run(self, connection: Connection, **parameters: object) -> CursorResult[Any]:
-        """Run it with these parameters, given as the driver takes them."""
-        name = connection.dialect.name
-        if name not in self._compiled:
-            compiled = self._statement.compile(dialect=connection.dialect)  # type: ignore[attr-defined]
-            self._compiled[name] = (str(compiled), tuple(compiled.positiontup or ()), dict(compiled.params))
-        sql, names, constants = self._compiled[name]
-        values = {**constants, **parameters}
-        return connection.exec_driver_sql(sql, tuple(values[name] for name in names))
 
 
 class Bulk:
@@ -51,13 +32,14 @@ class Bulk:
 
     def run(self, connection: Connection, values: list[object]) -> int:
         """Carry it out for rows that are given as one flat list, as the driver takes them; count the rows changed."""
-        width, changed = self.width, 0
+        width, at, changed = self.width, 0, 0
         cursor = connection.connection.cursor()
         try:
-            while values:
-                size = self._choose_size(len(values) // width)
+            while at < len(values):
+                size = self._choose_size((len(values) - at) // width)
                 sql, before, after = self._form(connection, size)
-                part, values = values[: size * width], values[size * width :]
+                part = values[at : at + size * width]
+                at += size * width
                 padding = [None] * (size * width - len(part))
                 cursor.execute(sql, [*before, *part, *padding, *after])
                 changed += cursor.rowcount

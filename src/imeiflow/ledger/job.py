@@ -7,12 +7,9 @@ from collections.abc import Mapping, Sequence
 from collections.abc import Set as AbstractSet
 from datetime import datetime
 from decimal import Decimal
-from functools import cache
-from operator import attrgetter
 from typing import Any, Unpack
 
-from sqlalchemy import Connection, Integer, Text, bindparam, delete, func, insert, literal, or_, select, update
-from sqlalchemy.types import TypeEngine
+from sqlalchemy import Connection, delete, func, insert, literal, or_, select, update
 
 from imeiflow.domain.ident import AccountName, JobId, ServiceId
 from imeiflow.domain.money import Money
@@ -21,44 +18,14 @@ from imeiflow.domain.outcome import ErrorKind
 from imeiflow.domain.progress import Summary, Tally
 from imeiflow.errors import JobStateError, UnknownJobError
 from imeiflow.ledger.access import Access
-from imeiflow.ledger.bulk import Prepared
-from imeiflow.ledger.dialect import AnyRow, encode_rows, json_rows
+from imeiflow.ledger.dialect import AnyRow
+from imeiflow.ledger.draft import arrange, write_rows
 from imeiflow.ledger.log import write_event
 from imeiflow.ledger.record import Confirmed, Job, JobDraft, NewOrder, Reason
-from imeiflow.ledger.schema import Id, attempt, job, orders
+from imeiflow.ledger.schema import attempt, job, orders
 
-#: States of a row when it is read in.
-_FIRST_STATES = frozenset({OrderState.QUEUED, OrderState.INVALID, OrderState.REPEATED})
 _ENDED = frozenset({JobState.FINISHED, JobState.PAUSED, JobState.CANCELLED})
 _REQUESTS = frozenset({JobState.PAUSED, JobState.CANCELLED})
-
-_ROW_TYPES: Mapping[str, TypeEngine[Any]] = {
-    "line": Integer(),
-    "imei": Text(),
-    "state": Text(),
-    "columns": Text(),
-    "value": Text(),
-    "repairs": Text(),
-    "flaw": Text(),
-    "repeated_of": Integer(),
-}
-
-
-@cache
-def _insert_orders(names: tuple[str, ...]) -> Prepared:
-    """Give the statement for rows that carry these columns only: taking JSON apart is what costs."""
-    rows = json_rows(**{name: _ROW_TYPES[name] for name in names})
-    fixed = {"job_id": bindparam("job_id", type_=Id), "attempts": literal(0), "charges": literal(0)}
-    if "state" not in names:
-        fixed["state"] = literal(OrderState.QUEUED.value)
-    return Prepared(insert(orders).from_select([*fixed, *names], select(*fixed.values(), *rows.c)))
-
-
-def _used_columns(rows: Sequence[NewOrder]) -> tuple[str, ...]:
-    names = ("columns", "value", "repairs", "flaw", "repeated_of")
-    used = [name for name in names if any(getattr(row, name) is not None for row in rows)]
-    state = [] if all(row.state is OrderState.QUEUED for row in rows) else ["state"]
-    return ("line", "imei", *state, *used)
 
 
 class Jobs(Access):
@@ -98,19 +65,15 @@ class Jobs(Access):
 
     def add_orders(self, job_id: JobId, rows: Sequence[NewOrder]) -> None:
         """Add rows in file order to a draft: some 10,000 a call. Raises JobStateError where it is no draft."""
-        for row in rows:
-            self._guard(is_met=row.state in _FIRST_STATES, problem=f"a new order cannot be {row.state}")
-            is_named = row.imei is not None or row.state is not OrderState.QUEUED
-            self._guard(is_met=is_named, problem=f"line {row.line} has no IMEI to be sent")
-        names = _used_columns(rows)
-        payload = encode_rows(list(map(attrgetter(*names), rows)))
+        if not rows:
+            return
+        cells = arrange(rows, self.path)
 
         def add(connection: Connection) -> None:
             self._require(connection, job_id, {JobState.DRAFT}, "added to")
-            _insert_orders(names).run(connection, rows=payload, job_id=job_id)
+            write_rows(connection, job_id, cells)
 
-        if rows:
-            self._write(add)
+        self._write(add)
 
     def start_job(self, job_id: JobId, **confirmed: Unpack[Confirmed]) -> None:
         """Turn a draft into a running job with what the user confirmed. Raises JobStateError where it is no draft."""
