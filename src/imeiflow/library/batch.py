@@ -30,8 +30,8 @@ class Result(TypedDict, total=False):
     `duplicates` were ordered before, or stand in the list before (`repeated` of them). `errors` are certainly not
     ordered, for the reasons in `error_details` (`imei`, `message`, `state`); `not_sent` of them still wait in `job`,
     which is then paused for `reason`. `unconfirmed` may have been placed and charged. `orders` have `id`, `imei` and
-    `status`. `spent` is an exact amount as a text. Until the end the four add up to `processed`, and the lists are
-    those of an earlier moment.
+    `status`. `spent` is an exact amount as a text; None where a price is not known. Until `done` the four add up to
+    `processed`, and the lists are empty.
     """
 
     total: int
@@ -50,7 +50,7 @@ class Result(TypedDict, total=False):
     job: int
     state: str
     reason: str | None
-    spent: str
+    spent: str | None
     currency: str
     processing_time: float
     done: bool
@@ -182,8 +182,8 @@ def _describe_end(client: Client, report: Report, processing_time: float) -> Res
         job=int(report.job),
         state=report.state.value,
         reason=report.reason,
-        spent=f"{report.spent.amount:f}" if report.spent else "0",
-        currency=report.spent.currency if report.spent else "",
+        spent=f"{report.spent.amount:f}" if report.spent is not None else None,
+        currency=report.spent.currency if report.spent is not None else "",
         processing_time=processing_time,
         done=True,
     )
