@@ -19,6 +19,8 @@ from imeiflow.operations.session import Session
 
 __all__ = ["confirm", "follow_job", "open_session", "watch_job"]
 
+_ANSWERS = "[y/N]:.yes"  # as long as what is asked with, and the answer
+
 
 @contextmanager
 def open_session(configuration: Configuration | None = None) -> Iterator[Session]:
@@ -44,7 +46,7 @@ def confirm(question: str, *, action: str, is_sure: bool, is_input_taken: bool =
         return True
     if not is_terminal(sys.stderr) or not (is_input_taken or is_terminal(sys.stdin)):
         raise require_confirmation(action)
-    asked = fold(f"{question} [y/N]:", sys.stderr).removesuffix(" [y/N]:")
+    asked = fold(f"{question} {_ANSWERS}", sys.stderr).removesuffix(_ANSWERS).removesuffix(" ")
     if not is_input_taken:
         return click.confirm(asked, default=False, err=True)
     try:

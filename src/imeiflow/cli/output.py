@@ -85,7 +85,9 @@ def fold(line: str, stream: TextIO) -> str:
     import textwrap
 
     indent = " " * (len(line) - len(line.lstrip()))
-    return textwrap.fill(line.strip(), width, initial_indent=indent, subsequent_indent=f"{indent}    ")
+    return textwrap.fill(
+        line.strip(), width, initial_indent=indent, subsequent_indent=f"{indent}    ", break_on_hyphens=False
+    )
 
 
 def is_terminal(stream: TextIO) -> bool:
