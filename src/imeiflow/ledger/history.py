@@ -6,6 +6,7 @@ import zlib
 from collections.abc import Sequence
 from collections.abc import Set as AbstractSet
 from datetime import datetime
+from operator import itemgetter
 from typing import Any
 
 from sqlalchemy import Select, Text, delete, func, select
@@ -21,7 +22,12 @@ from imeiflow.ledger.dialect import AnyRow, encode_rows, fetch_rows, from_micros
 from imeiflow.ledger.record import Attempt, Evidence, FoundOrder, OrderAttempt, PastOrder
 from imeiflow.ledger.schema import attempt, attempt_evidence, attempt_order, job, orders
 
-_PLACED = (OrderState.ACCEPTED, OrderState.DUPLICATE, OrderState.UNCONFIRMED, OrderState.SENDING)
+#: Orders that were placed, or may have been.
+_PLACED = {
+    state.value: state
+    for state in (OrderState.ACCEPTED, OrderState.DUPLICATE, OrderState.UNCONFIRMED, OrderState.SENDING)
+}
+_STATUSES: dict[str | None, ResultStatus | None] = {None: None, **{status.value: status for status in ResultStatus}}
 
 _imeis = json_rows("imeis", imei=Text())
 _references = json_rows("refs", reference=Text())
@@ -54,23 +60,18 @@ class History(Access):
                 orders.c.imei.in_(select(_imeis.c.imei)),
                 job.c.account == account,
                 job.c.service == service,
-                orders.c.state.in_([state.value for state in _PLACED]),
+                orders.c.state.in_(list(_PLACED)),
             )
         )
         if exclude_job is not None:
             query = query.where(job.c.id != exclude_job)
         with self._read() as connection:
+            if connection.execute(_any_job(account, service, exclude_job)).scalar() is None:
+                return {}
             rows = fetch_rows(connection, query, {"imeis": encode_rows([(imei,) for imei in imeis])})
-        rows.sort(key=lambda row: int(row[0]))
+        rows.sort(key=itemgetter(0))
         return {
-            Imei(imei): PastOrder(
-                order=OrderId(id_),
-                job=JobId(its_job),
-                state=OrderState(state),
-                reference=None if reference is None else Reference(reference),
-                status=None if status is None else ResultStatus(status),
-                at=_instant(at),
-            )
+            imei: PastOrder(id_, its_job, _PLACED[state], reference, _STATUSES[status], _instant(at))
             for id_, imei, its_job, state, reference, status, at in rows
         }
 
@@ -187,6 +188,12 @@ class History(Access):
         query: Select[int] = select(func.count()).select_from(attempt).where(attempt.c.job_id == job_id)
         with self._read() as connection:
             return connection.execute(query).scalar_one()
+
+
+def _any_job(account: AccountName, service: ServiceId, exclude_job: JobId | None) -> Select[int]:
+    """Ask for any earlier job under a service: a first list needs no search at all."""
+    query = select(job.c.id).where(job.c.account == account, job.c.service == service).limit(1)
+    return query if exclude_job is None else query.where(job.c.id != exclude_job)
 
 
 def _instant(micros: int | None) -> Any:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator, Sequence
 from collections.abc import Set as AbstractSet
-from datetime import datetime
 from decimal import Decimal
 from functools import lru_cache
 from operator import itemgetter
@@ -109,12 +108,6 @@ _read_json = json.JSONDecoder().raw_decode
 
 
 @lru_cache(maxsize=1024)
-def _at(micros: int) -> datetime:
-    """Give a stored time; the orders of one attempt share theirs."""
-    return from_micros(micros)  # type: ignore[return-value]
-
-
-@lru_cache(maxsize=1024)
 def _amount(price: str) -> Decimal:
     return Decimal(price)
 
@@ -157,13 +150,13 @@ def _read_row(job_id: JobId, row: Sequence[Any]) -> OrderRow:
         attempts=attempts,
         reference=reference,
         status=None if status is None else _STATUSES[status],
-        status_at=None if status_at is None else _at(status_at),
+        status_at=from_micros(status_at),
         result=result,
         error_kind=None if error_kind is None else _KINDS[error_kind],
         error=error,
         price=None if price is None else _amount(price),
         charges=charges,
-        accepted_at=None if accepted_at is None else _at(accepted_at),
-        completed_at=None if completed_at is None else _at(completed_at),
+        accepted_at=from_micros(accepted_at),
+        completed_at=from_micros(completed_at),
         columns=None if columns is None else tuple(_read_json(columns)[0]),
     )
