@@ -44,6 +44,18 @@ def test_a_stream_yields_moments_and_gives_the_report(open_shop):
     assert any(moment.view is not None for moment in moments)
 
 
+def test_closing_a_stream_pauses_its_job_and_leaves_the_client_open(open_shop):
+    shop = open_shop(latency="0.2")
+    with Client() as client:
+        stream = client.stream(make_imeis(60), SERVICE, max_chunk=2, max_concurrency=2)
+        job = next(stream).job
+        stream.close()
+        report = client.report(job)
+        assert (report.state, report.counts.unconfirmed) == (JobState.PAUSED, 0)
+        assert report.counts.accepted == len(shop.book()) < 60
+        assert client.resume(job).counts.accepted == 60
+
+
 def test_prices_and_credit_are_told(open_shop):
     shop = open_shop(credit="12.50")
     with Client() as client:
