@@ -43,6 +43,7 @@ _QUIET_CALLS = 12
 _MAX_QUIET_CALLS = 400
 _REMEMBER_S = 60.0
 _SPREAD = 1.1
+_MAX_FIRST_STEP = 4 * MIN_STEP
 
 
 class Pace:
@@ -79,7 +80,7 @@ class Pace:
         self._is_rough = False  #: the model is a first guess: its cycle began rested
         self._good: Model | None = None  #: what was not refused, while more is being tried
         self._sure = model  #: what was not refused for long
-        self._step = min(max(MIN_STEP, step), 4 * MIN_STEP)
+        self._step = min(max(MIN_STEP, step), _MAX_FIRST_STEP)
         self._may_spread = False  #: a window that bears no more may be a bucket: the same, evenly, is worth a try
         self._wins = 0  #: how often in a row a little more was admitted
         self._quiet_s = QUIET_S if self.caution.bans else _QUIET_S
@@ -105,8 +106,11 @@ class Pace:
 
     def as_learned(self) -> dict[str, object] | None:
         """Give what is worth remembering, as JSON values; None when no limit is known."""
-        extra = {"step": self._step, "grace_s": self._grace_s, **self.caution.as_learned()}
-        match self._good or self.model:
+        model = self._good or self.model
+        if model is None and self.bans and self._cycle is not None:
+            model = spread(self._cycle.count / _REMEMBER_S)  # left while shut out: whoever comes next begins slowly
+        extra = {"step": min(self._step, _MAX_FIRST_STEP), "grace_s": self._grace_s, **self.caution.as_learned()}
+        match model:
             case Window(calls=calls, period_s=period):
                 return {"calls": calls, "period_s": period, **extra}
             case Bucket(rate=rate, burst=burst):

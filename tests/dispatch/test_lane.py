@@ -1,0 +1,228 @@
+"""The gate that all calls to one account pass: it tells number from rate, says why, and remembers."""
+
+from __future__ import annotations
+
+import json
+import math
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from imeiflow.dispatch.lane import Call, CallEnd, Lane, Refusal
+from imeiflow.dispatch.rate import Window
+from tests.dispatch.lane_model import ServerModel, run_lane, steady
+
+NO_WORDS = Refusal()
+RATE = Refusal(says_rate=True)
+
+
+def _fill(lane: Lane, now: float) -> list[Call]:
+    """Begin as many calls as may at one moment."""
+    calls = []
+    while lane.ready_at(now) <= now:
+        calls.append(lane.begin(now, 100))
+    return calls
+
+
+def _learned(server: ServerModel, calls: int = 400, **options: int) -> dict[str, object]:
+    lane = Lane(**{"ceiling": 256, **options})  # type: ignore[arg-type]
+    run_lane(lane, server, calls)
+    return json.loads(json.dumps(lane.as_learned()))
+
+
+def test_calls_under_way_are_counted_from_begin_to_end() -> None:
+    lane = Lane(learned={"proven": 5})
+    calls = _fill(lane, 0.0)
+    assert lane.in_flight == len(calls) >= 5
+    for call, end in zip(
+        calls, [CallEnd.SUCCESS, CallEnd.IGNORE, CallEnd.DROPPED, *[CallEnd.SUCCESS] * 9], strict=False
+    ):
+        lane.end(1.0, call, end)
+    assert lane.in_flight == 0
+    assert lane.refused == 1
+
+
+def test_when_all_slots_are_taken_it_waits_for_an_end() -> None:
+    lane = Lane(ceiling=3)
+    _fill(lane, 0.0)
+    _fill(lane, 1.0)
+    assert lane.in_flight == 3
+    assert lane.ready_at(2.0) == math.inf
+
+
+def test_while_the_chunk_size_is_unknown_few_calls_are_under_way() -> None:
+    lane = Lane(learned={"proven": 60})
+    lane.hold_ramp(is_canary_phase=True)
+    assert len(_fill(lane, 0.0)) == 20
+    lane.hold_ramp(is_canary_phase=False)
+    assert len(_fill(lane, 0.1)) >= 40
+
+
+def test_a_refusal_without_words_is_taken_for_one_call_too_many_first() -> None:
+    lane = Lane(learned={"proven": 40})
+    calls = _fill(lane, 0.0)
+    lane.end(0.01, calls[30], CallEnd.DROPPED, NO_WORDS)
+    assert lane.limit.cap == 30
+    assert lane.pace.model is None
+
+
+def test_a_refusal_that_speaks_of_a_rate_does_not_touch_the_number() -> None:
+    lane = Lane(learned={"proven": 40})
+    calls = _fill(lane, 0.0)
+    lane.end(0.01, calls[30], CallEnd.DROPPED, RATE)
+    assert lane.limit.cap is None
+    assert lane.pace.is_limiting
+
+
+def test_one_more_call_that_is_admitted_although_none_has_ended_shows_that_it_was_the_rate() -> None:
+    lane = Lane(ceiling=256)
+    run_lane(lane, ServerModel(latency=steady(30.0), limit=("bucket", 20.0, 20.0)), 500, until=10.0)
+    assert lane.limit.cap is None
+    assert lane.pace.model is not None
+    assert 15 <= lane.pace.model.rate <= 26
+
+
+def test_refusals_among_fewer_calls_than_were_admitted_before_show_that_it_is_the_rate() -> None:
+    lane = Lane(ceiling=256)
+    run_lane(lane, ServerModel(latency=steady(0.2), limit=("fixed", 50, 10.0)), 120)
+    assert lane.limit.cap is None
+    assert isinstance(lane.pace.model, Window)
+
+
+def test_a_full_server_is_never_taken_for_a_rate() -> None:
+    lane = Lane(ceiling=256)
+    run_lane(lane, ServerModel(latency=steady(1.0), slots=30, on_full="refuse"), 1000)
+    assert lane.limit.cap == 30
+    assert lane.pace.model is None
+
+
+@pytest.mark.parametrize("says", ["rate", "retry-after"])
+def test_a_rate_and_a_full_server_are_both_found(says: str) -> None:
+    lane = Lane(ceiling=256)
+    server = ServerModel(slots=30, on_full="refuse", limit=("bucket", 10.0, 20.0), says=says)
+    run_lane(lane, server, 1000)
+    assert lane.limit.cap is not None
+    assert 25 <= lane.limit.cap <= 32
+    assert lane.pace.model is not None
+    assert lane.pace.model.rate >= 8.0
+
+
+@pytest.mark.parametrize(
+    "server",
+    [
+        {"slots": 30, "on_full": "refuse"},
+        {"slots": 30},
+        {"limit": ("fixed", 100, 10.0)},
+        {"limit": ("bucket", 10.0, 20.0), "says": "retry-after"},
+        {"limit": ("bucket", 10.0, 20.0), "ban_after": 2},
+        {},
+    ],
+    ids=str,
+)
+def test_what_was_learned_is_taken_up_as_it_was(server: dict[str, object]) -> None:
+    learned = _learned(ServerModel(**server))  # type: ignore[arg-type]
+    again = Lane(ceiling=256, learned=learned)
+    assert again.as_learned() == learned
+
+
+def test_whoever_takes_over_during_a_ban_begins_slowly() -> None:
+    server = ServerModel(latency=steady(1.0), limit=("fixed", 100, 10.0), ban_after=2, says="rate")
+    lane = Lane(ceiling=256)
+    run_lane(lane, server, 1000, until=5.0)
+    again = Lane(ceiling=256, learned=json.loads(json.dumps(lane.as_learned())))
+    assert again.pace.bans == 1
+    assert len(_fill(again, 0.0)) == 1
+    assert again.ready_at(0.0) > 0.3
+
+
+def test_whoever_has_learned_is_hardly_refused_at_the_start() -> None:
+    learned = _learned(ServerModel(slots=30, on_full="refuse"))
+    run = run_lane(Lane(ceiling=256, learned=learned), ServerModel(slots=30, on_full="refuse"), 100)
+    assert run.refused == 0
+
+
+json_values = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=3),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=5), inner, max_size=3),
+    max_leaves=5,
+)
+names = st.sampled_from(
+    ["proven", "cap", "queued", "calls", "period_s", "rate", "burst", "step", "bans", "warnings", "run", "floor_s"]
+)
+paces = json_values | st.dictionaries(names, json_values)
+
+
+@given(st.dictionaries(names, json_values), paces)
+def test_whatever_the_ledger_gives_back_a_lane_works(learned: dict[str, object], pace: object) -> None:
+    lane = Lane(learned={**learned, "pace": pace})
+    now = max(0.0, lane.ready_at(0.0))
+    assert now < math.inf
+    lane.end(now + 1, lane.begin(now), CallEnd.SUCCESS)
+    lane.view()
+
+
+@pytest.mark.parametrize(
+    ("server", "words"),
+    [
+        (ServerModel(latency=steady(1.0), slots=30, on_full="refuse"), "30 at once: the provider takes 30 at once"),
+        (ServerModel(latency=steady(1.0), limit=("fixed", 100, 10.0)), "100 calls in 10.1 s"),
+        (ServerModel(latency=steady(1.0), limit=("bucket", 10.0, 20.0), says="rate"), "the provider refused calls at"),
+        (ServerModel(latency=steady(1.0), slots=30), "calls wait at the server"),
+        (ServerModel(latency=steady(0.1)), "the ceiling of 256 at once is reached"),
+    ],
+    ids=["number", "window", "bucket", "queue", "ceiling"],
+)
+def test_it_says_what_the_speed_comes_from(server: ServerModel, words: str) -> None:
+    reasons = []
+    lane = Lane(ceiling=256)
+    run_lane(lane, server, 800, until=25.0, watch=lambda _, watched: reasons.append(watched.view().reason))
+    assert any(words in reason for reason in reasons), set(reasons)
+
+
+def test_it_says_that_the_pace_is_the_users() -> None:
+    lane = Lane(rate=Window(60, 60.0))
+    _fill(lane, 0.0)
+    assert lane.view().reason == "the pace is yours: 1.0 calls a second"
+
+
+def test_it_says_that_it_waits_out_a_silence() -> None:
+    lane = Lane()
+    call = lane.begin(0.0)
+    lane.end(0.1, call, CallEnd.DROPPED, Refusal(retry_after_s=30.0))
+    lane.ready_at(1.0)
+    assert lane.view().reason.startswith("waiting: ")
+    assert lane.view().blocked_until >= 30.0
+
+
+moves = st.lists(
+    st.tuples(
+        st.floats(0, 3),
+        st.sampled_from([*CallEnd]),
+        st.sampled_from([NO_WORDS, RATE, Refusal(retry_after_s=2.0), Refusal(says_rate=True, is_ban=True)]),
+    ),
+    max_size=80,
+)
+
+
+@given(ceiling=st.integers(1, 64), moves=moves)
+def test_whatever_the_provider_says_calls_stay_under_the_ceiling_and_go_on(
+    ceiling: int, moves: list[tuple[float, CallEnd, Refusal]]
+) -> None:
+    lane, now = Lane(ceiling=ceiling), 0.0
+    under_way: list[Call] = []
+    for wait_s, end, refusal in moves:
+        under_way.extend(_fill(lane, now))
+        assert lane.in_flight == len(under_way) <= ceiling
+        now += wait_s
+        if under_way:
+            lane.end(now, under_way.pop(0), end, refusal if end is CallEnd.DROPPED else None)
+    while under_way:
+        lane.end(now, under_way.pop(), CallEnd.IGNORE)
+    for _ in range(100):
+        at = lane.ready_at(now)
+        if at <= now:
+            return
+        assert at < math.inf
+        now = at
+    raise AssertionError("it never goes on")
