@@ -70,7 +70,7 @@ def test_nothing_found_is_said_and_an_empty_list_in_json(typed):
     assert json.loads(typed("orders", "--status", "completed", "--json")[1]) == []
 
 
-@pytest.mark.parametrize("width", [70, 80, 100, 120])
+@pytest.mark.parametrize("width", [60, 80, 100, 120])
 def test_no_line_is_wider_than_the_screen(typed, width):
     _, out, _ = typed("orders", "--limit", "0", width=width)
     assert max(map(len, out.splitlines())) <= width

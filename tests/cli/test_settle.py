@@ -24,9 +24,15 @@ def environment(tmp_path) -> dict[str, str]:
     return make_environment(tmp_path / "home")
 
 
-def states(environment) -> dict[str, str]:
-    done = run_typed(("orders", "--job", "1", "--json"), environment)
-    return {order["imei"]: order["state"] for order in json.loads(done.stdout)}
+@pytest.fixture
+def states(tmp_path):
+    """Read the states of job 1, by IMEI."""
+
+    def read() -> dict[str, str]:
+        with open_session(tmp_path / "home") as session:
+            return {row.imei: row.state.value for row in session.ledger.order_rows(1)}
+
+    return read
 
 
 def test_without_an_option_it_shows_what_is_unconfirmed_and_why(environment):
@@ -46,21 +52,21 @@ def test_its_json_lists_each_order_with_its_evidence(environment):
     assert {(one["ending"], one["http_status"], one["size"]) for one in told} == {("in_doubt", 200, 4)}
 
 
-def test_one_is_placed_under_the_reference_that_was_seen_and_the_rest_stays_in_doubt(environment):
+def test_one_is_placed_under_the_reference_that_was_seen_and_the_rest_stays_in_doubt(environment, states):
     done = run_typed(("settle", "1", "--imei", make_imei(3), "--placed", "4711", "--yes"), environment)
     assert done.returncode == 4
     assert "1 order of job 1 will be marked as placed with reference 4711, and $0.08 counted as spent." in done.stderr
-    assert states(environment)[make_imei(3)] == "accepted"
-    assert states(environment)[make_imei(4)] == "unconfirmed"
+    assert states()[make_imei(3)] == "accepted"
+    assert states()[make_imei(4)] == "unconfirmed"
 
 
-def test_all_are_not_placed_and_wait_with_their_cost_said_first(environment):
+def test_all_are_not_placed_and_wait_with_their_cost_said_first(environment, states):
     done = run_typed(("settle", "1", "--not-placed", "--all", "--yes", "--note", "not on the site"), environment)
     assert done.returncode == 0
-    assert "ordered again and cost $0.24" in done.stderr
+    assert "ordered again, for $0.24" in done.stderr
     assert "paid for twice" in done.stderr
     assert "`imeiflow resume 1`" in done.stderr
-    assert list(states(environment).values()).count("queued") == 3
+    assert list(states().values()).count("queued") == 3
 
 
 def test_imeis_come_from_standard_input_too(environment):
@@ -83,12 +89,12 @@ def test_imeis_come_from_standard_input_too(environment):
         (("--not-placed", "--all"), "has to be confirmed"),
     ],
 )
-def test_what_cannot_be_meant_changes_nothing_and_says_so(environment, arguments, says):
+def test_what_cannot_be_meant_changes_nothing_and_says_so(environment, states, arguments, says):
     done = run_typed(("settle", "1", *arguments), environment)
     assert done.returncode == 2
     assert says in done.stderr
     assert "Traceback" not in done.stderr
-    assert list(states(environment).values()).count("unconfirmed") == 3
+    assert list(states().values()).count("unconfirmed") == 3
 
 
 def test_a_job_without_doubt_has_nothing_to_settle(environment):

@@ -5,11 +5,9 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Iterator, Mapping, Sequence
 
-import click
-
 from imeiflow.cli.frame import open_session
 from imeiflow.cli.option import account_option, command, json_option
-from imeiflow.cli.output import clean, print_json, show_time
+from imeiflow.cli.output import clean, print_json, show_time, tell
 from imeiflow.dispatch.desk import CHUNK_KIND, LANE_KIND
 from imeiflow.errors import ImeiflowError
 from imeiflow.ledger.record import LaneOwner, Learned
@@ -54,8 +52,7 @@ def account(account: str | None, is_json: bool) -> None:
     if is_json:
         print_json(_as_values(chosen, credit, learned))
         return
-    for line in _tell_account(chosen, credit, learned, owner if is_busy else None):
-        click.echo(line)
+    tell(_tell_account(chosen, credit, learned, owner if is_busy else None))
 
 
 def _ask_credit(session: Session, chosen: AccountSettings) -> Credit:
@@ -106,7 +103,7 @@ def _tell_account(
     for one in learned:
         pinned = ", pinned by you" if one.pinned else ""
         yield _line(_name_learned(one), f"{_show_learned(one)}  ({show_time(one.learned_at)}{pinned})")
-        yield _line("", clean(one.reason))
+        yield f"    {clean(one.reason)}"
 
 
 def _line(name: str, value: str) -> str:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from itertools import islice
 
 import click
@@ -20,6 +20,7 @@ from imeiflow.operations.order_list import OrderFilter, Wanted, find_orders, rea
 
 _LIMIT = 50
 _WIDE = 95  #: columns from which a table has room for more than the essential
+_NARROW = 76  #: below, there is no room for reference and status beside a reason
 _PART = 1_000  #: rows that are laid out together
 _STATES = [state.value for state in OrderState]
 _STATUSES = [status.value for status in ResultStatus]
@@ -108,38 +109,40 @@ def _read_imeis(texts: tuple[str, ...]) -> Wanted:
 
 
 def _print_orders(listing: _Listing) -> None:
-    is_wide = screen_width() >= _WIDE
-    headings = ["IMEI", "JOB", "STATE", "REFERENCE", "STATUS", "RESULT OR REASON"]
-    if is_wide:
-        headings[2:2] = ["ROW", "TIME"]
-    right = {1, 2} if is_wide else {1}
+    columns = _choose_columns(screen_width())
+    right = {place for place, name in enumerate(columns) if name in {"JOB", "ROW"}}
     is_empty = True
     rows = iter(listing)
     while part := list(islice(rows, _PART)):
         is_empty = False
-        print_table(headings, [_describe(order, is_wide=is_wide) for order in part], right=right)
+        print_table(columns, [[_COLUMNS[name](order) for name in columns] for order in part], right=right)
     if is_empty:
         say("No order matches.")
 
 
-def _describe(order: FoundOrder, *, is_wide: bool) -> list[str]:
-    told = order.result if order.result is not None else order.error
-    cells = [
-        order.imei or "-",
-        str(order.job),
-        order.state.value,
-        order.reference or "-",
-        _STATUS[order.status],
-        told or "",
-    ]
-    if is_wide:
-        cells[2:2] = [str(order.line), show_time(order.completed_at or order.accepted_at)]
-    return cells
+def _choose_columns(width: int) -> list[str]:
+    """Leave out what a narrow screen has no room for."""
+    left_out = {"ROW", "TIME"} if width < _WIDE else set()
+    if width < _NARROW:
+        left_out |= {"REFERENCE", "STATUS"}
+    return [name for name in _COLUMNS if name not in left_out]
 
 
 _STATUS: Mapping[ResultStatus | None, str] = {
     None: "-",
     **{status: status.value.replace("_", " ") for status in ResultStatus},
+}
+
+
+_COLUMNS: Mapping[str, Callable[[FoundOrder], str]] = {
+    "IMEI": lambda order: order.imei or "-",
+    "JOB": lambda order: str(order.job),
+    "ROW": lambda order: str(order.line),
+    "TIME": lambda order: show_time(order.completed_at or order.accepted_at),
+    "STATE": lambda order: order.state.value,
+    "REFERENCE": lambda order: order.reference or "-",
+    "STATUS": lambda order: _STATUS[order.status],
+    "RESULT OR REASON": lambda order: order.result or order.error or "",
 }
 
 

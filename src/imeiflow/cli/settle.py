@@ -117,7 +117,7 @@ def _settle(session: Session, plan: SettlementPlan, placed: str | None, note: st
 
 def _warn_not_placed(plan: SettlementPlan) -> list[str]:
     orders = count(len(plan.orders), "order")
-    cost = f" and cost {plan.cost}" if plan.cost is not None else ""
+    cost = f", for {plan.cost}" if plan.cost is not None else ""
     if plan.job.state is JobState.CANCELLED:
         return [f"{orders} of job {plan.job.id} will be marked as not placed, and not sent again: it is cancelled."]
     return [
@@ -196,8 +196,9 @@ def _print_calls(found: Sequence[DoubtfulOrder]) -> None:
 
 
 def _tell(one: DoubtfulOrder) -> str:
-    status = f"HTTP {one.http_status}: " if one.http_status is not None else ""
-    return f"{status}{one.message}"
+    if one.http_status is None or "HTTP" in one.message:
+        return one.message
+    return f"HTTP {one.http_status}: {one.message}"
 
 
 def _name_user() -> str:
