@@ -14,6 +14,7 @@ from typing import Any, Final
 from imeiflow.errors import ConfigurationError
 
 _RATE: Final = re.compile(r"\s*(\d+(?:\.\d+)?)\s*/\s*(s|sec|second|m|min|minute|h|hour)\s*", re.IGNORECASE)
+_MOST_MONEY: Final = Decimal(10) ** 15
 _PER_MINUTE: Final = {"s": 60.0, "m": 1.0, "h": 1 / 60}
 
 
@@ -41,7 +42,7 @@ def read_amount(value: object) -> Decimal:
         amount = Decimal(value)
     except InvalidOperation:
         raise ValueError(AMOUNT.says) from None
-    if not amount.is_finite() or amount < 0:
+    if not amount.is_finite() or not 0 <= amount < _MOST_MONEY:
         raise ValueError(AMOUNT.says)
     return amount
 
@@ -116,7 +117,7 @@ def read_table(table: object, forms: Mapping[str, Form], *, setting: str) -> dic
             )
         try:
             values[name] = form.read(value)
-        except ValueError:
+        except (ValueError, ArithmeticError):  # the latter: a comparison with NaN
             shown = "its value is not accepted" if name == "key" else f"{_show(value)} is not accepted"
             raise ConfigurationError(setting=f"{setting}.{name}", problem=shown, remedy=f"Write {form.says}.") from None
     return values
