@@ -1,0 +1,194 @@
+"""Resume, pause, cancel, retry, and jobs whose process died: each only from the states that allow it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from imeiflow.domain.ident import JobId
+from imeiflow.domain.order import JobState, OrderState, Policy
+from imeiflow.errors import JobStateError, UnknownJobError, UsageError
+from imeiflow.ledger.record import NewOrder
+from imeiflow.operations import orphan
+from imeiflow.operations.orphan import recover_orphans
+from imeiflow.operations.session import Session
+from imeiflow.operations.steering import cancel_job, pause_job, plan_retry, resume_job, retry_orders, wait_for_end
+from tests.operations.stand import ACCOUNT, add_job, answer, finish, make_configuration, make_imei, open_session
+
+LINES = {
+    1: OrderState.ACCEPTED,
+    2: OrderState.REFUSED,
+    3: OrderState.UNCONFIRMED,
+    4: OrderState.DUPLICATE,
+}
+
+
+@pytest.fixture
+def session(tmp_path: Path):
+    with open_session(tmp_path / "home") as opened:
+        yield opened
+
+
+@pytest.fixture
+def job(session: Session) -> JobId:
+    """Add a running job of six orders: one accepted, refused, unconfirmed, duplicate; two wait."""
+    added = add_job(session, [NewOrder(line=line, imei=make_imei(line)) for line in range(1, 7)])
+    answer(session, added, LINES)
+    return added
+
+
+def pause(session: Session, job: JobId) -> None:
+    session.ledger.change_job(job, {JobState.RUNNING}, JobState.PAUSED, "a test")
+
+
+def state_of(session: Session, job: JobId) -> JobState:
+    return session.find_job(job).state
+
+
+def test_a_running_job_that_nobody_works_on_is_paused_with_the_reason(session: Session, job: JobId):
+    assert recover_orphans(session) == [job]
+    found = session.find_job(job)
+    assert (found.state, found.reason) == (JobState.PAUSED, orphan.REASON)
+    assert recover_orphans(session) == []
+
+
+def test_a_job_is_no_orphan_while_somebody_follows_it_or_has_its_lane(session: Session, job: JobId, tmp_path: Path):
+    with Session.open(make_configuration(tmp_path / "home")) as other:
+        for lock in (other.job_lock(job), other.lane_lock(ACCOUNT)):
+            assert lock.acquire()
+            assert recover_orphans(session) == []
+            assert state_of(session, job) is JobState.RUNNING
+            lock.release()
+
+
+def test_an_orphan_that_was_to_be_cancelled_is_cancelled(session: Session, job: JobId):
+    session.ledger.request(job, JobState.CANCELLED)
+    assert recover_orphans(session) == [job]
+    assert state_of(session, job) is JobState.CANCELLED
+    assert session.ledger.tally(job)[OrderState.CANCELLED] == 2
+
+
+def test_resuming_makes_a_paused_job_run_and_holds_its_lock(session: Session, job: JobId):
+    pause(session, job)
+    resumed = resume_job(session, job)
+    assert (resumed.is_to_follow, resumed.was_running) == (True, False)
+    assert resumed.lock.is_held
+    assert state_of(session, job) is JobState.RUNNING
+    resumed.lock.release()
+
+
+def test_a_finished_job_is_resumed_only_for_what_is_still_to_do(session: Session):
+    done = add_job(session, [NewOrder(line=1, imei=make_imei(1))])
+    answer(session, done, {1: OrderState.ACCEPTED})
+    finish(session, done)
+    assert not resume_job(session, done).is_to_follow
+    doubtful = add_job(session, [NewOrder(line=1, imei=make_imei(2))])
+    answer(session, doubtful, {1: OrderState.UNCONFIRMED})
+    finish(session, doubtful)
+    resumed = resume_job(session, doubtful)
+    assert resumed.is_to_follow
+    resumed.lock.release()
+
+
+def test_held_doubts_are_nothing_to_do_by_oneself(session: Session):
+    held = add_job(session, [NewOrder(line=1, imei=make_imei(2))], policy=Policy.HOLD)
+    answer(session, held, {1: OrderState.UNCONFIRMED})
+    finish(session, held)
+    assert not resume_job(session, held).is_to_follow
+    assert state_of(session, held) is JobState.FINISHED
+
+
+def test_a_cancelled_job_is_not_resumed(session: Session, job: JobId):
+    pause(session, job)
+    assert cancel_job(session, job) is False
+    with pytest.raises(JobStateError, match="cannot be resumed"):
+        resume_job(session, job)
+    assert session.job_lock(job).is_free()
+
+
+def test_a_job_that_does_not_exist_is_told(session: Session):
+    for steer in (resume_job, pause_job, cancel_job, plan_retry):
+        with pytest.raises(UnknownJobError):
+            steer(session, JobId(99))
+
+
+def test_pausing_asks_the_process_that_works(session: Session, job: JobId):
+    lock = session.job_lock(job)
+    lock.acquire()
+    with_lane = session.lane_lock(ACCOUNT)
+    with_lane.acquire()
+    assert pause_job(session, job) is True
+    assert session.find_job(job).wanted is JobState.PAUSED
+    pause(session, job)
+    assert pause_job(session, job) is False
+    lock.release()
+    with_lane.release()
+
+
+def test_pausing_what_is_finished_is_wrong_usage(session: Session, job: JobId):
+    finish(session, job)
+    with pytest.raises(JobStateError, match="cannot be paused"):
+        pause_job(session, job)
+
+
+def test_cancelling_a_paused_job_cancels_what_waits_and_nothing_else(session: Session, job: JobId):
+    pause(session, job)
+    assert cancel_job(session, job) is False
+    tally = session.ledger.tally(job)
+    assert {state: tally[state] for state in OrderState if tally[state]} == {
+        OrderState.ACCEPTED: 1,
+        OrderState.REFUSED: 1,
+        OrderState.UNCONFIRMED: 1,
+        OrderState.DUPLICATE: 1,
+        OrderState.CANCELLED: 2,
+    }
+    assert cancel_job(session, job) is False
+
+
+def test_waiting_for_the_end_looks_until_the_job_stands_still(session: Session, job: JobId):
+    lock = session.lane_lock(ACCOUNT)
+    lock.acquire()
+    seen: list[int] = []
+    naps: list[float] = []
+
+    def nap(seconds: float) -> None:
+        naps.append(seconds)
+        if len(naps) == 12:
+            pause(session, job)
+
+    wait_for_end(session, job, lambda tally: seen.append(tally.waiting), nap)
+    assert len(naps) == 12
+    assert seen == [2, 2]
+    lock.release()
+
+
+def test_waiting_for_a_process_that_dies_meanwhile_ends(session: Session, job: JobId):
+    wait_for_end(session, job, sleep=lambda _: None)
+    assert state_of(session, job) is JobState.PAUSED
+
+
+def test_a_retry_is_counted_and_priced_and_never_holds_what_may_have_been_placed(session: Session, job: JobId):
+    pause(session, job)
+    plan = plan_retry(session, job)
+    assert plan.counts == {OrderState.REFUSED: 1}
+    assert str(plan.cost) == "$0.08"
+    assert retry_orders(session, job) == 1
+    tally = session.ledger.tally(job)
+    assert (tally[OrderState.QUEUED], tally[OrderState.REFUSED], tally[OrderState.UNCONFIRMED]) == (3, 0, 1)
+
+
+@pytest.mark.parametrize("state", sorted(set(OrderState) - {OrderState.FAILED, OrderState.REFUSED}))
+def test_no_other_state_can_be_retried(session: Session, job: JobId, state):
+    pause(session, job)
+    with pytest.raises(UsageError):
+        plan_retry(session, job, {state})
+
+
+def test_a_running_job_is_not_retried(session: Session, job: JobId):
+    lock = session.lane_lock(ACCOUNT)
+    lock.acquire()
+    with pytest.raises(JobStateError, match="cannot be retried") as caught:
+        plan_retry(session, job)
+    assert f"imeiflow pause {job}" in caught.value.remedy
+    lock.release()

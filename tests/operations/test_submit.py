@@ -1,0 +1,193 @@
+"""From a list to a draft and its proposal: what is asked and kept, and that nothing stays of what is not started."""
+
+from __future__ import annotations
+
+import io
+from decimal import Decimal
+from pathlib import Path
+
+import pytest
+
+from imeiflow.domain.ident import JobId, ServiceId
+from imeiflow.domain.order import JobState, OrderState
+from imeiflow.errors import ConfigurationError, InputError, ProviderError, UsageError
+from imeiflow.ledger.record import NewOrder
+from imeiflow.operations.session import Session
+from imeiflow.operations.submit import (
+    Request,
+    UnknownPriceError,
+    UnknownServiceError,
+    check_request,
+    preview_list,
+    read_list,
+)
+from imeiflow.simulator.process import SimulatorProcess
+from tests.operations.stand import SERVICE, add_job, answer, make_configuration, make_imei
+
+
+@pytest.fixture(scope="module")
+def simulator():
+    with SimulatorProcess.start() as started:
+        yield started
+
+
+@pytest.fixture
+def session(tmp_path: Path, simulator: SimulatorProcess):
+    simulator.set_behaviour(lockout="none", faults=(), accountinfo=True)
+    with Session.open(make_configuration(tmp_path / "home", simulator.base_url)) as opened:
+        yield opened
+
+
+def make_list(*values: str) -> io.BytesIO:
+    return io.BytesIO("\n".join(["IMEI,Grade", *(f"{value},A" for value in values)]).encode())
+
+
+def make_request(*values: str, **more) -> Request:
+    return Request(source=make_list(*values), service=SERVICE, **more)
+
+
+def drafts(session: Session) -> int:
+    """Count the drafts that are left: jobs that no listing shows."""
+    return sum(
+        1 for id_ in range(1, 10) if (job := session.ledger.find_job(JobId(id_))) and job.state is JobState.DRAFT
+    )
+
+
+def test_every_row_is_kept_and_each_imei_is_ordered_once(session: Session):
+    values = [make_imei(1), make_imei(2), "hello", make_imei(1), f"'{make_imei(3)}"]
+    draft, proposal = read_list(session, make_request(*values))
+    with draft:
+        draft.start(proposal)
+    draft.lock.release()
+    rows = list(session.ledger.order_rows(draft.job))
+    assert [(row.line, row.state) for row in rows] == [
+        (2, OrderState.QUEUED),
+        (3, OrderState.QUEUED),
+        (4, OrderState.INVALID),
+        (5, OrderState.REPEATED),
+        (6, OrderState.QUEUED),
+    ]
+    assert [row.columns for row in rows] == [(value, "A") for value in values]
+    assert (rows[3].repeated_of, rows[4].imei, rows[4].repairs) == (2, make_imei(3), "quotes")
+    assert rows[2].value == "hello"
+    assert (proposal.preview.valid, proposal.preview.repeated, proposal.preview.invalid) == (3, 1, 1)
+
+
+def test_price_balance_and_cost_are_proposed_in_one_currency_and_kept_with_the_job(session: Session):
+    draft, proposal = read_list(session, make_request(make_imei(1), make_imei(2), max_spend=Decimal(1)))
+    with draft:
+        draft.start(proposal)
+    draft.lock.release()
+    assert str(proposal.cost) == "$0.16"
+    assert proposal.credit.balance is not None
+    job = session.find_job(draft.job)
+    assert (job.unit_price, job.currency, job.max_spend, job.state) == (
+        Decimal("0.08"),
+        "USD",
+        Decimal(1),
+        JobState.RUNNING,
+    )
+    assert session.ledger.price_list(job.account)
+
+
+def test_what_is_not_started_leaves_no_trace_and_frees_its_lock(session: Session):
+    draft, _ = read_list(session, make_request(make_imei(1)))
+    assert not session.job_lock(draft.job).is_free()
+    with draft:
+        pass
+    assert session.job_lock(draft.job).is_free()
+    assert session.ledger.list_jobs() == []
+    assert drafts(session) == 0
+
+
+def test_a_list_that_breaks_off_leaves_no_draft(session: Session):
+    def stop(_: int) -> None:
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        read_list(session, make_request(make_imei(1)), stop)
+    assert drafts(session) == 0
+
+
+def test_a_preview_writes_nothing_even_where_there_is_no_ledger(tmp_path: Path, simulator: SimulatorProcess):
+    configuration = make_configuration(tmp_path / "none", simulator.base_url)
+    proposal = preview_list(configuration, make_request(make_imei(1), make_imei(1)))
+    assert (proposal.preview.valid, proposal.preview.repeated) == (1, 1)
+    assert not (tmp_path / "none").exists()
+
+
+def test_what_was_ordered_before_under_the_service_is_found_with_its_job(session: Session):
+    job = add_job(session, [NewOrder(line=line, imei=make_imei(line)) for line in (1, 2, 3, 4)])
+    answer(session, job, {1: OrderState.ACCEPTED, 2: OrderState.UNCONFIRMED, 3: OrderState.REFUSED})
+    proposal = preview_list(session.configuration, make_request(*map(make_imei, range(1, 7))))
+    assert (proposal.earlier.count, proposal.earlier.unsure) == (2, 1)
+    assert [example.imei for example in proposal.earlier.examples] == [make_imei(1), make_imei(2)]
+    assert f"job {job} ordered it" in proposal.earlier.examples[0].sentence
+    other = preview_list(session.configuration, Request(source=make_list(make_imei(1)), service=ServiceId("2")))
+    assert other.earlier.count == 0
+
+
+def test_a_cap_without_a_price_cannot_be_kept_and_is_refused(session: Session, simulator: SimulatorProcess):
+    simulator.set_behaviour(faults=("html-500@100%",), fault_actions=("imeiservices",))
+    with pytest.raises(UnknownPriceError):
+        read_list(session, make_request(make_imei(1), max_spend=Decimal(5)))
+    assert drafts(session) == 0
+    draft, proposal = read_list(session, make_request(make_imei(1)))
+    with draft:
+        assert (proposal.price, proposal.prices.is_fresh) == (None, False)
+        assert proposal.prices.problem
+
+
+def test_without_a_fresh_price_list_the_ledger_s_own_is_used_and_said_to_be_old(
+    session: Session, simulator: SimulatorProcess
+):
+    with read_list(session, make_request(make_imei(1)))[0]:
+        pass
+    simulator.set_behaviour(faults=("html-500@100%",), fault_actions=("imeiservices",))
+    draft, proposal = read_list(session, make_request(make_imei(1), max_spend=Decimal(5)))
+    with draft:
+        assert str(proposal.price) == "$0.08"
+        assert not proposal.prices.is_fresh
+        assert proposal.prices.as_of is not None
+
+
+def test_a_service_that_the_price_list_does_not_have_is_refused(session: Session):
+    with pytest.raises(UnknownServiceError):
+        read_list(session, Request(source=make_list(make_imei(1)), service=ServiceId("999999")))
+    assert drafts(session) == 0
+
+
+def test_a_login_that_is_turned_away_is_told_in_the_provider_s_words(session: Session, simulator: SimulatorProcess):
+    simulator.set_behaviour(lockout="ip")
+    with pytest.raises(ProviderError, match="Invalid IP"):
+        read_list(session, make_request(make_imei(1)))
+    assert drafts(session) == 0
+
+
+def test_a_balance_that_is_not_told_is_no_obstacle(session: Session, simulator: SimulatorProcess):
+    simulator.set_behaviour(accountinfo=False)
+    draft, proposal = read_list(session, make_request(make_imei(1)))
+    with draft:
+        assert proposal.credit.balance is None
+        assert proposal.credit.problem
+
+
+@pytest.mark.parametrize(
+    ("more", "error"),
+    [
+        ({"account": "other"}, ConfigurationError),
+        ({"chunk_size": 101}, UsageError),
+        ({"chunk_size": 0}, UsageError),
+        ({"column": "Serial"}, InputError),
+    ],
+)
+def test_what_cannot_be_asked_for_is_refused_and_leaves_no_draft(session: Session, more, error):
+    with pytest.raises(error):
+        read_list(session, make_request(make_imei(1), **more))
+    assert drafts(session) == 0
+
+
+def test_a_key_that_is_missing_is_told_before_the_list_is_read(tmp_path: Path):
+    configuration = make_configuration(tmp_path, key="", key_env="NOT_SET")
+    with pytest.raises(ConfigurationError, match="NOT_SET"):
+        check_request(configuration, make_request())
