@@ -10,9 +10,9 @@ from __future__ import annotations
 import asyncio
 import threading
 from collections import defaultdict
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from concurrent.futures import Future
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, TypeVar, cast
@@ -68,6 +68,7 @@ class Writer:
         self._give_up = threading.Event()
         self._stopping = threading.Event()
         self._trouble: LedgerError | None = None
+        self._connection: Connection | None = None
         self._thread = threading.Thread(target=self._run, name="ledger-writer", daemon=True)
         self._thread.start()
 
@@ -107,6 +108,8 @@ class Writer:
         self._thread.join(timeout_s)
         self._give_up.set()
         self._thread.join()
+        if self._connection is not None:
+            self._connection.close()
         self._engine.dispose()
 
     def _put(self, entry: _Waiter | _Call, *, is_urgent: bool = False) -> None:
@@ -165,12 +168,25 @@ class Writer:
         _fail(group.conclusions, failure)
         return []
 
+    @contextmanager
+    def _transaction(self) -> Iterator[Connection]:
+        """Begin a transaction on the connection that is kept from group to group; after a failure on a fresh one."""
+        connection = self._connection or self._engine.connect()
+        self._connection = None
+        try:
+            with connection.begin():
+                yield connection
+        except BaseException:
+            connection.close()
+            raise
+        self._connection = connection
+
     def _write(self, group: _Group) -> tuple[list[Verdict], list[Any]]:
         """Write `group` in one transaction, all at once if that is possible, else each change for itself."""
         intents = [cast("Intent", waiter.request) for waiter in group.intents]
         conclusions = [cast("Conclusion", waiter.request) for waiter in group.conclusions]
         try:
-            with self._engine.begin() as connection:
+            with self._transaction() as connection:
                 if len(group.calls) == 1 and not intents and not conclusions:
                     return [], [_Done(group.calls[0].work(connection))]
                 verdicts = write_together(connection, intents, conclusions)
@@ -178,7 +194,7 @@ class Writer:
         except Exception as error:
             if is_trouble(error) or not (intents or conclusions):
                 raise
-        with self._engine.begin() as connection:
+        with self._transaction() as connection:
             verdicts = write_apart(connection, intents, conclusions, path=self._path, now=self._clock())
             return verdicts, [_try(connection, call.work) for call in group.calls]
 
