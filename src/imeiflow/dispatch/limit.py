@@ -175,7 +175,10 @@ class ConcurrencyLimit:
         self.reason = "growing: nothing is refused, and calls do not wait"
 
     def _book(self, size: int) -> LatencyBook:
-        return self._books.setdefault(size, LatencyBook())
+        book = self._books.get(size)
+        if book is None:
+            book = self._books[size] = LatencyBook()
+        return book
 
     def _limit(self) -> float:
         limit = max(1.0, min(self.value, self._top()))

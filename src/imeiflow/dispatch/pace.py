@@ -152,10 +152,11 @@ class Pace:
         """Take a call that was refused out of those that were admitted."""
         if self._cycle is not None and began_at >= self._cycle.began_at:
             self._cycle.admitted = max(0, self._cycle.admitted - 1)
-        try:
-            self._starts.remove(began_at)
-        except ValueError:
-            return  # pruned: too long ago to matter
+        for back, at in enumerate(reversed(self._starts), start=1):
+            if at <= began_at:
+                if at == began_at:
+                    del self._starts[-back]
+                return
 
     def refused(
         self,
