@@ -6,8 +6,8 @@ Pure: times are passed in, nothing sleeps.
              as long as a refusal would take to come back, not as long as a call
     capped   a refusal showed the most that is admitted; one more is tried now and then, and if it is admitted the
              ramp goes on from there, by one, two, four …
-    queued   latency showed that calls wait at the server; value = a tenth more than crowd / (ratio - 1/2), so that the
-             server stays busy; grows again while no wait shows. Taken back when fewer calls are no faster
+    queued   latency showed that calls wait at the server; value = crowd / (ratio - 1), so that the server surely
+             stays busy; grows again while no wait shows. Taken back when fewer calls are no faster
 
 Never above the ceiling. A number proved earlier (learned) is used at once.
 """
@@ -30,7 +30,6 @@ _EXPLORE_CALLS = 250
 _MAX_EXPLORE_S = 600.0
 #: A server that is kept busy lets calls wait about so long, as a share of a call; below, it may have room.
 _BUSY_RATIO = 1.1
-_SPARE = 1.1
 _EASING = 1.5
 _REGROWTH = 0.05
 _MAX_REGROWTH = 0.4
@@ -240,7 +239,8 @@ class ConcurrencyLimit:
             self._regrowth = _REGROWTH
 
     def _shrink(self, queueing: Queueing, book: LatencyBook, size: int) -> None:
-        value = max(1.0, math.ceil(_SPARE * queueing.crowd / (queueing.ratio - 0.5)) + 1.0)
+        # Calls that leave together are served in waves: the number of slots lies between crowd / ratio and this.
+        value = math.ceil(queueing.crowd / (queueing.ratio - 1.0)) + 1.0
         if value >= self.value:
             return
         self._trial = _Trial(self.value, size, queueing.median_s, queueing.ratio)
