@@ -93,12 +93,17 @@ def test_workers_are_a_ceiling_for_calls_at_once(open_shop):
 
 
 def test_a_delay_is_a_floor_on_the_pace(open_shop):
-    open_shop()
-    seconds = 60 / 30
-    result = BatchIMEIProcessor(chunk_size=1, rate_limit_delay=seconds).process_batch(make_imeis(1), SERVICE)
-    assert result["successful"] == 1
-    with Client() as client:
-        assert client.jobs()[0].rate == pytest.approx(30)
+    shop = open_shop(log_calls=True)
+    BatchIMEIProcessor(max_workers=30, chunk_size=1, rate_limit_delay=0.1).process_batch(make_imeis(11), SERVICE)
+    begun_at = [call["at"] for call in shop.simulator.calls() if call["action"] == "placeorder"]
+    assert max(begun_at) - min(begun_at) >= 0.9
+
+
+def test_what_a_chunk_size_kept_from_being_tried_is_not_held_for_impossible_later(open_shop):
+    shop = open_shop(log_calls=True)
+    BatchIMEIProcessor(chunk_size=7).process_batch(make_imeis(100), SERVICE)
+    BatchIMEIProcessor().process_batch(make_imeis(400, first=1000), SERVICE)
+    assert max(call["imeis"] for call in shop.simulator.calls() if call["action"] == "placeorder") == 100
 
 
 def test_progress_is_told_in_the_callers_thread_and_the_last_word_is_the_result(open_shop):
