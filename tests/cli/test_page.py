@@ -44,6 +44,18 @@ def test_every_command_and_option_of_a_page_exists(page):
         assert typed <= {*options, "--help"}, (name, rest)
 
 
+@pytest.mark.parametrize("name", program.list_commands(click.Context(program)))
+def test_every_command_has_examples_whose_options_exist(name):
+    command = find_command(name)
+    examples = getattr(command, "examples", "").splitlines()
+    assert examples
+    known = {option for parameter in command.params for option in parameter.opts}
+    for line in examples:
+        typed = re.search(rf"imeiflow {name}(?: (.*?))?(?: {{3,}}.*|\||$)", line)
+        assert typed, line
+        assert set(re.findall(r"(?<!\S)(--[a-z][a-z-]*)", typed[1] or "")) <= known, line
+
+
 def test_every_behaviour_of_the_page_can_be_had():
     text = (DOCS / "how-to" / "try-without-money.md").read_text(encoding="utf-8")
     rows = re.findall(r"^\| .+ \| `(--.+)` \|$", text, re.MULTILINE)

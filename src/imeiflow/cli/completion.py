@@ -14,10 +14,10 @@ _VARIABLE = "_IMEIFLOW_COMPLETE"
 
 @command(
     examples="""
-    eval "$(imeiflow completion bash)"                                       this shell
-    imeiflow completion bash >> ~/.bash_completion                           every bash (4.4 or newer)
-    imeiflow completion zsh > "${fpath[1]}/_imeiflow"                        every zsh
-    imeiflow completion fish > ~/.config/fish/completions/imeiflow.fish      every fish
+    eval "$(imeiflow completion bash)"                   for this shell only
+    imeiflow completion bash >> ~/.bash_completion       bash 4.4 or newer
+    imeiflow completion zsh > "${fpath[1]}/_imeiflow"
+    imeiflow completion fish > ~/.config/fish/completions/imeiflow.fish
     """
 )
 @click.argument("shell", type=click.Choice(SHELLS))

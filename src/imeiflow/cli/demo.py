@@ -39,10 +39,10 @@ _FAILS: Final = "THE PROOF DOES NOT HOLD: ledger and provider disagree. Please r
 
 @command(
     examples="""
-    imeiflow demo                                        20,000 IMEIs, about half a minute
-    imeiflow demo --imeis 2000 --keep look               a smaller one, its files kept in ./look
-    imeiflow demo --behaviour chunk_limit=1 --imeis 300  a server that works on one IMEI of a call only
-    imeiflow demo --fault reset:after@10% --imeis 3000   one reply in ten is lost after the order was taken
+    imeiflow demo                             about half a minute
+    imeiflow demo --imeis 2000 --keep look    a smaller one, kept in ./look
+    imeiflow demo --fault reset:after@10%     loses one reply in ten
+    imeiflow demo --behaviour chunk_limit=1 --imeis 300
     """
 )
 @click.option(

@@ -28,7 +28,7 @@ _STATUSES = [status.value for status in ResultStatus]
 
 @command(
     examples="""
-    imeiflow orders --imei 350000000000016       what became of one phone
+    imeiflow orders --imei 350000000000014       what became of one phone
     imeiflow orders --imei - < phones.txt        of a pasted list (Ctrl-D ends it)
     imeiflow orders --job 7 --state unconfirmed --state refused
     imeiflow orders --status completed --limit 0 --json
@@ -37,7 +37,14 @@ _STATUSES = [status.value for status in ResultStatus]
 @click.option(
     "--imei", "imeis", multiple=True, metavar="IMEI", help="Only these: repeat it, use commas, or - for a list."
 )
-@click.option("--state", "states", multiple=True, type=click.Choice(_STATES), help="Only in these states.")
+@click.option(
+    "--state",
+    "states",
+    multiple=True,
+    type=click.Choice(_STATES),
+    metavar="STATE",
+    help=f"Only in this state; may be repeated: {', '.join(_STATES)}.",
+)
 @click.option("--status", "statuses", multiple=True, type=click.Choice(_STATUSES), help="Only with this status.")
 @click.option("--job", type=click.IntRange(min=1), metavar="JOB", help="Only of this job.")
 @click.option(

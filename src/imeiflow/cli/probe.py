@@ -44,8 +44,8 @@ _UNKNOWN = 4
 
 @command(
     examples="""
-    imeiflow probe --service 12 --imei 350000000000016,350000000000024,350000000000032
     imeiflow probe --service 12 three-phones.txt
+    imeiflow probe --service 12 --imei 350000000000014,350000000000022
     """
 )
 @click.argument("file", required=False, metavar="[FILE]")

@@ -35,10 +35,10 @@ _SHOWN = 20
 
 @command(
     examples="""
-    imeiflow settle 7                                       what is unconfirmed, and why
-    imeiflow settle 7 --placed 4711 --imei 350000000000016  it is there, as order 4711
-    imeiflow settle 7 --placed --all                        all of them are there
-    imeiflow settle 7 --not-placed --imei - < missing.txt   these are not: order them again
+    imeiflow settle 7                   what is unconfirmed, and why
+    imeiflow settle 7 --placed --all    all of them are there
+    imeiflow settle 7 --placed 4711 --imei 350000000000014
+    imeiflow settle 7 --not-placed --imei - < missing.txt
     """
 )
 @job_argument

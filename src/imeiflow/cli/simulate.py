@@ -31,6 +31,7 @@ GROUPS: Final[Mapping[str, str]] = {
     "reply": "How replies are written",
     "connection": "Connections",
 }
+_MOST_CHOICES: Final = 8  #: more of them stand in the help instead of beside the name
 _LOOPBACK: Final = frozenset({"127.0.0.1", "::1", "localhost"})
 
 
@@ -38,11 +39,11 @@ class _SimulateCommand(Command):
     """A command whose help shows its many options in groups."""
 
     examples = """\
-imeiflow simulate                                            fast and without faults
-imeiflow simulate --port 8099 --latency 3.5 --capacity 30    slow, thirty calls at once
-imeiflow simulate --chunk-limit 1 --chunk-cut last           works on the last IMEI of a call only
-imeiflow simulate --faults 'reset:after@4%;html-502@1%'      loses replies
-imeiflow simulate --rate 60/min --ban-after 20               lets in sixty calls a minute, then bans"""
+imeiflow simulate                                      fast, without faults
+imeiflow simulate --latency 3.5 --capacity 30          slow, thirty at once
+imeiflow simulate --chunk-limit 1 --chunk-cut last     one IMEI of a call
+imeiflow simulate --faults 'reset:after@4%;html-502@1%'
+imeiflow simulate --rate 60/min --ban-after 20"""
 
     def format_options(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         """Write the options group by group, those of every command first."""
@@ -62,6 +63,8 @@ def _make_option(option: Option) -> click.Option:
     name = f"--{option.name.replace('_', '-')}"
     default = _show_default(option.default)
     says = option.says if option.says.startswith("getimeis") else option.says[:1].upper() + option.says[1:]
+    if len(option.choices) > _MOST_CHOICES:
+        says += f": {', '.join(option.choices)}"
     says += "." + (f"  [default: {default}]" if default else "")
     if option.kind is bool:
         name += f"/--no-{option.name.replace('_', '-')}" if option.default else ""
@@ -72,7 +75,7 @@ def _make_option(option: Option) -> click.Option:
 
 def _name_value(option: Option) -> str | None:
     if option.choices:
-        return None
+        return "HOW" if len(option.choices) > _MOST_CHOICES else None
     names = {int: "N", float: "NUMBER", tuple: "LIST"}
     return names.get(option.kind, "TEXT" if option.kind is str else "AMOUNT")
 
