@@ -1,0 +1,112 @@
+"""The columns that a set of results has in an export, and a result's cells in them.
+
+Known names come first, always in the same order; unknown keys follow in the order in which they were first seen.
+Nothing is lost when there are too many of them: what has no column of its own stands in another one, with its key.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable
+from dataclasses import dataclass
+from datetime import date
+from typing import Final, TypeAlias
+
+from imeiflow.results.result import Field, Kind, Result
+from imeiflow.results.vocabulary import NAMES
+
+MOST_UNKNOWN: Final = 100  #: unknown keys with a column of their own
+_PREFIX: Final = "result_"
+_JOINT: Final = "; "
+
+Cell: TypeAlias = str | date | None
+
+
+@dataclass(frozen=True, slots=True)
+class Column:
+    """A column: its heading, the kind of its values, and the fields that stand in it."""
+
+    heading: str
+    kind: Kind
+    name: str
+
+
+#: Names of the columns that are not fields; no key can be one, since it would end in a colon.
+_REMARKS: Final = "remarks:"
+_OTHERS: Final = "others:"
+
+
+class ColumnCollector:
+    """Collects the columns of results, one after the other; its memory does not grow with their number."""
+
+    def __init__(self) -> None:
+        self._known: set[str] = set()
+        self._unknown: dict[str, str] = {}
+        self._has_remarks = False
+        self._has_others = False
+
+    def add(self, result: Result) -> None:
+        """Take note of what columns a result needs."""
+        self._has_remarks = self._has_remarks or bool(result.remarks)
+        for field in result.fields:
+            name = _identify(field)
+            if field.is_known:
+                self._known.add(name)
+            elif name not in self._unknown:
+                if len(self._unknown) < MOST_UNKNOWN:
+                    self._unknown[name] = field.name
+                else:
+                    self._has_others = True
+
+    def list_columns(self, taken: Collection[str] = ()) -> tuple[Column, ...]:
+        """List the columns. A heading that is taken, in any case, has `result_` put before it until it is not."""
+        wanted = [Column(name, kind, name) for name, kind in NAMES.items() if name in self._known]
+        wanted += [Column(key, Kind.TEXT, name) for name, key in self._unknown.items()]
+        wanted += [Column("other_results", Kind.TEXT, _OTHERS)] if self._has_others else []
+        wanted += [Column("remarks", Kind.TEXT, _REMARKS)] if self._has_remarks else []
+        used = {heading.casefold() for heading in taken}
+        columns = []
+        for column in wanted:
+            heading = column.heading
+            while heading.casefold() in used:
+                heading = _PREFIX + heading
+            used.add(heading.casefold())
+            columns.append(Column(heading, column.kind, column.name))
+        return tuple(columns)
+
+
+def collect_columns(results: Iterable[Result], taken: Collection[str] = ()) -> tuple[Column, ...]:
+    """List the columns that some results have together."""
+    collector = ColumnCollector()
+    for result in results:
+        collector.add(result)
+    return collector.list_columns(taken)
+
+
+def fill_cells(result: Result, columns: Iterable[Column]) -> list[Cell]:
+    """Fill the cells of a result: None where it says nothing, a date where only one can be meant, else text.
+
+    Normalised where that is safe. What a result says several times stands in one cell, each different value once.
+    """
+    columns = tuple(columns)
+    own = {column.name for column in columns}
+    fields: dict[str, list[Field]] = {}
+    for field in result.fields:
+        name = _identify(field)
+        fields.setdefault(name if name in own else _OTHERS, []).append(field)
+    return [_fill_cell(column, fields.get(column.name, []), result) for column in columns]
+
+
+def _fill_cell(column: Column, fields: list[Field], result: Result) -> Cell:
+    if column.name == _REMARKS:
+        return _JOINT.join(result.remarks) or None
+    if not fields:
+        return None
+    if column.name == _OTHERS:
+        return _JOINT.join(f"{field.key}: {field.shown}" for field in fields)
+    if len(fields) == 1 and len(fields[0].dates) == 1:
+        return fields[0].dates[0]
+    return _JOINT.join(dict.fromkeys(field.shown for field in fields))
+
+
+def _identify(field: Field) -> str:
+    return field.name if field.is_known else field.name.casefold()

@@ -1,0 +1,88 @@
+"""An export's columns: the same for the same results, and every field of every result in one of them."""
+
+from __future__ import annotations
+
+from datetime import date
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from imeiflow.results.column import MOST_UNKNOWN, ColumnCollector, collect_columns, fill_cells
+from imeiflow.results.reader import read_result
+from imeiflow.results.result import Kind
+from imeiflow.results.vocabulary import NAMES
+
+from .sample import KNOWN_KEYS, unknown_keys, words
+
+pairs = st.lists(st.tuples(st.sampled_from(KNOWN_KEYS) | unknown_keys, words), min_size=2, max_size=8)
+results = st.lists(
+    pairs.map(lambda some: read_result("<br>".join(f"{key}: {value}" for key, value in some))), max_size=6
+)
+
+
+def headings(*texts: str, taken: tuple[str, ...] = ()) -> list[str]:
+    return [column.heading for column in collect_columns(map(read_result, texts), taken)]
+
+
+def test_known_columns_have_one_order_and_unknown_ones_follow_as_they_were_seen():
+    first, second = "SimLock: Locked<br>Zebra: 1<br>Model: A", "apple: 2<br>Carrier: B<br>ZEBRA: 3"
+    assert headings(first, second) == ["model", "carrier", "simlock", "Zebra", "apple"]
+    assert headings(second, first) == ["model", "carrier", "simlock", "apple", "ZEBRA"]
+    assert headings() == []
+
+
+def test_remarks_have_the_last_column_where_there_are_any():
+    assert headings("Model: A<br>Zebra: 1", "Not found") == ["model", "Zebra", "remarks"]
+    columns = collect_columns([read_result("Not found")])
+    assert fill_cells(read_result("Not found<br>Sorry"), columns) == ["Not found; Sorry"]
+    assert fill_cells(read_result("Model: A"), columns) == [None]
+
+
+def test_a_heading_that_is_taken_is_told_apart():
+    text = "IMEI: 350000000000006<br>Status: done<br>Remarks:x<br>result_imei: y"
+    assert headings(text, taken=("IMEI", "status")) == ["result_imei", "result_status", "note", "result_result_imei"]
+
+
+def test_cells_are_typed_normalised_and_hold_every_value_once():
+    text = "FMI: ON ❌<br>Purchase Date: 14 Nov 2023<br>Carrier: A<br>Carrier: B<br>Network: A<br>Model: <br>IMEI: 35*"
+    result = read_result(text)
+    columns = collect_columns([result])
+    assert [column.heading for column in columns] == ["model", "imei", "carrier", "find_my", "purchase_date"]
+    assert [column.kind for column in columns] == [Kind.TEXT, Kind.IMEI, Kind.TEXT, Kind.SWITCH, Kind.DATE]
+    assert fill_cells(result, columns) == ["", "35*", "A; B", "on", date(2023, 11, 14)]
+    assert fill_cells(read_result("Purchase Date: 03/04/2024"), columns) == [None, None, None, None, "03/04/2024"]
+
+
+def test_too_many_unknown_keys_share_a_column_in_which_none_is_lost():
+    collector = ColumnCollector()
+    many = [read_result(f"Zebra {number}: {number}<br>Model: A") for number in range(MOST_UNKNOWN + 2)]
+    for result in many:
+        collector.add(result)
+    columns = collector.list_columns()
+    assert len(columns) == 1 + MOST_UNKNOWN + 1
+    assert columns[-1].heading == "other_results"
+    assert fill_cells(many[-1], columns)[-1] == f"Zebra {MOST_UNKNOWN + 1}: {MOST_UNKNOWN + 1}"
+    assert fill_cells(many[-1], columns)[1:-1] == [None] * MOST_UNKNOWN
+    assert fill_cells(many[0], columns)[1] == "0"
+
+
+@given(results)
+def test_every_field_of_every_result_stands_in_its_column(found):
+    columns = collect_columns(found)
+    assert len({column.heading.casefold() for column in columns}) == len(columns)
+    for result in found:
+        cells = dict(zip((column.heading.casefold() for column in columns), fill_cells(result, columns), strict=True))
+        for field in result.fields:
+            assert field.shown in str(cells[field.name.casefold()])
+        assert sum(cell is not None for cell in cells.values()) == len(
+            {field.name.casefold() for field in result.fields} | ({"remarks"} if result.remarks else set())
+        )
+
+
+@given(results)
+def test_columns_do_not_depend_on_the_order_of_results_but_for_unknown_keys(found):
+    forth, back = collect_columns(found), collect_columns(found[::-1])
+    assert {column.name for column in forth} == {column.name for column in back}
+    known = [column for column in forth if column.name in NAMES]
+    assert known == [column for column in back if column.name in NAMES]
+    assert [column.name for column in known] == [name for name in NAMES if name in {column.name for column in known}]
