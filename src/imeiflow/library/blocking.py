@@ -58,10 +58,10 @@ class Client:
         """Order a service for a list of IMEIs and wait for the job's end; the report is what the ledger says.
 
         The same list under the same service, begun before and not finished, is gone on with, under the terms it was
-        begun with. What was ordered before is not ordered again (see `Options`). A job that cannot go on is paused, and the report says why. Ctrl-C lets
-        the calls under way end and pauses the job; a second one leaves at once, and their orders become unconfirmed.
-        Raises UsageError, WaitingElsewhereError, UnknownPriceError: nothing was begun; LedgerError: a job begun is
-        paused.
+        begun with. What was ordered before is not ordered again (see `Options`). A job that cannot go on is paused, and
+        the report says why. Ctrl-C lets the calls under way end and pauses the job; a second one leaves at once, and
+        their orders become unconfirmed. Raises UsageError, WaitingElsewhereError, UnknownPriceError: nothing was begun;
+        LedgerError: a job begun is paused.
         """
         return self._wait(lambda: self._client.submit(imeis, service, **options))
 

@@ -89,10 +89,11 @@ class AsyncClient:
         """Order a service for a list of IMEIs and follow the job to its end; the report is what the ledger says.
 
         The same list under the same service, begun before and not finished, is gone on with, under the terms it was
-        begun with. What was ordered before is not ordered again (see `Options`). `on_progress` is called in this event loop, some times a second; what it
-        raises is logged. A job that cannot go on is paused, and the report says why. A cancellation lets the calls
-        under way end and pauses the job; a second one leaves at once, and their orders become unconfirmed. Raises
-        UsageError, WaitingElsewhereError, UnknownPriceError: nothing was begun; LedgerError: a job begun is paused.
+        begun with. What was ordered before is not ordered again (see `Options`). `on_progress` is called in this event
+        loop, some times a second; what it raises is logged. A job that cannot go on is paused, and the report says why.
+        A cancellation lets the calls under way end and pauses the job; a second one leaves at once, and their orders
+        become unconfirmed. Raises UsageError, WaitingElsewhereError, UnknownPriceError: nothing was begun; LedgerError:
+        a job begun is paused.
         """
         terms = Terms(service=ServiceId(str(service).strip()), **options)
         values = read_values(imeis)
