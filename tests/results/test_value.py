@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from imeiflow.results.result import Kind
 from imeiflow.results.value import is_bare_code, read_value
-from imeiflow.results.vocabulary import NAMES, find_last_term, find_term, squeeze
+from imeiflow.results.vocabulary import _TERMS, NAMES, find_last_term, find_term, squeeze
 
 
 @pytest.mark.parametrize(
@@ -123,6 +123,21 @@ def test_other_words_are_no_key(key):
 def test_words_end_in_the_longest_known_key_that_is_no_common_word(words, found):
     last = find_last_term(words)
     assert (words[last[0] :] if last else None) == found
+
+
+def test_no_key_stands_for_two_names_and_each_is_found_whole_and_at_the_end_of_words():
+    names: dict[str, str] = {}
+    for name, (_, keys) in _TERMS.items():
+        for key in keys:
+            assert names.setdefault(squeeze(key.lstrip("~")), name) == name
+            term = find_term(key.lstrip("~"))
+            assert term is not None
+            assert (term.name, term.is_weak) == (name, key.startswith("~"))
+            if not term.is_weak:
+                last = find_last_term(f"iPhone 13 {key}")
+                assert last is not None
+                assert last[1].name == name
+    assert len(names) > 150
 
 
 def test_words_are_squeezed_to_their_letters_and_digits():

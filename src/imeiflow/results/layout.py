@@ -15,9 +15,8 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 from enum import Enum, auto
-from typing import Final
+from typing import Final, NamedTuple
 
 from imeiflow.results.value import is_bare_code, read_value
 from imeiflow.results.vocabulary import LONGEST_KEY, Term, find_last_term, find_term
@@ -43,8 +42,7 @@ class Layout(Enum):
     SPACES = auto()
 
 
-@dataclass(frozen=True, slots=True)
-class Pair:
+class Pair(NamedTuple):
     """A key as written, what it stands for if it is known, and its text; no key for a bare code."""
 
     key: str
@@ -52,8 +50,7 @@ class Pair:
     text: str
 
 
-@dataclass(frozen=True, slots=True)
-class _Mark:
+class _Mark(NamedTuple):
     """A key that may begin at `start` of a line; its value begins at `end`."""
 
     start: int
@@ -62,11 +59,11 @@ class _Mark:
     term: Term | None
 
 
-@dataclass(frozen=True, slots=True)
-class _Place:
+class _Place(NamedTuple):
     """A colon, and the keys that may stand before it.
 
-    `whole` is all that stands between it and the line's start or a dash; `last` is a known key that this ends in.
+    `whole` is all that stands between it and the line's start or a dash; `last`, if that is not known, is a known key
+    that it ends in.
     """
 
     is_head: bool
@@ -130,7 +127,7 @@ def _read_place(line: str, begin: int, colon: re.Match[str], *, is_head: bool, i
         term = find_term(words)
         if term or (colon[0] != "=" and _can_be_key(words, line[colon.end() : colon.end() + 1])):
             whole = _Mark(start, colon.end(), words, term)
-    if found := find_last_term(words):
+    if not (whole and whole.term) and (found := find_last_term(words)):
         offset, term = found
         last = _Mark(start + offset, colon.end(), words[offset:], term)
     return _Place(is_head, whole, last) if whole or last else None
@@ -230,8 +227,7 @@ def _collect(lines: Sequence[str], chosen: Sequence[Sequence[_Mark]]) -> tuple[l
             elif number - 1 not in adopted:
                 remarks.append(_clean(line))
             continue
-        before = _trim(_drop_bullet(line[: marks[0].start]))
-        if before:
+        if marks[0].start and (before := _trim(_drop_bullet(line[: marks[0].start]))):
             remarks.append(before)
         ends = [mark.start for mark in marks[1:]]
         for mark, end in zip(marks, [*ends, None], strict=True):
@@ -247,10 +243,10 @@ def _find_values_below(lines: Sequence[str], chosen: Sequence[Sequence[_Mark]]) 
     alone = [
         number
         for number in keyed
-        if len(chosen[number]) == 1
-        and not _trim(lines[number][chosen[number][0].end :])
-        and number + 1 < len(lines)
+        if number + 1 < len(lines)
         and not chosen[number + 1]
+        and len(chosen[number]) == 1
+        and not _trim(lines[number][chosen[number][0].end :])
     ]
     if len(alone) == len(keyed) > 1:
         return frozenset(alone)

@@ -131,6 +131,11 @@ def _look_up(key: str) -> Term | None:
     return _KEYS.get(squeeze(key))
 
 
+@lru_cache(maxsize=4096)
+def _can_end_key(word: str) -> bool:
+    return word.isdigit() or squeeze(word) in _LAST_WORDS
+
+
 def find_last_term(words: str) -> tuple[int, Term] | None:
     """Find the longest known key that some words end in, and where it begins; weak ones only if they are all of it.
 
@@ -142,7 +147,7 @@ def find_last_term(words: str) -> tuple[int, Term] | None:
     for count in range(_MOST_WORDS):
         space = words.rfind(" ", floor, start - 1) if start else -1
         start = space + 1 if space >= 0 else floor
-        if count == 0 and squeeze(words[start:]) not in _LAST_WORDS and not words[start:].isdigit():
+        if count == 0 and not _can_end_key(words[start:]):
             return None
         if (floor == 0 or space >= 0) and (term := find_term(words[start:])) and (not term.is_weak or start == 0):
             found = start, term
