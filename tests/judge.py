@@ -161,7 +161,8 @@ def _judge_tries(line: Line) -> list[str]:
     if len(plain) > 1:
         problems.append("two attempts may both have placed it")
     for earlier, later in zip(line.tries, line.tries[1:], strict=False):
-        is_final = earlier.outcome in {"accepted", "duplicate"} and earlier.kind != "probe"
+        is_late = earlier.ending == "in_doubt"  # what it proves came when the later one had been made
+        is_final = earlier.outcome in {"accepted", "duplicate"} and earlier.kind != "probe" and not is_late
         if is_final and later.kind != "probe":
             problems.append(f"attempt {later.attempt} was made after attempt {earlier.attempt} had settled it")
     if line.state == "unconfirmed" and not plain:

@@ -31,6 +31,7 @@ from imeiflow.providers.gsm_fusion import provider as gsm_fusion
 from tests.rig import ACCOUNT, SETTINGS, TIMEOUTS
 
 DONE, BROKEN, FENCED = 0, 1, 7
+WHILE_S = 0.1
 _kind: ContextVar[AttemptKind] = ContextVar("kind")
 
 
@@ -108,13 +109,19 @@ class FusedLedger(Ledger):
 
 
 class FusedConnection:
-    """A connection that says when the first byte of a call is about to leave."""
+    """A connection that says when a call leaves, and when it has been under way for a while."""
 
     def __init__(self, inner: Connection, fuse: Fuse) -> None:
         self._inner, self._fuse = inner, fuse
 
     async def place(self, imeis: Sequence[Any], service: Any) -> Placement:
-        return await self._inner.place(imeis, service, on_sent=lambda: self._fuse.pass_(f"{_kind.get()}.leaving"))
+        kind = _kind.get()
+
+        def tell() -> None:
+            self._fuse.pass_(f"{kind}.leaving")
+            asyncio.get_running_loop().call_later(WHILE_S, self._fuse.pass_, f"{kind}.waiting")
+
+        return await self._inner.place(imeis, service, on_sent=tell)
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._inner, name)
@@ -160,6 +167,7 @@ class Nursery:
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
         )
+        self._worker = 0  #: the process id of the worker that has not gone yet
 
     def __enter__(self) -> Self:
         return self
@@ -167,7 +175,15 @@ class Nursery:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
+        self.end()
         self._child.communicate()
+
+    def end(self) -> None:
+        """Kill the worker that is left, frozen or not: a test that failed shall not hang."""
+        if self._worker:
+            os.kill(self._worker, signal.SIGKILL)
+            while self._worker:
+                self.wait()
 
     def run(self, errand: Errand) -> int:
         """Have a worker run an errand and wait for its end; gives its exit status, negative for a signal."""
@@ -176,14 +192,19 @@ class Nursery:
 
     def start(self, errand: Errand) -> int:
         """Have a worker run an errand; gives its process id."""
+        self.end()
         assert self._child.stdin is not None
         self._child.stdin.write(json.dumps(asdict(errand)).encode() + b"\n")
         self._child.stdin.flush()
-        return self._read()
+        self._worker = self._read()
+        return self._worker
 
     def wait(self) -> int:
         """Wait until the worker has gone, or has stopped; gives its exit status, negative for a signal."""
-        return self._read()
+        status = self._read()
+        if status != -signal.SIGSTOP:
+            self._worker = 0
+        return status
 
     def _read(self) -> int:
         assert self._child.stdout is not None
