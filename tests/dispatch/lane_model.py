@@ -217,22 +217,23 @@ def run_lane(
     calls: int,
     *,
     canary_phase_s: float = 0.0,
+    at: float = 0.0,
     until: float = 1e5,
     watch: Callable[[float, Lane], None] | None = None,
 ) -> Run:
-    """Send `calls` calls (refused ones again) and say how it went. Or stop at `until`."""
-    now, left, refused, most = 0.0, calls, 0, 0
+    """Send `calls` calls (refused ones again) from `at` on and say how it went. Or stop at `until`."""
+    now, left, refused, most = at, calls, 0, 0
     ends: list[float] = []
     begins: list[float] = []
     counter = itertools.count()
     under_way: list[tuple[float, int, Call, Refusal | None, bool]] = []
     while len(ends) < calls and now < until:
-        lane.hold_ramp(is_canary_phase=now < canary_phase_s)
-        wake = canary_phase_s if now < canary_phase_s else math.inf
+        lane.hold_ramp(is_canary_phase=now < at + canary_phase_s)
+        wake = at + canary_phase_s if now < at + canary_phase_s else math.inf
         while left:
-            at = lane.ready_at(now)
-            if at > now:
-                wake = min(wake, at)
+            ready_at = lane.ready_at(now)
+            if ready_at > now:
+                wake = min(wake, ready_at)
                 break
             call = lane.begin(now, 100)
             most = max(most, lane.in_flight)

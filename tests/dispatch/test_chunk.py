@@ -101,6 +101,10 @@ def test_a_maximum_of_one_job_does_not_end_the_search_of_another() -> None:
     assert chunk.next() == (100, True)
 
 
+def test_a_maximum_below_what_is_known_to_work_is_kept() -> None:
+    assert ChunkSize(learned={"size": 100, "failed": None}).next(30) == (30, False)
+
+
 def test_what_was_found_under_a_maximum_is_where_a_later_search_begins() -> None:
     chunk = ChunkSize()
     _search(chunk, 100, largest=30)

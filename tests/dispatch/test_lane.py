@@ -67,6 +67,14 @@ def test_a_refusal_without_words_is_taken_for_one_call_too_many_first() -> None:
     assert lane.pace.model is None
 
 
+def test_of_calls_refused_together_the_one_among_the_fewest_shows_the_number() -> None:
+    lane = Lane(learned={"proven": 40})
+    calls = _fill(lane, 0.0)
+    lane.end(0.01, calls[31], CallEnd.DROPPED, NO_WORDS)
+    lane.end(0.01, calls[30], CallEnd.DROPPED, NO_WORDS)
+    assert lane.limit.cap == 30
+
+
 def test_a_refusal_that_speaks_of_a_rate_does_not_touch_the_number() -> None:
     lane = Lane(learned={"proven": 40})
     calls = _fill(lane, 0.0)

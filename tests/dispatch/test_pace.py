@@ -145,6 +145,18 @@ def test_a_refusal_soon_after_a_ban_leads_back_to_what_was_sure() -> None:
     assert pace.model == spread(9.3)
 
 
+def test_what_an_earlier_session_used_up_does_not_make_the_pace_slower() -> None:
+    pace = Pace(model=Window(100, 10.05))
+    now = _begin(pace, 0.0, 3)
+    pace.refused(now + 0.002, began_at=now)
+    _begin(pace, now + 0.003, 2)
+    assert pace.model == Window(100, 10.05)
+    now = _begin(pace, 30.0)
+    pace.refused(now + 0.002, began_at=now)
+    _begin(pace, now + 0.003, 2)
+    assert pace.model.rate < 9.0
+
+
 def test_a_limit_that_was_lifted_is_found_out() -> None:
     pace = Pace(model=spread(5.0))
     admitted, _ = _drive(pace, ServerModel(), 120.0)

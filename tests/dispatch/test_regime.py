@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from imeiflow.dispatch.lane import Lane
-from tests.dispatch.lane_model import ServerModel, by, ideal_ends, run_lane, steady
+from tests.dispatch.lane_model import Limit, ServerModel, by, ideal_ends, run_lane, steady
 from tests.dispatch.regime import REGIMES, Regime, show_regime
 
 #: What loopback and a ledger cost a real job is not in the model.
@@ -57,6 +57,21 @@ def test_what_is_learned_of_a_queueing_server_keeps_its_slots_busy() -> None:
     lane = Lane(ceiling=512)
     run_lane(lane, ServerModel(slots=30, latency=steady(1.0)), 900)
     assert 30 <= lane.as_learned()["queued"] <= 60  # type: ignore[operator]
+
+
+@pytest.mark.parametrize("says", ["plain", "rate", "retry-after"])
+@pytest.mark.parametrize("limit", [("fixed", 100, 10.0), ("sliding", 100, 10.0), ("bucket", 10.0, 20.0)])
+@pytest.mark.parametrize("latency_s", [0.3, 3.5])
+def test_a_job_that_follows_at_once_keeps_to_what_was_learned(limit: Limit, says: str, latency_s: float) -> None:
+    server = ServerModel(latency=steady(latency_s), limit=limit, says=says)
+    lane = Lane(ceiling=64)
+    run = run_lane(lane, server, 300)
+    for _ in range(3):
+        learned, ended_at = lane.as_learned(), run.ends[-1]
+        lane = Lane(ceiling=64, learned=learned)
+        run = run_lane(lane, server, 300, at=ended_at + 0.1)
+        assert run.seconds - ended_at <= 34.0 + latency_s
+        assert run.refused <= 15
 
 
 def test_the_ideal_is_an_ideal() -> None:

@@ -66,11 +66,10 @@ class Caution:
         """Note that what is being tried is no leap."""
         self._leapt_s = None
 
-    def end_leap(self) -> bool:
-        """Note that what was tried was refused; say whether it was a leap."""
-        leapt_s, self._leapt_s = self._leapt_s, None
-        self.floor_s = max(self.floor_s, leapt_s or 0.0)
-        return leapt_s is not None
+    def end_leap(self) -> None:
+        """Note that what was tried was refused: if it was a leap, the window is longer."""
+        self.floor_s = max(self.floor_s, self._leapt_s or 0.0)
+        self._leapt_s = None
 
     def as_learned(self) -> dict[str, object]:
         """Give what is worth remembering, as JSON values."""

@@ -108,7 +108,8 @@ class Lane:
         self.in_flight = 0
         self.refused = 0
         self._hold_until = -math.inf
-        self._has_waited = False  #: for a refusal, so that the way back is taken in steps
+        #: For a refusal, or since an earlier session: the way back is taken in steps.
+        self._has_waited = self.pace.model is not None
         self._suspicion: _Suspicion | None = None
         self._unexplained: deque[float] = deque(maxlen=_MAX_UNEXPLAINED)
         self._speaks_of_rate = False  #: whoever says so when it is the rate means something else when silent
@@ -308,7 +309,7 @@ class Lane:
         self._unexplained.clear()
 
     def _refuse_rate(self, now: float, call: Call, refusal: Refusal) -> None:
-        self._has_waited = self.pace.model is None
+        self._has_waited = self.pace.model is None or self.pace.is_recalled(call.began_at)
         if call.began_at > self._rate_refused_at:
             self._rate_refused_at = now
         self.pace.refused(now, began_at=call.began_at, retry_after_s=refusal.retry_after_s, is_ban=refusal.is_ban)

@@ -43,6 +43,7 @@ _QUIET_CALLS = 12
 _MAX_QUIET_CALLS = 400
 _REMEMBER_S = 60.0
 _SPREAD = 1.1
+_TRUST_S = 5.0
 _MAX_FIRST_STEP = 4 * MIN_STEP
 
 
@@ -79,7 +80,8 @@ class Pace:
         self._gate_at = -math.inf
         self._is_rough = False  #: the model is a first guess: its cycle began rested
         self._good: Model | None = None  #: what was not refused, while more is being tried
-        self._sure = model  #: what was not refused for long
+        self._trust_until = -math.inf  #: until then the provider may still count the calls of an earlier session
+        self._is_recalled = model is not None
         self._step = min(max(MIN_STEP, step), _MAX_FIRST_STEP)
         self._may_spread = False  #: a window that bears no more may be a bucket: the same, evenly, is worth a try
         self._wins = 0  #: how often in a row a little more was admitted
@@ -103,6 +105,10 @@ class Pace:
     def is_unsettled(self) -> bool:
         """Say whether the limit is being measured, or more than is known to be allowed is being tried."""
         return self._probing or self._good is not None
+
+    def is_recalled(self, at: float) -> bool:
+        """Say whether the pace comes from an earlier session, whose calls the provider may still have counted then."""
+        return at < self._trust_until
 
     def as_learned(self) -> dict[str, object] | None:
         """Give what is worth remembering, as JSON values; None when no limit is known."""
@@ -135,6 +141,8 @@ class Pace:
         """Count a call that begins now."""
         if self._cycle is None:
             self._cycle = Cycle(now)
+            if self._is_recalled:
+                self._trust_until = now + (self.model.period_s if isinstance(self.model, Window) else _TRUST_S)
         if self._probing:
             self._gate_at = now + self._grace_s
         self._cycle.admitted += 1
@@ -297,6 +305,8 @@ class Pace:
         """Choose the pace after a cycle of refusals; sets the size of the next step, too."""
         before, good, caution = self.model, self._good, self.caution
         self._good = None
+        if before is not None and self.is_recalled(cycle.refused_at) and not cycle.is_banned:
+            return good or before
         between = self._measure_between()
         if before is None:
             caution.run = cycle.count
@@ -305,10 +315,8 @@ class Pace:
         is_rough, self._is_rough = self._is_rough, before is None
         if good is not None:
             self._step = MAX_STEP if cycle.is_banned else max(MIN_STEP, self._step / 2)
-            was_leap = caution.end_leap()
+            caution.end_leap()
             self._may_spread = isinstance(before, Window) and is_guess(before, self._grace_s)
-            if self.bans and not was_leap and self._sure is not None:
-                return self._sure
             return fall_back(good, between)
         if cycle.is_banned and cycle.due_at is None:
             caution.floor_s = max(caution.floor_s, cycle.asked_at - cycle.began_at)
@@ -329,11 +337,11 @@ class Pace:
         return between
 
     def _adopt(self, model: Model, before: Model | None) -> None:
-        self.model = self._sure = model
+        self.model = model
         self._probing = False
         if isinstance(model, Bucket):
             self._tokens, self._tokens_at = 0.0, None
-        if before is None:
+        if before is None or model == before:
             self.reason = f"{describe_model(model)}: the provider refuses more"
         else:
             self.reason = f"slower, {describe_model(model)}: the provider refused calls at {describe_model(before)}"
@@ -355,12 +363,12 @@ class Pace:
             return
         if self._calls_since_change < max(self._quiet_calls, model.calls + 1 if isinstance(model, Window) else 0):
             return
-        self._count_win(model, now - self._quiet_since)
+        self._count_win(model)
         self._quiet_since, self._calls_since_change, self._is_binding = now, 0, False
         self.model = self._step_up(model) if period_s is None else self.caution.leap(period_s)
         self.reason = f"trying {describe_model(self.model)}: nothing was refused for a while"
 
-    def _count_win(self, model: Model, quiet_s: float) -> None:
+    def _count_win(self, model: Model) -> None:
         """Take what was tried for good; what succeeds again and again is tried sooner and in larger steps."""
         if self._good is not None:
             self._step = min(MAX_STEP, self._step * 1.5)
@@ -368,8 +376,6 @@ class Pace:
             if self._wins > 1 and not self.bans:
                 self._quiet_s = max(_QUIET_S, self._quiet_s / 2)
         self._good = model
-        if quiet_s >= QUIET_S:
-            self._sure = model
 
     def _step_up(self, model: Model) -> Model:
         """Allow a step more; where refusals lead to bans, a single call more."""
