@@ -42,6 +42,10 @@ def test_enums_times_and_paths_are_texts():
     assert json.loads(written) == {"state": "accepted", "at": "2026-11-24T22:03:00+00:00", "path": "a/b"}
 
 
+def test_json_can_be_written_whatever_the_encoding_of_the_output():
+    assert dump_json({"name": "Zürich ×"}).isascii()
+
+
 def test_a_value_that_json_has_no_word_for_is_an_error_of_ours():
     with pytest.raises(TypeError):
         dump_json(object())

@@ -7,9 +7,10 @@ from __future__ import annotations
 
 import sys
 
-from imeiflow.cli.program import program, run
+from imeiflow.cli.program import prepare_streams, program, run
 
 
 def main() -> None:
     """Run the command that was typed and exit with its status."""
+    prepare_streams()
     sys.exit(run(program, sys.argv[1:]))

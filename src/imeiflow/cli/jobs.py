@@ -15,6 +15,7 @@ from imeiflow.ledger.record import Job
 
 _STATES = [state.value for state in JobState if state is not JobState.DRAFT]
 _LISTED = 20
+_NONE_YET = "There are no jobs yet. `imeiflow submit FILE --service ID` makes one; `imeiflow demo` shows how."
 
 
 @command(
@@ -43,7 +44,7 @@ def jobs(state: str | None, account: str | None, limit: int | None, is_json: boo
             ("JOB", "STATE", "CREATED", "ROWS", "ACCEPTED", "WAITING", "IN DOUBT", "SPENT", "NAME"),
             [_as_row(job, ledger.summary(job.id)) for job in shown],
             right=(0, 3, 4, 5, 6, 7),
-            empty="There are no jobs yet. `imeiflow submit FILE --service ID` makes one; `imeiflow demo` shows how.",
+            empty="No job fits." if state or account else _NONE_YET,
         )
         if len(shown) < len(found):
             say(f"{len(found) - len(shown):,} older ones are not shown: see --limit.")

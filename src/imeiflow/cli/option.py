@@ -61,7 +61,11 @@ def yes_option(function: F) -> F:
 
 def job_argument(function: F) -> F:
     """Add the argument JOB, passed as `job`."""
-    return click.argument("job", type=click.IntRange(min=1), metavar="JOB")(function)
+    return click.argument("job", type=_JobType(min=1), metavar="JOB")(function)
+
+
+class _JobType(click.IntRange):
+    name = "job number"
 
 
 class _AmountType(click.ParamType[Decimal, Any]):

@@ -49,11 +49,11 @@ def dump_json(value: object) -> str:
         case datetime():
             return json.dumps(value.isoformat())
         case Path():
-            return json.dumps(str(value), ensure_ascii=False)
+            return json.dumps(str(value))
         case Mapping():
             return "{" + ", ".join(f"{json.dumps(str(key))}: {dump_json(one)}" for key, one in value.items()) + "}"
         case str() | int() | float() | None:
-            return json.dumps(value, ensure_ascii=False, allow_nan=False)
+            return json.dumps(value, allow_nan=False)
         case Iterable():
             return "[" + ", ".join(map(dump_json, value)) + "]"
         case _:

@@ -5,7 +5,9 @@ May import nothing heavy: `imeiflow --help` is to be there at once.
 
 from __future__ import annotations
 
+import errno
 import importlib
+import io
 import os
 import sys
 from collections.abc import Mapping, Sequence
@@ -21,6 +23,8 @@ from imeiflow.errors import ImeiflowError
 #: The status of a process that was interrupted, and of one whose reader went away, as shells know them.
 INTERRUPTED: Final = 130
 _PIPE_CLOSED: Final = 141
+#: Standard output leads to a disk that is full or broken.
+_UNWRITABLE: Final = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO})
 
 PROGRAM: Final = "imeiflow"
 #: Through this a shell asks for completions.
@@ -184,10 +188,7 @@ def run(group: click.Group, arguments: Sequence[str]) -> int:
         _drop_output()
         return _PIPE_CLOSED
     except Exception as error:  # noqa: BLE001 - the top: nobody above could tell it better
-        from imeiflow.cli.crash import report_crash
-
-        _tell(report_crash(error))
-        return 1
+        return _report(error)
     return status if isinstance(status, int) else 0
 
 
@@ -205,6 +206,35 @@ def tell_error(error: ImeiflowError) -> None:
     _tell(f"imeiflow: {error.message}")
     if error.remedy:
         _tell(f"  {error.remedy}")
+
+
+def prepare_streams() -> None:
+    """Let there be three standard streams, whatever the caller has closed, and let no character stop a command.
+
+    A closed one would otherwise give its number to the next file that is opened: the ledger, for example.
+    """
+    for number, name in enumerate(("stdin", "stdout", "stderr")):
+        try:
+            os.fstat(number)
+        except OSError:
+            os.open(os.devnull, os.O_RDWR)
+        if getattr(sys, name) is None:
+            stream = open(number, "r" if number == 0 else "w", encoding="utf-8", closefd=False)  # noqa: SIM115
+            setattr(sys, name, stream)
+    for written in (sys.stdout, sys.stderr):
+        if isinstance(written, io.TextIOWrapper):
+            written.reconfigure(errors="replace")
+
+
+def _report(error: Exception) -> int:
+    if isinstance(error, OSError) and error.errno in _UNWRITABLE:
+        _drop_output()
+        _tell(f"imeiflow: what it has to say cannot be written: {error.strerror}")
+        return 1
+    from imeiflow.cli.crash import report_crash
+
+    _tell(report_crash(error))
+    return 1
 
 
 def _tell_wrong_usage(error: click.ClickException) -> None:
