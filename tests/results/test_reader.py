@@ -160,7 +160,16 @@ def fill(piece: str, length: int) -> str:
 HOSTILE = (
     *("<", "<b ", "<!--", "<br", "<b a='", "&", "&#", "&#9999999;", "&amp;", "&lt;", "&lt;br", "9", " ", "\t", "\n"),
     *(":", ": ", "=", "a:", "a = ", "a: ", " - ", "- ", "-", "\n:", "\n- ", "| ", "Model: ", "Model ", "Model:", "M\n"),
-    *("IMEI: 1 ", "see Carrier: ", "Carrier: x - ", "\nCarrier:", "\nCode:\n1234", "SimLock: Locked ", " - Find My"),
+    *(
+        "IMEI: 1 ",
+        "see Carrier: ",
+        "x Carrier: 1:2",
+        "Carrier: x - ",
+        "\nCarrier:",
+        "\nCode:\n1234",
+        "SimLock: Locked ",
+        " - Find My",
+    ),
     *("x ", "٣", "\0", "Model\t", "\nModel\tx", "Date: 03/04/2024 ", "Purchase Date: 1st of Nov", "* * ", "\u200b"),
 )
 

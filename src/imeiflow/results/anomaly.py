@@ -8,10 +8,9 @@ from typing import Final
 from imeiflow.domain.imei import Imei
 from imeiflow.results.result import Field, Result
 
-_NOISE: Final = re.compile(r"[ \-./]+")
-#: What servers write in place of the digits that they hide.
-_MASK: Final = str.maketrans(dict.fromkeys("*xX#•?", "."))
-_NUMBER: Final = re.compile(r"[0-9.]{14,17}")
+#: Numbers as long as an IMEI, in groups or not; `*`, `x` and the like stand for digits that a server hides.
+_NUMBER: Final = re.compile(r"(?<![0-9A-Za-z])(?:[0-9*#•?xX][ \-./]?){13,16}[0-9*#•?xX](?![0-9A-Za-z])")
+_NOISE: Final = re.compile(r"[ \-./]")
 
 
 def find_foreign_imeis(result: Result, imei: Imei) -> tuple[Field, ...]:
@@ -28,7 +27,10 @@ def find_foreign_imeis(result: Result, imei: Imei) -> tuple[Field, ...]:
 
 def _names(field: Field, imei: Imei) -> bool | None:
     """Say whether a field names this IMEI; None where it names no phone."""
-    digits = _NOISE.sub("", field.text).translate(_MASK)
-    if not _NUMBER.fullmatch(digits) or not digits.strip("."):
-        return None
-    return all(shown in {".", own} for shown, own in zip(digits[:14], imei[:14], strict=True))
+    numbers = [_NOISE.sub("", number) for number in _NUMBER.findall(field.text)]
+    numbers = [number for number in numbers if any(map(str.isdigit, number))]
+    return any(_can_be(number, imei) for number in numbers) if numbers else None
+
+
+def _can_be(number: str, imei: Imei) -> bool:
+    return all(shown == own or not shown.isdigit() for shown, own in zip(number[:14], imei[:14], strict=True))

@@ -28,6 +28,7 @@ _NO_KEY: Final = re.compile(r"[!?;{}<>\\\"]|[.,] ")
 _ENDS: Final = (" -", " –", " —", " |", " •", " ·", " *")
 _LONE_DASHES: Final = frozenset("-–—")
 _MOST_WORDS: Final = 6
+_LONGEST_PROOF: Final = 80  #: no value of a form of its own is longer
 _SENTENCE_ENDS: Final = (".", "!", "?", ":", ";", ",", "-", "|")
 _SMALL_WORDS: Final = frozenset(
     {"a", "and", "at", "by", "for", "from", "in", "is", "my", "of", "on", "or", "the", "to"}
@@ -60,12 +61,14 @@ class _Mark(NamedTuple):
 
 
 class _Place(NamedTuple):
-    """A colon, and the keys that may stand before it.
+    """A colon, the words since the one before it, and the keys that may stand there.
 
     `whole` is all that stands between it and the line's start or a dash; `last`, if that is not known, is a known key
     that it ends in.
     """
 
+    floor: int
+    colon: re.Match[str]
     is_head: bool
     whole: _Mark | None
     last: _Mark | None
@@ -106,23 +109,24 @@ def _find_places(line: str) -> Iterator[_Place]:
             if gap.start() >= floor and (gap[0] != "\t" or gap.start() > floor or is_head):
                 begin, is_head, is_strong = gap.end(), False, True
             gap = next(gaps, None)
+        whole, last = _find_keys(line, begin, colon, is_head=is_head, is_anchored=is_head or is_strong)
+        yield _Place(floor, colon, is_head, whole, last)
         floor = colon.end()
-        place = _read_place(line, begin, colon, is_head=is_head, is_anchored=is_head or is_strong)
-        if place:
-            yield place
 
 
-def _read_place(line: str, begin: int, colon: re.Match[str], *, is_head: bool, is_anchored: bool) -> _Place | None:
-    """Find the keys that may stand between `begin` and a colon."""
+def _find_keys(
+    line: str, begin: int, colon: re.Match[str], *, is_head: bool, is_anchored: bool
+) -> tuple[_Mark | None, _Mark | None]:
+    """Find the keys that may stand between `begin` and a colon: all of it, or its end."""
     words = line[begin : colon.start()].rstrip(" \t")
     if is_head and (bullet := _BULLET.match(words)):
         begin += bullet.end()
         words = words[bullet.end() :]
     start = begin + len(words) - len(words.lstrip(" "))
     words = words.lstrip(" ")
-    if not words:
-        return None
     whole = last = None
+    if not words:
+        return whole, last
     if is_anchored and len(words) <= LONGEST_KEY:
         term = find_term(words)
         if term or (colon[0] != "=" and _can_be_key(words, line[colon.end() : colon.end() + 1])):
@@ -130,7 +134,7 @@ def _read_place(line: str, begin: int, colon: re.Match[str], *, is_head: bool, i
     if not (whole and whole.term) and (found := find_last_term(words)):
         offset, term = found
         last = _Mark(start + offset, colon.end(), words[offset:], term)
-    return _Place(is_head, whole, last) if whole or last else None
+    return whole, last
 
 
 def _can_be_key(words: str, following: str) -> bool:
@@ -160,13 +164,29 @@ def _choose(line: str, places: Sequence[_Place], layout: Layout) -> list[_Mark]:
     chosen: list[_Mark] = []
     for number, place in enumerate(places):
         whole, last = place.whole, place.last
+        before = chosen[-1] if chosen else None
         if whole and (whole.term or _is_own_key(whole, place, layout)):
             chosen.append(whole)
         elif last:
-            following = places[number + 1] if number + 1 < len(places) else None
-            if layout is Layout.SPACES or _is_proved(line, chosen[-1] if chosen else None, last, following):
+            if layout is Layout.SPACES or _is_proved(line, before, last, places[number + 1 : number + _LONGEST_PROOF]):
                 chosen.append(last)
+        elif before and (mark := _find_behind_value(line, before, place)):
+            chosen.append(mark)
     return chosen
+
+
+def _find_behind_value(line: str, before: _Mark, place: _Place) -> _Mark | None:
+    """Find the unknown key behind a first word that is exactly the value of the key before."""
+    if place.floor != before.end or place.colon[0] == "=" or place.colon.start() - place.floor > _LONGEST_PROOF:
+        return None
+    value, _, words = line[place.floor : place.colon.start()].strip(" \t").partition(" ")
+    following = line[place.colon.end() : place.colon.end() + 1]
+    if not words or len(words) > LONGEST_KEY or not _can_be_key(words, following) or not _is_title(words):
+        return None
+    if not _is_value(before, value):
+        return None
+    start = line.rindex(words, place.floor, place.colon.start())
+    return _Mark(start, place.colon.end(), words, find_term(words))
 
 
 def _is_own_key(whole: _Mark, place: _Place, layout: Layout) -> bool:
@@ -176,21 +196,22 @@ def _is_own_key(whole: _Mark, place: _Place, layout: Layout) -> bool:
     return place.last is None or layout is not Layout.SPACES or _is_title(whole.key)
 
 
-def _is_proved(line: str, before: _Mark | None, mark: _Mark, following: _Place | None) -> bool:
+def _is_proved(line: str, before: _Mark | None, mark: _Mark, others: Sequence[_Place]) -> bool:
     """Say whether the value before or behind a known key proves that the key is one."""
     if before and _fits(before, line, mark.start):
         return True
     end = len(line)
-    if following:
-        whole, last = following.whole, following.last
-        next_mark = whole if whole and (whole.term or last is None) else last
-        end = next_mark.start if next_mark else end
+    for place in others:
+        following = place.whole if place.whole and (place.whole.term or place.last is None) else place.last
+        if following or place.floor - mark.end > _LONGEST_PROOF:
+            end = following.start if following else end
+            break
     return _fits(mark, line, end)
 
 
 def _fits(mark: _Mark, line: str, end: int) -> bool:
     """Say whether what stands behind a key, up to `end`, is exactly what the field must hold."""
-    return end - mark.end <= 2 * LONGEST_KEY and _is_value(mark, _trim(line[mark.end : end]))
+    return end - mark.end <= _LONGEST_PROOF and _is_value(mark, _trim(line[mark.end : end]))
 
 
 def _is_value(mark: _Mark, text: str) -> bool:
