@@ -151,6 +151,38 @@ def test_a_busy_lane_is_shared_and_who_has_it_is_told(shop: Shop):
     shop.judge()
 
 
+def test_interrupting_who_owns_the_lane_leaves_the_other_s_job_to_the_other(shop: Shop):
+    first = shop.start_placing("submit", shop.write_list(2000), *SLOWLY)
+    second = shop.start("submit", shop.write_list(200, start=5000), *SLOWLY)
+    for line in second.stderr or ():
+        if "worked on by" in line:
+            break
+    first.send_signal(signal.SIGINT)
+    status, out, _ = finish(first)
+    assert status == 130
+    assert last_json(out)["state"] == "paused"
+    status, out, _ = finish(second)
+    assert status == 0
+    assert last_json(out)["accepted"] == 200
+    assert shop.judge().count("unconfirmed") == 0
+
+
+def test_a_dear_probe_is_made_only_by_the_user_s_word(shop: Shop):
+    shop.simulator.set_behaviour(latency="0", faults=("empty:after@#3",))
+    done = shop.type("submit", shop.write_list(3), "--service", "101", "--chunk-size", "1", "--yes", "--json")
+    assert done.returncode == 4
+    assert last_json(done.stdout)["unconfirmed"] == 1
+    assert "repeat_probe_max_price" in last_json(done.stdout)["reason"]
+    assert "imeiflow resume 1 --probe-up-to 25.25" in done.stderr
+    assert shop.type("resume", "1").returncode == 4
+    assert shop.type("resume", "1", "--probe-up-to", "30", "--detach").returncode == 2
+    allowed = shop.type("resume", "1", "--probe-up-to", "30", "--json")
+    assert allowed.returncode == 0, allowed.stderr
+    summary = last_json(allowed.stdout)
+    assert (summary["accepted"], summary["duplicate"], summary["spent"]) == (2, 1, 75.75)
+    shop.judge()
+
+
 def test_a_job_whose_follower_only_waited_is_taken_over_when_the_owner_of_the_lane_dies(shop: Shop):
     first = shop.start_placing("submit", shop.write_list(2000), *SLOWLY)
     second = shop.start("submit", shop.write_list(60, start=5000), *SLOWLY)

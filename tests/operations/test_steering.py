@@ -2,18 +2,28 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+from decimal import Decimal
 from pathlib import Path
 
 import pytest
 
 from imeiflow.domain.ident import JobId
 from imeiflow.domain.order import JobState, OrderState, Policy
-from imeiflow.errors import JobStateError, UnknownJobError, UsageError
+from imeiflow.errors import ConfigurationError, JobStateError, UnknownJobError, UsageError
 from imeiflow.ledger.record import NewOrder
 from imeiflow.operations import orphan
 from imeiflow.operations.orphan import recover_orphans
 from imeiflow.operations.session import Session
-from imeiflow.operations.steering import cancel_job, pause_job, plan_retry, resume_job, retry_orders, wait_for_end
+from imeiflow.operations.steering import (
+    cancel_job,
+    find_dear_probe,
+    pause_job,
+    plan_retry,
+    resume_job,
+    retry_orders,
+    wait_for_end,
+)
 from tests.operations.stand import ACCOUNT, add_job, answer, finish, make_configuration, make_imei, open_session
 
 LINES = {
@@ -105,6 +115,25 @@ def test_a_cancelled_job_is_not_resumed(session: Session, job: JobId):
     with pytest.raises(JobStateError, match="cannot be resumed"):
         resume_job(session, job)
     assert session.job_lock(job).is_free()
+
+
+def test_a_job_whose_account_is_gone_is_not_set_running(session: Session, job: JobId):
+    pause(session, job)
+    session.configuration = replace(session.configuration, accounts={})
+    with pytest.raises(ConfigurationError, match=f"account {ACCOUNT}"):
+        resume_job(session, job)
+    assert state_of(session, job) is JobState.PAUSED
+    assert session.job_lock(job).is_free()
+
+
+def test_a_probe_needs_the_user_s_word_only_where_it_is_dear_and_could_teach_something(session: Session, job: JobId):
+    assert find_dear_probe(session, job) is None  # it runs
+    finish(session, job)
+    assert find_dear_probe(session, job) is None  # it is cheap
+    session.configuration = session.configuration.allow_probe(ACCOUNT, Decimal("0.07"))
+    assert str(find_dear_probe(session, job)) == "$0.08"
+    session.configuration = session.configuration.allow_probe(ACCOUNT, Decimal("0.08"))
+    assert find_dear_probe(session, job) is None
 
 
 def test_a_job_that_does_not_exist_is_told(session: Session):

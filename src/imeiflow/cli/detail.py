@@ -14,6 +14,7 @@ from imeiflow.domain.money import Money
 from imeiflow.domain.order import OrderState, Policy
 from imeiflow.ledger.record import Doubt, Job, Learned, OrderAttempt, Reason
 from imeiflow.operations.session import Session
+from imeiflow.operations.steering import find_dear_probe
 
 _SHOWN_DOUBTS = 5
 _LISTED_DOUBTS = 100
@@ -38,7 +39,8 @@ def tell_job(session: Session, job: JobId) -> Iterator[str]:
     yield from _tell_reasons(session.ledger.reasons(job))
     yield from _tell_doubts(session, job, summary.tally[OrderState.UNCONFIRMED])
     yield from _tell_limits(session, found)
-    steps = [step for step in next_steps(found, summary.tally) if not step.command.startswith("imeiflow show")]
+    told = next_steps(found, summary.tally, find_dear_probe(session, job))
+    steps = [step for step in told if not step.command.startswith("imeiflow show")]
     if steps:
         yield ""
         yield from tell_steps(steps)

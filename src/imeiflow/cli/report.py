@@ -18,6 +18,7 @@ from imeiflow.domain.progress import Summary, Tally
 from imeiflow.ledger.record import Job, Reason
 from imeiflow.operations.follow import Followed
 from imeiflow.operations.session import Session
+from imeiflow.operations.steering import find_dear_probe
 
 #: What a state means to whoever reads it for the first time.
 MEANING = {
@@ -54,7 +55,7 @@ def report_job(session: Session, job: JobId, followed: Followed | None = None, *
         lines.append(money)
     if summary.reason:
         lines.append(f"Why: {clean(summary.reason)}.")
-    steps = next_steps(found, summary.tally)
+    steps = next_steps(found, summary.tally, find_dear_probe(session, job))
     lines += tell_steps(steps)
     tell(lines, is_aside=is_aside)
 
@@ -107,8 +108,8 @@ def tell_money(job: Job, summary: Summary) -> str:
     return text
 
 
-def next_steps(job: Job, tally: Tally) -> list[Step]:
-    """List what the user can do next, the most urgent first."""
+def next_steps(job: Job, tally: Tally, probe: Money | None = None) -> list[Step]:
+    """List what the user can do next, the most urgent first; `probe` is the cost of one that needs the user's word."""
     id_, steps = job.id, []
     price = job.price
     waiting, doubts = tally.waiting, tally[OrderState.UNCONFIRMED]
@@ -121,6 +122,9 @@ def next_steps(job: Job, tally: Tally) -> list[Step]:
     if job.state is JobState.RUNNING:
         steps.append(Step(f"imeiflow resume {id_}", "follow it here"))
         steps.append(Step(f"imeiflow pause {id_}", "let calls under way end, and send nothing more"))
+    if probe is not None:
+        does = f"repeat one order, which may cost {probe}, to learn whether the {doubts:,} can be settled"
+        steps.append(Step(f"imeiflow resume {id_} --probe-up-to {probe.amount:f}", does))
     if doubts:
         steps.append(Step(f"imeiflow settle {id_}", f"see the evidence of the {doubts:,} unconfirmed, and decide"))
     if again and job.state in {JobState.FINISHED, JobState.PAUSED}:

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+from decimal import Decimal
+
 import click
 
 from imeiflow.cli.departure import detach_job
 from imeiflow.cli.frame import follow_job, open_session
-from imeiflow.cli.option import command, job_argument, json_option
+from imeiflow.cli.option import AMOUNT, command, job_argument, json_option
 from imeiflow.cli.output import print_json, say
 from imeiflow.cli.report import report_job
 from imeiflow.domain.ident import JobId
 from imeiflow.domain.progress import exit_code
+from imeiflow.errors import UsageError
 from imeiflow.operations.session import Session
 from imeiflow.operations.steering import resume_job
 
@@ -19,18 +22,30 @@ from imeiflow.operations.steering import resume_job
     examples="""
     imeiflow resume 7             go on, and follow it here
     imeiflow resume 7 --detach    go on in the background
+    imeiflow resume 7 --probe-up-to 25    settle doubts of a dear service
     """
 )
 @job_argument
+@click.option(
+    "--probe-up-to",
+    type=AMOUNT,
+    metavar="AMOUNT",
+    help="Let one repeated order cost this, to learn whether doubts can be settled. Not with --detach.",
+)
 @click.option("--detach", "is_detached", is_flag=True, help="Leave it to a runner that survives this terminal.")
 @json_option
-def resume(job: int, is_detached: bool, is_json: bool) -> int:
+def resume(job: int, probe_up_to: Decimal | None, is_detached: bool, is_json: bool) -> int:
     """Go on with a job: paused, interrupted, killed, or finished with doubts that can be settled.
 
     It needs the ledger and nothing else: not the file, not the terminal, not the process that died. A job that
     another process works on is followed. The exit status is that of `submit`.
     """
+    if probe_up_to is not None and is_detached:
+        raise UsageError(problem="--probe-up-to is your word for this run: it does not go with --detach")
     with open_session() as session:
+        if probe_up_to is not None:
+            account = session.find_job(JobId(job)).account
+            session.configuration = session.configuration.allow_probe(account, probe_up_to)
         return go_on(session, JobId(job), is_detached=is_detached, is_json=is_json)
 
 

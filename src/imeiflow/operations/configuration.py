@@ -16,6 +16,7 @@ from typing import Any, Final
 from imeiflow.dispatch.breaker import BreakerPolicy
 from imeiflow.dispatch.setting import DispatchSettings
 from imeiflow.domain.decision import RetryPolicy
+from imeiflow.domain.ident import AccountName
 from imeiflow.errors import ConfigurationError
 from imeiflow.operations.account import PLANNED, AccountSettings, find_environment_accounts, read_account
 from imeiflow.operations.setting import COUNT, SECONDS, SHARE, Form, read_table
@@ -99,6 +100,11 @@ class Configuration:
             retry=self.retry,
             breaker=self.breaker,
         )
+
+    def allow_probe(self, name: AccountName, amount: Decimal) -> Configuration:
+        """Give the same settings, but for what a repeat probe of one account may cost."""
+        account = replace(self.choose_account(name), repeat_probe_max_price=amount)
+        return replace(self, accounts={**self.accounts, name: account})
 
     def secrets(self) -> list[str]:
         """List every key that can be known here, for whoever has to blank them."""

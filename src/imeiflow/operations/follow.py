@@ -149,12 +149,16 @@ class Follower:
 
     async def _tick(self) -> None:
         """Answer for the job as soon as nobody else does, count the time, and look while another process works."""
+        wait_s = _TICK_S
         while True:
-            await asyncio.sleep(_TICK_S)
+            await asyncio.sleep(wait_s)
             self._lock.acquire()
             try:
                 if self._runner.view(self._job.id) is None:
+                    began_at = time.monotonic()
                     self._tally = await asyncio.to_thread(self._session.ledger.tally, self._job.id)
+                    # Counting a million rows takes a while: looking on must not slow down who works.
+                    wait_s = max(_TICK_S, 10 * (time.monotonic() - began_at))
                 if time.monotonic() - self._saved_at >= _SAVE_WORKED_S:
                     await asyncio.to_thread(self._save_worked)
             except LedgerError as error:

@@ -50,10 +50,12 @@ class RetryPlan:
 def resume_job(session: Session, job: JobId) -> Resumed:
     """Make a job run that can: paused, left by a dead process, or finished with something still to do.
 
-    Whoever gets `is_to_follow` must follow it. Raises UnknownJobError, JobStateError for a cancelled one.
+    Whoever gets `is_to_follow` must follow it. Raises UnknownJobError, JobStateError for a cancelled one,
+    ConfigurationError where its account cannot be worked for any more.
     """
     recover_orphans(session)
     found = session.find_job(job)
+    session.lane_account(session.configuration.choose_account(found.account))
     lock = session.job_lock(job)
     lock.acquire()
     match found.state:
@@ -77,6 +79,21 @@ def resume_job(session: Session, job: JobId) -> Resumed:
             )
         case _:
             assert_never(found.state)
+
+
+def find_dear_probe(session: Session, job: JobId) -> Money | None:
+    """Give what the repeat probe costs that a finished job's doubts wait for, where it needs the user's word.
+
+    None where there is nothing to learn by one, or it may be made without asking.
+    """
+    found = session.find_job(job)
+    account = session.configuration.accounts.get(found.account)
+    if account is None or found.price is None or found.state is not JobState.FINISHED or found.policy is Policy.HOLD:
+        return None
+    if found.price.amount <= account.repeat_probe_max_price or not session.ledger.tally(job)[OrderState.UNCONFIRMED]:
+        return None
+    seen = session.ledger.repeat_evidence(found.account, found.service)
+    return None if seen else found.price
 
 
 def pause_job(session: Session, job: JobId) -> bool:
