@@ -62,6 +62,17 @@ def test_a_rate_limit_said_in_a_good_reply_slows_the_job_and_loses_nothing(open_
     assert shop.simulator.stats()["refused"], "the limit was never met"
 
 
+@pytest.mark.parametrize(
+    "fault", ["close:after", "cut:before", "cut-xml:after", "empty:after", "html-200:after", "html-502:before"]
+)
+def test_whatever_a_reply_is_lost_to_nothing_is_guessed(open_shop, fault):
+    shop, imeis = open_shop(faults=f"{fault}@#6", repeats="charge"), make_imeis(100)
+    result = BatchIMEIProcessor(max_workers=4, chunk_size=10).process_batch(imeis, SERVICE)
+    check_truth(result, imeis, shop.book(), probes=1)
+    assert result["unconfirmed"] > 0
+    assert result["unconfirmed"] + result["successful"] == 100
+
+
 @pytest.mark.parametrize("declaration", ["good", "phpxml"])
 def test_a_nested_reply_is_read_order_by_order(open_shop, declaration):
     shop, imeis = open_shop(reply_layout="nested", declaration=declaration), make_imeis(2000)
