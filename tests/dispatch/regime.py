@@ -180,7 +180,7 @@ def _changes() -> Iterator[Regime]:
         for to in (5.0, 20.0):
             server = {"latency": steady(1.0), "limit": ("bucket", 10.0, 20.0), "says": says}
             server["changes"] = ((15.0, {"limit": ("bucket", to, 20.0)}),)
-            yield Regime(f"{says}, 10/s becomes {to:g}/s", 400, server, cold=0.65, warm=0.65, long=0.6, few=20)
+            yield Regime(f"{says}, 10/s becomes {to:g}/s", 400, server, cold=0.65, warm=0.65, long=0.5, few=20)
             server = {"latency": steady(1.0), "limit": ("fixed", 100, 10.0), "says": says}
             server["changes"] = ((20.0, {"limit": ("fixed", 10 * to, 10.0)}),)
             yield Regime(
@@ -206,7 +206,7 @@ def _mixtures() -> Iterator[Regime]:
         name = f"{says}, 10/s, saying so after"
         yield Regime(f"{name} 0.3 s", 300, {**server, "refusal_latency_s": 0.3}, ceiling=64, few=60)
         server["refusal_latency_s"] = 2.0
-        yield Regime(f"{name} 2 s", 300, server, ceiling=64, few=90, cold=0.45, warm=0.45, long=0.8)
+        yield Regime(f"{name} 2 s", 300, server, ceiling=64, few=150, cold=0.45, warm=0.45, long=0.8)
     for on_full in ("queue", "refuse"):
         server = {"slots": 30, "on_full": on_full, "lost_share": 0.04}
         yield Regime(f"{on_full} 30, one in 25 lost", 257, server, share=0.95)

@@ -77,8 +77,15 @@ def test_a_pace_that_was_refused_never_becomes_faster(
 ) -> None:
     cycle = _cycle(admitted, refused_at=elapsed_s / 2, asked_at=elapsed_s / 2)
     found = measure(cycle, elapsed_s, between=between).model
-    after = correct(before, found, cycle, between=between, is_rough=is_rough, grace_s=0.02)
+    after = correct(before, found, cycle, elapsed_s, between=between, is_rough=is_rough, grace_s=0.02)
     assert 0 < after.rate <= before.rate
+
+
+def test_part_of_a_window_does_not_measure_it() -> None:
+    cycle = _cycle(40, refused_at=5.0, asked_at=5.0)
+    found = measure(cycle, 5.2, between=None).model
+    after = correct(Window(100, 10.0), found, cycle, 5.2, between=None, is_rough=False, grace_s=0.02)
+    assert after == Window(100, pytest.approx(10.0 / 0.975))
 
 
 @given(good=st.floats(0.01, 100), between=st.none() | st.floats(0.01, 200))

@@ -93,7 +93,14 @@ def is_guess(window: Window, grace_s: float) -> bool:
 
 
 def correct(
-    before: Model, measured: Model, cycle: Cycle, *, between: float | None, is_rough: bool, grace_s: float
+    before: Model,
+    measured: Model,
+    cycle: Cycle,
+    again_at: float,
+    *,
+    between: float | None,
+    is_rough: bool,
+    grace_s: float,
 ) -> Model:
     """Slow a pace down that was refused. `is_rough`: it came from a cycle that began rested."""
     match before:
@@ -103,10 +110,11 @@ def correct(
         case Window(calls=calls, period_s=period_s):
             if is_guess(before, grace_s) and between is not None and between < 0.9 * before.rate:
                 return spread(MARGIN * between)
-            if cycle.count <= 1.2 * calls and measured.rate < before.rate:
+            is_whole = again_at - cycle.began_at >= 0.9 * period_s  # less shows what was left, not what is allowed
+            if is_whole and cycle.count <= 1.2 * calls and measured.rate < before.rate:
                 return measured
-            fewer = math.floor(calls * MARGIN)
-            return Window(fewer, period_s) if fewer else spread(before.rate * MARGIN)
+            # Longer rather than fewer: calls that leave together do not arrive together.
+            return Window(calls, period_s / MARGIN)
 
 
 def fall_back(good: Model, between: float | None) -> Model:

@@ -31,6 +31,8 @@ _VERIFY_GAPS_S = (0.4, 1.5)
 _MAX_UNEXPLAINED = 2
 _UNEXPLAINED_FOR_S = 60.0
 _MAX_GRACE_S = 3.0
+#: A provider that has just refused is not asked again at once: some ban whoever insists.
+_HOLD_S = 0.25
 
 
 class CallEnd(StrEnum):
@@ -275,7 +277,7 @@ class Lane:
         self.pace.caution.warn(now)
         limit.refused(now, crowd=call.crowd)
         self._verify_began_at = None
-        self._hold_until = now + self._grace_s
+        self._hold_until = now + max(self._grace_s, _HOLD_S)
         if before.verified < len(_VERIFY_GAPS_S):
             gap_s = max(_VERIFY_GAPS_S[before.verified], 3 * self._grace_s)
             before.verified += 1

@@ -228,7 +228,10 @@ class Pace:
             case None:
                 return now
             case Window(calls=calls, period_s=period_s):
-                return self._starts[len(self._starts) - calls] + period_s if len(self._starts) >= calls else now
+                ready = self._starts[len(self._starts) - calls] + period_s if len(self._starts) >= calls else now
+                if self.is_recalled(now) and self._starts and self._refused_at > -math.inf:
+                    return max(ready, self._starts[-1] + 1 / model.rate)  # evenly, while we cannot know what is left
+                return ready
             case Bucket(rate=rate):
                 self._refill(model, now)
                 return now if self._tokens >= 1 else now + (1 - self._tokens) / rate
@@ -326,7 +329,7 @@ class Pace:
         self._step = found.step
         if before is None or cycle.is_banned:
             return found.model
-        return correct(before, found.model, cycle, between=between, is_rough=is_rough, grace_s=self._grace_s)
+        return correct(before, found.model, cycle, again_at, between=between, is_rough=is_rough, grace_s=self._grace_s)
 
     def _measure_between(self) -> float | None:
         """Give the calls a second between this cycle's first refusal and the one before it, where it can be told."""
