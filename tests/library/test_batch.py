@@ -71,7 +71,7 @@ def test_a_ceiling_that_makes_no_sense_is_refused(options):
         BatchIMEIProcessor(**options)
 
 
-@pytest.mark.parametrize("delay", [-0.1, float("inf"), float("nan"), True])
+@pytest.mark.parametrize("delay", [-0.1, float("inf"), float("nan"), True, "0.1"])
 def test_a_delay_that_makes_no_sense_is_refused(delay):
     with pytest.raises(GSMFusionAPIError, match="rate_limit_delay"):
         BatchIMEIProcessor(rate_limit_delay=delay)

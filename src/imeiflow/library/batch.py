@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Callable, Generator, Iterable
+from contextlib import closing
 from typing import Any, TypedDict
 
 import structlog
@@ -88,7 +89,8 @@ class BatchIMEIProcessor:
     ) -> None:
         _check_ceiling("max_workers", max_workers)
         _check_ceiling("chunk_size", chunk_size)
-        if isinstance(rate_limit_delay, bool) or not 0 <= rate_limit_delay < math.inf:
+        is_number = isinstance(rate_limit_delay, int | float) and not isinstance(rate_limit_delay, bool)
+        if not is_number or not 0 <= rate_limit_delay < math.inf:
             raise UsageError(problem=f"rate_limit_delay must be seconds, 0 or more, not {rate_limit_delay!r}")
         self.max_workers = max_workers
         self.chunk_size = chunk_size
@@ -104,9 +106,10 @@ class BatchIMEIProcessor:
         could be ordered at all: see `Client.submit`.
         """
         result = Result()
-        for result in self.process_with_progress(imeis, service_id):
-            if progress_callback is not None:
-                _call(progress_callback, result)
+        with closing(self.process_with_progress(imeis, service_id)) as moments:
+            for result in moments:
+                if progress_callback is not None:
+                    _call(progress_callback, result)
         return result
 
     def process_with_progress(self, imeis: Imeis, service_id: str | int) -> Generator[Result, None, None]:
