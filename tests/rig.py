@@ -28,6 +28,7 @@ from imeiflow.ledger.record import JobDraft, NewOrder, OrderRow
 from imeiflow.providers.contract import Connection, Login, Provider, Timeouts
 from imeiflow.providers.gsm_fusion import provider as gsm_fusion
 from imeiflow.simulator import Behaviour, Entry, SimulatedProvider
+from imeiflow.simulator.behaviour import Repeat
 from tests.judge import Verdict, judge
 
 ACCOUNT = AccountName("gsm-fusion")
@@ -39,8 +40,8 @@ TIMEOUTS = Timeouts(connect_s=5.0, pool_s=30.0, read_s=20.0, total_s=30.0)
 #: Soon tired of a server that is silent.
 IMPATIENT = replace(TIMEOUTS, read_s=0.25)
 SETTINGS = DispatchSettings(poll_s=0.02)
-#: Orders that stay open as long as a test takes.
 LASTING: dict[str, Any] = {"pending_for": "3600", "process_for": "3600"}
+INSTANT: dict[str, Any] = {"pending_for": "0", "process_for": "0"}
 
 
 def make_imei(serial: int) -> Imei:
@@ -50,8 +51,17 @@ def make_imei(serial: int) -> Imei:
     return Imei(f"{body}{-total % 10}")
 
 
+def make_behaviour(options: dict[str, Any] | None = None) -> Behaviour:
+    """Make a behaviour whose orders are completed at once where every repeat is refused, else never."""
+    given = options or {}
+    life = INSTANT if given.get("repeats", Repeat.REFUSE) is Repeat.REFUSE else LASTING
+    return Behaviour(**{**life, **given})
+
+
 class FastClock:
     """A clock that runs `speed` times as fast as the real one, for the engine and for the simulated server alike."""
+
+    unsure_before = None
 
     def __init__(self, speed: float = 1.0) -> None:
         self.speed = speed
@@ -211,7 +221,6 @@ async def open_rig(path: Path, behaviour: dict[str, Any] | None = None, **values
     if isinstance(clock, FastClock):
         timing = {"clock": clock.seconds, "call_later": clock.call_later}
     clock = clock or SteadyClock()
-    options = Behaviour(**{**LASTING, **(behaviour or {})})
     with Ledger.open(path / "ledger.db", clock=clock.now) as ledger:
-        async with SimulatedProvider(options, **timing) as sim:
+        async with SimulatedProvider(make_behaviour(behaviour), **timing) as sim:
             yield Rig(path, ledger, sim, clock, **values)

@@ -104,7 +104,6 @@ async def test_a_wrong_guess_of_the_size_brings_one_call_into_doubt(tmp_path: Pa
 # what stops a job
 
 
-@pytest.mark.xfail(strict=True, reason="An account error does not stop the calls whose intent was being written.")
 async def test_an_account_error_stops_the_calls_that_have_not_left_yet(tmp_path: Path):
     """Nothing is touched any more: an intent that was being written when the error came is withdrawn."""
     async with open_rig(tmp_path, {"lockout": Lockout.USER, "lockout_from": 1}) as rig:
@@ -183,7 +182,6 @@ async def test_a_provider_that_cannot_be_reached_is_asked_ever_less_often_and_th
         assert (await rig.run(job)).count("accepted") == 30
 
 
-@pytest.mark.xfail(strict=True, reason="An order that is queued again in memory keeps the number of its attempts.")
 async def test_an_order_whose_attempts_have_run_out_has_failed(tmp_path: Path):
     settings = replace(SETTINGS, retry=RetryPolicy(max_attempts=2))
     async with open_rig(tmp_path, {}, clock=FastClock(200), settings=settings) as rig:
@@ -235,7 +233,6 @@ async def test_doubt_counts_against_the_cap_until_it_is_settled(tmp_path: Path):
         assert len(rig.sim.book) == 40
 
 
-@pytest.mark.xfail(strict=True, reason="What settles a doubt does not leave while the spending cap has no room.")
 async def test_doubts_are_settled_though_the_cap_is_the_exact_cost_of_the_list(tmp_path: Path):
     """To send a covered doubt again costs nothing beyond what the doubt already holds back."""
     async with open_rig(tmp_path, {"faults": ("reset:after@#5,6",)}) as rig:
@@ -272,7 +269,6 @@ async def test_an_engine_that_has_lost_its_lane_places_nothing_more(tmp_path: Pa
         assert verdict.count("accepted", "duplicate") == 300
 
 
-@pytest.mark.xfail(strict=True, reason="The lane is not looked at again between the durable intent and the wire.")
 async def test_an_intent_that_a_frozen_engine_wrote_before_it_lost_its_lane_is_not_sent(tmp_path: Path):
     """Between the durable intent and the wire lies a moment: frozen there, the engine must look again."""
     async with open_rig(tmp_path) as rig:

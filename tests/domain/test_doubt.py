@@ -8,7 +8,7 @@ import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
-from imeiflow.domain.doubt import SLACK, Coverage, RepeatEvidence, cover
+from imeiflow.domain.doubt import MOMENT, SLACK, Coverage, RepeatEvidence, cover
 
 NOW = datetime(2026, 1, 2, 12, 0, tzinfo=UTC)
 MINUTE = timedelta(minutes=1)
@@ -50,13 +50,28 @@ def test_a_refusal_covers_every_doubt_that_is_no_older_than_the_refused_order(re
 
 @given(ages, ages)
 def test_a_refusal_says_nothing_of_doubts_that_are_clearly_older(refused, doubt):
-    assume(doubt > refused + max(SLACK, refused / 10))
+    assume(doubt > refused + min(SLACK, MOMENT + refused / 10))
     assert ask(doubt, refusal(refused)) is Coverage.UNKNOWN
 
 
 def test_a_refusal_after_ten_minutes_covers_ten_minutes_and_not_twenty():
     assert ask(10 * MINUTE, refusal(10 * MINUTE)) is Coverage.COVERED
     assert ask(20 * MINUTE, refusal(10 * MINUTE)) is Coverage.UNKNOWN
+
+
+def test_what_was_refused_after_a_moment_covers_nothing_that_is_seconds_old():
+    second = timedelta(seconds=1)
+    assert ask(second, refusal(second / 10)) is Coverage.UNKNOWN
+    assert ask(61 * second, refusal(60 * second)) is Coverage.COVERED
+    assert ask(62 * second, refusal(60 * second)) is Coverage.UNKNOWN
+
+
+@given(ages, evidence)
+def test_where_the_clock_was_set_back_only_a_completed_order_s_refusal_covers(age, evidence_):
+    at = NOW - age
+    later = [cover(NOW + MINUTE, NOW, evidence_), cover(at, NOW, evidence_, unsure_before=NOW + MINUTE)]
+    if Coverage.COVERED in later:
+        assert any(one.is_refusal and one.of_completed for one in evidence_)
 
 
 @given(ages, ages)

@@ -59,10 +59,6 @@ async def test_a_jump_between_two_runs_loses_and_repeats_nothing(tmp_path: Path,
         assert rig.repeats <= (repeats is Repeat.CHARGE)
 
 
-@pytest.mark.xfail(
-    strict=True, reason="A clock that was set back makes a doubt younger than it is, so that the refusal of a young"
-    " order covers it."
-)  # fmt: skip
 async def test_a_clock_set_back_makes_no_doubt_younger(tmp_path: Path):
     """Orders complete at once; only open ones are refused. The doubt is older than all that is known of repeats."""
     clock = JumpingClock()

@@ -6,9 +6,14 @@ import time
 from datetime import UTC, datetime, timedelta
 from typing import Protocol
 
+_BOOT_TIME: int | None = getattr(time, "CLOCK_BOOTTIME", None)
+
 
 class Clock(Protocol):
     """What the engine asks for the time."""
+
+    unsure_before: datetime | None
+    """Where the wall clock was set back: how long ago something was that began before this is not known."""
 
     def now(self) -> datetime:
         """Give the time of day: aware, UTC, never less than before."""
@@ -26,12 +31,13 @@ class SteadyClock:
     def __init__(self, *, not_before: datetime | None = None) -> None:
         wall = datetime.now(UTC)
         self._started_at = max(wall, not_before) if not_before else wall
-        self._monotonic_start = time.monotonic()
+        self.unsure_before = self._started_at if self._started_at > wall else None
+        self._monotonic_start = self.monotonic()
 
     def now(self) -> datetime:
         """Give the time of day."""
-        return self._started_at + timedelta(seconds=time.monotonic() - self._monotonic_start)
+        return self._started_at + timedelta(seconds=self.monotonic() - self._monotonic_start)
 
     def monotonic(self) -> float:
-        """Give seconds from an arbitrary start."""
-        return time.monotonic()
+        """Give seconds from an arbitrary start, those of a suspended machine included where it can tell them."""
+        return time.clock_gettime(_BOOT_TIME) if _BOOT_TIME is not None else time.monotonic()

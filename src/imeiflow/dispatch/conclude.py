@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from decimal import Decimal
 
@@ -21,6 +21,7 @@ from imeiflow.domain.order import OrderState
 from imeiflow.domain.outcome import Ending, ErrorKind, Outcome
 from imeiflow.domain.reply import Finding
 from imeiflow.ledger.change import AttemptKind, Conclusion, OrderChange
+from imeiflow.ledger.record import QueuedOrder
 from imeiflow.providers.contract import Placement
 
 _BAN = re.compile(r"\b(?:1015|ban(?:ned)?|blocked)\b", re.IGNORECASE)
@@ -29,10 +30,14 @@ _RATE_WORDS = re.compile(r"rate|frequent|limit exceeded|slow down|per (?:second|
 
 @dataclass(frozen=True, slots=True)
 class Repeat:
-    """What a repeated call repeats: when the order may last have been placed, and whether it is completed."""
+    """What a repeated call repeats: when the order may last have been placed, and what is known of it.
+
+    `was_ordered`: an older job's order of the same IMEI is known, so that a duplicate need not be this one.
+    """
 
     placed_at: datetime
     is_completed: bool = False
+    was_ordered: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,6 +48,15 @@ class Ended:
     placement: Placement
     conclusion: Conclusion
     states: Mapping[OrderId, OrderState]
+
+    @property
+    def again(self) -> list[QueuedOrder]:
+        """List the orders that are queued again, each with the attempts that it has spent."""
+        return [
+            replace(order, attempts=order.attempts + change.spends_attempt)
+            for order, change in zip(self.chunk.orders, self.conclusion.changes, strict=True)
+            if change.state is OrderState.QUEUED
+        ]
 
 
 def conclude(
@@ -62,6 +76,7 @@ def conclude(
     for order in chunk.orders:
         finding = account.findings[order.imei]
         decision = _decide(chunk, finding, order.attempts + 1, policy)
+        repeat = repeats.get(order.id)
         changes.append(
             OrderChange(
                 order=order.id,
@@ -73,10 +88,9 @@ def conclude(
                 message=finding.message,
                 spends_attempt=decision.spends_attempt,
                 price=price,
-                charges=_charges(chunk.kind, finding.outcome),
+                charges=_charges(chunk.kind, finding.outcome, repeat),
             )
         )
-        repeat = repeats.get(order.id)
         if repeat is not None:
             seen.extend(_see(chunk.kind, finding.outcome, repeat, ended_at))
     error = account.error
@@ -97,6 +111,15 @@ def conclude(
         seen=tuple(seen),
     )
     return Ended(chunk, placement, conclusion, {change.order: change.state for change in changes})
+
+
+def withhold(chunk: Chunk, *, attempt: AttemptId, ended_at: datetime, problem: str) -> Conclusion:
+    """Conclude an attempt whose call was not made after all: its orders are what they were."""
+    changes = tuple(
+        OrderChange(order=order.id, state=chunk.expected, outcome=Outcome.UNSENT, spends_attempt=False)
+        for order in chunk.orders
+    )
+    return Conclusion(attempt=attempt, ended_at=ended_at, ending=Ending.NOT_SENT, problem=problem, changes=changes)
 
 
 def _see(kind: AttemptKind, outcome: Outcome, repeat: Repeat, now: datetime) -> list[RepeatEvidence]:
@@ -148,8 +171,12 @@ def _decide(chunk: Chunk, finding: Finding, attempt: int, policy: RetryPolicy) -
             return decide(finding, attempt=attempt, policy=policy)
 
 
-def _charges(kind: AttemptKind, outcome: Outcome) -> int:
-    """Say how often the order was charged by this attempt; a doubt that turns out a duplicate was charged before."""
+def _charges(kind: AttemptKind, outcome: Outcome, repeat: Repeat | None) -> int:
+    """Say how often the order was charged by this attempt, or by the one that it repeats.
+
+    A doubt that turns out a duplicate was charged before, unless an older order explains the duplicate.
+    """
     if outcome is Outcome.ACCEPTED:
         return 1
-    return int(kind is AttemptKind.AGAIN and outcome is Outcome.DUPLICATE)
+    is_settled = kind is AttemptKind.AGAIN and outcome is Outcome.DUPLICATE
+    return int(is_settled and not (repeat is not None and repeat.was_ordered))

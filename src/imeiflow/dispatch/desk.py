@@ -72,7 +72,7 @@ class Desk:
 
     def next_work(self) -> Work | None:
         """Give the job whose turn it is: of those with work, the one least served for its weight."""
-        ready = [work for work in self.works.values() if work.has_work and work.affordable() != 0]
+        ready = [work for work in self.works.values() if work.has_work]
         return min(ready, key=lambda work: work.served, default=None)
 
     def look(self) -> list[Running]:

@@ -14,7 +14,7 @@ import structlog
 
 from imeiflow.dispatch.chunk import Verdict, is_spoiled, judge, read_hint
 from imeiflow.dispatch.clock import Clock
-from imeiflow.dispatch.conclude import Ended, Repeat, conclude, read_call
+from imeiflow.dispatch.conclude import Ended, Repeat, conclude, read_call, withhold
 from imeiflow.dispatch.desk import Desk
 from imeiflow.dispatch.lane import Call, CallEnd
 from imeiflow.dispatch.meter import Meter
@@ -26,7 +26,7 @@ from imeiflow.domain.decision import reason_to_pause
 from imeiflow.domain.ident import AccountName, AttemptId, JobId, OrderId, Token
 from imeiflow.domain.order import JobState, OrderState, Policy
 from imeiflow.domain.outcome import Ending, ErrorKind, Outcome
-from imeiflow.errors import GuardError, LedgerBusyError, LedgerError
+from imeiflow.errors import FencedError, GuardError, LedgerBusyError, LedgerError
 from imeiflow.ledger.change import AttemptKind, Intent
 from imeiflow.ledger.ledger import Ledger
 from imeiflow.providers.contract import Connection, Placement, Provider
@@ -36,6 +36,9 @@ log = structlog.get_logger(__name__)
 _SAVE_EVERY_S = 5.0
 _TROUBLE_PAUSE_S = 0.5
 _MAX_UNREACHABLE = 5
+#: An intent that took longer to write may be that of a process that stood still meanwhile.
+_FROZEN_S = 2.0
+_PLACING = frozenset({AttemptKind.PLACE, AttemptKind.CANARY})
 
 
 class Engine:
@@ -227,10 +230,16 @@ class Engine:
 
     async def _attempt(self, work: Work, chunk: Chunk, call: Call) -> None:
         """Make one call, from the durable intent to the durable conclusion."""
+        began_at = self.clock.monotonic()
         try:
             attempt = await self._intend(chunk)
+            if self.clock.monotonic() - began_at > _FROZEN_S:
+                await self._require_lane()
         except LedgerError as error:
             self._take_back(work, chunk, call, error)
+            return
+        if work.stop is not None or self.is_stopping:
+            await self._withhold(work, chunk, call, attempt)
             return
         price = work.job.unit_price
         placement = await self.connection.place([order.imei for order in chunk.orders], work.job.service)
@@ -261,6 +270,23 @@ class Engine:
             )
         )
 
+    async def _require_lane(self) -> None:
+        """Raise FencedError if the lane was lost while this process stood still: the intent is then another's doubt."""
+        owner = await asyncio.to_thread(self.ledger.lane_owner, self._account)
+        if owner is None or owner.token != self._token:
+            raise FencedError(account=self._account, path=self.ledger.path)
+
+    async def _withhold(self, work: Work, chunk: Chunk, call: Call, attempt: AttemptId) -> None:
+        """Make no call: something said stop while its intent was being written."""
+        self.desk.lane.end(self.clock.monotonic(), call, CallEnd.IGNORE)
+        self._withdraw_canary(work, chunk)
+        problem = f"withheld: {(work.stop and work.stop[1]) or 'stopping'}"
+        await self.ledger.conclude(withhold(chunk, attempt=attempt, ended_at=self.clock.now(), problem=problem))
+        work.end(chunk, [chunk.expected for _ in chunk.orders])
+        self._put_back(work, chunk)
+        self._give_up(work, chunk)
+        self._wake.set()
+
     def _take_back(self, work: Work, chunk: Chunk, call: Call, error: LedgerError) -> None:
         """Undo a claim whose intent could not be recorded: nothing was sent."""
         now = self.clock.monotonic()
@@ -284,10 +310,10 @@ class Engine:
         self._wake.set()
 
     def _put_back(self, work: Work, chunk: Chunk) -> None:
-        if chunk.kind in {AttemptKind.AGAIN, AttemptKind.PROBE}:
-            work.add_alone(chunk)
-        else:
+        if chunk.kind in _PLACING:
             work.put_back(chunk.orders)
+        elif work.stop is None and not self.is_stopping:
+            work.add_alone(chunk)
 
     def _give_up(self, work: Work, chunk: Chunk) -> None:
         """Tell a settlement that an order is no longer what it was: somebody else has settled it meanwhile."""
@@ -320,7 +346,7 @@ class Engine:
             verdict = Verdict.FAILS
         if is_canary and verdict is Verdict.NOTHING:
             work.chunk_size.withdraw()
-        elif chunk.kind in {AttemptKind.CANARY, AttemptKind.PLACE}:
+        elif chunk.kind in _PLACING:
             named = size - account.count(Outcome.UNCONFIRMED)
             work.chunk_size.learn(size, verdict, named=named, hint=read_hint(account), is_canary=is_canary)
             if not is_canary and is_spoiled(size, account):
@@ -360,11 +386,10 @@ class Engine:
             if change.charges and change.price is not None:
                 work.spent += change.price
             self._repeats.pop(change.order, None)
-        if ended.chunk.kind in {AttemptKind.PLACE, AttemptKind.CANARY}:
-            again = [order for order in ended.chunk.orders if ended.states[order.id] is OrderState.QUEUED]
+        again = ended.again
+        if again:
             work.put_back(again)
-        settled = sum(1 for state in ended.states.values() if state is not OrderState.QUEUED)
-        self.meter.add(settled)
+        self.meter.add(len(ended.states) - len(again))
         settlement = self.desk.settlements.get(work.job.id)
         if settlement is not None:
             settlement.heard(ended)
@@ -407,50 +432,67 @@ class Engine:
     async def _move_jobs_on(self) -> None:
         """Pause, cancel, settle or finish the jobs that have nothing under way."""
         for work in list(self.desk.works.values()):
-            if not work.is_idle or work.is_reading:
-                if work.stop is not None and not work.calls_under_way and not self._has_settlement(work):
-                    await self._end_job(work, *work.stop)
-                elif self._is_capped_out(work):
-                    await self._end_job(work, JobState.PAUSED, f"the spending cap of {work.job.max_spend} is reached")
-                continue
-            if work.is_stale:
-                await asyncio.to_thread(self.desk.recount, work)
-            if work.stop is not None:
-                if not self._has_settlement(work):
-                    await self._end_job(work, *work.stop)
-            elif not work.is_read_out or self.is_stopping:
-                continue
-            elif work.counts[OrderState.QUEUED] > 0:
-                work.read_again()
-            elif work.counts[OrderState.UNCONFIRMED] and work.job.policy is Policy.SETTLE:
-                await self._settle(work)
-            else:
-                await self._end_job(work, JobState.FINISHED, None)
+            if not work.calls_under_way and not work.is_reading:
+                await self._move_on(work)
 
-    def _is_capped_out(self, work: Work) -> bool:
-        return work.stop is None and not work.calls_under_way and work.affordable() == 0
+    async def _move_on(self, work: Work) -> None:
+        if work.is_stale:
+            await asyncio.to_thread(self.desk.recount, work)
+        if work.stop is not None:
+            if not self._has_settlement(work):
+                await self._end_job(work, *work.stop)
+        elif self.is_stopping or work.has_work:
+            if not self._has_settlement(work):
+                self._forget_settlement(work)  # what comes into doubt from now on is settled anew
+        elif work.is_capped:
+            await self._end_settled(work, JobState.PAUSED, f"the spending cap of {work.job.max_spend} is reached")
+        elif not work.is_read_out:
+            return
+        elif work.counts[OrderState.QUEUED] > 0:
+            work.read_again()
+        else:
+            await self._end_settled(work, JobState.FINISHED, None)
+
+    async def _end_settled(self, work: Work, to: JobState, reason: str | None) -> None:
+        """Settle what is in doubt, as far as can be known; then end the job, unless orders may leave again."""
+        if work.counts[OrderState.UNCONFIRMED] and work.job.policy is Policy.SETTLE:
+            if work.job.id not in self._settlements and self.clock.monotonic() >= work.settle_after:
+                self._settle(work)
+            task = self._settlements.get(work.job.id)
+            if task is None or not task.done():
+                return
+            if isinstance(error := task.exception(), LedgerBusyError):
+                self._settle_later(work, error)
+                return
+            task.result()
+        settlement = self.desk.settlements.get(work.job.id)
+        reasons = [text for text in (reason, settlement and settlement.reason) if text]
+        if to is JobState.FINISHED or work.is_capped:
+            await self._end_job(work, to, "; ".join(reasons) or None)
 
     def _has_settlement(self, work: Work) -> bool:
         task = self._settlements.get(work.job.id)
         return task is not None and not task.done()
 
-    async def _settle(self, work: Work) -> None:
-        task = self._settlements.get(work.job.id)
-        if task is None:
-            settlement = Settlement(self, work)
-            self.desk.settlements[work.job.id] = settlement
-            task = self._loop.create_task(settlement.run())
-            task.add_done_callback(lambda _: self._wake.set())
-            self._settlements[work.job.id] = task
-        elif task.done():
-            task.result()
-            await self._end_job(work, JobState.FINISHED, self.desk.settlements[work.job.id].reason)
+    def _settle(self, work: Work) -> None:
+        settlement = self.desk.settlements[work.job.id] = Settlement(self, work)
+        task = self._settlements[work.job.id] = self._loop.create_task(settlement.run())
+        task.add_done_callback(lambda _: self._wake.set())
+
+    def _settle_later(self, work: Work, error: LedgerBusyError) -> None:
+        self.trouble = error
+        work.settle_after = self.clock.monotonic() + _TROUBLE_PAUSE_S
+        self._forget_settlement(work)
+
+    def _forget_settlement(self, work: Work) -> None:
+        self._settlements.pop(work.job.id, None)
+        self.desk.settlements.pop(work.job.id, None)
 
     async def _end_job(self, work: Work, to: JobState, reason: str | None) -> None:
         """Write the end of the engine's work on a job, and let go of it."""
         try:
             if not await asyncio.to_thread(self.desk.end_job, work, to, reason):
-                self._settlements.pop(work.job.id, None)
+                self._forget_settlement(work)
                 work.forget_waiting()
                 self._wake.set()
                 return

@@ -7,7 +7,10 @@ a repeat would be refused.
 from __future__ import annotations
 
 import asyncio
-from collections import defaultdict
+from collections import Counter, defaultdict, deque
+from collections.abc import Sequence
+from collections.abc import Set as AbstractSet
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
@@ -22,7 +25,7 @@ from imeiflow.domain.ident import AttemptId, JobId, OrderId, Reference
 from imeiflow.domain.money import Money
 from imeiflow.domain.order import OrderState, ResultStatus
 from imeiflow.domain.outcome import Ending, Outcome
-from imeiflow.errors import LedgerError
+from imeiflow.errors import LedgerBusyError, LedgerError
 from imeiflow.ledger.change import AttemptKind
 from imeiflow.ledger.record import Doubt, PlacedOrder, QueuedOrder, StatusUpdate
 
@@ -34,6 +37,9 @@ log = structlog.get_logger(__name__)
 _PAGE = 1000
 _MAX_ROUNDS = 4
 _MAX_PROBES = 6
+_MAX_TRIES = 20
+#: What says nothing of the order, and is only a matter of trying again.
+_UNHEARD = frozenset({Outcome.THROTTLED, Outcome.UNSENT})
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,6 +50,7 @@ class _Asked:
     doubt: Doubt
     job: JobId
     is_completed: bool = False
+    was_ordered: bool = False
 
 
 class Settlement:
@@ -62,11 +69,13 @@ class Settlement:
         """Settle what can be settled. Returns when the rest has to be held."""
         self._evidence = await asyncio.to_thread(self._engine.ledger.repeat_evidence, self._account, self._service)
         await self._find_in_recent_orders()
-        for _ in range(_MAX_ROUNDS):
-            sent = await self._send_covered()
-            if self._is_stopped or not self._work.counts[OrderState.UNCONFIRMED]:
+        rounds = 0  #: without a doubt settled
+        while rounds < _MAX_ROUNDS:
+            seen, settled = await self._send_covered()
+            if self._is_stopped or not seen:
                 return
-            if not sent and not await self._probe():
+            rounds = 0 if settled else rounds + 1
+            if not settled and not await self._probe():
                 return
 
     def heard(self, ended: Ended) -> None:
@@ -85,21 +94,71 @@ class Settlement:
     def _is_stopped(self) -> bool:
         return self._work.stop is not None or self._engine.is_stopping
 
-    async def _send_covered(self) -> int:
-        """Send every covered doubt again, alone; count those that were settled by it."""
-        settled, after = 0, OrderId(0)
+    async def _send_covered(self) -> tuple[int, int]:
+        """Send every covered doubt again, alone; count the doubts, and those of them that were settled by it."""
+        seen, settled, after = 0, 0, OrderId(0)
         while not self._is_stopped:
             doubts = await asyncio.to_thread(self._engine.ledger.doubts, self._work.job.id, after=after, limit=_PAGE)
             if not doubts:
                 break
             after = doubts[-1].order
-            now = self._engine.clock.now()
-            covered = [doubt for doubt in doubts if cover(doubt.began_at, now, self._evidence) is Coverage.COVERED]
-            again = [_Asked(AttemptKind.AGAIN, doubt, self._work.job.id) for doubt in covered]
-            for ended in await self._send_all(again):
-                self._evidence.extend(ended.conclusion.seen)
-                settled += sum(state is not OrderState.UNCONFIRMED for state in ended.states.values())
+            seen += len(doubts)
+            known = await asyncio.to_thread(self._find_older_orders, doubts)
+            settled += await self._send_page(deque(sorted(doubts, key=lambda doubt: doubt.began_at)), known)
+        return seen, settled
+
+    async def _send_page(self, doubts: deque[Doubt], known: AbstractSet[str]) -> int:
+        """Send the covered ones of `doubts`, the oldest first; each refusal reaches the age of the next.
+
+        What covers a doubt is looked at just before it leaves, for its age grows while others are under way.
+        """
+        settled, tries = 0, Counter[OrderId]()
+        pending: dict[asyncio.Future[Ended], Doubt] = {}
+        while (doubts or pending) and not self._is_stopped:
+            while doubts and len(pending) < self._engine.desk.lane.view().concurrency:
+                doubt = doubts.popleft()
+                if self._covers(doubt):
+                    asked = _Asked(AttemptKind.AGAIN, doubt, self._work.job.id, was_ordered=doubt.imei in known)
+                    pending[self._send(asked)] = doubt
+            if not pending:
+                continue
+            done, _ = await asyncio.wait(pending, timeout=0.25, return_when=asyncio.FIRST_COMPLETED)
+            for future in done:
+                doubt = pending.pop(future)
+                if future.cancelled():
+                    settled += 1  # by somebody else
+                    continue
+                ended = future.result()
+                self._learn(ended)
+                outcome = ended.placement.account.findings[doubt.imei].outcome
+                settled += ended.states[doubt.order] is not OrderState.UNCONFIRMED
+                tries[doubt.order] += 1
+                if outcome in _UNHEARD and tries[doubt.order] < _MAX_TRIES:
+                    doubts.append(doubt)
+        for doubt in pending.values():
+            self._open.pop(doubt.order, None)
         return settled
+
+    def _covers(self, doubt: Doubt) -> bool:
+        clock = self._engine.clock
+        covers = cover(doubt.began_at, clock.now(), self._evidence, unsure_before=clock.unsure_before)
+        return covers is Coverage.COVERED
+
+    def _learn(self, ended: Ended) -> None:
+        """Keep what a repeat showed; a refusal that reaches no further than one that is known adds nothing."""
+        for seen in ended.conclusion.seen:
+            is_news = not seen.is_refusal or not any(
+                known.is_refusal and (known.of_completed or known.reach >= seen.reach) for known in self._evidence
+            )
+            if is_news or any(not known.is_refusal for known in self._evidence):
+                self._evidence.append(seen)
+
+    def _find_older_orders(self, doubts: Sequence[Doubt]) -> AbstractSet[str]:
+        """Find the IMEIs that older jobs are known to have placed under this service: they explain a duplicate."""
+        past = self._engine.ledger.find_ordered_before(
+            self._account, self._service, [doubt.imei for doubt in doubts], exclude_job=self._work.job.id
+        )
+        return {imei for imei, order in past.items() if order.state is OrderState.ACCEPTED}
 
     async def _send_all(self, asked: list[_Asked]) -> list[Ended]:
         futures = [self._send(one) for one in asked]
@@ -115,7 +174,7 @@ class Settlement:
         doubt = asked.doubt
         self._open[doubt.order] = future
         chunk = Chunk(asked.kind, (QueuedOrder(doubt.order, doubt.imei, 0, 0),), asked.job)
-        self._engine.send_alone(self._work, chunk, Repeat(doubt.last_began_at, asked.is_completed))
+        self._engine.send_alone(self._work, chunk, Repeat(doubt.last_began_at, asked.is_completed, asked.was_ordered))
         return future
 
     # the repeat probe
@@ -171,7 +230,7 @@ class Settlement:
     def _judge(self, order: PlacedOrder, ended: Ended) -> bool | None:
         """Say what a probe showed: True refused, False charged or of no use, None: ask again."""
         finding = ended.placement.account.findings[order.imei]
-        self._evidence.extend(ended.conclusion.seen)
+        self._learn(ended)
         match finding.outcome:
             case Outcome.DUPLICATE:
                 return True
@@ -206,6 +265,7 @@ class Settlement:
         )
         if not candidates:
             candidates = await asyncio.to_thread(ledger.oldest_accepted, self._account, self._service)
+        candidates.sort(key=lambda order: order.began_at)  # the older, the more its refusal covers
         statuses = await self._fetch_statuses(candidates)
         open_ = []
         for order in candidates:
@@ -229,7 +289,8 @@ class Settlement:
                 continue
             found[order.order] = item.status
             updates.append(StatusUpdate(order=order.order, status=item.status, result=item.code or None))
-        await asyncio.to_thread(self._engine.ledger.update_statuses, updates)
+        with suppress(LedgerBusyError):  # they are fetched again when somebody asks for them
+            await asyncio.to_thread(self._engine.ledger.update_statuses, updates)
         return found
 
     # the provider's own list

@@ -59,7 +59,7 @@ class Work:
         self.cursor = OrderId(0)
         self.is_read_out = False
         self.is_reading = False
-        self.has_capped = False
+        self.settle_after = 0.0  #: not before, in the engine's time: the ledger was busy
         self.is_stale = False  #: the ledger knows better how many orders are in which state
         self._waiting: deque[QueuedOrder] = deque()
         self._alone: deque[Chunk] = deque()
@@ -81,13 +81,13 @@ class Work:
 
     @property
     def has_work(self) -> bool:
-        """Say whether a call could leave for it now."""
-        return bool(self._alone) or (self.stop is None and bool(self._waiting))
+        """Say whether a call could leave for it now. What settles a doubt costs no more than is held back for it."""
+        return bool(self._alone) or (self.stop is None and bool(self._waiting) and self.affordable() != 0)
 
     @property
-    def is_idle(self) -> bool:
-        """Say whether nothing waits in memory and nothing is under way."""
-        return not self._waiting and not self._alone and not self.calls_under_way
+    def is_capped(self) -> bool:
+        """Say whether orders wait that the spending cap does not allow."""
+        return bool(self._waiting) and self.affordable() == 0
 
     def add_page(self, page: Iterable[QueuedOrder]) -> None:
         """Append orders read from the ledger."""
@@ -144,7 +144,6 @@ class Work:
         affordable = self.affordable()
         if affordable is not None and affordable < size:
             size, is_canary = affordable, False
-            self.has_capped = True
         size = min(size, len(self._waiting))
         if size == 0:
             return None

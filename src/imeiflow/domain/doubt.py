@@ -11,9 +11,10 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from enum import StrEnum
 
-#: Ages are those of attempts, and an order is placed somewhere between the start and the end of its attempt:
-#: orders that were sent within the length of a slow call of each other cannot be told apart by age.
-SLACK = timedelta(seconds=30)
+#: Ages are those of attempts, and calls that left in the same moment differ by a little: a refusal reaches this much
+#: further, and a tenth of its age, but never more than the second.
+MOMENT = timedelta(seconds=0.1)
+SLACK = timedelta(seconds=1)
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,6 +29,11 @@ class RepeatEvidence:
     is_refusal: bool
     of_completed: bool = False
 
+    @property
+    def reach(self) -> timedelta:
+        """Give the age up to which a refusal speaks for other orders."""
+        return self.age + min(SLACK, MOMENT + self.age / 10)
+
 
 class Coverage(StrEnum):
     """What the evidence says about sending a doubtful order again."""
@@ -37,19 +43,23 @@ class Coverage(StrEnum):
     UNKNOWN = "unknown"  #: nothing seen yet, or only of younger orders
 
 
-def cover(doubt_at: datetime, now: datetime, evidence: Iterable[RepeatEvidence]) -> Coverage:
+def cover(
+    doubt_at: datetime, now: datetime, evidence: Iterable[RepeatEvidence], *, unsure_before: datetime | None = None
+) -> Coverage:
     """Say whether an order whose doubtful attempt began at `doubt_at` is covered at `now`.
 
     The newest contradiction wins: a charge seen after the last refusal of at least that age says that repeats
-    are charged. Times are aware UTC.
+    are charged. Times are aware UTC; where the clock was set back, the age of what began before `unsure_before`, or
+    later than `now`, is not known, and only the refusal of a completed order covers it.
     """
     age = now - doubt_at
+    is_known = age >= timedelta(0) and (unsure_before is None or doubt_at >= unsure_before)
     refused_at: datetime | None = None
     charged_at: datetime | None = None
     for seen in evidence:
         if not seen.is_refusal:
             charged_at = max(charged_at or seen.observed_at, seen.observed_at)
-        elif seen.of_completed or age <= seen.age + SLACK:
+        elif seen.of_completed or (is_known and age <= seen.reach):
             refused_at = max(refused_at or seen.observed_at, seen.observed_at)
     if charged_at is not None and (refused_at is None or charged_at >= refused_at):
         return Coverage.CHARGED
