@@ -35,7 +35,16 @@ from imeiflow.results.vocabulary import _TERMS, NAMES, find_last_term, find_term
             ("IMEI", text, "350000000000006")
             for text in ("350000000000006", "35 000000 000000 6", "35-000000-000000-6")
         ),
-        *(("IMEI", text, None) for text in ("35000000****006", "N/A", "3500000000", "350000000000006 350000000000014")),
+        *(
+            ("IMEI", text, None)
+            for text in (
+                "35000000****006",
+                "N/A",
+                "3500000000",
+                "350000000000006000",
+                "350000000000006 350000000000014",
+            )
+        ),
         *(("MEID", "a1000000abcdef", "A1000000ABCDEF"), ("MEID", "A1000000", None)),
         *(("Serial Number", "f2lx00test01", "F2LX00TEST01"), ("Serial Number", "not known", None)),
         *(("Next Tether Policy", "0052", "0052"), ("Next Tether Policy", "52 - Unlock", None)),

@@ -3,7 +3,7 @@
 A text is laid out in one of three ways, told from the whole of it:
 
     LINES    two lines or more begin with a key: a line is a pair
-    DASHES   ` - `, `|` or a tab stands before a key: so do the others
+    DASHES   ` - `, ` / `, `|`, `;` or a tab stands before a key: so do the others
     SPACES   neither: a known key begins wherever its words and a colon stand
 
 In every layout a known key right behind ` - ` divides. A known key behind nothing but a space divides LINES and DASHES
@@ -22,10 +22,10 @@ from imeiflow.results.value import is_bare_code, read_value
 from imeiflow.results.vocabulary import LONGEST_KEY, Term, find_last_term, find_term
 
 _COLON: Final = re.compile("[:=\uff1a]")
-_STRONG: Final = re.compile(r" [-–—|•·*] |\t")
+_STRONG: Final = re.compile(r" [-–—•·*/] | ?[|;] ?|\t")
 _BULLET: Final = re.compile(r"[-–—•·*>#|]+ ?")
 _NO_KEY: Final = re.compile(r"[!?;{}<>\\\"]|[.,] ")
-_ENDS: Final = (" -", " –", " —", " |", " •", " ·", " *")
+_ENDS: Final = (" -", " –", " —", " |", " •", " ·", " *", " /")
 _LONE_DASHES: Final = frozenset("-–—")
 _MOST_WORDS: Final = 6
 _LONGEST_PROOF: Final = 80  #: no value of a form of its own is longer
