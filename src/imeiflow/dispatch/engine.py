@@ -15,16 +15,16 @@ import structlog
 from imeiflow.dispatch.chunk import Verdict, is_spoiled, judge, read_hint
 from imeiflow.dispatch.clock import Clock
 from imeiflow.dispatch.conclude import Ended, Repeat, conclude, read_call, withhold
+from imeiflow.dispatch.course import Course
 from imeiflow.dispatch.desk import Desk
 from imeiflow.dispatch.lane import Call, CallEnd
 from imeiflow.dispatch.meter import Meter
 from imeiflow.dispatch.setting import DispatchSettings
-from imeiflow.dispatch.settle import Settlement
 from imeiflow.dispatch.view import JobView, view_job
 from imeiflow.dispatch.work import PAGE, Chunk, Work
 from imeiflow.domain.decision import reason_to_pause
 from imeiflow.domain.ident import AccountName, AttemptId, JobId, OrderId, Token
-from imeiflow.domain.order import JobState, OrderState, Policy
+from imeiflow.domain.order import JobState
 from imeiflow.domain.outcome import Ending, ErrorKind, Outcome
 from imeiflow.errors import FencedError, GuardError, LedgerBusyError, LedgerError
 from imeiflow.ledger.change import AttemptKind, Intent
@@ -72,8 +72,8 @@ class Engine:
         self.was_abandoned = False
         self._account = account
         self._token = token
-        self._on_change = on_change
-        self._settlements: dict[JobId, asyncio.Task[None]] = {}
+        self.on_change = on_change
+        self._course = Course(self)
         self._repeats: dict[OrderId, Repeat] = {}
         self._tasks: set[asyncio.Task[None]] = set()
         self._wake = asyncio.Event()
@@ -97,7 +97,7 @@ class Engine:
             await self.abandon()
             raise
         except Exception as error:  # noqa: BLE001 - raised below, when nothing is under way any more
-            self._fail(error)
+            self.fail(error)
         await self._drain()
         await self._save()
         if self.fatal is not None:
@@ -107,24 +107,28 @@ class Engine:
         while True:
             await self._refresh()
             wake_at = self._fill()
-            await self._move_jobs_on()
+            await self._course.move_on()
             if self._is_over(is_done):
                 return
             await self._sleep(wake_at)
 
     async def _drain(self) -> None:
         """Wait for all that is under way; then end the jobs whose end was asked for."""
-        while self._tasks or self._is_settling:
-            await asyncio.wait([*self._tasks, *self._settlements.values()])
+        while under_way := [*self._tasks, *self._course.settling]:
+            await asyncio.wait(under_way)
         if self.fatal is None:
-            await self._move_jobs_on()
+            await self._course.move_on()
 
-    def _fail(self, error: Exception) -> None:
+    def fail(self, error: Exception) -> None:
         """Claim nothing more because of `error`; the first one is what `run` raises."""
         self.fatal = self.fatal or error
         self.is_stopping = True
         for work in self.desk.works.values():
             work.drop_alone()
+        self._wake.set()
+
+    def wake(self) -> None:
+        """Let the loop look again at what there is to do."""
         self._wake.set()
 
     def stop(self, *, pause: str | None = None) -> None:
@@ -142,7 +146,7 @@ class Engine:
     async def abandon(self) -> None:
         """Leave at once: calls under way are given up; whoever takes the lane next finds them in doubt."""
         self.is_stopping = self.was_abandoned = True
-        tasks = [*self._tasks, *self._settlements.values()]
+        tasks = [*self._tasks, *self._course.settling]
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
@@ -152,13 +156,12 @@ class Engine:
         work = self.desk.works.get(job)
         if work is None:
             return None
-        settlement = self._settlements.get(job)
         return view_job(
             work,
             lane=self.desk.lane.view(),
             meter=self.meter,
             trouble=self.trouble or self.ledger.trouble,
-            is_settling=settlement is not None and not settlement.done(),
+            is_settling=self._course.is_settling(job),
             now=self.clock.monotonic(),
         )
 
@@ -202,7 +205,7 @@ class Engine:
         self._tasks.discard(task)
         if not task.cancelled() and isinstance(error := task.exception(), Exception):
             log.error("call_failed", problem=type(error).__name__, exc_info=error)
-            self._fail(error)
+            self.fail(error)
 
     async def _sleep(self, wake_at: float) -> None:
         now = self.clock.monotonic()
@@ -220,11 +223,7 @@ class Engine:
     def _is_over(self, is_done: Callable[[], bool]) -> bool:
         if not self.desk.works or is_done():
             self.is_stopping = True
-        return self.is_stopping and not self._tasks and not self._is_settling
-
-    @property
-    def _is_settling(self) -> bool:
-        return any(not task.done() for task in self._settlements.values())
+        return self.is_stopping and not self._tasks and not self._course.settling
 
     # one call
 
@@ -305,7 +304,7 @@ class Engine:
                 self._give_up(work, chunk)
             case _:
                 self._put_back(work, chunk)
-                self._fail(error)
+                self.fail(error)
         log.warning("intent_not_recorded", job=work.job.id, error=str(error))
         self._wake.set()
 
@@ -393,7 +392,7 @@ class Engine:
         settlement = self.desk.settlements.get(work.job.id)
         if settlement is not None:
             settlement.heard(ended)
-        self._on_change()
+        self.on_change()
         self._wake.set()
 
     # jobs
@@ -428,80 +427,3 @@ class Engine:
             await asyncio.to_thread(self.desk.save)
         except LedgerError as error:
             log.warning("limits_not_saved", error=str(error))
-
-    async def _move_jobs_on(self) -> None:
-        """Pause, cancel, settle or finish the jobs that have nothing under way."""
-        for work in list(self.desk.works.values()):
-            if not work.calls_under_way and not work.is_reading:
-                await self._move_on(work)
-
-    async def _move_on(self, work: Work) -> None:
-        if work.is_stale:
-            await asyncio.to_thread(self.desk.recount, work)
-        if work.stop is not None:
-            if not self._has_settlement(work):
-                await self._end_job(work, *work.stop)
-        elif self.is_stopping or work.has_work:
-            if not self._has_settlement(work):
-                self._forget_settlement(work)  # what comes into doubt from now on is settled anew
-        elif work.is_capped:
-            await self._end_settled(work, JobState.PAUSED, f"the spending cap of {work.job.max_spend} is reached")
-        elif not work.is_read_out:
-            return
-        elif work.counts[OrderState.QUEUED] > 0:
-            work.read_again()
-        else:
-            await self._end_settled(work, JobState.FINISHED, None)
-
-    async def _end_settled(self, work: Work, to: JobState, reason: str | None) -> None:
-        """Settle what is in doubt, as far as can be known; then end the job, unless orders may leave again."""
-        if work.counts[OrderState.UNCONFIRMED] and work.job.policy is Policy.SETTLE:
-            if work.job.id not in self._settlements and self.clock.monotonic() >= work.settle_after:
-                self._settle(work)
-            task = self._settlements.get(work.job.id)
-            if task is None or not task.done():
-                return
-            if isinstance(error := task.exception(), LedgerBusyError):
-                self._settle_later(work, error)
-                return
-            task.result()
-        settlement = self.desk.settlements.get(work.job.id)
-        reasons = [text for text in (reason, settlement and settlement.reason) if text]
-        if to is JobState.FINISHED or work.is_capped:
-            await self._end_job(work, to, "; ".join(reasons) or None)
-
-    def _has_settlement(self, work: Work) -> bool:
-        task = self._settlements.get(work.job.id)
-        return task is not None and not task.done()
-
-    def _settle(self, work: Work) -> None:
-        settlement = self.desk.settlements[work.job.id] = Settlement(self, work)
-        task = self._settlements[work.job.id] = self._loop.create_task(settlement.run())
-        task.add_done_callback(lambda _: self._wake.set())
-
-    def _settle_later(self, work: Work, error: LedgerBusyError) -> None:
-        self.trouble = error
-        work.settle_after = self.clock.monotonic() + _TROUBLE_PAUSE_S
-        self._forget_settlement(work)
-
-    def _forget_settlement(self, work: Work) -> None:
-        self._settlements.pop(work.job.id, None)
-        self.desk.settlements.pop(work.job.id, None)
-
-    async def _end_job(self, work: Work, to: JobState, reason: str | None) -> None:
-        """Write the end of the engine's work on a job, and let go of it."""
-        try:
-            if not await asyncio.to_thread(self.desk.end_job, work, to, reason):
-                self._forget_settlement(work)
-                work.forget_waiting()
-                self._wake.set()
-                return
-        except LedgerBusyError as error:
-            self.trouble = error
-            return
-        except LedgerError as error:
-            log.warning("job_not_ended", job=work.job.id, error=str(error))
-            self._fail(error)
-            return
-        self._settlements.pop(work.job.id, None)
-        self._on_change()

@@ -66,7 +66,8 @@ class Call:
 class _Suspicion:
     """Refusals without words, taken for a matter of number."""
 
-    began_at: float  #: when the last refused call began
+    first_at: float  #: when the first refused call began
+    began_at: float  #: when the last one did
     refused_at: float
     crowd: int
     value: float  #: the limit before the first of them
@@ -228,6 +229,9 @@ class Lane:
         self.limit.note_refusal_latency(took_s)
         suspicion = self._suspicion
         if refusal.says_rate or refusal.is_ban or refusal.retry_after_s is not None:
+            if suspicion is not None and not self._speaks_of_rate:
+                self.pace.note_spent(suspicion.first_at)
+                self._free_limit(suspicion)
             self._speaks_of_rate = self._speaks_of_rate or not refusal.is_ban
             self._refuse_rate(now, call, refusal)
         elif call.began_at <= self._rate_refused_at:
@@ -268,7 +272,7 @@ class Lane:
         limit, before = self.limit, self._suspicion
         is_trial = limit.is_trying and call.crowd + 1 >= (limit.cap or 0)
         if before is None:
-            self._suspicion = before = _Suspicion(call.began_at, now, call.crowd, limit.value)
+            self._suspicion = before = _Suspicion(call.began_at, call.began_at, now, call.crowd, limit.value)
         else:
             before.in_a_row += not is_trial
             before.began_at, before.refused_at, before.crowd = call.began_at, now, call.crowd

@@ -156,6 +156,11 @@ class Pace:
         self._prune(now)
         self._try_more(now)
 
+    def note_spent(self, began_at: float) -> None:
+        """Learn that a call refused earlier, its reason unknown then, was refused for its rate."""
+        if self._spent_at is None:
+            self._spent_at = began_at
+
     def discount(self, began_at: float) -> None:
         """Take a call that was refused out of those that were admitted."""
         if self._cycle is not None and began_at >= self._cycle.began_at:

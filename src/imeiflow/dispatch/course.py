@@ -1,0 +1,115 @@
+"""The course of a job when nothing of it is under way: settle what is in doubt, heed the spending cap, pause, finish.
+
+Makes no calls; the settlement asks the engine for those that it needs.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING
+
+import structlog
+
+from imeiflow.dispatch.settle import Settlement
+from imeiflow.dispatch.work import Work
+from imeiflow.domain.ident import JobId
+from imeiflow.domain.order import JobState, OrderState, Policy
+from imeiflow.errors import LedgerBusyError, LedgerError
+
+if TYPE_CHECKING:
+    from imeiflow.dispatch.engine import Engine
+
+log = structlog.get_logger(__name__)
+
+_BUSY_PAUSE_S = 0.5
+
+
+class Course:
+    """Moves the engine's jobs on, and keeps their settlements."""
+
+    def __init__(self, engine: Engine) -> None:
+        self._engine = engine
+        self._tasks: dict[JobId, asyncio.Task[None]] = {}
+
+    @property
+    def settling(self) -> list[asyncio.Task[None]]:
+        """List the settlements under way."""
+        return [task for task in self._tasks.values() if not task.done()]
+
+    def is_settling(self, job: JobId) -> bool:
+        """Say whether a job's doubt is being settled."""
+        task = self._tasks.get(job)
+        return task is not None and not task.done()
+
+    async def move_on(self) -> None:
+        """Pause, cancel, settle or finish the jobs that have nothing under way."""
+        for work in list(self._engine.desk.works.values()):
+            if not work.calls_under_way and not work.is_reading:
+                await self._move(work)
+
+    async def _move(self, work: Work) -> None:
+        if work.is_stale:
+            await asyncio.to_thread(self._engine.desk.recount, work)
+        if work.stop is not None:
+            if not self.is_settling(work.job.id):
+                await self._end_job(work, *work.stop)
+        elif self._engine.is_stopping or work.has_work:
+            if not self.is_settling(work.job.id):
+                self._forget_settlement(work)  # what comes into doubt from now on is settled anew
+        elif work.is_capped:
+            await self._end_settled(work, JobState.PAUSED, f"the spending cap of {work.job.max_spend} is reached")
+        elif not work.is_read_out:
+            return
+        elif work.counts[OrderState.QUEUED] > 0:
+            work.read_again()
+        else:
+            await self._end_settled(work, JobState.FINISHED, None)
+
+    async def _end_settled(self, work: Work, to: JobState, reason: str | None) -> None:
+        """Settle what is in doubt, as far as can be known; then end the job, unless orders may leave again."""
+        if work.counts[OrderState.UNCONFIRMED] and work.job.policy is Policy.SETTLE:
+            if work.job.id not in self._tasks and self._engine.clock.monotonic() >= work.settle_after:
+                self._settle(work)
+            task = self._tasks.get(work.job.id)
+            if task is None or not task.done():
+                return
+            if isinstance(error := task.exception(), LedgerBusyError):
+                self._settle_later(work, error)
+                return
+            task.result()
+        settlement = self._engine.desk.settlements.get(work.job.id)
+        reasons = [text for text in (reason, settlement and settlement.reason) if text]
+        if to is JobState.FINISHED or work.is_capped:
+            await self._end_job(work, to, "; ".join(reasons) or None)
+
+    def _settle(self, work: Work) -> None:
+        settlement = self._engine.desk.settlements[work.job.id] = Settlement(self._engine, work)
+        task = self._tasks[work.job.id] = asyncio.create_task(settlement.run())
+        task.add_done_callback(lambda _: self._engine.wake())
+
+    def _settle_later(self, work: Work, error: LedgerBusyError) -> None:
+        self._engine.trouble = error
+        work.settle_after = self._engine.clock.monotonic() + _BUSY_PAUSE_S
+        self._forget_settlement(work)
+
+    def _forget_settlement(self, work: Work) -> None:
+        self._tasks.pop(work.job.id, None)
+        self._engine.desk.settlements.pop(work.job.id, None)
+
+    async def _end_job(self, work: Work, to: JobState, reason: str | None) -> None:
+        """Write the end of the engine's work on a job, and let go of it."""
+        try:
+            if not await asyncio.to_thread(self._engine.desk.end_job, work, to, reason):
+                self._forget_settlement(work)
+                work.forget_waiting()
+                self._engine.wake()
+                return
+        except LedgerBusyError as error:
+            self._engine.trouble = error
+            return
+        except LedgerError as error:
+            log.warning("job_not_ended", job=work.job.id, error=str(error))
+            self._engine.fail(error)
+            return
+        self._tasks.pop(work.job.id, None)
+        self._engine.on_change()
