@@ -2,13 +2,14 @@
 
 A text is laid out in one of three ways, told from the whole of it:
 
-    LINES    two lines or more begin with a key: a line is a pair
-    DASHES   ` - `, ` / `, `|`, `;` or a tab stands before a key: so do the others
-    SPACES   neither: a known key begins wherever its words and a colon stand
+    LINES      two lines or more begin with a key: a line is a pair
+    SEPARATED  ` - `, ` / `, `|`, `;`, a comma or a tab stands before a known key: the same stands before the others
+    SPACES     neither: a known key begins wherever its words and a colon stand
 
-In every layout a known key right behind ` - ` divides. A known key behind nothing but a space divides LINES and DASHES
-only where a value says so: what stands before it, or behind it, is exactly what the field must hold (15 digits, `ON`).
-Otherwise `Note: see Carrier: below` would become two fields. An unknown key must begin its line or stand behind ` - `.
+In every layout a known key right behind a separator divides, in LINES a comma excepted. A known key behind nothing but
+a space divides LINES and SEPARATED only where a value says so: what stands before it, or behind it, is exactly what the
+field must hold (15 digits, `ON`). Otherwise `Note: see Carrier: below` would become two fields. An unknown key must
+begin its line, or stand behind the text's own separator or a value that says so.
 """
 
 from __future__ import annotations
@@ -22,11 +23,12 @@ from imeiflow.results.value import is_bare_code, read_value
 from imeiflow.results.vocabulary import LONGEST_KEY, Term, find_last_term, find_term
 
 _COLON: Final = re.compile("[:=\uff1a]")
-_STRONG: Final = re.compile(r" [-–—•·*/] | ?[|;] ?|\t")
+_GAP: Final = re.compile(r" [-–—•·*/] | ?[|;] ?|, ?|\t")
 _BULLET: Final = re.compile(r"[-–—•·*>#|]+ ?")
 _NO_KEY: Final = re.compile(r"[!?;{}<>\\\"]|[.,] ")
 _ENDS: Final = (" -", " –", " —", " |", " •", " ·", " *", " /")
 _LONE_DASHES: Final = frozenset("-–—")
+_COMMA: Final = ","
 _MOST_WORDS: Final = 6
 _LONGEST_PROOF: Final = 80  #: no value of a form of its own is longer
 _SENTENCE_ENDS: Final = (".", "!", "?", ":", ";", ",", "-", "|")
@@ -39,7 +41,7 @@ class Layout(Enum):
     """What separates one pair from the next."""
 
     LINES = auto()
-    DASHES = auto()
+    SEPARATED = auto()
     SPACES = auto()
 
 
@@ -63,13 +65,14 @@ class _Mark(NamedTuple):
 class _Place(NamedTuple):
     """A colon, the words since the one before it, and the keys that may stand there.
 
-    `whole` is all that stands between it and the line's start or a dash; `last`, if that is not known, is a known key
-    that it ends in.
+    `whole` is all that stands between it and the line's start or a separator, which is `gap`; `last`, if that is not
+    known, is a known key that it ends in.
     """
 
     floor: int
     colon: re.Match[str]
     is_head: bool
+    gap: str
     whole: _Mark | None
     last: _Mark | None
 
@@ -80,8 +83,8 @@ def divide(lines: Sequence[str]) -> tuple[list[Pair], list[str]]:
         lines = [_drop_end(line) for line in lines]
     lines = _join_cells(lines)
     places = [list(_find_places(line)) for line in lines]
-    layout = _tell_layout(places)
-    chosen = [_choose(line, found, layout) for line, found in zip(lines, places, strict=True)]
+    layout, separators = _tell_layout(places)
+    chosen = [_choose(line, found, layout, separators) for line, found in zip(lines, places, strict=True)]
     if _is_sentence(lines, chosen):
         chosen = [[] for _ in lines]
     return _collect(lines, chosen)
@@ -100,17 +103,17 @@ def _join_cells(lines: Sequence[str]) -> Sequence[str]:
 
 def _find_places(line: str) -> Iterator[_Place]:
     floor = 0
-    gaps = _STRONG.finditer(line)
+    gaps = _GAP.finditer(line)
     gap = next(gaps, None)
     for colon in _COLON.finditer(line):
-        begin, is_head, is_strong = floor, floor == 0, False
+        begin, is_head, separator = floor, floor == 0, ""
         while gap is not None and gap.end() <= colon.start():
             # A tab right behind a colon is the gap before a table's cell.
             if gap.start() >= floor and (gap[0] != "\t" or gap.start() > floor or is_head):
-                begin, is_head, is_strong = gap.end(), False, True
+                begin, is_head, separator = gap.end(), False, gap[0].strip(" ")
             gap = next(gaps, None)
-        whole, last = _find_keys(line, begin, colon, is_head=is_head, is_anchored=is_head or is_strong)
-        yield _Place(floor, colon, is_head, whole, last)
+        whole, last = _find_keys(line, begin, colon, is_head=is_head, is_anchored=is_head or separator != "")
+        yield _Place(floor, colon, is_head, separator, whole, last)
         floor = colon.end()
 
 
@@ -149,23 +152,28 @@ def _can_be_key(words: str, following: str) -> bool:
     )
 
 
-def _tell_layout(places: Sequence[Sequence[_Place]]) -> Layout:
+def _tell_layout(places: Sequence[Sequence[_Place]]) -> tuple[Layout, frozenset[str]]:
+    """Tell how a text is laid out, and what separates its pairs if not line ends or spaces."""
     if sum(bool(found) and found[0].is_head and found[0].whole is not None for found in places) > 1:
-        return Layout.LINES
-    behind_dashes = [place for found in places for place in found if place.whole and not place.is_head]
-    if any(place.whole and place.whole.term for place in behind_dashes):
-        return Layout.DASHES
-    # A value may hold a dash, so that ` - Phantom Gray IMEI: …` is not yet an unknown key behind a dash.
-    return Layout.DASHES if behind_dashes and all(place.last is None for place in behind_dashes) else Layout.SPACES
+        return Layout.LINES, frozenset()
+    behind = [(place.gap, place.whole, place.last) for found in places for place in found if place.gap and place.whole]
+    separators = frozenset(gap for gap, whole, _ in behind if whole.term)
+    if not separators and all(last is None for _, _, last in behind):
+        # A value may hold a dash, so that ` - Phantom Gray IMEI: …` is no unknown key; and sentences have commas.
+        separators = frozenset(gap for gap, _, _ in behind) - {_COMMA}
+    return (Layout.SEPARATED if separators else Layout.SPACES), separators
 
 
-def _choose(line: str, places: Sequence[_Place], layout: Layout) -> list[_Mark]:
+def _choose(line: str, places: Sequence[_Place], layout: Layout, separators: frozenset[str]) -> list[_Mark]:
     """Choose the keys of a line among those that may be."""
     chosen: list[_Mark] = []
     for number, place in enumerate(places):
         whole, last = place.whole, place.last
+        if layout is Layout.LINES and place.gap == _COMMA:
+            last = whole if whole and whole.term else last
+            whole = None
         before = chosen[-1] if chosen else None
-        if whole and (whole.term or _is_own_key(whole, place, layout)):
+        if whole and (whole.term or _is_own_key(whole, place, layout, separators)):
             chosen.append(whole)
         elif last:
             if layout is Layout.SPACES or _is_proved(line, before, last, places[number + 1 : number + _LONGEST_PROOF]):
@@ -189,10 +197,10 @@ def _find_behind_value(line: str, before: _Mark, place: _Place) -> _Mark | None:
     return _Mark(start, place.colon.end(), words, find_term(words))
 
 
-def _is_own_key(whole: _Mark, place: _Place, layout: Layout) -> bool:
+def _is_own_key(whole: _Mark, place: _Place, layout: Layout, separators: frozenset[str]) -> bool:
     """Say whether an unknown key is one, and not the end of something else with a known key behind it."""
     if not place.is_head:
-        return layout is Layout.DASHES
+        return place.gap in separators
     return place.last is None or layout is not Layout.SPACES or _is_title(whole.key)
 
 
