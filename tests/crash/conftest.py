@@ -15,10 +15,10 @@ from imeiflow.domain.ident import JobId
 from imeiflow.domain.order import JobState
 from imeiflow.ledger.ledger import Ledger
 from imeiflow.ledger.record import JobDraft, NewOrder
-from imeiflow.simulator import Behaviour, SimulatorProcess
+from imeiflow.simulator import SimulatorProcess
 from tests.crash.nursery import Errand, Nursery
 from tests.judge import Verdict, judge
-from tests.rig import ACCOUNT, LASTING, PRICE, SERVICE, make_imei
+from tests.rig import ACCOUNT, PRICE, SERVICE, make_behaviour, make_imei
 
 
 @dataclass
@@ -91,7 +91,7 @@ def make_scene(tmp_path: Path, nursery: Nursery) -> Iterator[Callable[..., Scene
     sims: list[SimulatorProcess] = []
 
     def make(total: int, behaviour: dict[str, Any] | None = None, **values: Any) -> Scene:
-        sims.append(SimulatorProcess.start(Behaviour(**{**LASTING, **(behaviour or {})})))
+        sims.append(SimulatorProcess.start(make_behaviour(behaviour)))
         base: dict[str, Any] = {"account": ACCOUNT, "provider": "gsm-fusion", "service": SERVICE, "currency": "USD"}
         with Ledger.open(tmp_path / "ledger.db", clock=SteadyClock().now) as ledger:
             job = ledger.create_draft(JobDraft(**{**base, "unit_price": PRICE, **values}))

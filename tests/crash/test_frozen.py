@@ -53,7 +53,7 @@ def test_frozen_and_fenced_it_places_nothing_more_and_its_late_replies_count(mak
     "repeats",
     [
         pytest.param(Repeat.REFUSE, marks=COUNTED_TWICE),
-        pytest.param(Repeat.REFUSE_OPEN, marks=COUNTED_TWICE),
+        Repeat.REFUSE_OPEN,
         Repeat.CHARGE,
     ],
 )

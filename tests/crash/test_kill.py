@@ -96,10 +96,11 @@ def test_killed_at_a_named_point_and_resumed_nothing_is_lost_or_placed_twice(
 
 
 def check_end(scene: Scene, verdict: Verdict, repeats: Repeat) -> None:
-    """Everything is placed and settled where repeats are refused; doubt is held, and known, where they are charged."""
+    """Everything is placed and settled where repeats are refused for good; else doubt is held that nothing covers."""
     assert verdict.count("queued", "sending", "refused", "failed", "cancelled") == 0
     placed = verdict.count("accepted", "duplicate")
-    if repeats is Repeat.CHARGE:
+    if repeats is not Repeat.REFUSE:
+        assert scene.sim.stats()["repeats"] == 0 or repeats is Repeat.CHARGE
         assert placed + verdict.count("unconfirmed") == scene.total
         return
     while verdict.count("unconfirmed"):
