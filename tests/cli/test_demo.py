@@ -20,7 +20,7 @@ def environment(tmp_path):
 
 
 def test_it_proves_that_every_imei_is_accounted_for_and_leaves_the_files(environment, tmp_path):
-    done = run_typed(("demo", "--imeis", "1500", *QUICK, "--fault", "reset:after@every:9"), environment)
+    done = run_typed(("demo", "--imeis", "2500", *QUICK, "--fault", "reset:after@every:9"), environment)
     assert done.returncode == 0, done.stderr
     assert "The proof holds: every IMEI is accounted for" in done.stdout
     assert "whose reply was lost" in done.stdout
@@ -28,7 +28,7 @@ def test_it_proves_that_every_imei_is_accounted_for_and_leaves_the_files(environ
     assert str(directory) in done.stdout
     with (directory / "results.csv").open(encoding="utf-8-sig", newline="") as file:
         rows = list(csv.DictReader(file))
-    assert [row["row"] for row in rows] == [str(line) for line in range(2, 1502)]
+    assert [row["row"] for row in rows] == [str(line) for line in range(2, 2502)]
     assert {"accepted", "duplicate", "invalid", "repeated", "refused"} <= {row["state"] for row in rows}
     assert directory.stat().st_mode & 0o077 == 0
     assert not (tmp_path / "home").exists()

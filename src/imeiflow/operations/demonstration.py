@@ -67,11 +67,17 @@ class DemonstrationError(ImeiflowError):
 
 @dataclass(frozen=True, slots=True)
 class Stock:
-    """The phones of a list: in rows as they are written, those that the provider has had before, and finds bad."""
+    """The phones of a list: what stands in its IMEI column, those that the provider has had before, and finds bad."""
 
-    rows: list[tuple[str, ...]]
+    cells: list[str]
     earlier: tuple[Imei, ...]
     bad: tuple[Imei, ...]
+    seed: int
+
+    def rows(self) -> Iterator[tuple[str, ...]]:
+        """Make up the rows of the list, each time the same."""
+        random = Random(f"{self.seed}:rows")
+        return (_describe_phone(number, cell, random) for number, cell in enumerate(self.cells, 1))
 
 
 @dataclass(slots=True)
@@ -134,11 +140,12 @@ def make_stock(count: int, seed: int) -> Stock:
         cells[place] = _spoil(imeis[place], random)
     for place in random.sample(far, len(far) // 400 + (count >= 20)):
         cells[place] = imeis[random.randrange(place)]
-    rows = [_describe_phone(number, cell, random) for number, cell in enumerate(cells, 1)]
-    # Near the top: their calls are early ones, and the faults of an ordinary day hit later ones.
-    top = [imeis[place] for place in range(min(count, 150)) if cells[place] == imeis[place]]
-    known = random.sample(top, min(len(top), count // 500 + count // 1500))
-    return Stock(rows, tuple(known[: count // 500]), tuple(known[count // 500 :]))
+    # Near the top, as the faults of an ordinary day hit later calls; apart from each other, as the calls up there are
+    # small: one that holds nothing else is answered with a single error, which says little.
+    apart = [imeis[place] for place in range(30, min(count, 200), 5) if cells[place] == imeis[place]]
+    had, bad = min(count // 800, 25), min(count // 2_500, 8)
+    known = random.sample(apart, min(len(apart), had + bad))
+    return Stock(cells, tuple(known[:had]), tuple(known[had:]), seed)
 
 
 def write_list(path: Path, stock: Stock) -> None:
@@ -146,7 +153,7 @@ def write_list(path: Path, stock: Stock) -> None:
     with path.open("w", encoding="utf-8-sig", newline="") as file:
         writer = csv.writer(file, delimiter=";")
         writer.writerow(COLUMNS)
-        writer.writerows(stock.rows)
+        writer.writerows(stock.rows())
 
 
 def _take_directory(directory: Path) -> None:

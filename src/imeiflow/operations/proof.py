@@ -10,7 +10,7 @@ from collections.abc import Collection, Iterable
 from dataclasses import dataclass, field
 from decimal import Decimal
 from enum import StrEnum
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 from imeiflow.domain.ident import JobId
 from imeiflow.domain.money import Money
@@ -122,18 +122,26 @@ class Proof:
         }
 
 
+class _Placed(NamedTuple):
+    """What is compared of an order in the book."""
+
+    reference: str
+    price: Decimal
+
+
 def compare(
     ledger: Ledger, job: JobId, book: Iterable[Entry], *, earlier: Collection[str] = frozenset(), currency: str = ""
 ) -> Proof:
     """Compare a job with the book of its provider; `earlier` are references of orders that are not the job's."""
     proof = Proof(currency=currency)
-    mine: dict[str, list[Entry]] = defaultdict(list)
+    mine: dict[str, list[_Placed]] = defaultdict(list)
+    prices: dict[Decimal, Decimal] = {}  # one object a price: a large book stands in memory here
     before: set[str] = set()
     for entry in book:
         if entry.reference in earlier:
             before.add(entry.imei)
             continue
-        mine[entry.imei].append(entry)
+        mine[entry.imei].append(_Placed(entry.reference, prices.setdefault(entry.price, entry.price)))
         proof.book_placed += 1
         proof.book_charged += entry.price
     for row in ledger.order_rows(job):
@@ -150,7 +158,7 @@ def show_amount(proof: Proof, amount: Decimal) -> str:
     return str(Money(amount, proof.currency))
 
 
-def _compare_order(proof: Proof, row: OrderRow, entries: list[Entry], *, was_before: bool) -> None:
+def _compare_order(proof: Proof, row: OrderRow, entries: list[_Placed], *, was_before: bool) -> None:
     imei = row.imei or ""
     charged = (row.price or Decimal(0)) * row.charges
     proof.ledger_charged += charged
@@ -176,7 +184,7 @@ def _compare_order(proof: Proof, row: OrderRow, entries: list[Entry], *, was_bef
         _compare_placed(proof, row, entries, charged)
 
 
-def _compare_placed(proof: Proof, row: OrderRow, entries: list[Entry], charged: Decimal) -> None:
+def _compare_placed(proof: Proof, row: OrderRow, entries: list[_Placed], charged: Decimal) -> None:
     imei = row.imei or ""
     proof.ledger_placed += row.charges
     if len(entries) > row.charges:
