@@ -67,9 +67,14 @@ class FastClock:
         self.speed = speed
         self._started = time.monotonic()
         self._wall = time.time()
+        self._skipped_s = 0.0
 
     def monotonic(self) -> float:
-        return (time.monotonic() - self._started) * self.speed
+        return (time.monotonic() - self._started) * self.speed + self._skipped_s
+
+    def skip(self, seconds: float) -> None:
+        """Let time pass at once."""
+        self._skipped_s += seconds
 
     def now(self) -> datetime:
         return datetime.fromtimestamp(self._wall, UTC) + timedelta(seconds=self.monotonic())

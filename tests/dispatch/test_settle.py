@@ -15,7 +15,7 @@ import pytest
 
 from imeiflow.domain.order import JobState, OrderState, Policy
 from imeiflow.ledger.change import AttemptKind
-from imeiflow.providers.contract import Connection, Placement, Timeouts
+from imeiflow.providers.contract import Connection, Placement
 from imeiflow.simulator.behaviour import Repeat
 from tests.judge import Verdict
 from tests.rig import ACCOUNT, PRICE, SERVICE, SETTINGS, FastClock, Rig, make_imei, open_rig
@@ -177,15 +177,19 @@ async def test_a_definite_no_to_a_repeat_leaves_the_doubt(tmp_path: Path):
 
 
 async def test_a_refusal_of_a_young_order_does_not_cover_an_older_doubt(tmp_path: Path):
-    """Orders complete within 4 s; only open ones are refused. What was learned in the first second proves nothing."""
-    behaviour = {"repeats": Repeat.REFUSE_OPEN, "pending_for": "0", "process_for": "4", "faults": ("reset:after@#3",)}
-    patient = Timeouts(read_s=0.5)
-    async with open_rig(tmp_path, behaviour, clock=FastClock(20), timeouts=patient) as rig:
+    """Only open orders are refused, and they complete within ten minutes: what was seen of young ones proves little."""
+    clock = FastClock()
+    behaviour = {"repeats": Repeat.REFUSE_OPEN, "pending_for": "0", "process_for": "600", "faults": ("reset:after@#3",)}
+    async with open_rig(tmp_path, behaviour, clock=clock) as rig:
         await rig.run(rig.add_job(10, chunk_size=1))
         assert all(seen.is_refusal for seen in rig.ledger.repeat_evidence(ACCOUNT, SERVICE))
-        rig.behave(faults=("hang:after@#15",))
-        job = rig.add_job(10, chunk_size=1)
-        verdict = await rig.run(job)  # the doubt is 10 s old when its call is given up
+        rig.behave(faults=("reset:after@#15",))
+        job = rig.add_job(10, chunk_size=1, max_concurrency=1)
+        rig.sim.site.watch(rig.sim.stats.received + 6, lambda: rig.ledger.request(job, JobState.PAUSED))
+        assert (await rig.run(job)).count("unconfirmed") == 1
+        clock.skip(3600)
+        rig.resume(job)
+        verdict = await rig.run(job)
         assert [line.tries[-1].kind for line in verdict.lines if line.job == job and len(line.tries) > 1] == ["probe"]
         assert "repeats are charged here" in rig.reason(job)
 
