@@ -25,7 +25,8 @@ from imeiflow.results.vocabulary import _TERMS, NAMES, find_last_term, find_term
         *(("GSMA Status", text, "clean") for text in ("Clean", "CLEAN", "Not Blacklisted", "✔ Clean")),
         *(("GSMA Status", text, "blacklisted") for text in ("Blacklisted", "Lost or Stolen", "Lost/Stolen", "Barred")),
         *(("GSMA Status", text, None) for text in ("Yes", "No", "Pending", "Clean, was blacklisted")),
-        *(("Blacklisted", text, value) for text, value in (("Yes", "blacklisted"), ("No", "clean"))),
+        *(("Blacklisted", text, "blacklisted") for text in ("Yes", "True", "ON")),
+        *(("Blacklisted", text, "clean") for text in ("No", "False", "off")),
         *(("Greylist", "Greylisted", None), ("GSMA Status", "Graylisted", "greylisted")),
         *(
             ("AppleCare Eligible", text, value)

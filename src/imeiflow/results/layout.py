@@ -176,7 +176,8 @@ def _choose(line: str, places: Sequence[_Place], layout: Layout, separators: fro
         if whole and (whole.term or _is_own_key(whole, place, layout, separators)):
             chosen.append(whole)
         elif last:
-            if layout is Layout.SPACES or _is_proved(line, before, last, places[number + 1 : number + _LONGEST_PROOF]):
+            others = places[number + 1 : number + _LONGEST_PROOF]
+            if layout is Layout.SPACES or _is_proved(line, before, last, others, separators):
                 chosen.append(last)
         elif before and (mark := _find_behind_value(line, before, place)):
             chosen.append(mark)
@@ -204,13 +205,16 @@ def _is_own_key(whole: _Mark, place: _Place, layout: Layout, separators: frozens
     return place.last is None or layout is not Layout.SPACES or _is_title(whole.key)
 
 
-def _is_proved(line: str, before: _Mark | None, mark: _Mark, others: Sequence[_Place]) -> bool:
+def _is_proved(
+    line: str, before: _Mark | None, mark: _Mark, others: Sequence[_Place], separators: frozenset[str]
+) -> bool:
     """Say whether the value before or behind a known key proves that the key is one."""
     if before and _fits(before, line, mark.start):
         return True
     end = len(line)
     for place in others:
-        following = place.whole if place.whole and (place.whole.term or place.last is None) else place.last
+        whole = place.whole
+        following = whole if whole and (whole.term or place.gap in separators) else place.last
         if following or place.floor - mark.end > _LONGEST_PROOF:
             end = following.start if following else end
             break
