@@ -157,6 +157,14 @@ def test_what_an_earlier_session_used_up_does_not_make_the_pace_slower() -> None
     assert pace.model.rate < 9.0
 
 
+def test_a_pace_that_holds_nothing_back_any_more_is_not_raised() -> None:
+    pace = Pace(model=spread(10.0))
+    now = _begin(pace, 0.0, 5)
+    for _ in range(60):
+        now = _begin(pace, now + 1.0)
+    assert pace.model == spread(10.0)
+
+
 def test_a_limit_that_was_lifted_is_found_out() -> None:
     pace = Pace(model=spread(5.0))
     admitted, _ = _drive(pace, ServerModel(), 120.0)

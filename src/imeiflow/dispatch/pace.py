@@ -89,7 +89,7 @@ class Pace:
         self._quiet_since: float | None = None
         self._quiet_calls = _QUIET_CALLS
         self._calls_since_change = 0
-        self._is_binding = False
+        self._bound_at = -math.inf  #: when the pace last was what a call waited for
 
     @property
     def bans(self) -> int:
@@ -133,7 +133,8 @@ class Pace:
         if self._probing:
             ready = max(ready, self._gate_at)
         paced = self._by_model(now, self.model)
-        self._is_binding = self._is_binding or paced > ready
+        if paced > ready:
+            self._bound_at = now
         self.is_at_ceiling = by_ceiling >= max(ready, paced) > now
         return max(ready, paced)
 
@@ -307,7 +308,7 @@ class Pace:
         self._adopt(self._learn(cycle, again_at), before)
         self._cycle = Cycle(again_at, admitted=1)
         self._gap_s, self._wins = _FIRST_GAP_S, 0
-        self._quiet_since, self._calls_since_change, self._is_binding = now, 0, False
+        self._quiet_since, self._calls_since_change = now, 0
 
     def _learn(self, cycle: Cycle, again_at: float) -> Model:
         """Choose the pace after a cycle of refusals; sets the size of the next step, too."""
@@ -363,7 +364,7 @@ class Pace:
             return
         if self._quiet_since is None:
             self._quiet_since = now
-        if not self._is_binding or (self.bans and now - self._refused_at < self._quiet_s):
+        if self._bound_at < (self._quiet_since + now) / 2 or (self.bans and now - self._refused_at < self._quiet_s):
             return
         period_s = self.caution.next_period(model)
         wait_s = self._quiet_s if period_s is None else self.caution.wait_s(model)
@@ -372,7 +373,7 @@ class Pace:
         if self._calls_since_change < max(self._quiet_calls, model.calls + 1 if isinstance(model, Window) else 0):
             return
         self._count_win(model)
-        self._quiet_since, self._calls_since_change, self._is_binding = now, 0, False
+        self._quiet_since, self._calls_since_change = now, 0
         self.model = self._step_up(model) if period_s is None else self.caution.leap(period_s)
         self.reason = f"trying {describe_model(self.model)}: nothing was refused for a while"
 
