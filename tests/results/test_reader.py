@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+import tracemalloc
 from random import Random
 
 import pytest
@@ -180,6 +181,17 @@ def test_a_hostile_text_takes_no_more_than_in_proportion_to_its_length(piece, he
     small, large = (min(measure(head + fill(piece, length)) for _ in range(3)) for length in (7_000, 56_000))
     # Eight times the length: eight times the time, sixty-four times were it quadratic. Short times are mostly noise.
     assert large < 24 * max(small, 0.002)
+
+
+@pytest.mark.parametrize("piece", [":", "\n:", "a: ", "=", "<br>", "\nModel\tx"], ids=repr)
+def test_the_longest_hostile_text_takes_no_more_than_some_megabytes(piece):
+    text = fill(piece, LONGEST_TEXT)
+    tracemalloc.start()
+    try:
+        read_result(text)
+        assert tracemalloc.get_traced_memory()[1] < 40_000_000
+    finally:
+        tracemalloc.stop()
 
 
 def measure(text: str) -> float:
