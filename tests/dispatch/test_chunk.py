@@ -165,27 +165,58 @@ def test_after_a_spoiled_call_sizes_are_small_for_a_while() -> None:
 
 def test_doubt_speaks_against_the_size_of_a_canary_only() -> None:
     account = _answer(Outcome.UNCONFIRMED)
-    assert judge(Ending.IN_DOUBT, account, is_canary=True) is Verdict.FAILS
-    assert judge(Ending.IN_DOUBT, account, is_canary=False) is Verdict.NOTHING
+    assert judge(100, Ending.IN_DOUBT, account, is_canary=True) is Verdict.FAILS
+    assert judge(100, Ending.IN_DOUBT, account, is_canary=False) is Verdict.NOTHING
+
+
+def test_a_lost_pair_may_be_chance_so_another_is_sent_before_the_size_is_blamed() -> None:
+    assert judge(2, Ending.IN_DOUBT, _answer(Outcome.UNCONFIRMED), is_canary=True) is Verdict.DOUBTFUL
+    chunk = ChunkSize()
+    chunk.sent(2)
+    chunk.doubt(2)
+    assert chunk.next() == (2, True)
+    chunk.sent(2)
+    chunk.doubt(2)
+    assert chunk.next() == (1, False)
+
+
+@pytest.mark.parametrize(
+    ("size", "kind", "verdict"),
+    [
+        (2, ErrorKind.ORDER, Verdict.DOUBTFUL),
+        (2, ErrorKind.UNKNOWN, Verdict.DOUBTFUL),
+        (100, ErrorKind.ORDER, Verdict.DOUBTFUL),
+        (100, ErrorKind.UNKNOWN, Verdict.FAILS),
+        (2, ErrorKind.CHUNK, Verdict.FAILS),
+    ],
+)
+def test_an_order_that_spoils_a_canary_says_little_of_its_size(size: int, kind: ErrorKind, verdict: Verdict) -> None:
+    account = _answer(Outcome.UNCONFIRMED, error=WholeError(kind, "IMEI already exists!"))
+    assert judge(size, Ending.ANSWERED, account, is_canary=True) is verdict
+
+
+def test_an_order_that_spoils_a_small_call_does_not_disprove_a_larger_size() -> None:
+    account = _answer(Outcome.UNCONFIRMED, error=WholeError(ErrorKind.ORDER, "Invalid IMEI!"))
+    assert judge(2, Ending.ANSWERED, account, is_canary=False) is Verdict.NOTHING
 
 
 def test_a_call_whose_every_order_is_accounted_for_proves_its_size() -> None:
     account = _answer(Outcome.ACCEPTED, Outcome.DUPLICATE, Outcome.REFUSED)
-    assert judge(Ending.ANSWERED, account, is_canary=True) is Verdict.WORKS
+    assert judge(100, Ending.ANSWERED, account, is_canary=True) is Verdict.WORKS
 
 
 def test_a_call_that_leaves_one_order_unnamed_disproves_it() -> None:
     account = _answer(Outcome.ACCEPTED, Outcome.UNCONFIRMED)
-    assert judge(Ending.ANSWERED, account, is_canary=False) is Verdict.FAILS
+    assert judge(100, Ending.ANSWERED, account, is_canary=False) is Verdict.FAILS
 
 
 @pytest.mark.parametrize("ending", [Ending.NOT_SENT, Ending.REFUSED_UNREAD])
 def test_a_call_that_was_not_read_shows_nothing(ending: Ending) -> None:
-    assert judge(ending, _answer(Outcome.UNSENT), is_canary=True) is Verdict.NOTHING
+    assert judge(100, ending, _answer(Outcome.UNSENT), is_canary=True) is Verdict.NOTHING
 
 
 def test_a_throttled_call_shows_nothing() -> None:
-    assert judge(Ending.ANSWERED, _answer(Outcome.THROTTLED), is_canary=True) is Verdict.NOTHING
+    assert judge(100, Ending.ANSWERED, _answer(Outcome.THROTTLED), is_canary=True) is Verdict.NOTHING
 
 
 @pytest.mark.parametrize(

@@ -9,7 +9,8 @@ Pure.
 
 A job may have a maximum of its own (`largest`): the search goes on below it, and what it shows serves the others.
 Only a call whose every order is accounted for proves a size. What a call leaves unnamed, or a refusal of the
-size, shows that the size does not work. A call in doubt shows it only for a canary: a size not yet proved.
+size, shows that the size does not work. A call in doubt shows it only for a canary: a size not yet proved. A pair may
+be lost by chance, and any call may be spoiled by one of its orders: another canary tells.
 """
 
 from __future__ import annotations
@@ -31,6 +32,7 @@ class Verdict(StrEnum):
 
     WORKS = "works"
     FAILS = "fails"
+    DOUBTFUL = "doubtful"  #: of a canary that was lost or spoiled: perhaps by chance, perhaps by its size
     NOTHING = "nothing"
 
 
@@ -50,6 +52,7 @@ class ChunkSize:
         self._narrowings = 0
         self._shrunk: int | None = None
         self._accounted = 0
+        self._doubted = 0  #: canaries in a row that were lost or spoiled
         self._done = self.full == 1
         if known is not None:
             self.proved, self._done = max(1, min(known, self.full)), True
@@ -86,11 +89,20 @@ class ChunkSize:
         """Note that the canary proved nothing: it never reached the provider, or was refused unread."""
         self._canary = None
 
+    def doubt(self, size: int) -> None:
+        """Note that a canary of `size` was lost, or spoiled by one of its orders; the second time the size is to blame."""
+        self._canary = None
+        self._doubted += 1
+        if self._doubted > 1:
+            self._doubted = 0
+            self._fails(size, 0, None, is_canary=True)
+
     def learn(self, size: int, verdict: Verdict, *, named: int, hint: int | None, is_canary: bool) -> None:
         """Learn from a call of `size`; `named` orders were accounted for; `hint` is a number that the reply gave."""
         if is_canary:
             self._canary = None
         if verdict is Verdict.WORKS:
+            self._doubted = 0
             self._works(size)
         elif verdict is Verdict.FAILS and size > 1:
             self._fails(size, named, hint, is_canary=is_canary)
@@ -169,13 +181,22 @@ class ChunkSize:
             self.reason = f"one order a call: of a call of {self.failed} not all were named"
 
 
-def judge(ending: Ending, account: Account, *, is_canary: bool) -> Verdict:
-    """Say what a call shows about its size."""
+def judge(size: int, ending: Ending, account: Account, *, is_canary: bool) -> Verdict:
+    """Say what a call of `size` shows about its size."""
     if ending is Ending.IN_DOUBT:
-        return Verdict.FAILS if is_canary else Verdict.NOTHING
+        if not is_canary:
+            return Verdict.NOTHING
+        return Verdict.DOUBTFUL if size == 2 else Verdict.FAILS
     if ending is not Ending.ANSWERED or account.count(Outcome.THROTTLED):
         return Verdict.NOTHING
-    return Verdict.FAILS if account.count(Outcome.UNCONFIRMED) else Verdict.WORKS
+    if not account.count(Outcome.UNCONFIRMED):
+        return Verdict.WORKS
+    if not is_spoiled(size, account):
+        return Verdict.FAILS
+    if not is_canary:
+        return Verdict.NOTHING
+    is_about_an_order = account.error is not None and account.error.kind is ErrorKind.ORDER
+    return Verdict.DOUBTFUL if is_about_an_order or size == 2 else Verdict.FAILS
 
 
 def read_hint(account: Account) -> int | None:

@@ -340,11 +340,13 @@ class Engine:
         lane.end(now, call, end, refusal)
         self._note_reachable(now, placement)
         size, is_canary = len(chunk.orders), chunk.kind is AttemptKind.CANARY
-        verdict = judge(exchange.ending, account, is_canary=is_canary)
+        verdict = judge(size, exchange.ending, account, is_canary=is_canary)
         if exchange.ending is Ending.REFUSED_UNREAD and account.error and account.error.kind is ErrorKind.CHUNK:
             verdict = Verdict.FAILS
         if is_canary and verdict is Verdict.NOTHING:
             work.chunk_size.withdraw()
+        elif verdict is Verdict.DOUBTFUL:
+            work.chunk_size.doubt(size)
         elif chunk.kind in _PLACING:
             named = size - account.count(Outcome.UNCONFIRMED)
             work.chunk_size.learn(size, verdict, named=named, hint=read_hint(account), is_canary=is_canary)
