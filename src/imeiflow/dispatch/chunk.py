@@ -90,7 +90,7 @@ class ChunkSize:
         self._canary = None
 
     def doubt(self, size: int) -> None:
-        """Note that a canary of `size` was lost, or spoiled by one of its orders; the second time the size is to blame."""
+        """Note that a canary of `size` was lost, or spoiled by one of its orders; the second time blame the size."""
         self._canary = None
         self._doubted += 1
         if self._doubted > 1:

@@ -402,19 +402,16 @@ class Engine:
     async def _refresh(self) -> None:
         """Look for jobs that started, and for what other processes ask of those under way; save what was learned."""
         now = self.clock.monotonic()
-        for work in list(self.desk.works.values()):
+        if now - self._refreshed_at >= self.settings.poll_s:
+            self._refreshed_at = now
+            self.desk.take(await asyncio.to_thread(self.desk.look))
+            if now - self._saved_at >= _SAVE_EVERY_S and not self.is_stopping:
+                self._saved_at = now
+                self._start(self._save())
+        for work in self.desk.works.values():
             if work.needs_page:
                 work.is_reading = True
                 self._start(self._read_page(work))
-        if now - self._refreshed_at < self.settings.poll_s:
-            return
-        self._refreshed_at = now
-        self.desk.take(await asyncio.to_thread(self.desk.look))
-        if self.is_stopping:
-            return
-        if now - self._saved_at >= _SAVE_EVERY_S:
-            self._saved_at = now
-            self._start(self._save())
 
     async def _read_page(self, work: Work) -> None:
         try:
