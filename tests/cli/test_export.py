@@ -6,11 +6,13 @@ import csv
 import io
 import json
 import subprocess
+from collections import Counter
 
 import pytest
 
 from imeiflow.domain.order import OrderState
 from imeiflow.ledger.record import NewOrder
+from tests.cli.shop import open_shop
 from tests.cli.typed import COMMAND, make_environment, run_typed
 from tests.operations.stand import add_job, answer, make_imei, open_session
 
@@ -78,3 +80,17 @@ def test_wrong_usage_is_said_with_the_remedy_and_writes_nothing(environment, tmp
     assert done.returncode == 2
     assert says in done.stderr
     assert [path.name for path in tmp_path.iterdir()] == ["home"]
+
+
+def test_a_job_under_way_is_exported_whole_and_not_settled(tmp_path):
+    with open_shop(tmp_path, latency="30") as shop:
+        options = ("--service", "1", "--yes", "--max-concurrency", "2", "--chunk-size", "10")
+        shop.start_placing("submit", shop.write_list(50, more=["12"]), *options)
+        exported = shop.type("export", "1", "-o", "-", "--format", "jsonl")
+        settled = shop.type("settle", "1", "--not-placed", "--all", "--yes")
+    states = Counter(json.loads(line)["state"] for line in exported.stdout.splitlines())
+    assert exported.returncode == 0
+    assert states["sending"] in {10, 20}
+    assert states == {"sending": states["sending"], "queued": 50 - states["sending"], "invalid": 1}
+    assert settled.returncode == 2
+    assert "`imeiflow pause 1`" in settled.stderr
