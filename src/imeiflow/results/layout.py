@@ -109,7 +109,7 @@ def _find_places(line: str) -> Iterator[_Place]:
         begin, is_head, separator = floor, floor == 0, ""
         while gap is not None and gap.end() <= colon.start():
             # A tab right behind a colon is the gap before a table's cell.
-            if gap.start() >= floor and (gap[0] != "\t" or gap.start() > floor or is_head):
+            if gap.start() >= floor and (gap[0] != "\t" or gap.start() > floor):
                 begin, is_head, separator = gap.end(), False, gap[0].strip(" ")
             gap = next(gaps, None)
         whole, last = _find_keys(line, begin, colon, is_head=is_head, is_anchored=is_head or separator != "")
