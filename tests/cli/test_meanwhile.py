@@ -194,6 +194,7 @@ def test_a_job_whose_follower_only_waited_is_taken_over_when_the_owner_of_the_la
     assert status == 0
     summary = last_json(out)
     assert summary["accepted"] + summary["duplicate"] == 60
+    assert shop.type("pause", "1").returncode == 0  # it went on, or was left
     shop.judge()
 
 

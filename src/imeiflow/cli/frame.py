@@ -10,7 +10,7 @@ from pathlib import Path
 import click
 
 from imeiflow.cli.following import follow_job, watch_job
-from imeiflow.cli.log import start_log
+from imeiflow.cli.log import keep_log
 from imeiflow.cli.option import require_confirmation
 from imeiflow.cli.output import fold, is_terminal, say
 from imeiflow.operations.configuration import Configuration, load_configuration
@@ -29,8 +29,7 @@ def open_session(configuration: Configuration | None = None) -> Iterator[Session
     Raises ConfigurationError, LedgerError.
     """
     configuration = configuration or load_configuration()
-    start_log(configuration)
-    with Session.open(configuration) as session:
+    with keep_log(configuration), Session.open(configuration) as session:
         for job in recover_orphans(session):
             say(f"Job {job} was left by a process that died; it is paused. `imeiflow resume {job}` goes on with it.")
         yield session

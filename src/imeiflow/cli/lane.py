@@ -14,7 +14,7 @@ from contextlib import suppress
 import click
 
 from imeiflow.cli.following import run_loop
-from imeiflow.cli.log import start_log
+from imeiflow.cli.log import keep_log
 from imeiflow.cli.option import command
 from imeiflow.cli.output import dump_json
 from imeiflow.errors import ImeiflowError
@@ -30,8 +30,7 @@ def run_lane(account: str, ready_fd: int | None) -> None:
     """Work for an account until no job of it runs any more (started by --detach)."""
     try:
         configuration = load_configuration()
-        start_log(configuration, sys.stderr)
-        with Session.open(configuration) as session:
+        with keep_log(configuration, sys.stderr), Session.open(configuration) as session:
             keeper = LaneKeeper(session, configuration.choose_account(account))
             run_loop(_work(keeper, ready_fd))
     except ImeiflowError as error:

@@ -179,7 +179,7 @@ def run(group: click.Group, arguments: Sequence[str]) -> int:
         _tell_wrong_usage(error)
         return error.exit_code
     except ImeiflowError as error:
-        tell_error(error)
+        _tell_error(error)
         return error.exit_code
     except (KeyboardInterrupt, click.Abort):
         _tell("Interrupted.")
@@ -201,7 +201,7 @@ def _invoke(group: click.Group, arguments: list[str]) -> object:
         return group.invoke(context)
 
 
-def tell_error(error: ImeiflowError) -> None:
+def _tell_error(error: ImeiflowError) -> None:
     """Say on standard error what went wrong, and what can be done about it."""
     _tell(f"imeiflow: {error.message}")
     if error.remedy:

@@ -144,10 +144,5 @@ def tell_steps(steps: Iterable[Step]) -> list[str]:
     return ["Next:", *(f"  {step.command:<{width}}  {step.does}" for step in steps)] if steps else []
 
 
-def show_amount(amount: Money | None) -> str:
-    """Write an amount, or a dash where it is not known."""
-    return "-" if amount is None else str(amount)
-
-
 def _stream(is_aside: bool) -> TextIO:
     return sys.stderr if is_aside else sys.stdout

@@ -60,6 +60,12 @@ def go_on(session: Session, job: JobId, *, is_detached: bool, is_json: bool) -> 
         else:
             report_job(session, job)
         return exit_code(summary.state, summary.tally)
+    if is_detached and resumed.was_running:
+        resumed.lock.release()
+        say(f"Job {job} runs already: `imeiflow resume {job}` without --detach follows it.")
+        if is_json:
+            print_json(session.ledger.summary(job).as_dict())
+        return 0
     if is_detached:
         return detach_job(session, job, resumed.lock, is_json=is_json)
     return follow_job(session, job, lock=resumed.lock, is_json=is_json)

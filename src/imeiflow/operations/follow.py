@@ -20,7 +20,7 @@ from imeiflow.domain.ident import JobId
 from imeiflow.domain.order import JobState
 from imeiflow.domain.progress import Summary, Tally
 from imeiflow.errors import FencedError, ImeiflowError, JobStateError, LedgerError
-from imeiflow.jobs.lock import LaneLock
+from imeiflow.jobs.lock import LaneLock, describe_process
 from imeiflow.jobs.runner import Runner
 from imeiflow.ledger.record import Job
 from imeiflow.operations.detachment import start_detached
@@ -102,7 +102,7 @@ class Follower:
         ticker = asyncio.create_task(self._tick())
         try:
             await self._runner.run(self._job.id)
-        except ImeiflowError as error:
+        except Exception as error:
             await asyncio.to_thread(self._pause_after, error)
             raise
         finally:
@@ -170,12 +170,24 @@ class Follower:
             self._session.ledger.add_worked(self._job.id, now - self._saved_at)
         self._saved_at = now
 
-    def _pause_after(self, error: ImeiflowError) -> None:
+    def _pause_after(self, error: Exception) -> None:
         """Leave no job behind that seems to run, where the ledger still lets us say so."""
         if isinstance(error, FencedError) or not self._lock.is_held:
             return
+        reason = str(error) if isinstance(error, ImeiflowError) else f"an error of ours: {type(error).__name__}"
         with suppress(LedgerError, JobStateError):
-            self._session.ledger.change_job(self._job.id, {JobState.RUNNING}, JobState.PAUSED, str(error))
+            self._give_up_calls()
+            self._session.ledger.change_job(self._job.id, {JobState.RUNNING}, JobState.PAUSED, reason)
+
+    def _give_up_calls(self) -> None:
+        """Turn what was under way when the lane broke into doubt; a new owner has done so where there is one."""
+        lane = self._session.lane_lock(self._job.account)
+        if lane.acquire():
+            try:
+                token, _ = self._session.ledger.take_lane(self._job.account, describe_process())
+                self._session.ledger.release_lane(self._job.account, token)
+            finally:
+                lane.release()
 
     def _end(self) -> Followed:
         ledger = self._session.ledger

@@ -101,11 +101,6 @@ class Proposal:
         """Give count times price; None where the price is not known."""
         return None if self.price is None else self.price * self.preview.valid
 
-    @property
-    def is_listed(self) -> bool:
-        """Say whether the price list contains the service."""
-        return self.prices.find(self.service) is not None
-
 
 class Draft:
     """A list that was read in and waits for the user's word. A context manager: what is not started is discarded."""
