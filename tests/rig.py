@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
@@ -25,7 +25,7 @@ from imeiflow.domain.progress import Summary
 from imeiflow.jobs.runner import LaneAccount, Runner
 from imeiflow.ledger.ledger import Ledger
 from imeiflow.ledger.record import JobDraft, NewOrder, OrderRow
-from imeiflow.providers.contract import Connection, Login, Provider, Timeouts
+from imeiflow.providers.contract import Connection, Login, Placement, Provider, Timeouts
 from imeiflow.providers.gsm_fusion import provider as gsm_fusion
 from imeiflow.simulator import Behaviour, Entry, SimulatedProvider
 from imeiflow.simulator.behaviour import Repeat
@@ -86,6 +86,40 @@ class FastClock:
     def call_later(self, delay: float, callback: Callable[..., object], *args: Any) -> object:
         """Arrange a call as the simulated server wants it."""
         return asyncio.get_running_loop().call_later(delay / self.speed, callback, *args)
+
+
+class Wire:
+    """A connection that can be watched: `before` and `after` are awaited around each placing call."""
+
+    def __init__(
+        self,
+        inner: Connection,
+        *,
+        before: Callable[[int], Awaitable[None]] | None = None,
+        after: Callable[[int], Awaitable[None]] | None = None,
+    ) -> None:
+        self.inner = inner
+        self.sent: list[tuple[str, ...]] = []
+        self._before, self._after = before, after
+
+    async def place(self, imeis: Sequence[Any], service: Any, *args: Any, **kwargs: Any) -> Placement:
+        self.sent.append(tuple(imeis))
+        number = len(self.sent)
+        if self._before is not None:
+            await self._before(number)
+        placement = await self.inner.place(imeis, service, *args, **kwargs)
+        if self._after is not None:
+            await self._after(number)
+        return placement
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self.inner, name)
+
+
+async def work(engine: Engine) -> None:
+    """Let an engine work to its end; one that hangs fails."""
+    async with asyncio.timeout(PATIENCE_S):
+        await engine.run()
 
 
 @dataclass

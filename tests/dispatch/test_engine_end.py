@@ -1,0 +1,224 @@
+"""How an engine ends otherwise than by itself, and what it makes of what other processes do meanwhile."""
+
+from __future__ import annotations
+
+import asyncio
+from decimal import Decimal
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from imeiflow.domain.order import JobState, OrderState, Policy
+from imeiflow.domain.outcome import Ending
+from imeiflow.errors import FencedError
+from tests.rig import FastClock, Wire, open_rig, work
+
+S = OrderState
+
+
+# ends that are not the job's own
+
+
+async def test_an_engine_that_has_lost_its_lane_places_nothing_more(tmp_path: Path):
+    async with open_rig(tmp_path, {"latency": "0.01"}) as rig:
+        job = rig.add_job(300, chunk_size=1, max_concurrency=4)
+
+        async def lose(number: int) -> None:
+            if number == 40:
+                rig.take_lane("somebody else")
+
+        wire = Wire(rig.connect(), after=lose)
+        async with rig.engine(connection=wire) as engine:
+            with pytest.raises(FencedError):
+                await work(engine)
+        assert len(rig.sim.book) <= 40 + 4
+        assert rig.state(job) is JobState.RUNNING
+        rig.take_lane()
+        verdict = await rig.run(job)
+        assert verdict.count("accepted", "duplicate") == 300
+
+
+async def test_an_intent_that_a_frozen_engine_wrote_before_it_lost_its_lane_is_not_sent(tmp_path: Path):
+    """Between the durable intent and the wire lies a moment: frozen there, the engine must look again."""
+    async with open_rig(tmp_path) as rig:
+        job = rig.add_job(1)
+
+        class FreezingClock(FastClock):
+            frozen_s = 0.0
+
+            def monotonic(self) -> float:
+                return super().monotonic() + self.frozen_s
+
+        clock = FreezingClock()
+
+        class FreezingLedger:
+            async def intend(self, intent: Any) -> Any:
+                attempt = await rig.ledger.intend(intent)
+                clock.frozen_s = 3600.0
+                rig.take_lane("somebody else")
+                return attempt
+
+            def __getattr__(self, name: str) -> Any:
+                return getattr(rig.ledger, name)
+
+        wire = Wire(rig.connect())
+        async with rig.engine(connection=wire, ledger=FreezingLedger(), clock=clock) as engine:
+            with pytest.raises(FencedError):
+                await work(engine)
+        assert wire.sent == []
+        assert rig.count(job, S.UNCONFIRMED) == 1
+
+
+async def test_stopping_lets_the_calls_under_way_end_and_pauses_with_the_reason(tmp_path: Path):
+    async with open_rig(tmp_path, {"latency": "0.02"}) as rig:
+        job = rig.add_job(300, chunk_size=1)
+        async with rig.engine() as engine:
+            running = asyncio.create_task(work(engine))
+            await rig.sim.wait_received(50)
+            engine.stop(pause="enough for today")
+            received = rig.sim.stats.received
+            await running
+        verdict = rig.judge()
+        assert rig.reason(job) == "enough for today"
+        assert verdict.count("accepted") == len(rig.sim.book) <= received + 64
+        assert verdict.count("unconfirmed") == 0
+
+
+async def test_abandoning_leaves_doubt_only_where_a_call_was_under_way(tmp_path: Path):
+    async with open_rig(tmp_path, {"latency": "0.05"}) as rig:
+        job = rig.add_job(300, chunk_size=1, max_concurrency=16)
+        runner = rig.runner()
+        running = asyncio.create_task(runner.run(job))
+        await rig.sim.wait_received(60)
+        await runner.abandon()
+        await running
+        verdict = rig.judge()
+        assert rig.state(job) is JobState.PAUSED
+        assert verdict.count("unconfirmed") <= 32
+        rig.resume(job)
+        verdict = await rig.run_to_the_end(job)
+        assert verdict.count("accepted", "duplicate") == 300
+        assert rig.repeats == 0
+
+
+async def test_a_connection_that_raises_ends_the_run_and_leaves_doubt(tmp_path: Path):
+    """The contract forbids it; a plug-in may still do it, and nothing may hang or be forgotten for it."""
+    async with open_rig(tmp_path, {"latency": "0.01"}) as rig:
+        job = rig.add_job(100, chunk_size=1, max_concurrency=4)
+
+        async def raise_once(number: int) -> None:
+            if number == 20:
+                raise RuntimeError("a plug-in's fault")
+
+        async with rig.engine(connection=Wire(rig.connect(), after=raise_once)) as engine:
+            with pytest.raises(RuntimeError, match="plug-in"):
+                await work(engine)
+        rig.take_lane()
+        verdict = rig.judge()
+        assert verdict.count("unconfirmed") == 1
+        assert (await rig.run_to_the_end(job)).count("accepted", "duplicate") == 100
+
+
+# what other processes do meanwhile
+
+
+async def test_orders_that_somebody_cancels_meanwhile_are_left_alone(tmp_path: Path):
+    async with open_rig(tmp_path, {"latency": "0.005"}) as rig:
+        job = rig.add_job(200, chunk_size=1, max_concurrency=4)
+
+        async def cancel(number: int) -> None:
+            if number == 30:
+                rig.ledger.cancel_queued(job)
+
+        async with rig.engine(connection=Wire(rig.connect(), before=cancel)) as engine:
+            await work(engine)
+        verdict = rig.judge()
+        assert rig.state(job) is JobState.FINISHED
+        assert verdict.count("accepted") == len(rig.sim.book) < 60
+        assert verdict.count("cancelled") == 200 - len(rig.sim.book)
+
+
+async def test_orders_that_the_user_queues_again_meanwhile_are_sent_before_the_job_ends(tmp_path: Path):
+    async with open_rig(tmp_path, {"faults": ("reset:before@#3",)}) as rig:
+        job = rig.add_job(60, chunk_size=1, max_concurrency=2, policy=Policy.HOLD)
+
+        async def settle(number: int) -> None:
+            if number == 40:
+                [doubt] = rig.ledger.doubts(job)
+                rig.ledger.mark_not_placed([doubt.order], note="looked it up")
+
+        async with rig.engine(connection=Wire(rig.connect(), before=settle)) as engine:
+            await work(engine)
+        assert rig.state(job) is JobState.FINISHED
+        assert rig.judge().count("accepted") == 60
+
+
+@pytest.mark.parametrize("wanted", [JobState.PAUSED, JobState.CANCELLED])
+@pytest.mark.parametrize("chunk", [1, 100])
+async def test_a_request_lets_the_calls_under_way_end_and_sends_nothing_more(
+    tmp_path: Path, wanted: JobState, chunk: int
+):
+    async with open_rig(tmp_path, {"latency": "0.05"}) as rig:
+        job = rig.add_job(300 * chunk // (1 if chunk == 1 else 10), chunk_size=chunk, max_concurrency=8)
+        under_way: list[int] = []
+
+        async def ask(number: int) -> None:
+            if number == 12:
+                rig.ledger.request(job, wanted)
+                under_way.append(len(wire.sent))
+
+        wire = Wire(rig.connect(), after=ask)
+        async with rig.engine(connection=wire) as engine:
+            await work(engine)
+        verdict = rig.judge()
+        assert rig.state(job) is wanted
+        assert len(wire.sent) <= under_way[0] + 8
+        assert verdict.count("accepted") == len(wire.sent) * chunk == len(rig.sim.book)
+        assert verdict.count("queued" if wanted is JobState.PAUSED else "cancelled") == len(verdict.lines) - len(
+            rig.sim.book
+        )
+
+
+async def test_a_job_that_starts_meanwhile_is_taken_up(tmp_path: Path):
+    async with open_rig(tmp_path, {"latency": "0.01"}) as rig:
+        first = rig.add_job(100, chunk_size=1, max_concurrency=4)
+        later: list[Any] = []
+
+        async def add(number: int) -> None:
+            if number == 20:
+                later.append(rig.add_job(10, chunk_size=1))
+
+        async with rig.engine(connection=Wire(rig.connect(), before=add)) as engine:
+            await work(engine)
+        assert rig.state(first) is rig.state(later[0]) is JobState.FINISHED
+        assert rig.judge().count("accepted") == 110
+
+
+async def test_every_attempt_is_durable_before_its_call_and_its_outcome_before_it_is_told(tmp_path: Path):
+    async with open_rig(tmp_path) as rig:
+        job = rig.add_job(50, chunk_size=1)
+        told: list[int] = []
+
+        async def look(number: int) -> None:
+            assert rig.ledger.count_attempts(job) >= len(wire.sent)
+
+        def count() -> None:
+            view = engine.view(job)
+            if view is not None:
+                accepted = rig.count(job, S.ACCEPTED)
+                assert view.tally[S.ACCEPTED] <= accepted
+                told.append(view.tally[S.ACCEPTED])
+
+        wire = Wire(rig.connect(), before=look)
+        async with rig.engine(connection=wire, on_change=count) as engine:
+            await work(engine)
+        assert max(told) >= 49
+        assert all(one.ending is Ending.ANSWERED for one in rig.ledger.list_attempts(job))
+
+
+async def test_a_price_that_is_not_known_is_no_reason_to_stop(tmp_path: Path):
+    async with open_rig(tmp_path) as rig:
+        job = rig.add_job(20, unit_price=None, max_spend=Decimal(1))
+        await rig.run(job)
+        assert rig.count(job, S.ACCEPTED) == 20
