@@ -20,9 +20,6 @@ from tests.rig import ACCOUNT
 MakeScene = Callable[..., Scene]
 AT_ONCE = 4
 TOTAL = 40
-COUNTED_TWICE = pytest.mark.xfail(
-    strict=True, reason="A late reply adds its charge to that of the duplicate that its own order made of a repeat."
-)
 
 
 def freeze(make_scene: MakeScene, repeats: Repeat = Repeat.REFUSE) -> tuple[Scene, int]:
@@ -49,14 +46,7 @@ def test_frozen_and_fenced_it_places_nothing_more_and_its_late_replies_count(mak
     assert scene.sim.stats()["repeats"] == 0
 
 
-@pytest.mark.parametrize(
-    "repeats",
-    [
-        pytest.param(Repeat.REFUSE, marks=COUNTED_TWICE),
-        Repeat.REFUSE_OPEN,
-        Repeat.CHARGE,
-    ],
-)
+@pytest.mark.parametrize("repeats", Repeat)
 def test_frozen_while_somebody_else_does_its_work_it_finds_nothing_left_to_place(
     make_scene: MakeScene, repeats: Repeat
 ):

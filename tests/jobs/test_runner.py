@@ -153,7 +153,6 @@ async def test_an_abandoned_lane_has_its_jobs_paused_and_its_calls_in_doubt(tmp_
         assert rig.repeats == 0
 
 
-@pytest.mark.xfail(strict=True, reason="A runner that leaves at once releases its lane with a token that has lapsed.")
 async def test_an_abandoned_lane_has_no_owner_any_more(tmp_path: Path):
     async with open_rig(tmp_path, {"latency": "0.05"}) as rig:
         runner = rig.runner()

@@ -5,6 +5,7 @@ Pure.
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
@@ -19,11 +20,13 @@ from imeiflow.domain.ident import AttemptId, OrderId
 from imeiflow.domain.imei import Imei
 from imeiflow.domain.order import OrderState
 from imeiflow.domain.outcome import Ending, ErrorKind, Outcome
-from imeiflow.domain.reply import Finding
+from imeiflow.domain.reply import Finding, WholeError, account_for_failure
 from imeiflow.ledger.change import AttemptKind, Conclusion, OrderChange
 from imeiflow.ledger.record import QueuedOrder
 from imeiflow.providers.contract import Placement
 
+#: No provider has been seen to place an order in less.
+_NO_WORK_S = 0.25
 _BAN = re.compile(r"\b(?:1015|ban(?:ned)?|blocked)\b", re.IGNORECASE)
 _RATE_WORDS = re.compile(r"rate|frequent|limit exceeded|slow down|per (?:second|minute|hour)", re.IGNORECASE)
 
@@ -129,6 +132,25 @@ def _see(kind: AttemptKind, outcome: Outcome, repeat: Repeat, now: datetime) -> 
     if outcome is Outcome.ACCEPTED and kind is AttemptKind.PROBE:
         return [RepeatEvidence(now, now - repeat.placed_at, is_refusal=False)]
     return []
+
+
+def is_slow_refusal(placement: Placement, fastest_s: float) -> bool:
+    """Say whether a bare "busy" (503 without a word of a limit) took as long as work does; inf: no work was seen yet.
+
+    A server that turns a call away at its door does so at once. One that did the work may show the same page after it.
+    """
+    exchange, error = placement.exchange, placement.account.error
+    is_bare = error is not None and error.kind is ErrorKind.OVERLOAD
+    at_the_door_s = max(_NO_WORK_S, fastest_s / 2 if math.isfinite(fastest_s) else 0.0)
+    return exchange.ending is Ending.REFUSED_UNREAD and is_bare and exchange.elapsed_s >= at_the_door_s
+
+
+def doubt_refusal(placement: Placement) -> Placement:
+    """Take a refusal for doubt: its orders may have been placed."""
+    exchange, account = placement.exchange, placement.account
+    error = account.error or WholeError(ErrorKind.OVERLOAD, exchange.problem)
+    doubtful = account_for_failure(list(account.findings), Ending.IN_DOUBT, error)
+    return Placement(replace(exchange, ending=Ending.IN_DOUBT), doubtful)
 
 
 def read_call(placement: Placement, *, is_crowded: bool) -> tuple[CallEnd, Refusal | None]:

@@ -14,7 +14,7 @@ import structlog
 
 from imeiflow.dispatch.chunk import Verdict, is_spoiled, judge, read_hint
 from imeiflow.dispatch.clock import Clock
-from imeiflow.dispatch.conclude import Ended, Repeat, conclude, read_call, withhold
+from imeiflow.dispatch.conclude import Ended, Repeat, conclude, doubt_refusal, is_slow_refusal, read_call, withhold
 from imeiflow.dispatch.course import Course
 from imeiflow.dispatch.desk import Desk
 from imeiflow.dispatch.lane import Call, CallEnd
@@ -242,6 +242,8 @@ class Engine:
             return
         price = work.job.unit_price
         placement = await self.connection.place([order.imei for order in chunk.orders], work.job.service)
+        if is_slow_refusal(placement, self._fastest_s):
+            placement = doubt_refusal(placement)
         ended = conclude(
             chunk,
             placement,
@@ -350,12 +352,13 @@ class Engine:
         elif chunk.kind in _PLACING:
             named = size - account.count(Outcome.UNCONFIRMED)
             work.chunk_size.learn(size, verdict, named=named, hint=read_hint(account), is_canary=is_canary)
-            if not is_canary and is_spoiled(size, account):
+            if not is_canary and exchange.ending is Ending.ANSWERED and is_spoiled(size, account):
                 work.chunk_size.shrink(size)
         pause = reason_to_pause(account)
         if pause is not None:
             self._pause_all(pause)
-        elif chunk.kind is AttemptKind.PLACE:
+        elif chunk.kind is AttemptKind.PLACE and not (end is CallEnd.DROPPED and exchange.ending is Ending.IN_DOUBT):
+            # A reset for want of room is doubt too, but its cause is known, and the lane has made room.
             self._pause(work, work.breaker.add(account))
 
     def _note_reachable(self, now: float, placement: Placement) -> None:

@@ -126,7 +126,7 @@ class Runner:
             await connection.close()
             self.engine = None
             if engine.was_abandoned:
-                await asyncio.to_thread(self._ledger.take_lane, name, "leaving")
+                token, _ = await asyncio.to_thread(self._ledger.take_lane, name, "leaving")
                 await asyncio.to_thread(self._pause_running, name)
             await asyncio.to_thread(self._ledger.release_lane, name, token)
 

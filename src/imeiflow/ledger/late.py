@@ -75,7 +75,9 @@ _HELD, _PROVED, _HELD_BACK = "held", "proved", "held back"
 
 def _apply(connection: Connection, conclusion: Conclusion, change: OrderChange) -> str:
     order = connection.execute(
-        select(orders.c.state, orders.c.attempt_id, orders.c.reference).where(orders.c.id == change.order)
+        select(orders.c.state, orders.c.attempt_id, orders.c.reference, orders.c.charges).where(
+            orders.c.id == change.order
+        )
     ).one_or_none()
     if order is None:
         return _HELD_BACK
@@ -97,7 +99,8 @@ def _apply(connection: Connection, conclusion: Conclusion, change: OrderChange) 
     if change.outcome in _PROVES_PLACED:
         _replace_outcome(connection, conclusion, change)
         if change.charges and change.reference != order.reference:
-            _add_charge(connection, change)
+            is_its_duplicate = state is OrderState.DUPLICATE and order.reference is None
+            _add_charge(connection, change, is_counted=is_its_duplicate and order.charges > 0)
     return _HELD_BACK
 
 
@@ -121,11 +124,16 @@ def _write_probe(connection: Connection, conclusion: Conclusion, row: AnyRow, pa
     return Concluded(late=late, applied=len(conclusion.changes))
 
 
-def _add_charge(connection: Connection, change: OrderChange) -> None:
+def _add_charge(connection: Connection, change: OrderChange, *, is_counted: bool = False) -> None:
+    """Count a charge, and keep the first reference; `is_counted`: as that of its repeat, which was a duplicate."""
     connection.execute(
         update(orders)
         .where(orders.c.id == change.order)
-        .values(charges=orders.c.charges + change.charges, price=func.coalesce(orders.c.price, change.price))
+        .values(
+            charges=orders.c.charges + (0 if is_counted else change.charges),
+            price=func.coalesce(orders.c.price, change.price),
+            reference=func.coalesce(orders.c.reference, change.reference),
+        )
     )
 
 
