@@ -16,6 +16,7 @@ from contextlib import contextmanager, suppress
 
 from tests.cli.typed import COMMAND, PATIENCE_S
 
+_AGAIN_S = 5.0
 CONTROL = re.compile(r"\x1b\[[0-9;?]*[A-Za-z]")
 
 
@@ -43,6 +44,16 @@ class Screen:
     def press(self, keys: str) -> None:
         """Type something."""
         os.write(self._descriptor, keys.encode())
+
+    def press_until(self, keys: str, pattern: str) -> None:
+        """Type something, again when nothing comes of it: a signal just before a read that waits is overlooked."""
+        deadline = time.monotonic() + PATIENCE_S
+        while re.search(pattern, self.text) is None:
+            assert time.monotonic() < deadline, self.text
+            self.press(keys)
+            again_at = time.monotonic() + _AGAIN_S
+            while time.monotonic() < again_at and re.search(pattern, self.text) is None:
+                self._read(again_at)
 
     def finish(self) -> int:
         """Read to the end, and give the exit status."""
