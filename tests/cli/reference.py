@@ -31,7 +31,7 @@ at once, and what was under way becomes unconfirmed. An error that nobody expect
 
 def write_reference() -> str:
     """Give the whole page."""
-    context = click.Context(program, info_name="imeiflow")
+    context = click.Context(program, info_name="imeiflow", **program.context_settings)
     parts = [_HEAD]
     for section, entries in SECTIONS.items():
         if not section:

@@ -28,7 +28,7 @@ TICKED = re.compile(r"`imeiflow ([a-z-]+)([^`]*)`")
 
 
 def find_command(name: str) -> click.Command:
-    command = program.get_command(click.Context(program), name)
+    command = program.get_command(click.Context(program, **program.context_settings), name)
     assert command is not None, name
     return command
 
@@ -44,7 +44,7 @@ def test_every_command_and_option_of_a_page_exists(page):
         assert typed <= {*options, "--help"}, (name, rest)
 
 
-@pytest.mark.parametrize("name", program.list_commands(click.Context(program)))
+@pytest.mark.parametrize("name", program.list_commands(click.Context(program, **program.context_settings)))
 def test_every_command_has_examples_whose_options_exist(name):
     command = find_command(name)
     examples = getattr(command, "examples", "").splitlines()
