@@ -6,6 +6,7 @@ python -m pictures
 from __future__ import annotations
 
 import os
+import re
 import sys
 import tempfile
 from pathlib import Path
@@ -13,7 +14,7 @@ from pathlib import Path
 from pictures.terminal import Terminal
 
 _FOLDER = Path(__file__).resolve().parent.parent / "docs" / "image"
-_HALF_WAY_S = 9.0
+_HALF_WAY = re.compile(r"\b(4[5-9]|5\d)%")
 
 
 def main() -> int:
@@ -24,8 +25,8 @@ def main() -> int:
         environ = {"PATH": os.environ["PATH"], "HOME": home, "IMEIFLOW_HOME": home, "LANG": "C.UTF-8"}
         terminal = Terminal([program, "demo"], environ, columns=110, lines=44)
         is_drawn = False
-        for seconds in terminal.frames():
-            if seconds > _HALF_WAY_S and not is_drawn:
+        for _ in terminal.frames():
+            if not is_drawn and _HALF_WAY.search(terminal.text()):
                 terminal.draw(_FOLDER / "demo-running.svg", title="imeiflow demo")
                 is_drawn = True
         terminal.draw(_FOLDER / "demo-end.svg", title="imeiflow demo")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import fcntl
 import os
 import pty
+import re
 import select
 import struct
 import subprocess
@@ -20,6 +21,8 @@ from rich.style import Style
 from rich.text import Text
 
 _SILENCE_S = 0.2
+#: A picture loads nothing from elsewhere: whoever looks at it has a font of fixed width.
+_FOREIGN_FONT = re.compile(r"@font-face \{[^}]*\}\s*")
 
 
 class Terminal:
@@ -80,7 +83,8 @@ class Terminal:
         with Path(os.devnull).open("w") as nowhere:
             console = Console(record=True, width=self._screen.columns, file=nowhere, force_terminal=True)
             console.print(Text("\n").join(lines), soft_wrap=True)
-            path.write_text(console.export_svg(title=title, unique_id=path.stem), encoding="utf-8")
+            drawn = console.export_svg(title=title, unique_id=path.stem)
+        path.write_text(_FOREIGN_FONT.sub("", drawn), encoding="utf-8")
 
 
 def _draw_row(cells: Sequence[Char]) -> Text:

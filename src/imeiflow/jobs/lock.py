@@ -53,5 +53,5 @@ class LaneLock:
 def describe_process() -> str:
     """Say who this process is, for whoever finds the lane busy; arguments are left out, they may name files."""
     command = Path(sys.argv[0]).name or "python"
-    verb = next((word for word in sys.argv[1:] if word.isalpha()), "")
+    verb = next((word for word in sys.argv[1:2] if word.replace("-", "").isalpha() and word[0] != "-"), "")
     return f"process {os.getpid()} ({' '.join(part for part in (command, verb) if part)})"

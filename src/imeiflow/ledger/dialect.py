@@ -50,7 +50,7 @@ _MICROSECOND = timedelta(microseconds=1)
 BUSY_TIMEOUT_S = 5.0
 #: Pages of the write-ahead log before it is copied back: large groups of random pages would copy too often else.
 _CHECKPOINT_PAGES = 8000
-_CACHE_KIB = 65536
+_CACHE_KIB = 32768
 
 
 def to_micros(at: datetime | None) -> int | None:
