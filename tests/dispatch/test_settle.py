@@ -15,7 +15,7 @@ import pytest
 
 from imeiflow.domain.order import JobState, OrderState, Policy
 from imeiflow.ledger.change import AttemptKind
-from imeiflow.providers.contract import Connection, Placement
+from imeiflow.providers.contract import Connection, Placement, Timeouts
 from imeiflow.simulator.behaviour import Repeat
 from tests.judge import Verdict
 from tests.rig import ACCOUNT, PRICE, SERVICE, SETTINGS, FastClock, Rig, make_imei, open_rig
@@ -208,6 +208,18 @@ async def test_the_refusal_of_a_completed_order_covers_doubts_of_every_age(tmp_p
     async with open_rig(tmp_path, {"pending_for": "0", "process_for": "0", "faults": (LOST,)}) as rig:
         await rig.run(rig.add_job(30, chunk_size=1))
         assert any(seen.of_completed for seen in rig.ledger.repeat_evidence(ACCOUNT, SERVICE))
+
+
+async def test_doubts_that_outgrow_the_evidence_while_others_are_under_way_are_settled_all_the_same(tmp_path: Path):
+    """A hundred doubts, three at once, a second each: the order that was refused is repeated beside them."""
+    behaviour = {"repeats": Repeat.REFUSE_OPEN, "latency": "1", "faults": ("reset:before@#3",)}
+    async with open_rig(tmp_path, behaviour, clock=FastClock(40), timeouts=Timeouts(read_s=5)) as rig:
+        job = rig.add_job(300, chunk_size=100, max_concurrency=3)
+        verdict = await rig.run(job)
+        assert sum(line.tries[0].outcome == "unconfirmed" for line in verdict.lines) == 100
+        assert verdict.count("accepted") == 300
+        assert "probe" in kinds(verdict)[5:]
+        assert rig.repeats == 0
 
 
 # what others do meanwhile

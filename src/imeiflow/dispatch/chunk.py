@@ -24,6 +24,8 @@ from imeiflow.domain.reply import Account
 
 _MAX_NARROWINGS = 5
 _REGROW_AFTER = 8
+#: Limits that people set: tried before any other size between one that works and one that does not.
+_COMMON = (5, 10, 20, 30, 50)
 _NUMBER = re.compile(r"\b(\d{1,3})\b")
 
 
@@ -168,15 +170,24 @@ class ChunkSize:
             return min(2, self.full) if self.proved < 2 else self.full
         if self._guess is not None and self.proved < self._guess < self.failed:
             return self._guess
+        between = [size for size in _COMMON if self.proved < size < self.failed]
+        if between:
+            return between[len(between) // 2]
+        if self.proved in _COMMON and self.proved + self._nearness < self.failed:
+            return self.proved + self._nearness
         middle = round((self.proved * self.failed) ** 0.5)
         return middle if self.proved < middle < self.failed else self.proved + 1
+
+    @property
+    def _nearness(self) -> int:
+        """Give how much more than the proved size is not worth another call that may fail."""
+        return max(1, self.proved // 8)
 
     def _finish(self) -> None:
         if self.failed is None:
             self._done = self.proved >= self.full
         else:
-            is_near = self.failed - self.proved <= max(1, self.proved // 8)
-            self._done = is_near or self._narrowings > _MAX_NARROWINGS
+            self._done = self.failed - self.proved <= self._nearness or self._narrowings > _MAX_NARROWINGS
         if self._done and self.proved == 1 and self.failed is not None:
             self.reason = f"one order a call: of a call of {self.failed} not all were named"
 

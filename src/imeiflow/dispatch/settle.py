@@ -63,6 +63,7 @@ class Settlement:
         self._account, self._service = work.job.account, work.job.service
         self._evidence: list[RepeatEvidence] = []
         self._open: dict[OrderId, asyncio.Future[Ended]] = {}
+        self._refused: PlacedOrder | None = None  #: the order whose repeat was refused last; it is not completed
         self._lost = 0  #: probes whose reply was lost, each of which may have been charged
 
     async def run(self) -> None:
@@ -110,34 +111,64 @@ class Settlement:
     async def _send_page(self, doubts: deque[Doubt], known: AbstractSet[str]) -> int:
         """Send the covered ones of `doubts`, the oldest first; each refusal reaches the age of the next.
 
-        What covers a doubt is looked at just before it leaves, for its age grows while others are under way.
+        What covers a doubt is looked at just before it leaves, for its age grows while others are under way. Where
+        many wait, the order that was refused is repeated beside them, so that the evidence ages with them.
         """
         settled, tries = 0, Counter[OrderId]()
+        outgrown: list[Doubt] = []
         pending: dict[asyncio.Future[Ended], Doubt] = {}
-        while (doubts or pending) and not self._is_stopped:
+        renewal: asyncio.Future[Ended] | None = None
+        has_renewed = False
+        while not self._is_stopped:
             while doubts and len(pending) < self._engine.desk.lane.view().concurrency:
                 doubt = doubts.popleft()
                 if self._covers(doubt):
                     asked = _Asked(AttemptKind.AGAIN, doubt, self._work.job.id, was_ordered=doubt.imei in known)
                     pending[self._send(asked)] = doubt
-            if not pending:
-                continue
-            done, _ = await asyncio.wait(pending, timeout=0.25, return_when=asyncio.FIRST_COMPLETED)
+                else:
+                    outgrown.append(doubt)
+            is_fruitless = has_renewed and not pending  # what is left is older than the refused order itself
+            if renewal is None and (doubts or outgrown) and not is_fruitless:
+                renewal = self._renew()
+            waiting = [*pending, *([renewal] if renewal else [])]
+            if not waiting:
+                break
+            done, _ = await asyncio.wait(waiting, timeout=0.25, return_when=asyncio.FIRST_COMPLETED)
             for future in done:
+                if future is renewal:
+                    renewal = None
+                    if self._take_renewal(future):
+                        has_renewed = True
+                        doubts.extendleft(reversed(outgrown))
+                        outgrown.clear()
+                    continue
                 doubt = pending.pop(future)
                 if future.cancelled():
                     settled += 1  # by somebody else
                     continue
                 ended = future.result()
                 self._learn(ended)
-                outcome = ended.placement.account.findings[doubt.imei].outcome
                 settled += ended.states[doubt.order] is not OrderState.UNCONFIRMED
                 tries[doubt.order] += 1
-                if outcome in _UNHEARD and tries[doubt.order] < _MAX_TRIES:
+                if ended.placement.account.findings[doubt.imei].outcome in _UNHEARD and tries[doubt.order] < _MAX_TRIES:
                     doubts.append(doubt)
         for doubt in pending.values():
             self._open.pop(doubt.order, None)
         return settled
+
+    def _renew(self) -> asyncio.Future[Ended] | None:
+        """Repeat the order whose repeat was refused once more, if that may be risked."""
+        if self._refused is None or not self._may_risk(self._refused):
+            return None
+        return self._send(_Asked(AttemptKind.PROBE, _as_doubt(self._refused), self._refused.job))
+
+    def _take_renewal(self, future: asyncio.Future[Ended]) -> bool:
+        """Say whether the order was refused again; nothing is renewed any more where it was not."""
+        order, self._refused = self._refused, None
+        if order is None or future.cancelled() or self._judge(order, future.result()) is not True:
+            return False
+        self._refused = order
+        return True
 
     def _covers(self, doubt: Doubt) -> bool:
         clock = self._engine.clock
@@ -204,6 +235,7 @@ class Settlement:
                 return False
             outcome = self._judge(order, ended[0])
             if outcome is not None:
+                self._refused = order if outcome and not is_completed else None
                 return outcome
         self.reason = "the repeat probe got no answer: the unconfirmed orders are held"
         return False
