@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import json
 import math
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Any
 
 
 @dataclass(frozen=True, slots=True)
@@ -19,19 +21,30 @@ class Line:
     ratio: float | None = None
 
 
-def write_report(lines: list[Line], path: Path, plot: Path) -> None:
-    """Write the page and its plot."""
+def keep_report(name: str, lines: list[Line], *, order: list[str], folder: Path) -> None:
+    """Keep the lines of one benchmark in `folder`, and write the page and the plot of all that are kept."""
+    kept_in = folder / "benchmarks.json"
+    kept: dict[str, list[dict[str, Any]]] = json.loads(kept_in.read_text()) if kept_in.exists() else {}
+    kept[name] = [asdict(line) for line in lines]
+    kept_in.write_text(json.dumps({one: kept[one] for one in order if one in kept}, indent=1) + "\n")
+    _write_page([Line(**values) for one in order for values in kept.get(one, [])], folder)
+
+
+def _write_page(lines: list[Line], folder: Path) -> None:
+    plot = folder / "benchmarks.svg"
     _draw(lines, plot)
     rows = [
         f"| {line.title} | {line.measured} | {line.possible} | "
         f"{'' if line.ratio is None else f'{line.ratio:.0%}'} | {line.target} | {'yes' if line.is_met else '**no**'} |"
         for line in lines
     ]
-    path.write_text(
+    (folder / "benchmarks.md").write_text(
         "# Benchmarks\n\n"
-        "Everything on this page was measured in one run of `make bench`, against the simulated provider in a process\n"
-        "of its own on the same machine. Ratios carry over to other machines, absolute figures do not. *Possible* is\n"
-        "what the provider's own limits allow if they were known beforehand.\n\n"
+        "Measured by `make bench`, against the simulated provider in a process of its own on the same machine of\n"
+        "two cores; `make bench ARGS=regimes` renews one part. Each share compares two figures of the same run:\n"
+        "shares carry over to other machines, absolute figures do not. *Possible* is what the provider's own limits\n"
+        "allow to whoever knows them beforehand. A run that lost or doubled an order is not reported, but stops the\n"
+        "benchmark.\n\n"
         f"![measured speed as a share of the possible]({plot.name})\n\n"
         "| what | measured | possible | share | target | met |\n|---|---|---|---|---|---|\n" + "\n".join(rows) + "\n"
     )

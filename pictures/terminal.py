@@ -22,7 +22,7 @@ from rich.text import Text
 
 _SILENCE_S = 0.2
 #: A picture loads nothing from elsewhere: whoever looks at it has a font of fixed width.
-_FOREIGN_FONT = re.compile(r"@font-face \{[^}]*\}\s*")
+_FOREIGN = re.compile(r"@font-face \{[^}]*\}\s*|<!--.*?-->\s*")
 
 
 class Terminal:
@@ -84,7 +84,7 @@ class Terminal:
             console = Console(record=True, width=self._screen.columns, file=nowhere, force_terminal=True)
             console.print(Text("\n").join(lines), soft_wrap=True)
             drawn = console.export_svg(title=title, unique_id=path.stem)
-        path.write_text(_FOREIGN_FONT.sub("", drawn), encoding="utf-8")
+        path.write_text(_FOREIGN.sub("", drawn), encoding="utf-8")
 
 
 def _draw_row(cells: Sequence[Char]) -> Text:
