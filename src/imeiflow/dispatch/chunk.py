@@ -72,6 +72,11 @@ class ChunkSize:
         """Give the size that any number of calls may have now."""
         return min(self.proved, self._shrunk or self.proved)
 
+    @property
+    def is_far_from_known(self) -> bool:
+        """Say whether sizes are still looked for that are many times the proved one."""
+        return not self._done and (self.failed is None or self.proved * 2 < self.failed)
+
     def is_known_up_to(self, largest: int | None) -> bool:
         """Say whether nothing is left to find out for calls of at most `largest` orders."""
         return self._candidate(largest) is None

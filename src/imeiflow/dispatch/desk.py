@@ -63,9 +63,9 @@ class Desk:
 
     @property
     def is_canary_phase(self) -> bool:
-        """Say whether calls are still of trial size: growing beyond a few of them at once would prove little."""
+        """Say whether calls are still far smaller than they may become: many at once would only be in the way."""
         return any(
-            not work.chunk_size.is_known_up_to(work.largest_chunk) and work.chunk_size.failed is None
+            work.chunk_size.is_far_from_known and not work.chunk_size.is_known_up_to(work.largest_chunk)
             for work in self.works.values()
             if work.stop is None
         )
