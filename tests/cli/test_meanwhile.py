@@ -257,3 +257,14 @@ def test_two_processes_never_own_a_lane_at_once(shop: Shop):
     ]
     assert [finish(child)[0] for child in children] == [0, 0]
     assert shop.judge().count("accepted") == 240
+
+
+def test_a_list_that_is_submitted_twice_at_once_is_ordered_once_though_repeats_are_charged(shop: Shop):
+    shop.simulator.set_behaviour(repeats="charge")
+    list_ = shop.write_list(60)
+    children: list[subprocess.Popen[str]] = [shop.start("submit", list_, *SLOWLY) for _ in range(2)]
+    ended = [finish(child) for child in children]
+    assert sorted(status for status, _, _ in ended) == [0, 2]
+    assert any("nothing was ordered" in told for status, _, told in ended if status == 2)
+    assert shop.simulator.stats()["orders"] == 60
+    assert shop.judge().count("accepted") == 60

@@ -11,7 +11,7 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 
 from imeiflow import BatchIMEIProcessor, Client, GSMFusionAPIError, get_recommended_settings
-from imeiflow.library.error import WaitingElsewhereError
+from imeiflow.operations.admission import WaitingElsewhereError
 from tests.library.shop import SERVICE, check_truth, make_imeis
 
 KEYS = {"total", "successful", "duplicates", "errors", "orders", "error_details", "processing_time"}

@@ -12,6 +12,7 @@ from imeiflow.domain.ident import JobId, ServiceId
 from imeiflow.domain.order import JobState, OrderState
 from imeiflow.errors import ConfigurationError, InputError, ProviderError, UsageError
 from imeiflow.ledger.record import NewOrder
+from imeiflow.operations.admission import OrderedMeanwhileError, WaitingElsewhereError
 from imeiflow.operations.session import Session
 from imeiflow.operations.submit import (
     Request,
@@ -117,7 +118,7 @@ def test_a_preview_writes_nothing_even_where_there_is_no_ledger(tmp_path: Path, 
 
 
 def test_what_was_ordered_before_under_the_service_is_found_with_its_job(session: Session):
-    job = add_job(session, [NewOrder(line=line, imei=make_imei(line)) for line in (1, 2, 3, 4)])
+    job = add_job(session, [NewOrder(line=line, imei=make_imei(line)) for line in (1, 2, 3)])
     answer(session, job, {1: OrderState.ACCEPTED, 2: OrderState.UNCONFIRMED, 3: OrderState.REFUSED})
     proposal = preview_list(session.configuration, make_request(*map(make_imei, range(1, 7))))
     assert (proposal.earlier.count, proposal.earlier.unsure) == (2, 1)
@@ -125,6 +126,49 @@ def test_what_was_ordered_before_under_the_service_is_found_with_its_job(session
     assert f"job {job} ordered it" in proposal.earlier.examples[0].sentence
     other = preview_list(session.configuration, Request(source=make_list(make_imei(1)), service=ServiceId("2")))
     assert other.earlier.count == 0
+
+
+@pytest.mark.parametrize("state", [JobState.RUNNING, JobState.PAUSED])
+def test_an_imei_that_waits_in_another_job_under_the_service_is_refused(session: Session, state: JobState):
+    job = add_job(session, [NewOrder(line=1, imei=make_imei(1))])
+    if state is not JobState.RUNNING:
+        session.ledger.change_job(job, {JobState.RUNNING}, state, None)
+    with pytest.raises(WaitingElsewhereError, match=f"in job {job}, which is {state}"):
+        read_list(session, make_request(make_imei(2), make_imei(1)))
+    assert drafts(session) == 0
+    with pytest.raises(WaitingElsewhereError):
+        preview_list(session.configuration, make_request(make_imei(1)))
+    with read_list(session, Request(source=make_list(make_imei(1)), service=ServiceId("2")))[0] as draft:
+        assert session.ledger.tally(draft.job)[OrderState.QUEUED] == 1
+
+
+def test_of_two_lists_read_at_once_the_second_to_start_is_refused_what_waits_in_the_first(session: Session):
+    (first, proposal), (second, other) = (read_list(session, make_request(make_imei(1))) for _ in range(2))
+    with first:
+        first.start(proposal)
+    with pytest.raises(WaitingElsewhereError, match=f"in job {first.job}"), second:
+        second.start(other)
+    first.lock.release()
+    assert [job.id for job in session.ledger.list_jobs()] == [first.job]
+    assert drafts(session) == 0
+
+
+def test_of_two_lists_read_at_once_the_second_to_start_is_refused_what_the_first_has_placed(session: Session):
+    draft, proposal = read_list(session, make_request(make_imei(1), make_imei(2)))
+    job = add_job(session, [NewOrder(line=1, imei=make_imei(2))])
+    answer(session, job, {1: OrderState.UNCONFIRMED})
+    with pytest.raises(OrderedMeanwhileError, match=f"IMEI {make_imei(2)} was ordered .* by job {job}"), draft:
+        draft.start(proposal)
+    assert drafts(session) == 0
+
+
+def test_a_list_that_shares_nothing_with_those_that_started_meanwhile_is_let_in(session: Session):
+    draft, proposal = read_list(session, make_request(make_imei(1)))
+    add_job(session, [NewOrder(line=1, imei=make_imei(2))])
+    with draft:
+        draft.start(proposal)
+    draft.lock.release()
+    assert session.find_job(draft.job).state is JobState.RUNNING
 
 
 def test_a_cap_without_a_price_cannot_be_kept_and_is_refused(session: Session, simulator: SimulatorProcess):

@@ -17,14 +17,6 @@ class ClosedError(UsageError):
     remedy = "Make a new one. Jobs are in the ledger: the same call, or `resume`, goes on with them."
 
 
-class WaitingElsewhereError(UsageError):
-    """IMEI {imei} waits to be ordered under service {service} in job {job}, which is {state}: nothing was ordered."""
-
-    def __init__(self, *, imei: str, service: str, job: int, state: str, remedy: str | None = None) -> None:
-        said = remedy or f"Go on with that job (`imeiflow resume {job}`), or give it up (`imeiflow cancel {job}`)."
-        super().__init__(imei=imei, service=service, job=job, state=state, remedy=said)
-
-
 class ExtraFieldsError(UsageError):
     """Orders with fields of their own ({fields}) are not supported by this version: nothing was ordered."""
 

@@ -9,9 +9,8 @@ from __future__ import annotations
 
 import hashlib
 import math
-import time
 from collections.abc import Iterable, Iterator, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import timedelta
 from decimal import Decimal
@@ -22,10 +21,9 @@ from imeiflow.domain.imei import Imei, Reading, read_imei
 from imeiflow.domain.order import JobState, OrderState, Policy, ResultStatus
 from imeiflow.errors import LedgerError, UsageError
 from imeiflow.intake.repetition import Deduplicator
-from imeiflow.jobs.lock import LaneLock
 from imeiflow.ledger.record import JobDraft, NewOrder, OrderRow, PricedService
-from imeiflow.library.error import WaitingElsewhereError
 from imeiflow.operations.account import AccountSettings
+from imeiflow.operations.admission import admit_one, refuse_waiting
 from imeiflow.operations.session import Session
 from imeiflow.operations.steering import Resumed, resume_job
 from imeiflow.operations.submit import UnknownPriceError
@@ -37,7 +35,6 @@ IN_DOUBT_BEFORE: Final = "It may have been ordered before under this service: th
 _BATCH: Final = 5000
 _LONGEST_VALUE: Final = 256
 _STALE_DRAFT: Final = timedelta(days=2)
-_LOOK_EVERY_S: Final = 0.02
 _UNSETTLED: Final = frozenset({OrderState.UNCONFIRMED, OrderState.SENDING})
 
 
@@ -110,7 +107,7 @@ def begin_job(
     """
     source = _name_source(values, terms)
     # One at a time, in all processes: of two lists with the same IMEI, the second must find it in the first.
-    with _hold(LaneLock(session.locks / "submissions", f"{session.ledger.path}\n{account.name}")):
+    with admit_one(session, account.name):
         unfinished = _find_unfinished(session, account, source)
         if unfinished is not None:
             return resume_job(session, unfinished)
@@ -127,16 +124,6 @@ def is_in_doubt_before(row: OrderRow) -> bool:
 def count_in_doubt(session: Session, job: JobId) -> int:
     """Count a job's rows that were left out because they may have been placed by an earlier one."""
     return sum(map(is_in_doubt_before, session.ledger.order_rows(job, {OrderState.REPEATED})))
-
-
-@contextmanager
-def _hold(lock: LaneLock) -> Iterator[None]:
-    while not lock.acquire():
-        time.sleep(_LOOK_EVERY_S)
-    try:
-        yield
-    finally:
-        lock.release()
 
 
 def _find_unfinished(session: Session, account: AccountSettings, source: str) -> JobId | None:
@@ -217,12 +204,7 @@ def _find_left_out(session: Session, draft: JobDraft, imeis: Sequence[Imei], *, 
             found[imei] = IN_DOUBT_BEFORE
         elif not reorder and past.status is not ResultStatus.REJECTED:
             found[imei] = ORDERED_BEFORE
-    waiting = session.ledger.search_orders(
-        imeis=imeis, states={OrderState.QUEUED}, account=draft.account, service=draft.service, limit=1
-    )
-    for order in waiting:
-        job = session.find_job(order.job)
-        raise WaitingElsewhereError(imei=order.imei or "", service=draft.service, job=job.id, state=job.state.value)
+    refuse_waiting(session.ledger, draft.account, draft.service, imeis)
     return found
 
 

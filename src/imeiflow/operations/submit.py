@@ -8,6 +8,7 @@ from __future__ import annotations
 import asyncio
 import threading
 from collections.abc import Callable, Iterator
+from collections.abc import Set as AbstractSet
 from concurrent.futures import Future
 from contextlib import suppress
 from dataclasses import dataclass, field
@@ -29,6 +30,7 @@ from imeiflow.jobs.lock import LaneLock
 from imeiflow.ledger.ledger import Ledger
 from imeiflow.ledger.record import JobDraft, NewOrder
 from imeiflow.operations.account import AccountSettings
+from imeiflow.operations.admission import admit_one, list_rivals, refuse_rivals, refuse_waiting
 from imeiflow.operations.catalogue import Credit, Offer, PriceList, fetch_offer, recall_prices
 from imeiflow.operations.configuration import Configuration
 from imeiflow.operations.session import Session, find_account_provider
@@ -72,7 +74,7 @@ class Request:
 class Earlier:
     """IMEIs of the list that were ordered before under this service, as the ledger knows; `unsure` of them unconfirmed.
 
-    They are not left out: the provider decides. The user has to know.
+    They are not left out: the provider decides. The user has to know. Those that still wait in a job are refused.
     """
 
     count: int = 0
@@ -105,21 +107,28 @@ class Proposal:
 class Draft:
     """A list that was read in and waits for the user's word. A context manager: what is not started is discarded."""
 
-    def __init__(self, session: Session, job: JobId, lock: LaneLock) -> None:
+    def __init__(self, session: Session, job: JobId, lock: LaneLock, rivals: AbstractSet[JobId]) -> None:
         self.job = job
         self.lock = lock
         self._session = session
+        self._rivals = rivals
         self._is_started = False
 
     def start(self, proposal: Proposal) -> None:
-        """Make it a running job with the proposed price. Raises JobStateError where it is no draft any more."""
-        price = proposal.price
-        self._session.ledger.start_job(
-            self.job,
-            service_name=proposal.service_name,
-            unit_price=None if price is None else price.amount,
-            currency="" if price is None else price.currency,
-        )
+        """Make it a running job with the proposed price.
+
+        Raises JobStateError where it is no draft any more; WaitingElsewhereError, OrderedMeanwhileError where a job
+        that started since the list was read orders the same.
+        """
+        price, ledger = proposal.price, self._session.ledger
+        with admit_one(self._session, proposal.account):
+            refuse_rivals(ledger, self.job, proposal.account, proposal.service, self._rivals)
+            ledger.start_job(
+                self.job,
+                service_name=proposal.service_name,
+                unit_price=None if price is None else price.amount,
+                currency="" if price is None else price.currency,
+            )
         self._is_started = True
 
     def __enter__(self) -> Draft:
@@ -135,7 +144,7 @@ class Draft:
 def preview_list(configuration: Configuration, request: Request) -> Proposal:
     """Read a list and say what it would order; nothing is written.
 
-    Raises InputError, ConfigurationError, UsageError, UnknownPriceError.
+    Raises InputError, ConfigurationError, UsageError, UnknownPriceError, WaitingElsewhereError.
     """
     account = check_request(configuration, request)
     asked = _ask_in_background(configuration, account)
@@ -161,17 +170,18 @@ def read_list(
 ) -> tuple[Draft, Proposal]:
     """Read a list once, into a draft, and say what it would order; `on_rows` hears how many rows were read.
 
-    Raises InputError, ConfigurationError, UsageError, UnknownPriceError; the draft is gone then.
+    Raises InputError, ConfigurationError, UsageError, UnknownPriceError, WaitingElsewhereError; the draft is gone then.
     """
     account = check_request(session.configuration, request)
     asked = _ask_in_background(session.configuration, account)
     ledger = session.ledger
     ledger.discard_stale_drafts(session.clock.now() - _STALE_DRAFT)
     with open_sheet(request.source, column=request.column) as sheet:
+        rivals = list_rivals(ledger, account.name, request.service)
         job = ledger.create_draft(_make_draft(request, account, sheet))
         lock = session.job_lock(job)
         lock.acquire()
-        draft = Draft(session, job, lock)
+        draft = Draft(session, job, lock, rivals)
         try:
             preview, earlier = Preview(), Earlier()
             look = _EarlierSearch(ledger, account, request.service, job, earlier)
@@ -266,17 +276,17 @@ class _EarlierSearch:
         self._service = service
         self._draft = draft
         self._found = found
-        jobs = [] if ledger is None else ledger.list_jobs(account=account.name)
-        self._is_needed = any(job.service == service for job in jobs)
+        self._is_needed = ledger is not None and bool(list_rivals(ledger, account.name, service))
 
     def add(self, rows: list[Row]) -> None:
-        """Look up the IMEIs of some rows."""
+        """Look up the IMEIs of some rows. Raises WaitingElsewhereError."""
         if self._ledger is None or not self._is_needed:
             return
         imeis: dict[Imei, Row] = {}
         for row in rows:
             if row.reading.imei is not None:
                 imeis.setdefault(row.reading.imei, row)
+        refuse_waiting(self._ledger, self._account, self._service, list(imeis))
         past = self._ledger.find_ordered_before(self._account, self._service, list(imeis), exclude_job=self._draft)
         found = self._found
         for imei, order in past.items():
