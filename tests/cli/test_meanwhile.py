@@ -247,6 +247,8 @@ def test_retry_sends_only_what_was_refused_and_says_its_cost(shop: Shop):
     assert last_json(done.stdout)["accepted"] == 5
     assert shop.simulator.stats()["orders"] == calls + 2
     assert shop.judge().count("accepted") == 5
+    nothing = shop.type("retry", "1", "--json")
+    assert (nothing.returncode, last_json(nothing.stdout)["accepted"]) == (0, 5)
 
 
 def test_two_processes_never_own_a_lane_at_once(shop: Shop):

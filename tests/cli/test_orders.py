@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import json
+import subprocess
 
 import pytest
 
 from imeiflow.domain.order import OrderState
 from imeiflow.ledger.record import NewOrder
-from tests.cli.typed import make_environment, run_typed
+from tests.cli.typed import COMMAND, PATIENCE_S, make_environment, run_typed
 from tests.operations.stand import add_job, answer, make_imei, open_session
 
 
@@ -74,3 +75,22 @@ def test_nothing_found_is_said_and_an_empty_list_in_json(typed):
 def test_no_line_is_wider_than_the_screen(typed, width):
     _, out, _ = typed("orders", "--limit", "0", width=width)
     assert max(map(len, out.splitlines())) <= width
+
+
+def test_an_unknown_job_leaves_no_half_list_on_standard_output(typed):
+    status, out, err = typed("orders", "--job", "99", "--json")
+    assert (status, out) == (2, "")
+    assert "There is no job 99" in err
+
+
+def test_a_list_as_windows_saves_it_is_read_from_standard_input(environment):
+    text = "\r\n".join(make_imei(number) for number in range(2, 12)).encode("utf-16")
+    done = subprocess.run(
+        [*COMMAND, "orders", "--imei", "-", "--json"],
+        env=environment,
+        input=text,
+        capture_output=True,
+        timeout=PATIENCE_S,
+        check=True,
+    )
+    assert len(json.loads(done.stdout)) == 10

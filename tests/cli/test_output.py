@@ -110,3 +110,13 @@ def test_one_is_not_several():
     assert count(1, "call") == "1 call"
     assert count(20_000, "call") == "20,000 calls"
     assert count(2, "reply", "replies") == "2 replies"
+
+
+def test_a_list_whose_first_element_cannot_be_had_prints_nothing(capsys):
+    def fail():
+        raise LookupError
+        yield
+
+    with pytest.raises(LookupError):
+        print_json_list(fail())
+    assert capsys.readouterr().out == ""

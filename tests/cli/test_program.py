@@ -203,3 +203,19 @@ def test_a_terminal_that_cannot_write_a_character_gets_another(tmp_path: Path):
     )
     assert done.returncode == 0, done.stderr
     assert "35000000000001 ? 350000000000014" in done.stdout
+
+
+@pytest.mark.parametrize("sequence", ["\x1b[2J", "\x9b2J", "\x1b]0;title\x07", "\u202e", "\r"])
+def test_what_an_error_quotes_of_files_and_providers_cannot_steer_the_terminal(sequence, capsys):
+    assert run(group_with(raising(UsageError(problem=f"phones{sequence}.csv"))), ["act"]) == 2
+    told = capsys.readouterr().err
+    assert told.rstrip("\n").isprintable()
+    assert told.startswith("imeiflow: phones")
+
+
+def test_a_trace_can_be_written_whatever_its_error_quotes(tmp_path):
+    script = "import sys; from imeiflow.cli.crash import report_crash; print(report_crash(ValueError(chr(0xDCFF))))"
+    environment = {**os.environ, "IMEIFLOW_HOME": str(tmp_path), "PYTHONIOENCODING": "utf-8:replace"}
+    done = subprocess.run([sys.executable, "-c", script], env=environment, capture_output=True, text=True, check=True)
+    assert "its trace is in" in done.stdout
+    assert "udcff" in next((tmp_path / "log").glob("crash-*")).read_text(encoding="utf-8")

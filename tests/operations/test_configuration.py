@@ -196,3 +196,9 @@ def test_another_ledger_can_be_named(home: Path, given, path):
 @pytest.mark.parametrize("given", ["postgresql://x/y", "sqlite://", "sqlite:///:memory:", ":memory:"])
 def test_a_ledger_that_would_not_survive_or_is_not_supported_is_refused(home: Path, given):
     assert refuse(home, IMEIFLOW_DATABASE_URL=given).data["setting"] == "IMEIFLOW_DATABASE_URL"
+
+
+def test_a_dotenv_file_that_is_no_text_stops_the_start_with_its_name(home: Path):
+    home.mkdir()
+    (home / ".env").write_bytes(b"GSM_FUSION_USERNAME=\xff\xfe\n")
+    assert refuse(home).data["setting"] == str(home / ".env")

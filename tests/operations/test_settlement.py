@@ -116,3 +116,12 @@ def test_an_order_that_was_settled_meanwhile_is_not_settled_twice(session, job):
 def test_an_unknown_job_has_nothing_to_settle(session):
     with pytest.raises(UnknownJobError):
         list(settlement.list_doubtful(session, 99))
+
+
+def test_imeis_are_not_looked_for_one_by_one_in_what_was_given(session, job):
+    class Listed(tuple):
+        def __contains__(self, value: object) -> bool:
+            raise AssertionError("a million doubts against a million IMEIs would take days")
+
+    plan = settlement.plan_settlement(session, job, Listed([make_imei(3), make_imei(5)]))
+    assert plan.imeis == (make_imei(3), make_imei(5))

@@ -221,3 +221,13 @@ def test_a_running_job_is_not_retried(session: Session, job: JobId):
         plan_retry(session, job)
     assert f"imeiflow pause {job}" in caught.value.remedy
     lock.release()
+
+
+def test_what_a_cancelled_job_was_left_with_by_a_process_that_died_is_cancelled_at_the_second_time(
+    session: Session, job: JobId
+):
+    pause(session, job)
+    session.ledger.change_job(job, {JobState.PAUSED}, JobState.CANCELLED, None)
+    assert session.ledger.tally(job)[OrderState.QUEUED] == 2
+    assert cancel_job(session, job) is False
+    assert session.ledger.tally(job)[OrderState.QUEUED] == 0

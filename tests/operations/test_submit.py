@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import os
 from decimal import Decimal
 from pathlib import Path
 
@@ -235,3 +236,12 @@ def test_a_key_that_is_missing_is_told_before_the_list_is_read(tmp_path: Path):
     configuration = make_configuration(tmp_path, key="", key_env="NOT_SET")
     with pytest.raises(ConfigurationError, match="NOT_SET"):
         check_request(configuration, make_request())
+
+
+def test_a_list_whose_name_is_no_unicode_is_read(session: Session, tmp_path: Path):
+    path = Path(os.fsdecode(os.fsencode(tmp_path) + b"/phones-\xff.csv"))
+    path.write_bytes(make_list(make_imei(1)).getvalue())
+    with read_list(session, Request(source=path, service=SERVICE))[0] as draft:
+        found = session.ledger.find_job(draft.job)
+        assert found is not None
+        assert found.name == "phones-\ufffd.csv"

@@ -22,7 +22,7 @@ def report_crash(error: BaseException) -> str:
     place = directory / f"crash-{datetime.now(UTC):%Y%m%d-%H%M%S}-{os.getpid()}.log"
     try:
         descriptor = os.open(place, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-        with os.fdopen(descriptor, "w", encoding="utf-8") as file:
+        with os.fdopen(descriptor, "w", encoding="utf-8", errors="backslashreplace") as file:
             file.write(_blank("".join(traceback.format_exception(error)), keys))
     except OSError as problem:
         written = f"its trace could not be written ({problem.strerror})"

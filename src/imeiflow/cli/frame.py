@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import getpass
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -13,11 +14,13 @@ from imeiflow.cli.following import follow_job, watch_job
 from imeiflow.cli.log import keep_log
 from imeiflow.cli.option import require_confirmation
 from imeiflow.cli.output import fold, is_terminal, say
+from imeiflow.intake.encoding import read_text
+from imeiflow.intake.origin import take_origin
 from imeiflow.operations.configuration import Configuration, load_configuration
 from imeiflow.operations.orphan import recover_orphans
 from imeiflow.operations.session import Session
 
-__all__ = ["confirm", "follow_job", "open_session", "watch_job"]
+__all__ = ["confirm", "follow_job", "name_user", "open_session", "read_pasted", "watch_job"]
 
 _ANSWERS = "[y/N]:.yes"  # as long as what is asked with, and the answer
 
@@ -54,3 +57,20 @@ def confirm(question: str, *, action: str, is_sure: bool, is_input_taken: bool =
             return terminal.readline().strip().lower() in {"y", "yes"}
     except OSError:
         raise require_confirmation(action) from None
+
+
+def read_pasted() -> str:
+    """Read standard input as a text, whatever its encoding: what Windows saves is often UTF-16."""
+    origin = take_origin(sys.stdin.buffer)
+    try:
+        return read_text(origin)
+    finally:
+        origin.close()
+
+
+def name_user() -> str:
+    """Name who says so, for the log; some containers have no user name."""
+    try:
+        return getpass.getuser()
+    except (KeyError, OSError):
+        return "command line"

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Callable, Iterator, Mapping
 from itertools import islice
 
 import click
 
-from imeiflow.cli.frame import open_session
+from imeiflow.cli.frame import open_session, read_pasted
 from imeiflow.cli.option import command, json_option
 from imeiflow.cli.output import as_values, clean, count, print_json_list, print_table, say, screen_width, show_time
 from imeiflow.domain.ident import JobId
@@ -74,7 +73,7 @@ def orders(
         limit=limit + 1 if limit else None,
     )
     with open_session() as session:
-        listing = _Listing(find_orders(session, filter_), limit)
+        listing = _Listing(find_orders(session, filter_), limit, wanted)
         if is_json:
             print_json_list(as_values(order) for order in listing)
         else:
@@ -86,26 +85,27 @@ def orders(
 
 
 class _Listing:
-    """The orders to list; notes which IMEIs were among them, and whether there are more."""
+    """The orders to list; notes which of the IMEIs asked for were among them, and whether there are more."""
 
-    def __init__(self, found: Iterator[FoundOrder], limit: int) -> None:
+    def __init__(self, found: Iterator[FoundOrder], limit: int, wanted: Wanted | None) -> None:
         self.seen: dict[Imei, None] = {}
         self.has_more = False
         self._found = found
         self._limit = limit
+        self._notes = wanted is not None
 
     def __iter__(self) -> Iterator[FoundOrder]:
         for number, order in enumerate(self._found, 1):
             if self._limit and number > self._limit:
                 self.has_more = True
                 return
-            if order.imei is not None:
+            if self._notes and order.imei is not None:
                 self.seen[order.imei] = None
             yield order
 
 
 def _read_imeis(texts: tuple[str, ...]) -> Wanted:
-    wanted = read_wanted(sys.stdin.read() if text.strip() == "-" else text for text in texts)
+    wanted = read_wanted(read_pasted() if text.strip() == "-" else text for text in texts)
     for text in wanted.unreadable[:5]:
         say(f"{clean(text)[:60]!r} is no IMEI: left out.")
     if len(wanted.unreadable) > 5:

@@ -30,13 +30,15 @@ def print_json(value: object) -> None:
 
 
 def print_json_list(values: Iterable[object]) -> None:
-    """Print a JSON list on standard output, an element a line, while it is still being read."""
-    click.echo("[", nl=False)
-    separator = "\n"
+    """Print a JSON list on standard output, an element a line, while it is still being read.
+
+    Nothing is printed where already the first element cannot be had.
+    """
+    start = "[\n"
     for value in values:
-        click.echo(f"{separator}{dump_json(value)}", nl=False)
-        separator = ",\n"
-    click.echo("\n]")
+        click.echo(f"{start}{dump_json(value)}", nl=False)
+        start = ",\n"
+    click.echo("[\n]" if start == "[\n" else "\n]")
 
 
 def dump_json(value: object) -> str:

@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-import getpass
-import sys
 from collections import Counter
 from collections.abc import Sequence
-from itertools import chain
 
 import click
 
-from imeiflow.cli.frame import confirm, open_session
+from imeiflow.cli.frame import confirm, name_user, open_session, read_pasted
 from imeiflow.cli.option import command, job_argument, json_option, yes_option
 from imeiflow.cli.output import as_values, clean, count, print_json, print_json_list, print_table, say, show_time, tell
 from imeiflow.domain.ident import JobId, Reference
@@ -93,7 +90,7 @@ def _choose(texts: tuple[str, ...], *, is_all: bool) -> tuple[Imei, ...] | None:
         raise UsageError(problem="say which: --imei for some of them, or --all")
     if is_all:
         return None
-    wanted = read_wanted(sys.stdin.read() if text.strip() == "-" else text for text in texts)
+    wanted = read_wanted(read_pasted() if text.strip() == "-" else text for text in texts)
     if wanted.unreadable or not wanted.imeis:
         shown = ", ".join(clean(text)[:40] for text in wanted.unreadable[:3]) or "the list is empty"
         raise UsageError(problem=f"no IMEI: {shown}", remedy="Nothing was changed. Give IMEIs of 15 digits.")
@@ -105,13 +102,13 @@ def _settle(session: Session, plan: SettlementPlan, placed: str | None, note: st
         tell(_warn_not_placed(plan), is_aside=True)
         if not confirm("Are they really not there?", action="settling as not placed", is_sure=is_sure):
             return False
-        settle_not_placed(session, plan, note=note, actor=_name_user())
+        settle_not_placed(session, plan, note=note, actor=name_user())
         return True
     reference = Reference(placed.strip()) if placed.strip() else None
     say(_tell_placed(plan, reference))
     if not confirm("Settle them so?", action="settling as placed", is_sure=is_sure):
         return False
-    settle_placed(session, plan, reference, note=note, actor=_name_user())
+    settle_placed(session, plan, reference, note=note, actor=name_user())
     return True
 
 
@@ -151,10 +148,8 @@ def _report(session: Session, job: JobId, *, is_json: bool) -> int:
 
 def _list(session: Session, job: JobId, *, is_json: bool) -> int:
     if is_json:
-        doubts = iter(list_doubtful(session, job))
-        first = next(doubts, None)
-        print_json_list(as_values(one) for one in ([] if first is None else chain([first], doubts)))
-        return 0 if first is None else _UNCONFIRMED
+        print_json_list(as_values(one) for one in list_doubtful(session, job))
+        return _UNCONFIRMED if session.ledger.tally(job)[OrderState.UNCONFIRMED] else 0
     found = list(list_doubtful(session, job))
     if not found:
         say(f"Nothing of job {job} is unconfirmed.")
@@ -199,11 +194,3 @@ def _tell(one: DoubtfulOrder) -> str:
     if one.http_status is None or "HTTP" in one.message:
         return one.message
     return f"HTTP {one.http_status}: {one.message}"
-
-
-def _name_user() -> str:
-    """Name who says so, for the log; some containers have no user name."""
-    try:
-        return getpass.getuser()
-    except (KeyError, OSError):
-        return "command line"

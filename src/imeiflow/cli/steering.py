@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import getpass
-
 import click
 
-from imeiflow.cli.frame import confirm, open_session
+from imeiflow.cli.frame import confirm, name_user, open_session
 from imeiflow.cli.option import command, job_argument, json_option, yes_option
 from imeiflow.cli.output import count, print_json, say
 from imeiflow.cli.report import report_job
@@ -77,6 +75,8 @@ def retry(job: int, states: tuple[str, ...], is_sure: bool, is_detached: bool, i
         plan = plan_retry(session, id_, chosen)
         if not plan.count:
             say(f"Job {job} has no orders that are {' or '.join(sorted(chosen))}: nothing was sent.")
+            if is_json:
+                print_json(session.ledger.summary(id_).as_dict())
             return 0
         waiting = session.ledger.tally(id_).waiting
         told = " and ".join(f"{number:,} {state}" for state, number in plan.counts.items())
@@ -89,7 +89,7 @@ def retry(job: int, states: tuple[str, ...], is_sure: bool, is_detached: bool, i
         ):
             say("Nothing was sent.")
             return 0
-        retry_orders(session, id_, chosen, actor=getpass.getuser())
+        retry_orders(session, id_, chosen, actor=name_user())
         return go_on(session, id_, is_detached=is_detached, is_json=is_json)
 
 

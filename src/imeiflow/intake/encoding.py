@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import codecs
+import io
 from dataclasses import dataclass
 from typing import BinaryIO, Final
 
@@ -38,6 +39,13 @@ def detect_encoding(origin: Origin) -> Encoding:
             if _decodes(file, name) and not (name == "utf-8" and _guess_wide(head)):
                 return Encoding(name, name != "cp1252")
     return Encoding("latin-1", False)
+
+
+def read_text(origin: Origin) -> str:
+    """Read a short text whole."""
+    encoding = detect_encoding(origin).name
+    with io.TextIOWrapper(origin.open(), encoding=encoding, errors="replace") as text:
+        return text.read()
 
 
 def _guess_wide(head: bytes) -> tuple[str, ...]:

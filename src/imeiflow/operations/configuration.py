@@ -235,7 +235,13 @@ def _read_dotenv(path: Path) -> dict[str, str]:
     from dotenv import dotenv_values  # noqa: PLC0415 - most starts have no .env
 
     # Not interpolated: a key may hold a dollar sign.
-    values = dotenv_values(path, interpolate=False, encoding="utf-8")
+    try:
+        values = dotenv_values(path, interpolate=False, encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        problem = error.strerror if isinstance(error, OSError) else "it is no text in UTF-8"
+        raise ConfigurationError(
+            setting=str(path), problem=str(problem), remedy="Save it as UTF-8, and allow your user to read it."
+        ) from None
     return {name: value for name, value in values.items() if value is not None}
 
 

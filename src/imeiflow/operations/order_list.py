@@ -15,6 +15,8 @@ from imeiflow.ledger.record import FoundOrder
 from imeiflow.operations.session import Session
 
 _PAGE: Final = 500
+#: With IMEIs all that match is found anew for each page.
+_PAGE_OF_IMEIS: Final = 50_000
 _BETWEEN: Final = re.compile(r"[,;\r\n]+")
 
 
@@ -56,8 +58,9 @@ def find_orders(session: Session, wanted: OrderFilter) -> Iterator[FoundOrder]:
         session.find_job(wanted.job)
     after: OrderId | None = None
     left = wanted.limit
+    largest = _PAGE if wanted.imeis is None else _PAGE_OF_IMEIS
     while left is None or left > 0:
-        page = _PAGE if left is None else min(_PAGE, left)
+        page = largest if left is None else min(largest, left)
         found = session.ledger.search_orders(
             imeis=wanted.imeis,
             states=wanted.states,

@@ -71,9 +71,10 @@ def plan_settlement(session: Session, job: JobId, imeis: Collection[Imei] | None
         raise JobStateError(
             job=job, state=found.state, wanted="settled", remedy=f"Pause it first: `imeiflow pause {job}`."
         )
-    doubts = [doubt for doubt in _read_doubts(session, job) if imeis is None or doubt.imei in imeis]
-    if imeis is not None:
-        missing = sorted(set(imeis) - {doubt.imei for doubt in doubts})
+    wanted = None if imeis is None else frozenset(imeis)
+    doubts = [doubt for doubt in _read_doubts(session, job) if wanted is None or doubt.imei in wanted]
+    if wanted is not None:
+        missing = sorted(wanted - {doubt.imei for doubt in doubts})
         if missing:
             shown = ", ".join(missing[:3]) + (", …" if len(missing) > 3 else "")
             problem = f"{shown}: not unconfirmed in job {job}"

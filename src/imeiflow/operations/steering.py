@@ -116,14 +116,16 @@ def cancel_job(session: Session, job: JobId) -> bool:
     recover_orphans(session)
     found = session.find_job(job)
     if found.state is JobState.CANCELLED:
+        session.ledger.cancel_queued(job)  # what a process that died between the two left behind
         return False
     if found.state is JobState.RUNNING:
         session.ledger.request(job, JobState.CANCELLED)
         return True
     if found.state is JobState.FINISHED and not session.ledger.tally(job).waiting:
         raise JobStateError(job=job, state=found.state, wanted="cancelled", remedy="Nothing of it waits any more.")
-    session.ledger.cancel_queued(job)
+    # The job first: resumed by another process meanwhile, it would lose its orders while it runs.
     session.ledger.change_job(job, {found.state}, JobState.CANCELLED, "cancelled by the user")
+    session.ledger.cancel_queued(job)
     return False
 
 

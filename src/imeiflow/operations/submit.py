@@ -6,6 +6,7 @@ Sends nothing. Memory does not grow with the list.
 from __future__ import annotations
 
 import asyncio
+import os
 import threading
 from collections.abc import Callable, Iterator
 from collections.abc import Set as AbstractSet
@@ -224,8 +225,8 @@ def _make_draft(request: Request, account: AccountSettings, sheet: Sheet) -> Job
         account=account.name,
         provider=account.provider,
         service=request.service,
-        name=request.name or Path(sheet.name).name,
-        source=sheet.name,
+        name=_mend_name(request.name or Path(sheet.name).name),
+        source=_mend_name(sheet.name),
         policy=request.policy,
         max_spend=request.max_spend,
         chunk_size=request.chunk_size,
@@ -235,6 +236,11 @@ def _make_draft(request: Request, account: AccountSettings, sheet: Sheet) -> Job
         imei_column=sheet.columns[sheet.imei_column],
         has_header=sheet.has_header,
     )
+
+
+def _mend_name(name: str) -> str:
+    """Let a name be kept that is no Unicode, as those of files may be."""
+    return os.fsencode(name).decode("utf-8", "replace")
 
 
 def _make_order(row: Row, first: int | None) -> NewOrder:
