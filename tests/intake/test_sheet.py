@@ -178,10 +178,9 @@ def test_formulas_that_protect_the_digits_are_undone() -> None:
     assert {row.reading.repairs for row in rows} == {(Repair.QUOTES,)}
 
 
-def test_header_names_stay_as_they_are_and_keys_are_unique() -> None:
+def test_header_names_stay_as_they_are() -> None:
     sheet, _ = read(f"IMEI,,Note,Note,Note (2),\n{IMEIS[0]},a,b,c,d,e\n".encode())
     assert sheet.columns == ("IMEI", "", "Note", "Note", "Note (2)", "")
-    assert sheet.keys == ("IMEI", "column B", "Note", "Note (3)", "Note (2)", "column F")
 
 
 def test_a_first_row_that_is_flawed_is_no_header() -> None:

@@ -44,6 +44,12 @@ def test_a_login_may_be_given_instead(bare):
     assert repr(client) == "GSMFusionClient(account='someone@server.example', provider='gsm-fusion')"
 
 
+def test_a_password_in_a_base_url_is_in_no_name(bare):
+    assert (
+        Client(key=KEY, username="someone", base_url="https://a:b@server.example").account == "someone@server.example"
+    )
+
+
 def test_what_the_login_leaves_out_is_the_environments(bare):
     bare.setenv("GSM_FUSION_BASE_URL", "https://server.example")
     bare.setenv("GSM_FUSION_USERNAME", "someone")

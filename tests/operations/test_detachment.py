@@ -70,3 +70,9 @@ def test_a_runner_that_cannot_start_says_why(session: Session, tmp_path: Path, m
         start_detached(session, account)
     assert "imeiflow resume" in caught.value.remedy
     assert "secret-key-1234" not in str(caught.value)
+
+
+def test_a_runner_whose_log_cannot_be_opened_says_so(session: Session):
+    (session.configuration.home / "log").write_text("in the way")
+    with pytest.raises(DetachError, match="File exists"):
+        start_detached(session, session.configuration.choose_account(None))

@@ -239,3 +239,24 @@ def test_the_format_is_the_one_named_or_that_of_the_name(target, named, format_)
 def test_a_format_that_cannot_be_told_or_had_is_wrong_usage(target, named):
     with pytest.raises(UsageError):
         export.choose_format(Path(target) if target else None, named)
+
+
+@pytest.mark.parametrize("start", ["=", "+", "-", "@", "\t", "\r", "\n", "\uff1d", "\uff0b", "\uff0d", "\uff20"])
+def test_whatever_a_spreadsheet_takes_for_the_start_of_a_formula_is_made_safe(start):
+    assert export.make_safe(f"{start}cmd|A0") == f"'{start}cmd|A0"
+
+
+def test_a_list_too_wide_for_a_sheet_with_our_columns_is_no_workbook_and_leaves_no_file(session, tmp_path):
+    columns = tuple(f"c{number}" for number in range(16_380))
+    rows = [NewOrder(line=2, imei=make_imei(2), columns=columns)]
+    wide = add_job(session, rows, columns=columns, imei_column="c0", has_header=True)
+    with pytest.raises(ExportError, match="16,391"):
+        export.export_to_file(session, wide, tmp_path / "out.xlsx", ExportFormat.XLSX)
+    assert [path.name for path in tmp_path.iterdir()] == ["home"]
+    assert export.export_to_file(session, wide, tmp_path / "out.csv", ExportFormat.CSV).rows == 1
+
+
+def test_thousands_of_columns_of_one_name_are_named_without_comparing_each_with_each():
+    keys = export.make_keys(("x", "") * 50_000)
+    assert len(keys) == len(set(keys)) == 100_000
+    assert keys[-2:] == ["x (50000)", "column 100000"]

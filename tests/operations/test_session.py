@@ -36,6 +36,18 @@ def test_a_directory_of_somebody_else_s_things_keeps_its_mode(tmp_path: Path):
     assert tmp_path.stat().st_mode & 0o777 == 0o755
 
 
+def test_a_directory_with_names_that_we_use_too_keeps_its_mode_until_our_ledger_is_in_it(tmp_path: Path):
+    (tmp_path / "config.toml").touch()
+    (tmp_path / "log").mkdir()
+    (tmp_path / "index.html").touch()
+    tmp_path.chmod(0o755)
+    make_home_private(tmp_path)
+    assert tmp_path.stat().st_mode & 0o777 == 0o755
+    (tmp_path / "ledger.sqlite").touch()
+    make_home_private(tmp_path)
+    assert tmp_path.stat().st_mode & 0o777 == 0o700
+
+
 def test_a_home_that_cannot_be_made_is_told_with_its_name(tmp_path: Path):
     (tmp_path / "file").touch()
     with pytest.raises(ConfigurationError, match="IMEIFLOW_HOME"):

@@ -119,7 +119,7 @@ def test_an_unknown_job_has_nothing_to_settle(session):
 
 
 def test_imeis_are_not_looked_for_one_by_one_in_what_was_given(session, job):
-    class Listed(tuple):
+    class Listed(list):
         def __contains__(self, value: object) -> bool:
             raise AssertionError("a million doubts against a million IMEIs would take days")
 

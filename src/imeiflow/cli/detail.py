@@ -18,6 +18,7 @@ from imeiflow.operations.steering import find_dear_probe
 
 _SHOWN_DOUBTS = 5
 _LISTED_DOUBTS = 100
+_MOST_REASONS = 50
 
 
 def tell_job(session: Session, job: JobId) -> Iterator[str]:
@@ -85,12 +86,15 @@ def _tell_reasons(reasons: list[Reason]) -> Iterator[str]:
         return
     yield ""
     yield "Reasons:"
-    for reason in told:
+    for reason in told[:_MOST_REASONS]:
         kind = f" ({reason.kind})" if reason.kind is not None else ""
         yield f"  {reason.count:,} {reason.state}: {tell_reason(reason)}{kind}"
         if reason.state is OrderState.INVALID:
             yield f"      {Flaw(reason.message).remedy}"
         yield f"      for example line {reason.line}" + (f": {cut(clean(reason.imei), 40)}" if reason.imei else "")
+    if len(told) > _MOST_REASONS:
+        rest = sum(reason.count for reason in told[_MOST_REASONS:])
+        yield f"  {rest:,} for {len(told) - _MOST_REASONS:,} other reasons: `imeiflow export` has them row by row"
 
 
 def _tell_doubts(session: Session, job: JobId, total: int) -> Iterator[str]:

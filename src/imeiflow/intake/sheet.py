@@ -17,7 +17,7 @@ from imeiflow.intake.error import EmptyInputError, FormatError, RowError
 from imeiflow.intake.format import Format, detect_format
 from imeiflow.intake.layout import Arrangement
 from imeiflow.intake.origin import Origin, take_origin
-from imeiflow.intake.record import Reader
+from imeiflow.intake.record import Reader, Record
 from imeiflow.intake.text import TextReader
 from imeiflow.intake.workbook import WorkbookReader
 
@@ -56,7 +56,6 @@ class Sheet:
 
     - `name`: what messages call it; `format`; `encoding` and `delimiter` of a text, `worksheet` of a workbook
     - `columns`: the original column names, in order, as they stand; letters where there is no header
-    - `keys`: the same, with blank and repeated names made unique
     - `imei_column`: the place of the IMEIs among them, from 0; `alternatives`: others that hold IMEIs as well
     - `header_line`: the line of the header, None without one
     - `notes`: in sentences, what was found, how it is read and what is not read
@@ -70,13 +69,10 @@ class Sheet:
         self._origin = origin
         self.format = detect_format(origin)
         self._reader = self._open_reader(sheet)
-        sample = list(islice(self._reader.records(), _SAMPLE_SIZE + 1))
+        sample = self._take_sample()
         if not sample:
             raise EmptyInputError(source=self.name, problem="it holds no rows")
         choice = choose_column(sample, column, source=self.name)
-        if choice.width > _MOST_COLUMNS:
-            line = next(line for line, cells, _ in sample if len(cells) == choice.width)
-            raise self._report_width(line, choice.width)
         if choice.header is not None and len(sample) == choice.header + 1:
             raise EmptyInputError(source=self.name, problem="it holds a header and nothing below it")
         self.imei_column = choice.column
@@ -84,7 +80,6 @@ class Sheet:
         self.header_line = None if choice.header is None else sample[choice.header][0]
         names = [] if choice.header is None else [_clean_name(name) for name in sample[choice.header][1]]
         self.columns = _name_columns(names, choice)
-        self.keys = _make_unique(self.columns)
         self.notes = (*self._describe(choice, sample[0][0]), *self._reader.notes)
 
     def __enter__(self) -> Self:
@@ -162,6 +157,15 @@ class Sheet:
         letter = show_letter(column)
         return letter if self.header_line is None else f"{letter} ({self.columns[column]!r})"
 
+    def _take_sample(self) -> list[Record]:
+        """Take the first records; one that is too wide ends it, before many of them fill the memory."""
+        sample = []
+        for record in islice(self._reader.records(), _SAMPLE_SIZE + 1):
+            if len(record[1]) > _MOST_COLUMNS:
+                raise self._report_width(record[0], len(record[1]))
+            sample.append(record)
+        return sample
+
     def _report_width(self, line: int, width: int) -> RowError:
         remedy = "Check the line's delimiters: a spreadsheet has at most 16,384 columns."
         return RowError(source=self.name, line=line, problem=f"it has {width:,} cells", remedy=remedy)
@@ -193,16 +197,3 @@ def _name_columns(names: list[str], choice: Choice) -> tuple[str, ...]:
 
 def _clean_name(name: str) -> str:
     return name.strip(" \t\r\n\ufeff\u00a0")
-
-
-def _make_unique(columns: tuple[str, ...]) -> tuple[str, ...]:
-    """Name every column differently: a blank one by its letter, a repeated one by its count."""
-    keys: dict[str, None] = {}
-    for place, name in enumerate(columns):
-        key = base = name or f"column {show_letter(place)}"
-        count = 1
-        while key in keys or (key != name and key in columns):
-            count += 1
-            key = f"{base} ({count})"
-        keys[key] = None
-    return tuple(keys)

@@ -64,7 +64,7 @@ def _describe_account(environ: Mapping[str, str], login: Login) -> tuple[Configu
     for other in known.values():
         if _is_same_login(other, account):
             return _complete(configuration, replace(account, name=other.name))
-    host = urlsplit(account.base_url).netloc or account.base_url
+    host = urlsplit(account.base_url).netloc.rpartition("@")[2] or account.base_url
     return _complete(configuration, replace(account, name=AccountName(f"{account.username}@{host}")))
 
 

@@ -36,6 +36,13 @@ def start_detached(session: Session, account: AccountSettings) -> int:
 
     Raises DetachError with what it said when it is not.
     """
+    try:
+        return _start(session, account)
+    except OSError as error:
+        raise DetachError(account=account.name, problem=error.strerror or str(error)) from error
+
+
+def _start(session: Session, account: AccountSettings) -> int:
     home = session.configuration.home
     log_path = open_log_directory(home) / f"lane-{hashlib.sha256(account.name.encode()).hexdigest()[:8]}.log"
     descriptor = os.open(log_path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)

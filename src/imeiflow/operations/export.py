@@ -45,10 +45,11 @@ ADDED: Final = (
 )
 _BATCH: Final = 2_000
 _MOST_SHEET_ROWS: Final = 1_048_576
+_MOST_SHEET_COLUMNS: Final = 16_384
 _MOST_SHEET_TEXT: Final = 32_767
 _PREFIX: Final = "imeiflow_"
-#: Starts of a cell that a spreadsheet runs as a formula (OWASP, CSV injection).
-_DANGEROUS: Final = ("=", "+", "-", "@", "\t", "\r")
+#: Starts of a cell that a spreadsheet runs as a formula (OWASP, CSV injection); some do so with wide letters too.
+_DANGEROUS: Final = ("=", "+", "-", "@", "\t", "\r", "\n", "\uff1d", "\uff0b", "\uff0d", "\uff20")
 _NUMBER: Final = re.compile(r"[-+]?\d+(?:[.,]\d+)*")
 
 Report: TypeAlias = Callable[[int], None]
@@ -247,12 +248,14 @@ def _write_json(text: TextIO, job: Job, rows: Iterator[OrderRow]) -> None:
 def make_keys(columns: Sequence[str]) -> list[str]:
     """Name every column of a file differently, for JSON: a blank one by its place, a repeated one by its count."""
     keys: dict[str, None] = {}
+    taken, counts = set(columns), dict[str, int]()
     for place, name in enumerate(columns, 1):
         key = base = name or f"column {place}"
-        number = 1
-        while key in keys or (key != name and key in columns):
+        number = counts.get(base, 1)
+        while key in keys or (key != name and key in taken):
             number += 1
             key = f"{base} ({number})"
+        counts[base] = number
         keys[key] = None
     return list(keys)
 
@@ -261,10 +264,13 @@ def _write_workbook(ledger: Ledger, job: Job, file: BinaryIO, target: Path, on_r
     if ledger.tally(job.id).total >= _MOST_SHEET_ROWS:
         problem = f"a sheet has {_MOST_SHEET_ROWS:,} rows at most, this job has more"
         raise ExportError(target=target, problem=problem, remedy="Write it as .csv or .jsonl.")
-    from xlsxwriter import Workbook  # noqa: PLC0415 - slow to import, and most commands write no workbook
-
     own = job.columns or ()
     names = [*own, *name_columns(own)]
+    if len(names) > _MOST_SHEET_COLUMNS:
+        problem = f"a sheet has {_MOST_SHEET_COLUMNS:,} columns at most, this list would have {len(names):,}"
+        raise ExportError(target=target, problem=problem, remedy="Write it as .csv or .jsonl.")
+    from xlsxwriter import Workbook  # noqa: PLC0415 - slow to import, and most commands write no workbook
+
     count = _Count()
     options = {"constant_memory": True, "strings_to_formulas": False, "tmpdir": str(target.parent)}
     with Workbook(file, options) as book:

@@ -21,7 +21,7 @@ from imeiflow.jobs.runner import LaneAccount
 from imeiflow.ledger.ledger import Ledger
 from imeiflow.ledger.record import Job
 from imeiflow.operations.account import AccountSettings
-from imeiflow.operations.configuration import CONFIG_NAME, Configuration
+from imeiflow.operations.configuration import CONFIG_NAME, LEDGER_NAME, Configuration
 from imeiflow.providers.contract import Provider
 from imeiflow.providers.registry import find_provider
 
@@ -108,7 +108,8 @@ def make_home_private(home: Path) -> None:
             home.mkdir(mode=0o700, parents=True)
         if os.name == "posix":
             names = set(os.listdir(home))  # noqa: PTH208 - only the names are wanted
-            is_ours = not names or not names.isdisjoint({CONFIG_NAME, "ledger.sqlite", "log", "lanes"})
+            # Others have a `log` and a `config.toml` too: among their things only a ledger tells that it is ours.
+            is_ours = LEDGER_NAME in names or names <= {CONFIG_NAME, "log", "lanes", "jobs", "submissions"}
             if is_ours and home.stat().st_mode & 0o077:
                 with suppress(PermissionError):
                     home.chmod(0o700)
