@@ -125,3 +125,39 @@ def test_imeis_are_not_looked_for_one_by_one_in_what_was_given(session, job):
 
     plan = settlement.plan_settlement(session, job, Listed([make_imei(3), make_imei(5)]))
     assert plan.imeis == (make_imei(3), make_imei(5))
+
+
+def test_doubts_are_summed_up_by_their_calls_and_the_first_few_shown_in_full(session, job):
+    summed = settlement.sum_up_doubts(session, job, most=1)
+    every = list(settlement.list_doubtful(session, job))
+    assert (summed.total, summed.orders) == (3, every[:1])
+    assert (list(summed.calls.values()), list(summed.counts.values())) == (every[:1], [3])
+    assert settlement.sum_up_doubts(session, job, most=9).orders == every
+
+
+def test_the_evidence_of_a_call_is_not_read_again_for_each_of_its_orders(session, job, monkeypatch):
+    read = []
+    attempts_of = session.ledger.attempts_of
+    monkeypatch.setattr(session.ledger, "attempts_of", lambda order: read.append(order) or attempts_of(order))
+    assert settlement.sum_up_doubts(session, job, most=1).total == 3
+    assert len(read) == 1
+
+
+def test_a_job_that_runs_again_is_not_settled_by_a_word_about_what_was_before(session, job):
+    plan = settlement.plan_settlement(session, job, None)
+    session.ledger.change_job(job, {JobState.FINISHED}, JobState.RUNNING, None)
+    for settle in (settlement.settle_placed, settlement.settle_not_placed):
+        with pytest.raises(JobStateError, match="running"):
+            settle(session, plan)
+    assert states(session, job).count(OrderState.UNCONFIRMED) == 3
+
+
+def test_orders_that_were_sent_again_since_they_were_shown_are_not_settled(session, job):
+    plan = settlement.plan_settlement(session, job, None)
+    settlement.settle_not_placed(session, settlement.plan_settlement(session, job, [make_imei(4)]))
+    session.ledger.change_job(job, {JobState.FINISHED}, JobState.RUNNING, None)
+    answer(session, job, {4: OrderState.UNCONFIRMED}, Ending.IN_DOUBT)
+    finish(session, job)
+    with pytest.raises(UsageError, match="sent again since"):
+        settlement.settle_not_placed(session, plan)
+    assert states(session, job).count(OrderState.UNCONFIRMED) == 3

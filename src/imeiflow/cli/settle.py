@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-from collections import Counter
-from collections.abc import Sequence
-
 import click
 
 from imeiflow.cli.frame import confirm, name_user, open_session, read_pasted
@@ -18,11 +15,13 @@ from imeiflow.operations.order_list import read_wanted
 from imeiflow.operations.session import Session
 from imeiflow.operations.settlement import (
     DoubtfulOrder,
+    Doubts,
     SettlementPlan,
     list_doubtful,
     plan_settlement,
     settle_not_placed,
     settle_placed,
+    sum_up_doubts,
 )
 
 #: The status while orders are unconfirmed (design: Command line).
@@ -150,17 +149,17 @@ def _list(session: Session, job: JobId, *, is_json: bool) -> int:
     if is_json:
         print_json_list(as_values(one) for one in list_doubtful(session, job))
         return _UNCONFIRMED if session.ledger.tally(job)[OrderState.UNCONFIRMED] else 0
-    found = list(list_doubtful(session, job))
-    if not found:
+    found = sum_up_doubts(session, job, most=_SHOWN)
+    if not found.total:
         say(f"Nothing of job {job} is unconfirmed.")
         return 0
-    click.echo(f"{count(len(found), 'order')} of job {job} may or may not have been placed.\n")
+    click.echo(f"{count(found.total, 'order')} of job {job} may or may not have been placed.\n")
     _print_calls(found)
     click.echo()
-    rows = [[one.imei, str(one.attempt), show_time(one.began_at)] for one in found[:_SHOWN]]
+    rows = [[one.imei, str(one.attempt), show_time(one.began_at)] for one in found.orders]
     print_table(["IMEI", "ATTEMPT", "SENT"], rows, right={1})
-    if len(found) > _SHOWN:
-        click.echo(f"… and {len(found) - _SHOWN:,} more: `imeiflow orders --job {job} --state unconfirmed --limit 0`")
+    if found.total > _SHOWN:
+        click.echo(f"… and {found.total - _SHOWN:,} more: `imeiflow orders --job {job} --state unconfirmed --limit 0`")
     lines = (
         "",
         "Look them up on the provider's order page, then:",
@@ -171,23 +170,15 @@ def _list(session: Session, job: JobId, *, is_json: bool) -> int:
     return _UNCONFIRMED
 
 
-def _print_calls(found: Sequence[DoubtfulOrder]) -> None:
+def _print_calls(found: Doubts) -> None:
     """Show the calls that left doubt: when each was sent, how many of its orders are in doubt, what came back."""
-    orders = Counter(one.attempt for one in found)
-    firsts = {one.attempt: one for one in reversed(found)}
     rows = [
-        [
-            str(attempt),
-            show_time(firsts[attempt].began_at),
-            f"{number:,} of {firsts[attempt].size:,}",
-            _tell(firsts[attempt]),
-        ]
-        for attempt, number in sorted(orders.items())
+        [str(attempt), show_time(one.began_at), f"{found.counts[attempt]:,} of {one.size:,}", _tell(one)]
+        for attempt, one in sorted(found.calls.items())[:_SHOWN]
     ]
-    shown = rows if len(rows) <= _SHOWN else rows[:_SHOWN]
-    print_table(["ATTEMPT", "SENT", "IN DOUBT", "WHAT CAME BACK"], shown, right={0, 2})
-    if len(rows) > _SHOWN:
-        click.echo(f"… and {count(len(rows) - _SHOWN, 'call')} more")
+    print_table(["ATTEMPT", "SENT", "IN DOUBT", "WHAT CAME BACK"], rows, right={0, 2})
+    if len(found.calls) > _SHOWN:
+        click.echo(f"… and {count(len(found.calls) - _SHOWN, 'call')} more")
 
 
 def _tell(one: DoubtfulOrder) -> str:

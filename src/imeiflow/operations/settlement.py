@@ -5,8 +5,9 @@ Only orders that are unconfirmed can be settled; the ledger guards that, and kee
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Collection, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Final
 
@@ -37,6 +38,16 @@ class DoubtfulOrder:
     attempts_in_doubt: int
 
 
+@dataclass(slots=True)
+class Doubts:
+    """A job's unconfirmed orders in sum: how many, the first few, and the calls that may have placed them."""
+
+    total: int = 0
+    orders: list[DoubtfulOrder] = field(default_factory=list)
+    calls: dict[AttemptId, DoubtfulOrder] = field(default_factory=dict)  #: by its first order in doubt
+    counts: Counter[AttemptId] = field(default_factory=Counter)  #: orders in doubt of each call
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SettlementPlan:
     """What would be settled. `cost` is what the orders cost, once each; None where the price is not known.
@@ -46,6 +57,7 @@ class SettlementPlan:
 
     job: Job
     orders: tuple[OrderId, ...]
+    attempts: tuple[AttemptId, ...]  #: the last call of each that may have placed it
     imeis: tuple[Imei, ...]
     cost: Money | None
 
@@ -59,6 +71,30 @@ def list_doubtful(session: Session, job: JobId) -> Iterator[DoubtfulOrder]:
             yield _describe(doubt, told)
 
 
+def sum_up_doubts(session: Session, job: JobId, *, most: int) -> Doubts:
+    """Sum a job's unconfirmed orders up, the first `most` in full. Raises UnknownJobError.
+
+    The evidence is read once a call where that says it all: a million orders have some ten thousand calls.
+    """
+    session.find_job(job)
+    summed = Doubts()
+    for doubt in _read_doubts(session, job):
+        is_one_call = doubt.began_at == doubt.last_began_at
+        call = doubt.attempt
+        if not is_one_call or call not in summed.calls or len(summed.orders) < most:
+            told = [one for one in session.ledger.attempts_of(doubt.order) if _is_in_doubt(one)]
+            if not told:
+                continue
+            described = _describe(doubt, told)
+            call = described.attempt
+            summed.calls.setdefault(call, described)
+            if len(summed.orders) < most:
+                summed.orders.append(described)
+        summed.counts[call] += 1
+        summed.total += 1
+    return summed
+
+
 def plan_settlement(session: Session, job: JobId, imeis: Collection[Imei] | None) -> SettlementPlan:
     """Find the unconfirmed orders of some IMEIs, or all (None).
 
@@ -66,11 +102,7 @@ def plan_settlement(session: Session, job: JobId, imeis: Collection[Imei] | None
     unconfirmed in it.
     """
     recover_orphans(session)
-    found = session.find_job(job)
-    if found.state is JobState.RUNNING:
-        raise JobStateError(
-            job=job, state=found.state, wanted="settled", remedy=f"Pause it first: `imeiflow pause {job}`."
-        )
+    found = _find_at_rest(session, job)
     wanted = None if imeis is None else frozenset(imeis)
     doubts = [doubt for doubt in _read_doubts(session, job) if wanted is None or doubt.imei in wanted]
     if wanted is not None:
@@ -82,6 +114,7 @@ def plan_settlement(session: Session, job: JobId, imeis: Collection[Imei] | None
     return SettlementPlan(
         job=found,
         orders=tuple(doubt.order for doubt in doubts),
+        attempts=tuple(doubt.attempt for doubt in doubts),
         imeis=tuple(doubt.imei for doubt in doubts),
         cost=None if found.price is None else found.price * len(doubts),
     )
@@ -90,22 +123,49 @@ def plan_settlement(session: Session, job: JobId, imeis: Collection[Imei] | None
 def settle_placed(
     session: Session, plan: SettlementPlan, reference: Reference | None = None, *, note: str = "", actor: str = ""
 ) -> None:
-    """Mark the plan's orders as placed, charged once each. Raises UsageError, GuardError; nothing has changed then."""
+    """Mark the plan's orders as placed, charged once each.
+
+    Raises UsageError, JobStateError, GuardError; nothing has changed then.
+    """
     if reference is not None and len(plan.orders) != 1:
         raise UsageError(
             problem="a reference belongs to one order", remedy="Name its IMEI with --imei, or leave the reference out."
         )
+    _check_unchanged(session, plan)
     session.ledger.mark_placed(plan.orders, reference, note=note, actor=actor)
 
 
 def settle_not_placed(session: Session, plan: SettlementPlan, *, note: str = "", actor: str = "") -> None:
-    """Queue the plan's orders again. Raises GuardError; nothing has changed then.
+    """Queue the plan's orders again. Raises UsageError, JobStateError, GuardError; nothing has changed then.
 
     In a job that was cancelled they are cancelled too: nobody will send them.
     """
+    state = _check_unchanged(session, plan)
     session.ledger.mark_not_placed(plan.orders, note=note, actor=actor)
-    if plan.job.state is JobState.CANCELLED:
+    if state is JobState.CANCELLED:
         session.ledger.cancel_queued(plan.job.id, note=note, actor=actor)
+
+
+def _check_unchanged(session: Session, plan: SettlementPlan) -> JobState:
+    """See that the user's word is still about what was shown: a question may have stood there for hours.
+
+    Gives the job's state. Raises JobStateError where it runs again, UsageError where orders were sent again since.
+    """
+    state = _find_at_rest(session, plan.job.id).state
+    now = {doubt.order: doubt.attempt for doubt in _read_doubts(session, plan.job.id)}
+    if any(now.get(order, attempt) != attempt for order, attempt in zip(plan.orders, plan.attempts, strict=True)):
+        remedy = f"Nothing was changed. Look again: `imeiflow settle {plan.job.id}`."
+        raise UsageError(problem="orders were sent again since they were shown", remedy=remedy)
+    return state
+
+
+def _find_at_rest(session: Session, job: JobId) -> Job:
+    found = session.find_job(job)
+    if found.state is JobState.RUNNING:
+        raise JobStateError(
+            job=job, state=found.state, wanted="settled", remedy=f"Pause it first: `imeiflow pause {job}`."
+        )
+    return found
 
 
 def _read_doubts(session: Session, job: JobId) -> Iterator[Doubt]:
