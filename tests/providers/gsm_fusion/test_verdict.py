@@ -51,6 +51,7 @@ REFUSED = [
     ("301 Moved Permanently", page(), "Location: https://www.shop.example/\r\n", ErrorKind.ACCOUNT),
     ("200 OK", b"Rate limit exceeded", "", ErrorKind.RATE),
     ("200 OK", b'{"message": "Too many requests"}', "", ErrorKind.RATE),
+    ("200 OK", b'{"success": false, "error": "Rate limit exceeded"}', "", ErrorKind.RATE),
     ("200 OK", b'{"message": "Access denied by Imunify360 bot-protection"}', "", ErrorKind.ACCOUNT),
     ("429 Too Many Requests", b"<result><error>Strange</error></result>", "", ErrorKind.RATE),
 ]
@@ -76,6 +77,8 @@ DOUBTFUL = [
     ("200 OK", page(b"Rate limit exceeded"), ErrorKind.UNKNOWN),
     ("200 OK", b"OK", ErrorKind.UNKNOWN),
     ("200 OK", b'{"message": "hello"}', ErrorKind.UNKNOWN),
+    ("200 OK", b'{"success": true, "rate_limit": {"left": 58}}', ErrorKind.UNKNOWN),
+    ("200 OK", b"Your order is queued, wait 5 minutes", ErrorKind.UNKNOWN),
     ("200 OK", accept_orders(A, B)[:-4], ErrorKind.UNKNOWN),
     ("400 Bad Request", page(), ErrorKind.UNKNOWN),
     ("408 Request Timeout", page(), ErrorKind.UNKNOWN),

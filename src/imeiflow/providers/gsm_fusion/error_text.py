@@ -18,7 +18,9 @@ _BRACKETS = re.compile(r"[\[({][^\[\](){}]*[\])}]?\s*$")
 _NOT_WORD = re.compile(r"[^a-z0-9%]+")
 _LAST_NUMBERS = re.compile(r"(?: (?:n|[0-9]+))+$")
 _PARTIAL = re.compile(
-    r"\b(?<!not )(?<!not be )(?<!cannot be )(?:partial\w*|remaining|processed|placed|accepted|created|charged)\b"
+    r"\b(?<!not )(?<!not be )(?<!cannot be )(?<!being )"
+    r"(?:partial\w*|remaining|processed|placed|accepted|created|charged|queued|submitted"
+    r"|(?<!requests )(?<!calls )received|success(?:ful|fully)?(?! (?:false|0|no)\b))\b"
 )
 
 
@@ -56,10 +58,16 @@ _RATE = _anywhere(
     r"throttl",
     r"(?:requests?|calls|api) limit (?:is |has been |was )?(?:exceeded|reached)",
     r"(?:exceeded|reached) (?:the |your )?(?:[a-z]+ )?(?:requests?|calls|api) (?:limit|quota)",
-    r"(?:try|retry) again (?:in|after) [0-9]+",
-    r"wait (?:for )?[0-9]+ ?(?:s|m|h)",
     r"temporarily (?:banned|blocked)",
     r"banned (?:you )?temporarily",
+)
+_WAIT = _anywhere(r"(?:try|retry) again (?:in|after) [0-9]+", r"wait (?:for )?[0-9]+ ?(?:s|m|h)")
+#: A text of nothing but a time to wait. Beside anything else such a time may be that of an order which went through.
+_ONLY_WAIT = _whole(
+    r"(?:please |you (?:must|should|have to|need to) )?(?:wait(?: for)?|(?:try|retry)(?: again)? (?:in|after))"
+    r" [0-9]+ ?(?:s|secs?|seconds?|m|mins?|minutes?|h|hrs?|hours?)"
+    r"(?: (?:and|then) (?:try|retry)(?: again)?| between (?:requests|calls|orders)"
+    r"| before (?:trying|retrying|sending|placing|submitting|(?:your |the )?next|another)(?: [a-z]+)*)?"
 )
 _ACCOUNT = _whole(
     r"invalid (?:user|user ?name|user ?id|api ?key|access ?key|key|login|credentials?|api (?:user|access))",
@@ -105,6 +113,7 @@ _KINDS = (
     (ErrorKind.SERVICE, _SERVICE),
     (ErrorKind.ORDER, _ORDER),
     (ErrorKind.RATE, _RATE),
+    (ErrorKind.RATE, _ONLY_WAIT),
     (ErrorKind.OVERLOAD, _OVERLOAD),
 )
 
@@ -128,8 +137,15 @@ def normalise(text: str) -> str:
 
 
 def says_rate(text: str) -> bool:
-    """Say whether a text speaks of too many calls, wherever in it."""
-    return _RATE.search(_NOT_WORD.sub(" ", text.lower())) is not None
+    """Say whether a text speaks of too many calls, or of a time to wait, wherever in it."""
+    words = _NOT_WORD.sub(" ", text.lower())
+    return _RATE.search(words) is not None or _WAIT.search(words) is not None
+
+
+def says_only_rate(text: str) -> bool:
+    """Say whether a text speaks of too many calls, and of nothing that went through."""
+    words = _NOT_WORD.sub(" ", text.lower())
+    return _RATE.search(words) is not None and _PARTIAL.search(words) is None
 
 
 def _find_kind(said: str) -> ErrorKind:

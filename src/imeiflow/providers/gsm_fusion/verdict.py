@@ -9,7 +9,7 @@ Refused unread is said only where what answered stands in front of the shop, or 
     401, 404, 405, 410, 411, 421, 426, 431, 451    nothing is there that takes orders: account (wrong base URL?)
     413                         chunk: too much at once
     3xx                         account: the base URL redirects; 303 is in doubt, for it says that the POST was done
-    200, bare JSON or text      rate where it says so; account where a firewall names itself
+    200, bare JSON or text      rate where it says so, and nothing of an order; account where a firewall names itself
 
 Everything else is in doubt: 500, 502, 504, 52x and any other 5xx (overload), 400 and 408, a reply that is empty, cut,
 HTML. An account error that concerns the way to the server stands for every call that would follow.
@@ -25,7 +25,7 @@ from imeiflow.domain.outcome import Ending, ErrorKind
 from imeiflow.domain.reply import WholeError
 from imeiflow.providers.contract import Exchange
 from imeiflow.providers.gsm_fusion.document import Shape, Unreadable, decode
-from imeiflow.providers.gsm_fusion.error_text import says_rate
+from imeiflow.providers.gsm_fusion.error_text import says_only_rate, says_rate
 
 _FIREWALL = frozenset({403, 406, 409, 415})
 _NOBODY_THERE = frozenset({401, 404, 405, 410, 411, 421, 426, 431, 451})
@@ -108,7 +108,7 @@ def _judge_redirect(exchange: Exchange, status: int) -> Verdict:
 
 def _judge_success(status: int, unreadable: Unreadable, retry_after_s: float | None) -> Verdict:
     if unreadable.shape in {Shape.JSON, Shape.TEXT}:
-        if says_rate(unreadable.text):
+        if says_only_rate(unreadable.text):
             return _refuse(ErrorKind.RATE, "too many calls", status, unreadable, retry_after_s)
         if unreadable.shape is Shape.JSON and _FIREWALL_NAMES.search(unreadable.text):
             words = "a firewall refuses the call, and would refuse every other"
