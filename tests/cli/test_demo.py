@@ -76,3 +76,10 @@ def test_a_proof_that_does_not_hold_is_said_in_capitals_with_the_imeis():
     lines = list(tell_proof(proof))
     assert lines[-1].startswith("THE PROOF DOES NOT HOLD")
     assert any("350000000000014" in line for line in lines)
+
+
+def test_what_the_engine_logs_stays_off_standard_output(environment, tmp_path):
+    poor = ("--behaviour", "credit=1", "--keep", str(tmp_path / "kept"))
+    done = run_typed(("demo", "--imeis", "60", *QUICK, *poor, "--json"), environment)
+    assert json.loads(done.stdout)["summary"]["state"] == "paused"
+    assert "event=pausing" in (tmp_path / "kept" / "log" / "imeiflow.log").read_text(encoding="utf-8")

@@ -140,3 +140,12 @@ def test_imeis_that_were_ordered_before_make_no_probe(environment, simulator):
     assert done.returncode == 2
     assert "ordered before under this service" in done.stderr
     assert simulator.stats()["orders"] == 1
+
+
+def test_a_password_or_a_key_in_a_base_url_is_not_shown(tmp_path):
+    environment = make_environment(tmp_path / "home", "https://shop:pass-1234@127.0.0.1:9/api?key=key-1234")
+    for more in ((), ("--json",)):
+        done = run_typed(("account", *more), environment)
+        assert done.returncode == 0
+        assert "https://127.0.0.1:9/api" in done.stdout
+        assert "1234" not in done.stdout + done.stderr

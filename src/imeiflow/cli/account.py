@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Iterator, Mapping, Sequence
+from urllib.parse import urlsplit
 
 from imeiflow.cli.frame import open_session
 from imeiflow.cli.option import account_option, command, json_option
@@ -66,7 +67,7 @@ def _ask_credit(session: Session, chosen: AccountSettings) -> Credit:
 def _as_values(chosen: AccountSettings, credit: Credit, learned: Sequence[Learned]) -> dict[str, object]:
     return {
         "name": chosen.name,
-        **{name: getattr(chosen, name) for name in _SHOWN},
+        **{name: _read_setting(chosen, name) for name in _SHOWN},
         "key_from": _name_key(chosen),
         "credit": None if credit.balance is None else credit.balance.amount,
         "credit_currency": None if credit.balance is None else credit.balance.currency,
@@ -92,7 +93,7 @@ def _tell_account(
     shown = str(credit.balance) if credit.balance is not None else f"not told: {clean(credit.problem)}"
     yield _line("credit", shown)
     for name in _SHOWN:
-        value = getattr(chosen, name)
+        value = _read_setting(chosen, name)
         if value not in {None, "", False}:
             yield _line(name, f"{value:g} a minute" if name == "rate_per_min" else str(value))
     yield _line("key", f"from {_name_key(chosen)}; never shown")
@@ -104,6 +105,15 @@ def _tell_account(
         pinned = ", pinned by you" if one.pinned else ""
         yield _line(_name_learned(one), f"{_show_learned(one)}  ({show_time(one.learned_at)}{pinned})")
         yield f"    {clean(one.reason)}"
+
+
+def _read_setting(chosen: AccountSettings, name: str) -> object:
+    """Give a setting as it may be shown: people paste addresses with a password or a key in them."""
+    value: object = getattr(chosen, name)
+    if name != "base_url":
+        return value
+    parts = urlsplit(chosen.base_url)
+    return parts._replace(netloc=parts.netloc.rpartition("@")[2], query="", fragment="").geturl()
 
 
 def _line(name: str, value: str) -> str:

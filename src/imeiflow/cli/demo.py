@@ -11,6 +11,7 @@ from typing import Final
 import click
 
 from imeiflow.cli.frame import watch_job
+from imeiflow.cli.log import keep_log
 from imeiflow.cli.option import command, json_option
 from imeiflow.cli.output import clean, count, print_json, say, screen_width, show_seconds, tell
 from imeiflow.cli.preview import describe_cost
@@ -118,7 +119,7 @@ def _submit(stage: Stage) -> Followed:
     """Submit the list as `imeiflow submit --yes` does, and follow it."""
     session = stage.session
     draft, proposal = read_list(session, stage.request)
-    with draft:
+    with keep_log(session.configuration), draft:
         tell(_tell_list(proposal), is_aside=True)
         draft.start(proposal)
         return watch_job(session, draft.job, lock=draft.lock)
