@@ -11,7 +11,7 @@ import pytest
 
 from imeiflow.domain.order import JobState, OrderState, Policy
 from imeiflow.domain.outcome import Ending
-from imeiflow.errors import FencedError
+from imeiflow.errors import FencedError, LedgerBusyError
 from tests.rig import FastClock, Wire, open_rig, work
 
 S = OrderState
@@ -68,6 +68,38 @@ async def test_an_intent_that_a_frozen_engine_wrote_before_it_lost_its_lane_is_n
                 await work(engine)
         assert wire.sent == []
         assert rig.count(job, S.UNCONFIRMED) == 1
+
+
+async def test_an_engine_that_cannot_learn_whether_it_lost_its_lane_gives_back_what_it_took(tmp_path: Path):
+    async with open_rig(tmp_path) as rig:
+        job = rig.add_job(3)
+
+        class FreezingClock(FastClock):
+            frozen_s = 0.0
+
+            def monotonic(self) -> float:
+                return super().monotonic() + self.frozen_s
+
+        clock = FreezingClock()
+
+        class LockedLedger:
+            async def intend(self, intent: Any) -> Any:
+                attempt = await rig.ledger.intend(intent)
+                clock.frozen_s += 10.0
+                return attempt
+
+            def lane_owner(self, account: Any) -> Any:
+                raise LedgerBusyError(path=f"of {account}")
+
+            def __getattr__(self, name: str) -> Any:
+                return getattr(rig.ledger, name)
+
+        async with rig.engine(ledger=LockedLedger(), clock=clock) as engine:
+            with pytest.raises(LedgerBusyError):
+                await work(engine)
+        assert rig.sim.stats.received == 0
+        assert rig.count(job, S.QUEUED) == 3
+        rig.judge()
 
 
 async def test_stopping_lets_the_calls_under_way_end_and_pauses_with_the_reason(tmp_path: Path):

@@ -179,7 +179,36 @@ async def test_a_cancelled_runner_leaves_the_lane_free_and_nothing_under_way(tmp
         assert (await rig.run_to_the_end(job)).count("accepted", "duplicate") == 100
 
 
+@pytest.mark.parametrize("is_abandoned", [False, True])
+async def test_who_is_stopped_while_taking_the_lane_sends_nothing(tmp_path: Path, is_abandoned: bool):
+    async with open_rig(tmp_path) as rig:
+        job, other = rig.add_job(50), rig.add_job(50)
+        runner = rig.runner()
+        running = asyncio.create_task(follow(runner, job))
+        await asyncio.sleep(0)
+        if is_abandoned:
+            await runner.abandon()
+        else:
+            runner.stop(pause="interrupted by you")
+        await running
+        assert rig.sim.stats.received == 0
+        assert rig.state(job) is JobState.PAUSED
+        assert rig.state(other) is JobState.RUNNING
+        rig.judge()
+
+
 # jobs together
+
+
+async def test_a_job_that_another_process_has_paused_is_let_go_of(tmp_path: Path):
+    async with open_rig(tmp_path, {"latency": "0.01"}) as rig:
+        paused, other = rig.add_job(150, chunk_size=1), rig.add_job(150, chunk_size=1)
+        change = {"expected": {JobState.RUNNING}, "to": JobState.PAUSED, "reason": "its own process failed"}
+        rig.sim.site.watch(40, lambda: rig.ledger.change_job(paused, **change))
+        await rig.run()
+        assert rig.reason(paused) == "its own process failed"
+        assert rig.state(other) is JobState.FINISHED
+        assert rig.count(paused, S.QUEUED) > 0
 
 
 async def test_it_works_until_no_job_runs_any_more(tmp_path: Path):

@@ -6,6 +6,7 @@ Makes no calls; the settlement asks the engine for those that it needs.
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Set
 from typing import TYPE_CHECKING
 
 import structlog
@@ -40,6 +41,13 @@ class Course:
         """Say whether a job's doubt is being settled."""
         task = self._tasks.get(job)
         return task is not None and not task.done()
+
+    def let_go(self, running: Set[JobId]) -> None:
+        """Stop working on jobs that do not run any more: another process has moved them on, and its word stands."""
+        for work in self._engine.desk.works.values():
+            if work.job.id not in running and work.stop is None:
+                work.stop = (JobState.PAUSED, "it was stopped by another process")
+                work.drop_alone()
 
     async def move_on(self) -> None:
         """Pause, cancel, settle or finish the jobs that have nothing under way."""

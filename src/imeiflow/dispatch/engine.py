@@ -232,11 +232,11 @@ class Engine:
         began_at = self.clock.monotonic()
         try:
             attempt = await self._intend(chunk)
-            if self.clock.monotonic() - began_at > _FROZEN_S:
-                await self._require_lane()
         except LedgerError as error:
             self._take_back(work, chunk, call, error)
             return
+        if self.clock.monotonic() - began_at > _FROZEN_S:
+            await self._require_lane()
         if work.stop is not None or self.is_stopping:
             await self._withhold(work, chunk, call, attempt)
             return
@@ -272,10 +272,14 @@ class Engine:
         )
 
     async def _require_lane(self) -> None:
-        """Raise FencedError if the lane was lost while this process stood still: the intent is then another's doubt."""
-        owner = await asyncio.to_thread(self.ledger.lane_owner, self._account)
+        """Stop where the lane was lost while this process stood still, or where that cannot be known."""
+        try:
+            owner = await asyncio.to_thread(self.ledger.lane_owner, self._account)
+        except LedgerError as error:
+            self.fail(error)
+            return
         if owner is None or owner.token != self._token:
-            raise FencedError(account=self._account, path=self.ledger.path)
+            self.fail(FencedError(account=self._account, path=self.ledger.path))
 
     async def _withhold(self, work: Work, chunk: Chunk, call: Call, attempt: AttemptId) -> None:
         """Make no call: something said stop while its intent was being written."""
@@ -407,7 +411,9 @@ class Engine:
         now = self.clock.monotonic()
         if now - self._refreshed_at >= self.settings.poll_s:
             self._refreshed_at = now
-            self.desk.take(await asyncio.to_thread(self.desk.look))
+            running = await asyncio.to_thread(self.desk.look)
+            self.desk.take(running)
+            self._course.let_go({one.job.id for one in running})
             if now - self._saved_at >= _SAVE_EVERY_S and not self.is_stopping:
                 self._saved_at = now
                 self._start(self._save())

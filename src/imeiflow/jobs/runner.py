@@ -121,6 +121,9 @@ class Runner:
         )
         self.engine = engine
         try:
+            if self._is_stopping:  # since it began to take the lane: nothing is sent
+                await asyncio.to_thread(self._pause_running, name, job)
+                return
             await engine.run(is_done=lambda: job is not None and job not in engine.desk.works)
         finally:
             await connection.close()
@@ -130,10 +133,11 @@ class Runner:
                 await asyncio.to_thread(self._pause_running, name)
             await asyncio.to_thread(self._ledger.release_lane, name, token)
 
-    def _pause_running(self, name: str) -> None:
+    def _pause_running(self, name: str, only: JobId | None = None) -> None:
         for job in self._ledger.list_jobs(state=JobState.RUNNING, account=self._account.login.account):
-            reason = self._pause_reason or f"interrupted while {name} was worked for"
-            self._ledger.change_job(job.id, {JobState.RUNNING}, JobState.PAUSED, reason)
+            if only is None or job.id == only:
+                reason = self._pause_reason or f"interrupted while {name} was worked for"
+                self._ledger.change_job(job.id, {JobState.RUNNING}, JobState.PAUSED, reason)
 
     def _is_running(self, job: JobId | None) -> bool:
         if job is None:
