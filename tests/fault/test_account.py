@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from imeiflow.domain.ident import ServiceId
 from imeiflow.domain.order import JobState
 from imeiflow.simulator.behaviour import CreditCheck, Lockout, Repeat
 from tests.rig import PRICE, SERVICE, open_rig
@@ -70,6 +71,16 @@ async def test_a_closed_service_pauses_the_job(tmp_path: Path, chunk: int | None
             assert verdict.count("unconfirmed") + verdict.count("accepted") == TOTAL
         else:
             assert verdict.count("accepted", "duplicate") == TOTAL
+
+
+async def test_a_closed_service_does_not_stop_the_jobs_of_another(tmp_path: Path):
+    closed = ServiceId("2")
+    async with open_rig(tmp_path, {"latency": "0.01", "closed_services": (closed,)}) as rig:
+        job = rig.add_job(TOTAL, chunk_size=1)
+        refused, waiting = (rig.add_job(5, chunk_size=1, service=closed) for _ in range(2))
+        await rig.run()
+        assert rig.state(job) is JobState.FINISHED
+        assert rig.state(refused) is rig.state(waiting) is JobState.PAUSED
 
 
 @pytest.mark.parametrize("status", [301, 302, 307, 308])

@@ -22,8 +22,8 @@ from imeiflow.dispatch.meter import Meter
 from imeiflow.dispatch.setting import DispatchSettings
 from imeiflow.dispatch.view import JobView, view_job
 from imeiflow.dispatch.work import PAGE, Chunk, Work
-from imeiflow.domain.decision import reason_to_pause
-from imeiflow.domain.ident import AccountName, AttemptId, JobId, OrderId, Token
+from imeiflow.domain.decision import is_of_service, reason_to_pause
+from imeiflow.domain.ident import AccountName, AttemptId, JobId, OrderId, ServiceId, Token
 from imeiflow.domain.order import JobState
 from imeiflow.domain.outcome import Ending, ErrorKind, Outcome
 from imeiflow.errors import FencedError, GuardError, LedgerBusyError, LedgerError
@@ -360,7 +360,7 @@ class Engine:
                 work.chunk_size.shrink(size)
         pause = reason_to_pause(account)
         if pause is not None:
-            self._pause_all(pause)
+            self._pause_all(pause, work.job.service if is_of_service(account) else None)
         elif chunk.kind is AttemptKind.PLACE and not (end is CallEnd.DROPPED and exchange.ending is Ending.IN_DOUBT):
             # A reset for want of room is doubt too, but its cause is known, and the lane has made room.
             self._pause(work, work.breaker.add(account))
@@ -375,9 +375,10 @@ class Engine:
             if self._unreachable >= _MAX_UNREACHABLE:
                 self._pause_all(f"the provider cannot be reached: {placement.exchange.problem}")
 
-    def _pause_all(self, reason: str) -> None:
+    def _pause_all(self, reason: str, service: ServiceId | None = None) -> None:
         for work in self.desk.works.values():
-            self._pause(work, reason)
+            if service is None or work.job.service == service:
+                self._pause(work, reason)
 
     def _pause(self, work: Work, reason: str | None) -> None:
         if reason is not None and work.stop is None:

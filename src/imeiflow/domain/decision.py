@@ -81,3 +81,9 @@ def reason_to_pause(account: Account) -> str | None:
         if finding.kind in stopping:
             return finding.message
     return None
+
+
+def is_of_service(account: Account) -> bool:
+    """Say whether what stops the job concerns its service alone: jobs of other services may go on."""
+    kinds = {finding.kind for finding in account.findings.values()} | {account.error and account.error.kind}
+    return ErrorKind.SERVICE in kinds and ErrorKind.ACCOUNT not in kinds
