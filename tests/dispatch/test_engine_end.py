@@ -117,6 +117,16 @@ async def test_stopping_lets_the_calls_under_way_end_and_pauses_with_the_reason(
         assert verdict.count("unconfirmed") == 0
 
 
+async def test_an_engine_that_is_stopped_before_it_has_looked_pauses_its_jobs_and_sends_nothing(tmp_path: Path):
+    async with open_rig(tmp_path) as rig:
+        job = rig.add_job(20)
+        async with rig.engine() as engine:
+            engine.stop(pause="enough for today")
+            await work(engine)
+        assert rig.reason(job) == "enough for today"
+        assert rig.sim.stats.received == 0
+
+
 async def test_abandoning_leaves_doubt_only_where_a_call_was_under_way(tmp_path: Path):
     async with open_rig(tmp_path, {"latency": "0.05"}) as rig:
         job = rig.add_job(300, chunk_size=1, max_concurrency=16)

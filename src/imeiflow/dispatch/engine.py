@@ -81,6 +81,7 @@ class Engine:
         self._refreshed_at = -math.inf
         self._saved_at = clock.monotonic()
         self._unreachable = 0
+        self._pause_reason: str | None = None
         self._fastest_s = math.inf
 
     async def run(self, *, is_done: Callable[[], bool] = lambda: False) -> None:
@@ -137,6 +138,7 @@ class Engine:
         `pause` is the reason with which the running jobs are paused; without it they stay running.
         """
         self.is_stopping = True
+        self._pause_reason = pause
         for work in self.desk.works.values():
             work.drop_alone()
             if pause is not None:
@@ -415,6 +417,8 @@ class Engine:
             running = await asyncio.to_thread(self.desk.look)
             self.desk.take(running)
             self._course.let_go({one.job.id for one in running})
+            if self._pause_reason is not None:
+                self.stop(pause=self._pause_reason)  # of jobs that were not on the desk yet when it was said
             if now - self._saved_at >= _SAVE_EVERY_S and not self.is_stopping:
                 self._saved_at = now
                 self._start(self._save())
