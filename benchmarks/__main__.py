@@ -92,7 +92,7 @@ _REGIMES: list[tuple[str, dict[str, Any], float, float]] = [
 def regimes() -> Iterator[Line]:
     """Half a minute in each regime, cold, and again with what was learned."""
     for name, behaviour, rate, burst in _REGIMES:
-        calls = int(rate * 30)
+        calls = int(rate * (10 if "ban_after" in behaviour else 30))  # what follows a ban is slow
         size = 50 if "chunk_limit" in behaviour or "chunk_max" in behaviour else 20
         wishes: dict[str, Any] = {"orders": calls * size, "max_concurrency": 256}
         if size != 50:

@@ -101,9 +101,7 @@ def main(task: dict[str, Any]) -> dict[str, Any]:
                         "seconds": seconds,
                         "attempts": ledger.count_attempts(job),
                         "calls": stats["received"] - calls,
-                        "refused": sum(1 for a in ledger.list_attempts(job) if a.error_kind in {"rate", "overload"})
-                        if orders <= 100_000
-                        else None,
+                        "refused": sum(1 for a in ledger.list_attempts(job) if a.error_kind in {"rate", "overload"}),
                         "bans": stats.get("bans", 0),
                         "accepted": tally[OrderState.ACCEPTED],
                         "orders": orders,
