@@ -5,6 +5,7 @@ from __future__ import annotations
 import html
 from urllib.parse import quote, quote_plus
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -32,3 +33,20 @@ def test_a_secret_shows_nothing_of_itself() -> None:
 
 def test_a_key_too_short_to_be_one_does_not_destroy_replies() -> None:
     assert Secret("1").blank(b"<id>101</id>") == b"<id>101</id>"
+
+
+@pytest.mark.parametrize(
+    "spelling",
+    [
+        r"ab\/c'd\"ef",
+        "ab%2fc%27d%22ef",
+        "ab/c&#39;d&quot;ef",
+        "ab/c&apos;d&quot;ef",
+        "ab/c'd&quot;ef",
+        "ab%2Fc%27d%22ef",
+    ],
+)
+def test_a_key_is_blanked_however_another_language_escapes_it(spelling: str) -> None:
+    secret = Secret("ab/c'd\"ef")
+    assert secret.blank_text(f"<{spelling}>") == "<***>"
+    assert secret.blank(f"<{spelling}>".encode()) == b"<***>"

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import html
+import json
+import re
 from urllib.parse import quote, quote_plus
 
 BLANK = "***"
@@ -17,7 +19,7 @@ class Secret:
 
     def __init__(self, value: str) -> None:
         self.value = value
-        texts = {value, quote(value, safe=""), quote_plus(value), quote(value), html.escape(value)} - {""}
+        texts = _spell(value) - {""}
         if len(value) < _SHORTEST:
             texts = set()
         self._texts = tuple(sorted(texts, key=len, reverse=True))
@@ -40,3 +42,22 @@ class Secret:
             if spelling in text:
                 text = text.replace(spelling, BLANK)
         return text
+
+
+def _spell(value: str) -> set[str]:
+    """Give the key as it stands in text, forms, URLs, HTML and JSON, by the habits of several languages."""
+    quoted = {quote(value, safe=""), quote_plus(value), quote(value)}
+    marked = html.escape(value)
+    as_json = json.dumps(value)[1:-1]
+    return {
+        value,
+        *quoted,
+        *(re.sub("%[0-9A-F]{2}", lambda found: found[0].lower(), text) for text in quoted),
+        marked,
+        html.escape(value, quote=False),
+        marked.replace("&#x27;", "'"),
+        marked.replace("&#x27;", "&#39;"),
+        marked.replace("&#x27;", "&apos;"),
+        as_json,
+        as_json.replace("/", "\\/"),
+    }
