@@ -124,6 +124,10 @@ def test_a_cap_pauses_the_job_before_more_is_spent(fresh: Shop):
     assert "cap" in summary["reason"]
     assert (summary["accepted"], summary["queued"]) == (12, 38)
     assert summary["spent"] == 0.96
+    assert "$1.00" in summary["reason"]
+    done = fresh.type("resume", str(summary["job"]), "--max-spend", "10", "--json")
+    assert done.returncode == 0
+    assert last_json(done.stdout)["accepted"] == 50
 
 
 @pytest.mark.parametrize(

@@ -23,7 +23,7 @@ from imeiflow.operations.steering import find_dear_probe
 #: What a state means to whoever reads it for the first time.
 MEANING = {
     OrderState.ACCEPTED: "the provider has them",
-    OrderState.DUPLICATE: "the provider had them already",
+    OrderState.DUPLICATE: "the provider has them: from before, or from a call whose reply was lost",
     OrderState.REFUSED: "the provider said no",
     OrderState.FAILED: "proved not placed; attempts used up",
     OrderState.UNCONFIRMED: "may have been placed; not repeated on a guess",

@@ -15,13 +15,14 @@ from imeiflow.domain.ident import JobId
 from imeiflow.domain.progress import exit_code
 from imeiflow.errors import UsageError
 from imeiflow.operations.session import Session
-from imeiflow.operations.steering import resume_job
+from imeiflow.operations.steering import raise_cap, resume_job
 
 
 @command(
     examples="""
     imeiflow resume 7             go on, and follow it here
     imeiflow resume 7 --detach    go on in the background
+    imeiflow resume 7 --max-spend 500     with another spending cap
     imeiflow resume 7 --probe-up-to 25    settle doubts of a dear service
     """
 )
@@ -32,9 +33,10 @@ from imeiflow.operations.steering import resume_job
     metavar="AMOUNT",
     help="Let one repeated order cost this, to learn whether doubts can be settled. Not with --detach.",
 )
+@click.option("--max-spend", type=AMOUNT, metavar="AMOUNT", help="Give the job another spending cap first.")
 @click.option("--detach", "is_detached", is_flag=True, help="Leave it to a runner that survives this terminal.")
 @json_option
-def resume(job: int, probe_up_to: Decimal | None, is_detached: bool, is_json: bool) -> int:
+def resume(job: int, probe_up_to: Decimal | None, max_spend: Decimal | None, is_detached: bool, is_json: bool) -> int:
     """Go on with a job: paused, interrupted, killed, or finished with doubts that can be settled.
 
     It needs the ledger and nothing else: not the file, not the terminal, not the process that died. A job that
@@ -46,6 +48,8 @@ def resume(job: int, probe_up_to: Decimal | None, is_detached: bool, is_json: bo
         if probe_up_to is not None:
             account = session.find_job(JobId(job)).account
             session.configuration = session.configuration.allow_probe(account, probe_up_to)
+        if max_spend is not None:
+            raise_cap(session, JobId(job), max_spend)
         return go_on(session, JobId(job), is_detached=is_detached, is_json=is_json)
 
 

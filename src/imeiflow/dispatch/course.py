@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Set
+from decimal import Decimal
 from typing import TYPE_CHECKING
 
 import structlog
@@ -14,6 +15,7 @@ import structlog
 from imeiflow.dispatch.settle import Settlement
 from imeiflow.dispatch.work import Work
 from imeiflow.domain.ident import JobId
+from imeiflow.domain.money import Money
 from imeiflow.domain.order import JobState, OrderState, Policy
 from imeiflow.errors import LedgerBusyError, LedgerError
 
@@ -65,7 +67,9 @@ class Course:
             if not self.is_settling(work.job.id):
                 self._forget_settlement(work)  # what comes into doubt from now on is settled anew
         elif work.is_capped:
-            await self._end_settled(work, JobState.PAUSED, f"the spending cap of {work.job.max_spend} is reached")
+            cap = Money(work.job.max_spend or Decimal(0), work.job.currency)
+            reason = f"the spending cap of {cap} is reached; `resume --max-spend AMOUNT` sets another"
+            await self._end_settled(work, JobState.PAUSED, reason)
         elif not work.is_read_out:
             return
         elif work.counts[OrderState.QUEUED] > 0:

@@ -201,6 +201,17 @@ class Jobs(Access):
         """Change a job's share of its lane. Raises UnknownJobError."""
         self._write(lambda c: self._set(c, job_id, {"priority": priority}))
 
+    def set_max_spend(self, job_id: JobId, amount: Decimal) -> None:
+        """Give a job that does not run another spending cap. Raises UnknownJobError, JobStateError."""
+        now = self.clock()
+
+        def change(connection: Connection) -> None:
+            self._require(connection, job_id, {JobState.PAUSED, JobState.FINISHED}, "given another spending cap")
+            self._set(connection, job_id, {"max_spend": amount})
+            write_event(connection, "cap_changed", at=now, job=job_id, data={"max_spend": str(amount)})
+
+        self._write(change)
+
     def add_worked(self, job_id: JobId, seconds: float) -> None:
         """Add to the time that was spent working on a job. Raises UnknownJobError."""
         self._write(lambda c: self._set(c, job_id, {"worked_s": job.c.worked_s + seconds}))

@@ -9,6 +9,7 @@ import time
 from collections.abc import Callable
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
+from decimal import Decimal
 from typing import assert_never
 
 from imeiflow.domain.ident import JobId
@@ -47,6 +48,14 @@ class RetryPlan:
         return sum(self.counts.values())
 
 
+def raise_cap(session: Session, job: JobId, amount: Decimal) -> None:
+    """Give a job that does not run another spending cap. Raises UnknownJobError, JobStateError, UsageError."""
+    recover_orphans(session)
+    if session.find_job(job).unit_price is None:
+        raise UsageError(problem=f"the price of job {job} is not known, so a spending cap cannot be kept")
+    session.ledger.set_max_spend(job, amount)
+
+
 def resume_job(session: Session, job: JobId) -> Resumed:
     """Make a job run that can: paused, left by a dead process, or finished with something still to do.
 
@@ -75,7 +84,10 @@ def resume_job(session: Session, job: JobId) -> Resumed:
         case JobState.CANCELLED | JobState.DRAFT:
             lock.release()
             raise JobStateError(
-                job=job, state=found.state, wanted="resumed", remedy="Submit its list again: see `imeiflow export`."
+                job=job,
+                state=found.state,
+                wanted="resumed",
+                remedy="Submit a list of its cancelled rows: `imeiflow export` shows which they are.",
             )
         case _:
             assert_never(found.state)
