@@ -337,7 +337,7 @@ async def test_no_redirect_is_followed(status: int) -> None:
     assert placement.account.error is not None
     assert placement.account.error.kind is ErrorKind.ACCOUNT
     assert f"127.0.0.1:{elsewhere.port}" in placement.account.error.message
-    assert placement.exchange.ending is (Ending.IN_DOUBT if status == 303 else Ending.REFUSED_UNREAD)
+    assert placement.exchange.ending is (Ending.IN_DOUBT if status in {302, 303} else Ending.REFUSED_UNREAD)
 
 
 async def test_a_kept_connection_is_used_again() -> None:

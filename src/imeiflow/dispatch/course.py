@@ -73,7 +73,7 @@ class Course:
         elif not work.is_read_out:
             return
         elif work.counts[OrderState.QUEUED] > 0:
-            work.read_again()
+            work.forget_waiting()
         else:
             await self._end_settled(work, JobState.FINISHED, None)
 

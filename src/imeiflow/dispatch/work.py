@@ -98,15 +98,11 @@ class Work:
             self.cursor = self._waiting[-1].id
         self.is_read_out = count < PAGE
 
-    def read_again(self) -> None:
-        """Start reading queued orders from the first again; only when idle."""
-        self.cursor, self.is_read_out = OrderId(0), False
-
     def forget_waiting(self) -> None:
         """Let the orders be read and counted again: some of those in memory are no longer what they were."""
         self._waiting.clear()
         self.is_stale = True
-        self.read_again()
+        self.cursor, self.is_read_out = OrderId(0), False
 
     def recount(self, tally: Tally, spent: Decimal) -> None:
         """Replace the counts by the ledger's; only when nothing is under way."""

@@ -8,7 +8,8 @@ Refused unread is said only where what answered stands in front of the shop, or 
     403, 406, 409, 415          a firewall: rate with Cloudflare's 1015 or words of a ban, else account
     401, 404, 405, 410, 411, 421, 426, 431, 451    nothing is there that takes orders: account (wrong base URL?)
     413                         chunk: too much at once
-    3xx                         account: the base URL redirects; 303 is in doubt, for it says that the POST was done
+    3xx                         account: the base URL redirects; 302 and 303 are in doubt, for a shop that has done
+                                the work may answer so
     200, bare JSON or text      rate where it says so, and nothing of an order; account where a firewall names itself
 
 Everything else is in doubt: 500, 502, 504, 52x and any other 5xx (overload), 400 and 408, a reply that is empty, cut,
@@ -102,7 +103,7 @@ def _judge_firewall(status: int, page: str, unreadable: Unreadable, retry_after_
 def _judge_redirect(exchange: Exchange, status: int) -> Verdict:
     location = exchange.headers.get("Location", "")[:120] or "nowhere"
     message = f"the server redirects to {location} (HTTP {status}), which is not followed; correct the base URL"
-    ending = Ending.IN_DOUBT if status == 303 else Ending.REFUSED_UNREAD
+    ending = Ending.IN_DOUBT if status in {302, 303} else Ending.REFUSED_UNREAD
     return Verdict(ending, WholeError(ErrorKind.ACCOUNT, message))
 
 
