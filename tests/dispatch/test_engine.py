@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -13,9 +14,12 @@ from imeiflow.dispatch.breaker import BreakerPolicy
 from imeiflow.dispatch.desk import CHUNK_KIND
 from imeiflow.domain.decision import RetryPolicy
 from imeiflow.domain.order import JobState, OrderState
+from imeiflow.domain.outcome import Ending, ErrorKind
+from imeiflow.domain.reply import WholeError, account_for_failure
+from imeiflow.providers.contract import Exchange, Placement
 from imeiflow.simulator.answer import Refusal
 from imeiflow.simulator.behaviour import Cut, Lockout
-from tests.rig import ACCOUNT, PRICE, SERVICE, SETTINGS, FastClock, Wire, open_rig, work
+from tests.rig import ACCOUNT, PRICE, SERVICE, SETTINGS, FastClock, Wire, make_imei, open_rig, work
 
 S = OrderState
 
@@ -125,7 +129,7 @@ async def test_the_breaker_follows_its_settings(tmp_path: Path):
 
 
 async def test_a_provider_that_cannot_be_reached_is_asked_ever_less_often_and_then_the_job_pauses(tmp_path: Path):
-    settings = replace(SETTINGS, retry=RetryPolicy(max_attempts=50))
+    settings = replace(SETTINGS, retry=RetryPolicy(max_attempts=1))
     async with open_rig(tmp_path, {}, clock=FastClock(200), settings=settings) as rig:
         job = rig.add_job(30, chunk_size=1, max_concurrency=4)
         await rig.sim.stop()
@@ -142,15 +146,52 @@ async def test_a_provider_that_cannot_be_reached_is_asked_ever_less_often_and_th
         assert (await rig.run(job)).count("accepted") == 30
 
 
-async def test_an_order_whose_attempts_have_run_out_has_failed(tmp_path: Path):
+async def test_a_server_that_goes_down_within_a_job_fails_no_order(tmp_path: Path):
+    async with open_rig(tmp_path, {}, clock=FastClock(200)) as rig:
+        job = rig.add_job(60, chunk_size=1, max_concurrency=4)
+
+        async def stop(number: int) -> None:
+            if number == 20:
+                await rig.sim.stop()
+
+        async with rig.engine(connection=Wire(rig.connect(), before=stop)) as engine:
+            await work(engine)
+        verdict = rig.judge()
+        assert rig.state(job) is JobState.PAUSED
+        assert verdict.count("failed") == 0
+        assert verdict.count("queued") > 0
+        assert all(line.tries for line in verdict.lines if line.state != "queued")
+
+
+async def test_an_order_whose_calls_alone_do_not_leave_fails_once_its_attempts_have_run_out(tmp_path: Path):
     settings = replace(SETTINGS, retry=RetryPolicy(max_attempts=2))
-    async with open_rig(tmp_path, {}, clock=FastClock(200), settings=settings) as rig:
-        job = rig.add_job(1)
-        await rig.sim.stop()
-        verdict = await rig.run(job)
+    async with open_rig(tmp_path, {}, settings=settings) as rig:
+        job = rig.add_job(40, chunk_size=1, max_concurrency=2)
+        doomed = make_imei(5)
+
+        class Blocked(Wire):
+            """Lets no call with one of the IMEIs leave, and ends it when others have come and gone."""
+
+            awaited = 0
+            others = asyncio.Event()
+
+            async def place(self, imeis: Sequence[Any], service: Any, *args: Any, **kwargs: Any) -> Placement:
+                if imeis != [doomed]:
+                    if len(self.sent) == self.awaited:
+                        self.others.set()
+                    return await super().place(imeis, service, *args, **kwargs)
+                self.awaited, self.others = len(self.sent) + 2, asyncio.Event()
+                await self.others.wait()
+                error = WholeError(ErrorKind.UNKNOWN, "no free connection")
+                exchange = Exchange(ending=Ending.NOT_SENT, request=b"", problem="no free connection")
+                return Placement(exchange, account_for_failure(imeis, Ending.NOT_SENT, error))
+
+        async with rig.engine(connection=Blocked(rig.connect())) as engine:
+            await work(engine)
+        verdict = rig.judge()
         assert rig.state(job) is JobState.FINISHED
         assert verdict.count("failed") == 1
-        assert len(verdict.lines[0].tries) == 2
+        assert [len(line.tries) for line in verdict.lines if line.imei == doomed] == [2]
 
 
 async def test_throttling_spends_no_attempt(tmp_path: Path):

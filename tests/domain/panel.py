@@ -37,6 +37,7 @@ class Fate(StrEnum):
     REFUSED_UNREAD = "refused_unread"
     RATE_TEXT = "rate_text"  #: "Rate limit exceeded" with HTTP 200
     ACCOUNT_TEXT = "account_text"
+    CREDIT_TEXT = "credit_text"  #: places the first few of a chunk; then the credit is used up, and no order is named
     LAST_PLACED = "last_placed"  #: places the last only, and says so
     LAST_NAMED = "last_named"  #: places all, names the last
     CUT = "cut"  #: places the first few, and names them
@@ -54,6 +55,7 @@ class Fate(StrEnum):
 
 
 LOST = WholeError(ErrorKind.UNKNOWN, "connection reset")
+NO_CREDIT = ReplyContent(error=WholeError(ErrorKind.ACCOUNT, "Credit has been finished!", is_of_credit=True))
 #: What comes back, or is seen, when the provider has placed nothing at all.
 NOTHING_PLACED = {
     Fate.NOT_SENT: (Ending.NOT_SENT, WholeError(ErrorKind.UNKNOWN, "connection refused")),
@@ -112,6 +114,9 @@ class Panel:
             case Fate.REPLY_LOST | Fate.CUT_OFF:
                 self._process(imeis if fate is Fate.REPLY_LOST else imeis[:first], at)
                 return Ending.IN_DOUBT, LOST
+            case Fate.CREDIT_TEXT:
+                self._process(imeis[:first] if len(imeis) > 1 else (), at)
+                return Ending.ANSWERED, NO_CREDIT
             case Fate.STOPPED:
                 return Ending.ANSWERED, self._stop_at_first_error(imeis, at)
             case Fate.COMPLAINED:

@@ -63,6 +63,11 @@ class TestDecide:
         ]
         assert states == [OrderState.QUEUED] * (policy.max_attempts - 1) + [OrderState.FAILED] * 2
 
+    @given(st.integers(1, 1000), policies)
+    def test_a_provider_that_nobody_can_reach_uses_up_no_order(self, attempt, policy):
+        decision = decide(Finding(Outcome.UNSENT), attempt=attempt, policy=policy, is_reachable=False)
+        assert decision == Decision(OrderState.QUEUED, spends_attempt=False)
+
 
 class TestDecideAgain:
     @given(findings)

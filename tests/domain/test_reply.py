@@ -223,6 +223,13 @@ class TestOneErrorForTheWholeCall:
         assert set(outcomes(account)) == {expected}
         assert {finding.kind for finding in account.findings.values()} == {error.kind}
 
+    def test_an_error_of_the_credit_proves_nothing_about_a_chunk_for_it_may_end_within_it(self):
+        error = WholeError(ErrorKind.ACCOUNT, "Credit has been finished!", is_of_credit=True)
+        account = account_for((A, B), ReplyContent(error=error))
+        assert outcomes(account) == [Outcome.UNCONFIRMED] * 2
+        assert account.findings[A].message.startswith("Credit has been finished!")
+        assert outcomes(account_for((A,), ReplyContent(error=error))) == [Outcome.THROTTLED]
+
     def test_only_errors_of_the_account_and_the_rate_prove_that_nothing_was_placed(self):
         assert {ErrorKind.ACCOUNT, ErrorKind.RATE} == PROVES_NONE_PLACED
 

@@ -9,9 +9,9 @@ from pathlib import Path
 import pytest
 
 from imeiflow.domain.ident import ServiceId
-from imeiflow.domain.order import JobState
+from imeiflow.domain.order import JobState, OrderState, Policy
 from imeiflow.simulator.behaviour import CreditCheck, Lockout, Repeat
-from tests.rig import PRICE, SERVICE, open_rig
+from tests.rig import ACCOUNT, PRICE, SERVICE, open_rig
 
 TOTAL = 220
 
@@ -28,13 +28,51 @@ async def test_when_the_credit_runs_out_the_job_pauses_and_goes_on_once_it_is_to
         verdict = await rig.run(job)
         assert rig.state(job) is JobState.PAUSED
         assert "credit" in rig.reason(job).lower()
-        assert verdict.count("unconfirmed", "refused", "failed") == 0
-        assert verdict.count("accepted") == len(rig.sim.book)
+        assert verdict.count("refused", "failed") == 0
+        doubts = verdict.count("unconfirmed")
+        if chunk == 1 or check is not CreditCheck.EACH:  # an error that names no order says nothing of several
+            assert (doubts > 0) == (chunk != 1)
         rig.behave(credit=Decimal(1000))
         rig.resume(job)
-        verdict = await rig.run(job)
-        assert verdict.count("accepted") == TOTAL
+        verdict = await rig.run_to_the_end(job)
+        if repeats is Repeat.CHARGE and doubts:
+            assert verdict.count("unconfirmed") == doubts
+            assert rig.repeats == 1  # the probe
+        else:
+            assert verdict.count("accepted", "duplicate") == TOTAL
+            assert rig.repeats == 0
+
+
+async def test_orders_that_were_charged_before_the_credit_ended_within_their_call_are_not_ordered_again(tmp_path: Path):
+    behaviour = {"credit": PRICE * 130, "credit_check": CreditCheck.SILENT, "repeats": Repeat.CHARGE}
+    async with open_rig(tmp_path, behaviour) as rig:
+        job = rig.add_job(200, chunk_size=100, max_concurrency=1, policy=Policy.HOLD)
+        await rig.run(job)
+        assert len(rig.sim.book) == 130
+        assert (rig.count(job, OrderState.ACCEPTED), rig.count(job, OrderState.UNCONFIRMED)) == (100, 100)
+        rig.behave(credit=Decimal(1000))
+        rig.resume(job)
+        await rig.run(job)
         assert rig.repeats == 0
+        assert len(rig.sim.book) == 130
+
+
+async def test_a_credit_error_for_a_single_order_is_a_definite_no(tmp_path: Path):
+    async with open_rig(tmp_path, {"credit": PRICE * 3, "credit_check": CreditCheck.SILENT}) as rig:
+        job = rig.add_job(10, chunk_size=1, max_concurrency=1)
+        verdict = await rig.run(job)
+        assert rig.state(job) is JobState.PAUSED
+        assert (verdict.count("accepted"), verdict.count("queued")) == (3, 7)
+
+
+async def test_credit_that_ends_says_nothing_about_the_number_of_imeis_a_call(tmp_path: Path):
+    async with open_rig(tmp_path, {"credit": PRICE * 101}) as rig:
+        job = rig.add_job(300)
+        await rig.run(job)
+        rig.behave(credit=Decimal(1000))
+        rig.resume(job)
+        await rig.run_to_the_end(job)
+        assert {"size": 100, "failed": None} in [one.value for one in rig.ledger.learned(ACCOUNT)]
 
 
 @pytest.mark.parametrize("chunk", [1, 100])
@@ -49,11 +87,15 @@ async def test_an_error_of_the_account_pauses_at_once_and_costs_nothing(
         assert rig.state(job) is JobState.PAUSED
         assert rig.reason(job)
         assert verdict.count("accepted") == 2 * chunk
-        assert verdict.count("accepted", "queued") == rig.summary(job).tally.total
+        total = rig.summary(job).tally.total
+        doubts = verdict.count("unconfirmed")
+        assert verdict.count("accepted", "queued") == total - doubts
+        assert (doubts > 0) == (lockout is Lockout.CREDIT and chunk == 100)  # it may have ended within the call
         rig.behave(lockout=Lockout.NONE)
         rig.resume(job)
         verdict = await rig.run(job)
-        assert verdict.count("accepted") == rig.summary(job).tally.total
+        held = doubts if repeats is Repeat.CHARGE else 0
+        assert (verdict.count("accepted"), verdict.count("unconfirmed")) == (total - held, held)
 
 
 @pytest.mark.parametrize("chunk", [1, 100, None])

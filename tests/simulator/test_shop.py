@@ -156,6 +156,14 @@ def test_a_call_that_the_credit_is_too_small_for_places_nothing():
     assert len(read_orders(shop.order(*TEN[:9]))) == 9
 
 
+def test_orders_are_charged_until_the_credit_runs_out_and_none_is_named():
+    shop = Counter(credit=Decimal("0.40"), **options_of({"credit_check": "silent"}))
+    body = shop.order(*TEN)
+    assert error_of(body) == "Credit has been finished!"
+    assert not read_orders(body)
+    assert shop.placed == TEN[:5]
+
+
 def test_orders_are_placed_until_the_credit_runs_out():
     shop = Counter(credit=Decimal("0.40"), **options_of({"credit_check": "each", "credit_error": "Not enough credits"}))
     body = shop.order(*TEN)

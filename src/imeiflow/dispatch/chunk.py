@@ -203,7 +203,7 @@ def judge(size: int, ending: Ending, account: Account, *, is_canary: bool) -> Ve
         if not is_canary:
             return Verdict.NOTHING
         return Verdict.DOUBTFUL if size == 2 else Verdict.FAILS
-    if ending is not Ending.ANSWERED or account.count(Outcome.THROTTLED):
+    if ending is not Ending.ANSWERED or account.count(Outcome.THROTTLED) or _is_of_account(account):
         return Verdict.NOTHING
     if not account.count(Outcome.UNCONFIRMED):
         return Verdict.WORKS
@@ -221,6 +221,11 @@ def read_hint(account: Account) -> int | None:
         return None
     numbers = [int(text) for text in _NUMBER.findall(account.error.message)]
     return min((number for number in numbers if number > 1), default=None)
+
+
+def _is_of_account(account: Account) -> bool:
+    """Say whether a whole-call error is of the account or the service: whatever it leaves in doubt, not the number."""
+    return account.error is not None and account.error.kind in {ErrorKind.ACCOUNT, ErrorKind.SERVICE}
 
 
 def is_spoiled(size: int, account: Account) -> bool:

@@ -71,14 +71,18 @@ def conclude(
     price: Decimal | None,
     policy: RetryPolicy,
     repeats: Mapping[OrderId, Repeat],
+    is_reachable: bool = True,
 ) -> Ended:
-    """Turn a placement into a conclusion. `repeats` tells, for orders sent again, what is repeated."""
+    """Turn a placement into a conclusion. `repeats` tells, for orders sent again, what is repeated.
+
+    `is_reachable`: another call reached the provider since this one began.
+    """
     exchange, account = placement.exchange, placement.account
     changes: list[OrderChange] = []
     seen: list[RepeatEvidence] = []
     for order in chunk.orders:
         finding = account.findings[order.imei]
-        decision = _decide(chunk, finding, order.attempts + 1, policy)
+        decision = _decide(chunk, finding, order.attempts + 1, policy, is_reachable=is_reachable)
         repeat = repeats.get(order.id)
         changes.append(
             OrderChange(
@@ -183,14 +187,14 @@ def describe(findings: Mapping[Imei, Finding]) -> str:
     return next((finding.message for finding in findings.values() if finding.message), "")
 
 
-def _decide(chunk: Chunk, finding: Finding, attempt: int, policy: RetryPolicy) -> Decision:
+def _decide(chunk: Chunk, finding: Finding, attempt: int, policy: RetryPolicy, *, is_reachable: bool) -> Decision:
     match chunk.kind:
         case AttemptKind.PROBE:
             return Decision(OrderState.ACCEPTED, spends_attempt=False)
         case AttemptKind.AGAIN:
             return decide_again(finding)
         case _:
-            return decide(finding, attempt=attempt, policy=policy)
+            return decide(finding, attempt=attempt, policy=policy, is_reachable=is_reachable)
 
 
 def _charges(kind: AttemptKind, outcome: Outcome, repeat: Repeat | None) -> int:

@@ -19,6 +19,7 @@ from imeiflow.dispatch.course import Course
 from imeiflow.dispatch.desk import Desk
 from imeiflow.dispatch.lane import Call, CallEnd
 from imeiflow.dispatch.meter import Meter
+from imeiflow.dispatch.reach import Reach
 from imeiflow.dispatch.setting import DispatchSettings
 from imeiflow.dispatch.view import JobView, view_job
 from imeiflow.dispatch.work import PAGE, Chunk, Work
@@ -35,7 +36,6 @@ log = structlog.get_logger(__name__)
 
 _SAVE_EVERY_S = 5.0
 _TROUBLE_PAUSE_S = 0.5
-_MAX_UNREACHABLE = 5
 #: An intent that took longer to write may be that of a process that stood still meanwhile.
 _FROZEN_S = 2.0
 _PLACING = frozenset({AttemptKind.PLACE, AttemptKind.CANARY})
@@ -80,7 +80,7 @@ class Engine:
         self._hold_until = -math.inf
         self._refreshed_at = -math.inf
         self._saved_at = clock.monotonic()
-        self._unreachable = 0
+        self._reach = Reach()
         self._pause_reason: str | None = None
         self._fastest_s = math.inf
 
@@ -254,6 +254,7 @@ class Engine:
             price=price,
             policy=self.settings.retry,
             repeats=self._repeats,
+            is_reachable=self._reach.was_reached_since(call.began_at),
         )
         self._learn(work, chunk, call, placement)
         self._wake.set()
@@ -370,11 +371,10 @@ class Engine:
     def _note_reachable(self, now: float, placement: Placement) -> None:
         """Hold the lane for a doubling time while the provider cannot be reached, and pause after some of it."""
         if placement.exchange.ending is not Ending.NOT_SENT:
-            self._unreachable = 0
+            self._reach.reached(now)
         elif now >= self._hold_until:
-            self._unreachable += 1
-            self._hold_until = now + 0.5 * 2**self._unreachable
-            if self._unreachable >= _MAX_UNREACHABLE:
+            self._hold_until = self._reach.missed(now)
+            if self._reach.is_given_up:
                 self._pause_all(f"the provider cannot be reached: {placement.exchange.problem}")
 
     def _pause_all(self, reason: str, service: ServiceId | None = None) -> None:

@@ -28,11 +28,12 @@ class Decision:
     spends_attempt: bool = True
 
 
-def decide(finding: Finding, *, attempt: int, policy: RetryPolicy) -> Decision:
+def decide(finding: Finding, *, attempt: int, policy: RetryPolicy, is_reachable: bool = True) -> Decision:
     """Decide what becomes of an order after its counted attempt number `attempt` (from 1).
 
     Only an outcome that proves the order was not placed leads back to the queue: a paid request is never
-    repeated on a guess. Throttling is back-pressure, not failure, so it spends no attempt.
+    repeated on a guess. Throttling is back-pressure, not failure, so it spends no attempt; nor does a call that did
+    not leave while the provider could not be reached by any (`is_reachable`).
     """
     match finding.outcome:
         case Outcome.ACCEPTED:
@@ -46,6 +47,8 @@ def decide(finding: Finding, *, attempt: int, policy: RetryPolicy) -> Decision:
         case Outcome.THROTTLED:
             return Decision(OrderState.QUEUED, spends_attempt=False)
         case Outcome.UNSENT:
+            if not is_reachable:
+                return Decision(OrderState.QUEUED, spends_attempt=False)
             if attempt >= policy.max_attempts:
                 return Decision(OrderState.FAILED)
             return Decision(OrderState.QUEUED)

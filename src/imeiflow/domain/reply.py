@@ -18,6 +18,10 @@ from imeiflow.domain.imei import Imei
 from imeiflow.domain.order import ResultStatus
 from imeiflow.domain.outcome import Ending, ErrorKind, Outcome
 
+#: Kinds of errors of a whole call that prove that none of its orders was placed; of credit, see `WholeError`.
+PROVES_NONE_PLACED = frozenset({ErrorKind.ACCOUNT, ErrorKind.RATE})
+_BEFORE_CREDIT_ENDED = "some of the call's orders may have been placed before"
+
 
 @dataclass(frozen=True, slots=True)
 class NamedOrder:
@@ -39,12 +43,20 @@ class NamedError:
 
 @dataclass(frozen=True, slots=True)
 class WholeError:
-    """An error that a reply gives for the whole call. `duplicate` marks "exists already"."""
+    """An error that a reply gives for the whole call. `duplicate` marks "exists already", `is_of_credit` its end."""
 
     kind: ErrorKind
     message: str
     duplicate: bool = False
     retry_after_s: float | None = None
+    is_of_credit: bool = False
+
+    def proves_none_placed(self, count: int) -> bool:
+        """Say whether, alone in a reply, it proves that none of the call's `count` orders was placed.
+
+        A server checks key, user and pace before it looks at any order. Credit may be used up order by order.
+        """
+        return self.kind in PROVES_NONE_PLACED and not (self.is_of_credit and count > 1)
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,10 +110,6 @@ class Account:
     def count(self, outcome: Outcome) -> int:
         """Count the orders with `outcome`."""
         return sum(1 for finding in self.findings.values() if finding.outcome is outcome)
-
-
-#: Errors of a whole call that prove that none of its orders was placed (design: "Reading a reply").
-PROVES_NONE_PLACED = frozenset({ErrorKind.ACCOUNT, ErrorKind.RATE})
 
 
 def account_for_failure(sent: Sequence[Imei], ending: Ending, error: WholeError) -> Account:
@@ -201,13 +209,14 @@ def _finding_of_unnamed(count: int, content: ReplyContent) -> Finding:
     if error is None:
         return Finding(Outcome.UNCONFIRMED, message="the reply does not name it")
     answered = bool(content.orders or content.duplicates or content.errors)
-    if error.kind in PROVES_NONE_PLACED and not answered:
+    if error.proves_none_placed(count) and not answered:
         return Finding(Outcome.THROTTLED, kind=error.kind, message=error.message)
     if count == 1 and not answered:
         if error.duplicate:
             return Finding(Outcome.DUPLICATE, message=error.message)
         return finding_of_error(error.kind, error.message)
-    return Finding(Outcome.UNCONFIRMED, kind=error.kind, message=error.message)
+    message = f"{error.message} ({_BEFORE_CREDIT_ENDED})" if error.is_of_credit else error.message
+    return Finding(Outcome.UNCONFIRMED, kind=error.kind, message=message)
 
 
 def _collect_references(

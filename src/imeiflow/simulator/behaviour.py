@@ -55,7 +55,8 @@ class CreditCheck(StrEnum):
     """When the credit does not suffice for a call."""
 
     WHOLE = "whole"  #: nothing of it is placed
-    EACH = "each"  #: placed until the credit runs out
+    EACH = "each"  #: placed until the credit runs out; each of the others gets the error
+    SILENT = "silent"  #: placed and charged until the credit runs out; then the error alone, and none is named
 
 
 class Lockout(StrEnum):

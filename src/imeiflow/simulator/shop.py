@@ -217,6 +217,8 @@ class Shop:
             )
             if is_reported:
                 entries.append(entry)
+        if behaviour.credit_check is CreditCheck.SILENT and affordable < len(sorting.to_place):
+            raise _WholeError("credit", behaviour.credit_error)
         for imei, is_reported in sorting.to_place[affordable:]:
             if is_reported:
                 sorting.errors.append((imei, behaviour.credit_error))

@@ -122,3 +122,8 @@ def test_the_wait_is_read() -> None:
 @given(st.text())
 def test_no_text_raises_and_no_message_is_long(text: str) -> None:
     assert len(read_error(text).message) <= 200
+
+
+@pytest.mark.parametrize("text", TEXTS[ErrorKind.ACCOUNT])
+def test_that_the_credit_is_used_up_is_told_from_other_errors_of_the_account(text: str) -> None:
+    assert read_error(text).is_of_credit == any(word in text.lower() for word in ("credit", "balance"))

@@ -77,14 +77,16 @@ _ACCOUNT = _whole(
     r"this user is not active",
     r"(?:user|(?:your )?account)(?: is| has been)? "
     r"(?:not active|inactive|suspended|disabled|blocked|banned|locked|closed)",
-    r"(?:your )?credits? (?:has|have) been finished",
-    r"(?:you (?:do not|don t) have enough|(?:you have )?not enough|insufficient|low|no) (?:credits?|balance|funds)"
-    r"(?: balance| in your account)?",
     r"(?:the )?(?:web ?site|site|server|system|api) is (?:in|under) maintenance(?: mode)?"
     r"(?: please)?(?: try again(?: later)?| come back later)?",
     r"(?:authentication|login) failed",
     r"unauthori[sz]ed(?: access)?",
     r"(?:your )?ip(?: address)? (?:is )?(?:not allowed|not whitelisted|blocked|banned)",
+)
+_CREDIT = _whole(
+    r"(?:your )?credits? (?:has|have) been finished",
+    r"(?:you (?:do not|don t) have enough|(?:you have )?not enough|insufficient|low|no) (?:credits?|balance|funds)"
+    r"(?: balance| in your account)?",
 )
 _SERVICE = _whole(
     r"invalid (?:value of )?(?:network|service|package|tool)(?: ?id)?",
@@ -110,6 +112,7 @@ _OVERLOAD = _anywhere(
 )
 _KINDS = (
     (ErrorKind.ACCOUNT, _ACCOUNT),
+    (ErrorKind.ACCOUNT, _CREDIT),
     (ErrorKind.SERVICE, _SERVICE),
     (ErrorKind.ORDER, _ORDER),
     (ErrorKind.RATE, _RATE),
@@ -124,7 +127,9 @@ def read_error(text: str) -> WholeError:
     said = normalise(message)
     if _DUPLICATE.search(said):
         return WholeError(ErrorKind.ORDER, message, duplicate=True)
-    return WholeError(_find_kind(said), message, retry_after_s=find_wait(message))
+    kind = _find_kind(said)
+    is_of_credit = kind is ErrorKind.ACCOUNT and _CREDIT.search(said) is not None
+    return WholeError(kind, message, retry_after_s=find_wait(message), is_of_credit=is_of_credit)
 
 
 def normalise(text: str) -> str:

@@ -133,4 +133,5 @@ def _merge_errors(texts: list[str]) -> WholeError | None:
         "; ".join(error.message for error in errors)[:200],
         duplicate=all(error.duplicate for error in errors),
         retry_after_s=max((error.retry_after_s for error in errors if error.retry_after_s is not None), default=None),
+        is_of_credit=any(error.is_of_credit for error in errors),
     )
