@@ -6,7 +6,7 @@ import json
 import math
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from imeiflow.dispatch.lane import Call, CallEnd, Lane, Refusal
@@ -22,6 +22,7 @@ def _fill(lane: Lane, now: float) -> list[Call]:
     calls = []
     while lane.ready_at(now) <= now:
         calls.append(lane.begin(now, 100))
+        assert lane.in_flight <= lane.limit.ceiling, "more at once than the ceiling"
     return calls
 
 
@@ -213,6 +214,18 @@ moves = st.lists(
 )
 
 
+_REFUSED_TRIAL = [
+    (0.0, CallEnd.DROPPED, NO_WORDS),
+    (0.108, CallEnd.IGNORE, NO_WORDS),
+    (0.055, CallEnd.DROPPED, RATE),
+    (0.262, CallEnd.IGNORE, NO_WORDS),
+    (0.111, CallEnd.IGNORE, NO_WORDS),
+    (0.129, CallEnd.SUCCESS, NO_WORDS),
+    (0.0, CallEnd.SUCCESS, NO_WORDS),
+]
+
+
+@example(ceiling=2, moves=_REFUSED_TRIAL)
 @given(ceiling=st.integers(1, 64), moves=moves)
 def test_whatever_the_provider_says_calls_stay_under_the_ceiling_and_go_on(
     ceiling: int, moves: list[tuple[float, CallEnd, Refusal]]

@@ -218,7 +218,7 @@ class Lane:
             suspicion.in_a_row = 0
             if call.crowd > suspicion.crowd + self._count_ends(call.began_at):
                 self._unexplained.append(now)
-                self._suspicion = None
+                self._drop_suspicion()
         self.pace.admitted(now, began_at=call.began_at)
         self.limit.admitted(now, call.sample, size=call.size)
 
@@ -311,8 +311,12 @@ class Lane:
     def _free_limit(self, suspicion: _Suspicion) -> None:
         if self.limit.cap is not None:
             self.limit.free(value=max(suspicion.value, self.limit.value))
-        self._suspicion, self._verify_began_at = None, None
+        self._drop_suspicion()
         self._unexplained.clear()
+
+    def _drop_suspicion(self) -> None:
+        """Let go of it together with its verification, which nobody would conclude any more."""
+        self._suspicion, self._verify_began_at = None, None
 
     def _refuse_rate(self, now: float, call: Call, refusal: Refusal) -> None:
         self._has_waited = self.pace.model is None or self.pace.is_recalled(call.began_at)
