@@ -321,11 +321,11 @@ async def test_cancelling_spares_what_is_under_way(desk: Desk):
 
 
 async def test_statuses_are_stored_for_accepted_orders_only(desk: Desk):
-    from imeiflow.ledger.record import StatusUpdate
+    from imeiflow.ledger.change import StatusUpdate
 
     await desk.end(await desk.send(0), desk.change(0, S.ACCEPTED))
     updates = [StatusUpdate(order=id_, status=ResultStatus.COMPLETED, result="Model: X") for id_ in desk.ids(0, 1)]
-    assert desk.ledger.update_statuses(updates) == 1
+    assert desk.ledger.update_statuses(ACCOUNT, updates).stored == 1
     (row,) = desk.ledger.search_orders(statuses={ResultStatus.COMPLETED})
     assert (row.id, row.result, row.completed_at) == (desk.orders[0].id, "Model: X", desk.clock())
 

@@ -26,8 +26,8 @@ from imeiflow.domain.money import Money
 from imeiflow.domain.order import OrderState, ResultStatus
 from imeiflow.domain.outcome import Ending, Outcome
 from imeiflow.errors import LedgerBusyError, LedgerError
-from imeiflow.ledger.change import AttemptKind
-from imeiflow.ledger.record import Doubt, PlacedOrder, QueuedOrder, StatusUpdate
+from imeiflow.ledger.change import AttemptKind, StatusUpdate
+from imeiflow.ledger.record import Doubt, PlacedOrder, QueuedOrder
 
 if TYPE_CHECKING:
     from imeiflow.dispatch.engine import Engine
@@ -322,7 +322,7 @@ class Settlement:
             found[order.order] = item.status
             updates.append(StatusUpdate(order=order.order, status=item.status, result=item.code or None))
         with suppress(LedgerBusyError):  # they are fetched again when somebody asks for them
-            await asyncio.to_thread(self._engine.ledger.update_statuses, updates)
+            await asyncio.to_thread(self._engine.ledger.update_statuses, self._account, updates)
         return found
 
     # the provider's own list

@@ -1,4 +1,4 @@
-"""What people decide about orders, and what providers report later: each change guarded and logged."""
+"""What people decide about orders: each change guarded and logged."""
 
 from __future__ import annotations
 
@@ -6,35 +6,19 @@ from collections.abc import Mapping, Sequence
 from collections.abc import Set as AbstractSet
 from typing import Any
 
-from sqlalchemy import Connection, Text, and_, case, func, literal, select, update
+from sqlalchemy import Connection, and_, case, func, literal, select, update
 
 from imeiflow.domain.ident import JobId, OrderId, Reference
 from imeiflow.domain.order import OrderState, may_follow
 from imeiflow.domain.outcome import Outcome
 from imeiflow.errors import GuardError
 from imeiflow.ledger.access import Access
-from imeiflow.ledger.dialect import Instant, encode_rows, json_rows, to_micros
+from imeiflow.ledger.dialect import Instant, encode_rows, json_rows
 from imeiflow.ledger.log import write_event
-from imeiflow.ledger.record import StatusUpdate
 from imeiflow.ledger.schema import Id, attempt_order, job, orders
 
 _named = json_rows(order_id=Id)
 _job_price = select(job.c.unit_price).where(job.c.id == orders.c.job_id).correlate(orders).scalar_subquery()
-
-_status = json_rows(order_id=Id, status=Text(), status_at=Instant(), result=Text(), completed_at=Instant())
-_UPDATE_STATUSES = (
-    update(orders)
-    .where(orders.c.id == _status.c.order_id, orders.c.state == OrderState.ACCEPTED.value)
-    .values(
-        status=_status.c.status,
-        status_at=_status.c.status_at,
-        result=func.coalesce(_status.c.result, orders.c.result),
-        completed_at=case(
-            (_status.c.completed_at.is_(None), None),
-            else_=func.coalesce(orders.c.completed_at, _status.c.completed_at),
-        ),
-    )
-)
 
 
 class Actions(Access):
@@ -73,6 +57,10 @@ class Actions(Access):
             "charges": case((orders.c.charges > 0, orders.c.charges), else_=1),
             "price": func.coalesce(orders.c.price, _job_price),
             "accepted_at": now,
+            "due_at": case(
+                (func.coalesce(literal(reference), orders.c.reference).is_not(None), literal(now, Instant())),
+                else_=None,
+            ),
             "error": None,
             "error_kind": None,
         }
@@ -85,17 +73,6 @@ class Actions(Access):
         Raises GuardError, and changes nothing, unless all of them are unconfirmed.
         """
         self._settle("marked_not_placed", not_placed, OrderState.QUEUED, {}, {"note": note, "actor": actor})
-
-    def update_statuses(self, statuses: Sequence[StatusUpdate]) -> int:
-        """Store what the provider says of accepted orders, and count those stored; others stay as they are."""
-        now = to_micros(self.clock())
-        rows = [
-            (update_.order, update_.status.value, now, update_.result, now if update_.status.is_final else None)
-            for update_ in {update_.order: update_ for update_ in statuses}.values()
-        ]
-        if not rows:
-            return 0
-        return self._write(lambda c: c.execute(_UPDATE_STATUSES, {"rows": encode_rows(rows)}).rowcount)
 
     def _move_of_job(self, job_id: JobId, kind: str, queries: Sequence[Any], note: str, actor: str) -> int:
         now = self.clock()

@@ -1,6 +1,6 @@
-"""What the ledger is told about attempts: the intent before a call leaves, the conclusion after it.
+"""What the ledger is told: the intent before a call leaves, the conclusion after it, and what is said of statuses.
 
-Values only: `intent` and `conclusion` write them down.
+Values only: `intent`, `conclusion` and `status` write them down.
 """
 
 from __future__ import annotations
@@ -61,6 +61,7 @@ class OrderChange:
     spends_attempt: bool = True
     price: Decimal | None = None
     charges: int = 0
+    due_at: datetime | None = None  #: when the status of an accepted order is asked for first; None: at once
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -93,3 +94,25 @@ class Concluded:
 
     late: bool
     applied: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StatusUpdate:
+    """What a reply about its status says of an order; `result` is its raw code.
+
+    `due_at` is when to ask next, unless this is the last word; None leaves it as it is.
+    """
+
+    order: OrderId
+    status: ResultStatus
+    result: str | None = None
+    due_at: datetime | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class PutOff:
+    """When to ask for an order next that a reply said nothing useful of; `is_missing`: it did not even name it."""
+
+    order: OrderId
+    due_at: datetime
+    is_missing: bool = False

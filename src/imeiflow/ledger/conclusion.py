@@ -92,6 +92,7 @@ _moved = block_rows(
     price=Exact(),
     charges=Integer(),
     ended_at=Instant(),
+    due_at=Instant(),
 )
 _MOVE_ORDERS = Bulk(
     update(orders)
@@ -115,6 +116,7 @@ _MOVE_ORDERS = Bulk(
         ),
         accepted_at=case((_moved.c.state == OrderState.ACCEPTED.value, _moved.c.ended_at), else_=orders.c.accepted_at),
         completed_at=case((_moved.c.is_final, _moved.c.ended_at), else_=orders.c.completed_at),
+        due_at=func.coalesce(_moved.c.due_at, orders.c.due_at),
     ),
     len(_moved.c),
 )
@@ -275,8 +277,16 @@ def _add_changes(
             price,
             change.charges,
             ended_at,
+            _choose_due(change, ended_at),
         )
         told += (order, attempt_id, _TEXTS[change.outcome], reference, message, price, change.charges)
+
+
+def _choose_due(change: OrderChange, ended_at: int | None) -> int | None:
+    """Say when an order is asked for: one that was accepted is followed, whatever status the placing call named."""
+    if change.state is not OrderState.ACCEPTED or change.reference is None:
+        return None
+    return ended_at if change.due_at is None else to_micros(change.due_at)
 
 
 def write_evidence(connection: Connection, conclusions: Sequence[Conclusion]) -> None:

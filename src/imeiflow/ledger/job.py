@@ -52,6 +52,7 @@ class Jobs(Access):
             "columns": draft.columns,
             "imei_column": draft.imei_column,
             "has_header": draft.has_header,
+            "follow_results": draft.follow_results,
             "state": JobState.DRAFT.value,
             "created_at": now,
             "worked_s": 0.0,

@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from datetime import datetime
 
-from sqlalchemy import Connection, delete, func, select, update
+from sqlalchemy import Connection, and_, case, delete, func, literal, select, update
 
 from imeiflow.domain.order import OrderState, may_follow
 from imeiflow.domain.outcome import Outcome
@@ -23,7 +23,7 @@ from imeiflow.ledger.conclusion import (
     write_outcome,
     write_repeats,
 )
-from imeiflow.ledger.dialect import AnyRow
+from imeiflow.ledger.dialect import AnyRow, Instant
 from imeiflow.ledger.log import write_event
 from imeiflow.ledger.schema import attempt, attempt_evidence, attempt_order, orders
 
@@ -100,7 +100,8 @@ def _apply(connection: Connection, conclusion: Conclusion, change: OrderChange) 
         _replace_outcome(connection, conclusion, change)
         if change.charges and change.reference != order.reference:
             is_its_duplicate = state is OrderState.DUPLICATE and order.reference is None
-            _add_charge(connection, change, is_counted=is_its_duplicate and order.charges > 0)
+            is_counted = is_its_duplicate and order.charges > 0
+            _add_charge(connection, change, conclusion.ended_at, is_counted=is_counted)
     return _HELD_BACK
 
 
@@ -117,15 +118,20 @@ def _write_probe(connection: Connection, conclusion: Conclusion, row: AnyRow, pa
     for change in conclusion.changes:
         _replace_outcome(connection, conclusion, change)
         if change.charges:
-            _add_charge(connection, change)
+            _add_charge(connection, change, conclusion.ended_at)
     _keep_evidence(connection, conclusion)
     if late:
         _log_late(connection, conclusion, row, (), now)
     return Concluded(late=late, applied=len(conclusion.changes))
 
 
-def _add_charge(connection: Connection, change: OrderChange, *, is_counted: bool = False) -> None:
+def _add_charge(connection: Connection, change: OrderChange, at: datetime, *, is_counted: bool = False) -> None:
     """Count a charge, and keep the first reference; `is_counted`: as that of its repeat, which was a duplicate."""
+    is_first_reference = and_(
+        orders.c.reference.is_(None),
+        literal(change.reference).is_not(None),
+        orders.c.state == OrderState.ACCEPTED.value,
+    )
     connection.execute(
         update(orders)
         .where(orders.c.id == change.order)
@@ -133,6 +139,7 @@ def _add_charge(connection: Connection, change: OrderChange, *, is_counted: bool
             charges=orders.c.charges + (0 if is_counted else change.charges),
             price=func.coalesce(orders.c.price, change.price),
             reference=func.coalesce(orders.c.reference, change.reference),
+            due_at=case((is_first_reference, literal(at, Instant())), else_=orders.c.due_at),
         )
     )
 

@@ -59,6 +59,17 @@ class Prices(Access):
         with self._read() as connection:
             return [_read(row) for row in connection.execute(query)]
 
+    def delivery(self, account: AccountName, service: ServiceId) -> str:
+        """Say how long a service takes, in the words of the newest price list that named it; empty if none did."""
+        query = (
+            select(service_price.c.delivery)
+            .where(service_price.c.account == account, service_price.c.service == service)
+            .order_by(service_price.c.id.desc())
+            .limit(1)
+        )
+        with self._read() as connection:
+            return connection.execute(query).scalar() or ""
+
     def priced_at(self, account: AccountName) -> datetime | None:
         """Say when the price list last changed; None where none was ever stored."""
         query = select(service_price.c.seen_at).where(service_price.c.account == account)

@@ -14,6 +14,7 @@ from imeiflow.domain.money import Money
 from imeiflow.domain.order import JobState, OrderState, Policy, ResultStatus
 from imeiflow.domain.outcome import Ending, ErrorKind, Outcome
 from imeiflow.domain.reply import Anomaly
+from imeiflow.domain.status import StatusAnomalyKind
 from imeiflow.ledger.change import AttemptKind
 
 
@@ -38,6 +39,7 @@ class JobDraft:
     columns: tuple[str, ...] | None = None
     imei_column: str | None = None
     has_header: bool = False
+    follow_results: bool = False  #: runners go on until its results are there
 
 
 class Confirmed(TypedDict, total=False):
@@ -57,6 +59,7 @@ class Confirmed(TypedDict, total=False):
     columns: tuple[str, ...] | None
     imei_column: str | None
     has_header: bool
+    follow_results: bool
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -102,6 +105,7 @@ class Job:
     started_at: datetime | None
     ended_at: datetime | None
     worked_s: float
+    follow_results: bool
 
     @property
     def price(self) -> Money | None:
@@ -296,12 +300,74 @@ class Evidence:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class StatusUpdate:
-    """What the provider says of an accepted order; `result` is its raw code."""
+class DueOrder:
+    """An order whose status is to be asked for; `misses` counts the replies in a row that did not name it."""
 
+    id: OrderId
+    job: JobId
+    reference: Reference
+    imei: Imei
+    due_at: datetime
+    accepted_at: datetime
+    misses: int
+
+
+@dataclass(frozen=True, slots=True)
+class DueJob:
+    """A job with orders that are still followed, and when the first of them is due."""
+
+    id: JobId
+    service: ServiceId
+    due_at: datetime
+    follow_results: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StatusChange:
+    """One change of an order's status. Ids grow with time; `before` is None for the first that was heard of.
+
+    `result` is the raw code that came with it, None where there was none or it was the same as before.
+    """
+
+    id: int
+    job: JobId
     order: OrderId
+    at: datetime
+    before: ResultStatus | None
     status: ResultStatus
-    result: str | None = None
+    result: str | None
+
+    @property
+    def is_end(self) -> bool:
+        """Say whether the order came to its end here: true once for each order that does."""
+        return self.status.is_final and (self.before is None or not self.before.is_final)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class KeptAnomaly:
+    """An anomaly about statuses as the ledger keeps it: seen how often, first and last."""
+
+    account: AccountName
+    kind: StatusAnomalyKind
+    reference: Reference
+    job: JobId | None
+    order: OrderId | None
+    detail: str
+    first_at: datetime
+    last_at: datetime
+    times: int
+
+
+@dataclass(frozen=True, slots=True)
+class StatusesKept:
+    """What became of what a reply said: orders that were updated, new statuses among them, and what did not fit.
+
+    `changes` counts the orders that came to each status; `anomalies` those that were not known before, by kind.
+    """
+
+    stored: int
+    changes: Mapping[ResultStatus, int]
+    anomalies: Mapping[StatusAnomalyKind, int]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

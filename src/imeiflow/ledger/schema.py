@@ -21,16 +21,18 @@ from sqlalchemy import (
     String,
     Table,
     Text,
+    false,
     text,
 )
 
 from imeiflow.domain.order import JobState, OrderState, Policy, ResultStatus
 from imeiflow.domain.outcome import Ending, ErrorKind, Outcome
+from imeiflow.domain.status import StatusAnomalyKind
 from imeiflow.ledger.change import AttemptKind
 from imeiflow.ledger.dialect import Exact, Instant, Json
 
 #: Every revision of the schema, oldest first; the last one is what this program writes.
-REVISIONS = ("0001",)
+REVISIONS = ("0001", "0002")
 HEAD = REVISIONS[-1]
 
 metadata = MetaData(
@@ -80,6 +82,7 @@ job = Table(
     Column("started_at", Instant),
     Column("ended_at", Instant),
     Column("worked_s", Float, nullable=False),
+    Column("follow_results", Boolean, nullable=False, server_default=false()),
     _one_of("state", JobState),
     _one_of("policy", Policy),
     CheckConstraint("wanted IN ('paused', 'cancelled')", name="wanted"),
@@ -112,6 +115,8 @@ orders = Table(
     Column("accepted_at", Instant),
     Column("completed_at", Instant),
     Column("columns", Text),
+    Column("due_at", Instant),  # when the provider is asked for its status next; NULL: never again
+    Column("misses", Integer, nullable=False, server_default=text("0")),  # replies in a row that did not name it
     _one_of("state", OrderState),
     _one_of("status", ResultStatus),
     _one_of("error_kind", ErrorKind),
@@ -131,6 +136,13 @@ orders = Table(
         "charges",
         sqlite_where=text("charges > 0"),
         postgresql_where=text("charges > 0"),
+    ),
+    Index(
+        "ix_orders_due",
+        "job_id",
+        "due_at",
+        sqlite_where=text("due_at IS NOT NULL"),
+        postgresql_where=text("due_at IS NOT NULL"),
     ),
 )
 
@@ -188,6 +200,38 @@ attempt_order = Table(
     Column("settled_at", Instant),  # when a doubt of this attempt was settled by the user's word
     _one_of("outcome", Outcome),
     sqlite_with_rowid=False,
+)
+
+status_change = Table(
+    "status_change",
+    metadata,
+    Column("id", Id, primary_key=True),
+    Column("order_id", Id, ForeignKey("orders.id"), nullable=False),
+    Column("at", Instant, nullable=False),
+    Column("before", String(16)),
+    Column("status", String(16), nullable=False),
+    Column("code", Text),  # the raw code where it was new; that of a final status stands in the order
+    _one_of("before", ResultStatus),
+    _one_of("status", ResultStatus),
+    Index("ix_status_change_order_id", "order_id"),
+)
+
+status_anomaly = Table(
+    "status_anomaly",
+    metadata,
+    Column("id", Id, primary_key=True),
+    Column("account", Text, nullable=False),
+    Column("kind", String(16), nullable=False),
+    Column("reference", Text, nullable=False),
+    Column("job_id", Id, ForeignKey("job.id")),
+    Column("order_id", Id, ForeignKey("orders.id")),
+    Column("detail", Text, nullable=False),
+    Column("first_at", Instant, nullable=False),
+    Column("last_at", Instant, nullable=False),
+    Column("times", Integer, nullable=False),
+    _one_of("kind", StatusAnomalyKind),
+    Index("ix_status_anomaly_account", "account", "kind", "reference", unique=True),
+    Index("ix_status_anomaly_job_id", "job_id"),
 )
 
 lane = Table(

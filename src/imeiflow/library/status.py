@@ -8,8 +8,8 @@ from imeiflow.domain.ident import AccountName, Reference
 from imeiflow.domain.order import OrderState
 from imeiflow.domain.outcome import Ending, ErrorKind
 from imeiflow.errors import ProviderError
+from imeiflow.ledger.change import StatusUpdate
 from imeiflow.ledger.ledger import Ledger
-from imeiflow.ledger.record import StatusUpdate
 from imeiflow.providers.contract import Connection, Listing, OrderStatus
 
 _PORTION = 100
@@ -60,7 +60,7 @@ def keep_statuses(ledger: Ledger, account: AccountName, found: Iterable[OrderSta
             status = statuses[order.reference] if order.reference is not None else None
             if status is not None and status.status is not None:
                 updates.append(StatusUpdate(order=order.id, status=status.status, result=status.code or None))
-        stored += ledger.update_statuses(updates)
+        stored += ledger.update_statuses(account, updates).stored
     return stored
 
 
