@@ -33,6 +33,7 @@ class Try:
     outcome: str | None
     reference: str | None
     charges: int
+    price: Decimal | None
     is_settled: bool
 
     @property
@@ -53,12 +54,25 @@ class Line:
     reference: str | None
     price: Decimal | None  #: None where nobody knows it
     charges: int
+    status: str | None
     tries: tuple[Try, ...]
+    is_priced: bool  #: the price was recorded with it
 
     @property
     def probes(self) -> list[Try]:
         """List the attempts that repeated it to learn about repeats."""
         return [one for one in self.tries if one.kind == "probe"]
+
+    @property
+    def probed(self) -> Decimal:
+        """Add up what its repeat probes were charged, each at the price of its time."""
+        return sum((one.charges * (one.price or Decimal(0)) for one in self.probes), Decimal(0))
+
+    @property
+    def spent(self) -> Decimal:
+        """Add up what it was charged, as the ledger says."""
+        own = self.charges - sum(one.charges for one in self.probes)
+        return own * (self.price or Decimal(0)) + self.probed
 
 
 @dataclass
@@ -70,6 +84,9 @@ class Verdict:
     spent: Decimal = Decimal(0)
     doubtful: Decimal = Decimal(0)  #: what may have been charged beyond `spent`
     charged: Decimal = Decimal(0)  #: what the book charged for these orders
+    refunded: Decimal = Decimal(0)  #: what the ledger says that rejected orders had cost
+    probed: Decimal = Decimal(0)  #: what the ledger says that repeats were charged
+    repeated: Decimal = Decimal(0)  #: what the book charged for repeats
 
     def count(self, *states: str) -> int:
         """Count the orders in any of `states`."""
@@ -109,6 +126,7 @@ def examine(
         if not is_abandoned:
             verdict.problems += _find_loose_ends(connection)
         recorded = connection.execute("SELECT count(*) FROM attempt").fetchone()[0]
+        verdict.problems += _find_wrong_sums(connection, verdict.lines)
     if placing_calls is not None and placing_calls > recorded:
         verdict.problems.append(f"{placing_calls} placing calls were received, {recorded} attempts recorded")
     old = {entry.reference for entry in before}
@@ -127,6 +145,24 @@ def examine(
     return verdict
 
 
+def _find_wrong_sums(connection: sqlite3.Connection, lines: Sequence[Line]) -> list[str]:
+    """Compare the sums of charges that the ledger keeps with its orders, job by job: how many, and how much."""
+    counted: dict[int, tuple[int, Decimal]] = {}
+    for job, price, times in connection.execute("SELECT job_id, price, times FROM charge"):
+        number, amount = counted.get(job, (0, Decimal(0)))
+        counted[job] = number + times, amount + times * Decimal(price or 0)
+    wanted: dict[int, tuple[int, Decimal]] = {}
+    for line in lines:
+        if line.charges:
+            number, amount = wanted.get(line.job, (0, Decimal(0)))
+            wanted[line.job] = number + line.charges, amount + (line.spent if line.is_priced else Decimal(0))
+    return [
+        f"job {job}: its orders were charged {wanted.get(job)}, its sums say {counted.get(job)}"
+        for job in wanted.keys() | counted.keys()
+        if wanted.get(job) != counted.get(job)
+    ]
+
+
 def _judge_line(line: Line, mine: Sequence[Entry], verdict: Verdict, *, was_there: bool) -> None:
     problems: list[str] = []
     references = {entry.reference for entry in mine}
@@ -141,7 +177,7 @@ def _judge_line(line: Line, mine: Sequence[Entry], verdict: Verdict, *, was_ther
         problems.append(f"it was placed {len(mine)} times")
     problems += _judge_tries(line)
     if line.price is not None:
-        spent = line.price * line.charges
+        spent = line.spent
         charged = sum((entry.price for entry in mine), Decimal(0))
         doubtful = line.price * _count_doubts(line)
         if not spent <= charged <= spent + doubtful:
@@ -149,9 +185,25 @@ def _judge_line(line: Line, mine: Sequence[Entry], verdict: Verdict, *, was_ther
         verdict.spent += spent
         verdict.doubtful += doubtful
         verdict.charged += charged
+        verdict.probed += line.probed
+        verdict.repeated += sum((entry.price for entry in mine[1:]), Decimal(0))
+        problems += _judge_refund(line, mine, verdict)
     verdict.problems += [
         f"order {line.id} ({line.imei}, {line.state}): {problem}; attempts {line.tries}" for problem in problems
     ]
+
+
+def _judge_refund(line: Line, mine: Sequence[Entry], verdict: Verdict) -> list[str]:
+    """Look at an order that the ledger calls rejected: the book must have rejected it, and given its price back."""
+    if line.status != "rejected":
+        return []
+    verdict.refunded += line.spent
+    if not all(entry.life.is_rejected for entry in mine):
+        return ["the book has not rejected it"]
+    refunded = sum((entry.price for entry in mine if entry.life.is_refunded), Decimal(0))
+    if any(entry.life.is_refunded for entry in mine) and refunded != line.spent:
+        return [f"the ledger says that {line.spent} was given back, the book gave {refunded}"]
+    return []
 
 
 def _judge_tries(line: Line) -> list[str]:
@@ -190,21 +242,34 @@ def _judge_references(verdict: Verdict) -> None:
 def _read_lines(connection: sqlite3.Connection) -> list[Line]:
     tries: Mapping[int, list[Try]] = defaultdict(list)
     rows = connection.execute(
-        "SELECT t.order_id, a.id, a.kind, a.ending, t.outcome, t.reference, t.charges, t.settled_at IS NOT NULL FROM"
-        " (SELECT order_id, attempt_id, outcome, reference, charges, settled_at FROM attempt_order UNION ALL"
-        " SELECT id, attempt_id, NULL, NULL, 0, NULL FROM orders WHERE state = 'sending') t"
+        "SELECT t.order_id, a.id, a.kind, a.ending, t.outcome, t.reference, t.charges, t.price,"
+        " t.settled_at IS NOT NULL FROM"
+        " (SELECT order_id, attempt_id, outcome, reference, charges, price, settled_at FROM attempt_order UNION ALL"
+        " SELECT id, attempt_id, NULL, NULL, 0, NULL, NULL FROM orders WHERE state = 'sending') t"
         " JOIN attempt a ON a.id = t.attempt_id ORDER BY a.id"
     )
     for order, *rest in rows:
-        tries[order].append(Try(*rest[:-1], bool(rest[-1])))
+        tries[order].append(Try(*rest[:-2], _read_price(rest[-2]), bool(rest[-1])))
     rows = connection.execute(
-        "SELECT o.id, o.job_id, j.service, o.imei, o.state, o.reference, coalesce(o.price, j.unit_price),"
-        " o.charges FROM orders o JOIN job j ON j.id = o.job_id WHERE j.state != 'draft' AND o.state != 'repeated'"
-        " ORDER BY o.id"
+        "SELECT o.id, o.job_id, j.service, o.imei, o.state, o.reference, coalesce(o.price, j.unit_price), o.charges,"
+        " o.status, o.price IS NOT NULL FROM orders o JOIN job j ON j.id = o.job_id"
+        " WHERE j.state != 'draft' AND o.state != 'repeated' ORDER BY o.id"
     )
     return [
-        Line(id_, job, service, imei or "", state, reference, _read_price(price), charges, tuple(tries[id_]))
-        for id_, job, service, imei, state, reference, price, charges in rows
+        Line(
+            id_,
+            job,
+            service,
+            imei or "",
+            state,
+            reference,
+            _read_price(price),
+            charges,
+            status,
+            tuple(tries[id_]),
+            is_priced == 1,
+        )
+        for id_, job, service, imei, state, reference, price, charges, status, is_priced in rows
     ]
 
 

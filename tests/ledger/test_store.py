@@ -19,7 +19,7 @@ from sqlalchemy.exc import DBAPIError
 from imeiflow.domain.order import JobState, OrderState, Policy, ResultStatus
 from imeiflow.domain.outcome import Ending, ErrorKind, Outcome
 from imeiflow.errors import LedgerError
-from imeiflow.ledger import conclusion, intent
+from imeiflow.ledger import charge, conclusion, intent
 from imeiflow.ledger.change import AttemptKind
 from imeiflow.ledger.ledger import Ledger
 from imeiflow.ledger.migrations import read_history
@@ -166,9 +166,9 @@ def test_opening_a_ledger_that_is_up_to_date_does_not_import_alembic(tmp_path: P
 
 HOT = {
     name: statement
-    for module in (intent, conclusion)
+    for module in (charge, intent, conclusion)
     for name, statement in vars(module).items()
-    if name.startswith(("_INSERT", "_CLAIM", "_END", "_MOVE"))
+    if name.startswith(("_INSERT", "_CLAIM", "_END", "_MOVE", "_ADD"))
 }
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from collections.abc import Set as AbstractSet
 from typing import Any
 
@@ -13,6 +13,7 @@ from imeiflow.domain.order import OrderState, may_follow
 from imeiflow.domain.outcome import Outcome
 from imeiflow.errors import GuardError
 from imeiflow.ledger.access import Access
+from imeiflow.ledger.charge import add_placed
 from imeiflow.ledger.dialect import Instant, encode_rows, json_rows
 from imeiflow.ledger.log import write_event
 from imeiflow.ledger.schema import Id, attempt_order, job, orders
@@ -65,7 +66,7 @@ class Actions(Access):
             "error_kind": None,
         }
         data = {"note": note, "actor": actor, "reference": reference}
-        self._settle("marked_placed", placed, OrderState.ACCEPTED, values, data)
+        self._settle("marked_placed", placed, OrderState.ACCEPTED, values, data, before=add_placed)
 
     def mark_not_placed(self, not_placed: Sequence[OrderId], *, note: str, actor: str = "") -> None:
         """Queue unconfirmed orders again, by the user's word that they were not placed.
@@ -93,6 +94,8 @@ class Actions(Access):
         to: OrderState,
         values: dict[str, Any],
         data: Mapping[str, object],
+        *,
+        before: Callable[[Connection, Sequence[OrderId]], None] = lambda *_: None,
     ) -> None:
         now = self.clock()
         rows = {"rows": encode_rows([(order,) for order in dict.fromkeys(settled)])}
@@ -100,6 +103,7 @@ class Actions(Access):
         query = _move(OrderState.UNCONFIRMED, to, **values).where(orders.c.id == _named.c.order_id)
 
         def settle(connection: Connection) -> None:
+            before(connection, list(dict.fromkeys(settled)))
             changed = connection.execute(query, rows).rowcount
             if changed != count:
                 problem = f"{count - changed} of {count} orders are not unconfirmed any more"

@@ -32,6 +32,7 @@ from imeiflow.domain.order import OrderState, ResultStatus, may_follow
 from imeiflow.domain.outcome import Ending, ErrorKind, Outcome
 from imeiflow.ledger.bulk import Bulk
 from imeiflow.ledger.change import AttemptKind, Conclusion, OrderChange
+from imeiflow.ledger.charge import add_charges
 from imeiflow.ledger.dialect import (
     Exact,
     Instant,
@@ -109,7 +110,11 @@ _MOVE_ORDERS = Bulk(
         status_at=case((_moved.c.status.is_(None), orders.c.status_at), else_=_moved.c.ended_at),
         error_kind=_moved.c.error_kind,
         error=_moved.c.error,
-        price=func.coalesce(_moved.c.price, orders.c.price),
+        # What a repeat finds was placed by an earlier call, at the price of that time.
+        price=case(
+            (_moved.c.state == OrderState.DUPLICATE.value, func.coalesce(orders.c.price, _moved.c.price)),
+            else_=func.coalesce(_moved.c.price, orders.c.price),
+        ),
         charges=case(
             (and_(_moved.c.state == OrderState.DUPLICATE.value, orders.c.charges > 0), orders.c.charges),
             else_=orders.c.charges + _moved.c.charges,
@@ -177,6 +182,9 @@ def write_conclusions(connection: Connection, conclusions: Sequence[Conclusion])
     told: list[object] = []
     for conclusion in conclusions:
         _add_changes(conclusion, conclusion.changes, moved, told)
+    add_charges(
+        connection, [(conclusion.attempt, change) for conclusion in conclusions for change in conclusion.changes]
+    )
     if moved and _MOVE_ORDERS.run(connection, moved) * _MOVE_ORDERS.width != len(moved):
         raise Mismatch
     if told:
@@ -244,6 +252,7 @@ def move_order(connection: Connection, conclusion: Conclusion, change: OrderChan
     """Move an order on that its attempt holds (`sending`, and no other attempt since); count it."""
     moved: list[object] = []
     _add_changes(conclusion, [change], moved, [])
+    add_charges(connection, [(conclusion.attempt, change)])
     return _MOVE_ORDERS.run(connection, moved)
 
 

@@ -23,10 +23,12 @@ from sqlalchemy import (
     BigInteger,
     Connection,
     Dialect,
+    Executable,
     Row,
     Select,
     String,
     Subquery,
+    Table,
     TableClause,
     TypeDecorator,
     bindparam,
@@ -34,6 +36,7 @@ from sqlalchemy import (
     select,
     text,
 )
+from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.compiler import compiles
 from sqlalchemy.sql.compiler import SQLCompiler
 from sqlalchemy.sql.elements import ColumnElement
@@ -254,6 +257,18 @@ def mend_text(value: str | None) -> str | None:
     if "\0" in value:
         value = value.replace("\0", "\ufffd")
     return value if value.isascii() else value.encode("utf-8", "replace").decode("utf-8")
+
+
+def add_up(table: Table, rows: Select[Any], column: str) -> Executable:
+    """Give the statement that inserts `rows`, or adds their `column` to that of the row that has their key.
+
+    Both databases write it alike; SQLAlchemy has it only as a statement of one of them.
+    """
+    statement = insert(table).from_select([each.name for each in table.c], rows)
+    keys = [each.name for each in table.primary_key]
+    return statement.on_conflict_do_update(
+        index_elements=keys, set_={column: table.c[column] + statement.excluded[column]}
+    )
 
 
 def fetch_rows(

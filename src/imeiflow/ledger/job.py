@@ -22,7 +22,7 @@ from imeiflow.ledger.dialect import AnyRow
 from imeiflow.ledger.draft import arrange, write_rows
 from imeiflow.ledger.log import write_event
 from imeiflow.ledger.record import Confirmed, Job, JobDraft, NewOrder, Reason
-from imeiflow.ledger.schema import attempt, job, orders
+from imeiflow.ledger.schema import attempt, charge, job, orders
 
 _ENDED = frozenset({JobState.FINISHED, JobState.PAUSED, JobState.CANCELLED})
 _REQUESTS = frozenset({JobState.PAUSED, JobState.CANCELLED})
@@ -309,16 +309,12 @@ def _spending(connection: Connection, job_id: JobId) -> Money | None:
     currency = connection.execute(select(job.c.currency).where(job.c.id == job_id)).scalar()
     if currency is None:
         raise UnknownJobError(job=job_id)
-    query = (
-        select(orders.c.price, func.sum(orders.c.charges))
-        .where(orders.c.job_id == job_id, orders.c.charges > 0)
-        .group_by(orders.c.price)
-    )
+    query = select(charge.c.price, func.sum(charge.c.times)).where(charge.c.job_id == job_id).group_by(charge.c.price)
     total = Decimal(0)
     for price, times in connection.execute(query):
-        if price is None:
+        if not price:
             return None
-        total += price * times
+        total += Decimal(price) * times
     return Money(total, currency)
 
 

@@ -16,6 +16,7 @@ from imeiflow.domain.order import OrderState, may_follow
 from imeiflow.domain.outcome import Outcome
 from imeiflow.errors import GuardError
 from imeiflow.ledger.change import AttemptKind, Concluded, Conclusion, OrderChange
+from imeiflow.ledger.charge import add_charges
 from imeiflow.ledger.conclusion import (
     end_attempts,
     move_order,
@@ -101,7 +102,7 @@ def _apply(connection: Connection, conclusion: Conclusion, change: OrderChange) 
         if change.charges and change.reference != order.reference:
             is_its_duplicate = state is OrderState.DUPLICATE and order.reference is None
             is_counted = is_its_duplicate and order.charges > 0
-            _add_charge(connection, change, conclusion.ended_at, is_counted=is_counted)
+            _add_charge(connection, conclusion, change, is_counted=is_counted)
     return _HELD_BACK
 
 
@@ -118,15 +119,20 @@ def _write_probe(connection: Connection, conclusion: Conclusion, row: AnyRow, pa
     for change in conclusion.changes:
         _replace_outcome(connection, conclusion, change)
         if change.charges:
-            _add_charge(connection, change, conclusion.ended_at)
+            _add_charge(connection, conclusion, change)
     _keep_evidence(connection, conclusion)
     if late:
         _log_late(connection, conclusion, row, (), now)
     return Concluded(late=late, applied=len(conclusion.changes))
 
 
-def _add_charge(connection: Connection, change: OrderChange, at: datetime, *, is_counted: bool = False) -> None:
+def _add_charge(
+    connection: Connection, conclusion: Conclusion, change: OrderChange, *, is_counted: bool = False
+) -> None:
     """Count a charge, and keep the first reference; `is_counted`: as that of its repeat, which was a duplicate."""
+    at = conclusion.ended_at
+    if not is_counted:
+        add_charges(connection, [(conclusion.attempt, change)])
     is_first_reference = and_(
         orders.c.reference.is_(None),
         literal(change.reference).is_not(None),

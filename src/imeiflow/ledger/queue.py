@@ -16,6 +16,7 @@ from imeiflow.domain.order import OrderState, ResultStatus
 from imeiflow.domain.outcome import Outcome
 from imeiflow.ledger.access import Access
 from imeiflow.ledger.change import AttemptKind
+from imeiflow.ledger.charge import earliest_doubt
 from imeiflow.ledger.dialect import encode_rows, fetch_rows, from_micros, json_rows
 from imeiflow.ledger.record import Doubt, Learned, PlacedOrder, QueuedOrder
 from imeiflow.ledger.schema import attempt, attempt_order, job, learned, orders, repeat_seen
@@ -40,24 +41,12 @@ class Queue(Access):
 
     def doubts(self, job_id: JobId, *, after: OrderId = OrderId(0), limit: int = 1000) -> list[Doubt]:  # noqa: B008
         """List unconfirmed orders in file order, each with the start of its earliest attempt still in doubt."""
-        first = attempt.alias("first")
-        earliest = (
-            select(func.min(first.c.started_at))
-            .join(attempt_order, attempt_order.c.attempt_id == first.c.id)
-            .where(
-                attempt_order.c.order_id == orders.c.id,
-                attempt_order.c.outcome == Outcome.UNCONFIRMED.value,
-                attempt_order.c.settled_at.is_(None),
-            )
-            .correlate(orders)
-            .scalar_subquery()
-        )
         query = (
             select(
                 orders.c.id,
                 orders.c.imei,
                 orders.c.attempt_id,
-                func.coalesce(earliest, attempt.c.started_at).label("at"),
+                func.coalesce(earliest_doubt, attempt.c.started_at).label("at"),
                 attempt.c.started_at,
             )
             .join(attempt, attempt.c.id == orders.c.attempt_id)
@@ -132,7 +121,7 @@ class Queue(Access):
                 attempt.c.job_id == job_id,
                 attempt.c.kind == AttemptKind.PROBE.value,
                 attempt.c.ended_at.is_not(None),
-                func.coalesce(attempt_order.c.outcome, Outcome.UNCONFIRMED.value) == Outcome.UNCONFIRMED.value,
+                attempt_order.c.outcome == Outcome.UNCONFIRMED.value,
             )
         )
         with self._read() as connection:

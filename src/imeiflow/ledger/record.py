@@ -370,6 +370,16 @@ class StatusesKept:
     anomalies: Mapping[StatusAnomalyKind, int]
 
 
+@dataclass(frozen=True, slots=True)
+class Expense:
+    """A price and how often it was due in a job within the quarter of an hour that began `at`; None: not known."""
+
+    job: JobId
+    at: datetime
+    price: Decimal | None
+    times: int
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PricedService:
     """One service of an account's price list. `seen_at` is when the ledger first saw it like this."""

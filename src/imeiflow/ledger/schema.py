@@ -32,7 +32,7 @@ from imeiflow.ledger.change import AttemptKind
 from imeiflow.ledger.dialect import Exact, Instant, Json
 
 #: Every revision of the schema, oldest first; the last one is what this program writes.
-REVISIONS = ("0001", "0002")
+REVISIONS = ("0001", "0002", "0003")
 HEAD = REVISIONS[-1]
 
 metadata = MetaData(
@@ -130,12 +130,13 @@ orders = Table(
         postgresql_where=text("reference IS NOT NULL"),
     ),
     Index(
-        "ix_orders_charged",
+        "ix_orders_rejected",
         "job_id",
+        "completed_at",
         "price",
         "charges",
-        sqlite_where=text("charges > 0"),
-        postgresql_where=text("charges > 0"),
+        sqlite_where=text("status = 'rejected'"),
+        postgresql_where=text("status = 'rejected'"),
     ),
     Index(
         "ix_orders_due",
@@ -144,6 +145,17 @@ orders = Table(
         sqlite_where=text("due_at IS NOT NULL"),
         postgresql_where=text("due_at IS NOT NULL"),
     ),
+)
+
+#: What `orders.charges` come to: how often a price was charged in a job, by the quarter of an hour of the call.
+charge = Table(
+    "charge",
+    metadata,
+    Column("job_id", Id, ForeignKey("job.id"), primary_key=True, autoincrement=False),
+    Column("at", Instant, primary_key=True),
+    Column("price", String(40), primary_key=True),  # an exact amount; empty where it is not known
+    Column("times", Integer, nullable=False),
+    sqlite_with_rowid=False,
 )
 
 attempt = Table(
@@ -176,6 +188,12 @@ attempt = Table(
         sqlite_where=text("ended_at IS NULL"),
         postgresql_where=text("ended_at IS NULL"),
     ),
+    Index(
+        "ix_attempt_probe",
+        "job_id",
+        sqlite_where=text("kind = 'probe'"),
+        postgresql_where=text("kind = 'probe'"),
+    ),
 )
 
 attempt_evidence = Table(
@@ -199,6 +217,12 @@ attempt_order = Table(
     Column("charges", Integer, nullable=False),
     Column("settled_at", Instant),  # when a doubt of this attempt was settled by the user's word
     _one_of("outcome", Outcome),
+    Index(
+        "ix_attempt_order_doubt",
+        "attempt_id",
+        sqlite_where=text("outcome = 'unconfirmed'"),
+        postgresql_where=text("outcome = 'unconfirmed'"),
+    ),
     sqlite_with_rowid=False,
 )
 
@@ -285,6 +309,14 @@ service_price = Table(
     Column("is_listed", Boolean, nullable=False),
     Column("seen_at", Instant, nullable=False),
     Index("ix_service_price_account", "account", "service"),
+)
+
+#: When the price list was last fetched: `service_price` has only what changed.
+price_list = Table(
+    "price_list",
+    metadata,
+    Column("account", Text, primary_key=True),
+    Column("fetched_at", Instant, nullable=False),
 )
 
 event = Table(

@@ -1,0 +1,135 @@
+"""What was spent, given back and may have been spent: exact, by time of the call, and quick over a million orders."""
+
+from __future__ import annotations
+
+import re
+import sqlite3
+from datetime import UTC, datetime, timedelta
+from decimal import Decimal
+from pathlib import Path
+
+from imeiflow.domain.doubt import RepeatEvidence
+from imeiflow.domain.ident import AccountName, Reference
+from imeiflow.domain.order import OrderState, ResultStatus
+from imeiflow.ledger import spending
+from imeiflow.ledger.change import AttemptKind, StatusUpdate
+from imeiflow.ledger.charge import sum_up
+from imeiflow.ledger.ledger import Ledger
+from imeiflow.ledger.record import Expense
+from imeiflow.ledger.spending import SpendingFilter
+from tests.ledger.conftest import ACCOUNT, PRICE, Clock, Desk
+
+S = OrderState
+EVERYTHING = SpendingFilter()
+MIDNIGHT = datetime(2025, 6, 1, tzinfo=UTC)
+
+
+async def place(desk: Desk, *positions: int, state: OrderState = S.ACCEPTED, **values: object) -> None:
+    attempt = await desk.send(*positions)
+    await desk.end(attempt, *(desk.change(n, state, **{"reference": Reference(f"R{n}"), **values}) for n in positions))
+
+
+async def test_charges_are_summed_up_by_the_quarter_of_an_hour_in_which_their_calls_left(desk: Desk):
+    await place(desk, 0, 1)
+    desk.clock.move(minutes=14)
+    await place(desk, 2)
+    desk.clock.move(minutes=1)
+    await place(desk, 3, price=Decimal("0.10"))
+    assert desk.ledger.charges(EVERYTHING) == [
+        Expense(desk.job, MIDNIGHT, PRICE, 3),
+        Expense(desk.job, MIDNIGHT + timedelta(minutes=15), Decimal("0.10"), 1),
+    ]
+    assert str(desk.ledger.spending(desk.job)) == "$0.34"
+
+
+async def test_only_what_was_asked_for_is_told(desk: Desk):
+    await place(desk, 0)
+    desk.clock.move(days=1)
+    await place(desk, 1)
+    day = SpendingFilter(since=MIDNIGHT + timedelta(days=1), until=MIDNIGHT + timedelta(days=2))
+    assert [one.at for one in desk.ledger.charges(day)] == [MIDNIGHT + timedelta(days=1)]
+    assert desk.ledger.charges(SpendingFilter(account=AccountName("other"))) == []
+    assert sum(one.times for one in desk.ledger.charges(SpendingFilter(account=ACCOUNT, job=desk.job))) == 2
+
+
+async def test_a_doubt_may_have_been_charged_and_counts_as_charged_when_the_user_says_so_at_the_time_of_its_call(
+    desk: Desk,
+):
+    await place(desk, 0, 1, state=S.UNCONFIRMED, reference=None, price=PRICE)
+    assert desk.ledger.possible_charges(EVERYTHING) == [Expense(desk.job, MIDNIGHT, PRICE, 2)]
+    desk.clock.move(days=2)
+    desk.ledger.mark_placed(desk.ids(0), note="seen")
+    assert desk.ledger.charges(EVERYTHING) == [Expense(desk.job, MIDNIGHT, PRICE, 1)]
+    assert desk.ledger.possible_charges(EVERYTHING) == [Expense(desk.job, MIDNIGHT, PRICE, 1)]
+
+
+async def test_what_is_under_way_may_be_charged(desk: Desk):
+    await desk.send(0)
+    assert desk.ledger.possible_charges(EVERYTHING) == [Expense(desk.job, MIDNIGHT, PRICE, 1)]
+
+
+async def test_a_doubt_that_a_repeat_shows_to_be_there_was_charged_by_its_first_call_at_the_price_of_that(desk: Desk):
+    await place(desk, 0, state=S.UNCONFIRMED, reference=None, price=PRICE)
+    desk.clock.move(days=1)
+    attempt = await desk.send(0, kind=AttemptKind.AGAIN, expected=S.UNCONFIRMED)
+    found = desk.change(0, S.DUPLICATE, charges=1, price=Decimal("0.99"))
+    await desk.end(attempt, found)
+    assert desk.ledger.charges(EVERYTHING) == [Expense(desk.job, MIDNIGHT, PRICE, 1)]
+    assert next(row.price for row in desk.ledger.order_rows(desk.job)) == PRICE
+
+
+async def test_a_probe_that_was_charged_costs_what_its_time_asks_and_one_without_answer_may_have(desk: Desk):
+    await place(desk, 0)
+    desk.clock.move(hours=1)
+    attempt = await desk.send(0, kind=AttemptKind.PROBE, expected=S.ACCEPTED)
+    assert desk.ledger.possible_charges(EVERYTHING) == [Expense(desk.job, MIDNIGHT + timedelta(hours=1), PRICE, 1)]
+    seen = RepeatEvidence(desk.clock(), timedelta(hours=1), is_refusal=False)
+    await desk.end(attempt, desk.change(0, S.ACCEPTED, price=Decimal("0.10")), seen=(seen,))
+    assert desk.ledger.possible_charges(EVERYTHING) == []
+    assert desk.ledger.charges(EVERYTHING)[-1] == Expense(desk.job, MIDNIGHT + timedelta(hours=1), Decimal("0.10"), 1)
+    assert str(desk.ledger.spending(desk.job)) == "$0.18"
+
+
+async def test_a_rejected_order_is_given_back_when_it_is_seen_to_be_rejected(desk: Desk):
+    await place(desk, 0, 1)
+    desk.clock.move(days=1)
+    first = desk.orders[0].id
+    desk.ledger.update_statuses(ACCOUNT, [StatusUpdate(order=first, status=ResultStatus.REJECTED)])
+    assert desk.ledger.refunds(EVERYTHING) == [Expense(desk.job, MIDNIGHT + timedelta(days=1), PRICE, 1)]
+    assert str(desk.ledger.spending(desk.job)) == "$0.16"
+
+
+async def test_a_price_that_is_not_known_is_said_to_be_unknown(desk: Desk):
+    await place(desk, 0, price=None)
+    assert desk.ledger.charges(EVERYTHING) == [Expense(desk.job, MIDNIGHT, None, 1)]
+    assert desk.ledger.spending(desk.job) is None
+
+
+async def test_charges_of_orders_of_an_older_ledger_are_summed_up_when_it_is_opened(
+    desk: Desk, tmp_path: Path, clock: Clock
+):
+    await place(desk, 0, 1)
+    path = Path(desk.ledger.path)
+    desk.ledger.close()
+    with sqlite3.connect(path) as connection:
+        connection.executescript(_BEFORE)
+    connection.close()
+    with Ledger.open(path, clock=clock) as opened:
+        assert opened.charges(EVERYTHING) == [Expense(desk.job, MIDNIGHT, PRICE, 2)]
+
+
+_BEFORE = """
+    DROP TABLE charge; DROP TABLE price_list;
+    DROP INDEX ix_orders_rejected; DROP INDEX ix_attempt_probe; DROP INDEX ix_attempt_order_doubt;
+    CREATE INDEX ix_orders_charged ON orders (job_id, price, charges) WHERE charges > 0;
+    UPDATE alembic_version SET version_num = '0002';
+"""
+
+
+def test_money_is_added_up_from_sums_and_from_what_is_out_of_the_ordinary_never_from_all_orders(ledger: Ledger):
+    for query in (spending._charges, spending._refunds, spending._doubts, spending._probes):
+        sql = sum_up(query).compile(compile_kwargs={"literal_binds": True})
+        with ledger._read() as connection:
+            plan = [row[3] for row in connection.exec_driver_sql(f"EXPLAIN QUERY PLAN {sql}")]
+        assert not [step for step in plan if re.match(r"SCAN (orders|attempt|attempt_order)$", step)], plan
+        assert not [step for step in plan if "AUTOMATIC" in step], plan
