@@ -3,21 +3,22 @@
 from __future__ import annotations
 
 import re
-import sqlite3
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from pathlib import Path
 
 from imeiflow.domain.doubt import RepeatEvidence
-from imeiflow.domain.ident import AccountName, Reference
+from imeiflow.domain.ident import AccountName, JobId, Reference
 from imeiflow.domain.order import OrderState, ResultStatus
 from imeiflow.ledger import spending
 from imeiflow.ledger.change import AttemptKind, StatusUpdate
 from imeiflow.ledger.charge import sum_up
+from imeiflow.ledger.dialect import to_micros
 from imeiflow.ledger.ledger import Ledger
 from imeiflow.ledger.record import Expense
 from imeiflow.ledger.spending import SpendingFilter
 from tests.ledger.conftest import ACCOUNT, PRICE, Clock, Desk
+from tests.ledger.older import make_older
 
 S = OrderState
 EVERYTHING = SpendingFilter()
@@ -105,24 +106,26 @@ async def test_a_price_that_is_not_known_is_said_to_be_unknown(desk: Desk):
     assert desk.ledger.spending(desk.job) is None
 
 
-async def test_charges_of_orders_of_an_older_ledger_are_summed_up_when_it_is_opened(
-    desk: Desk, tmp_path: Path, clock: Clock
-):
-    await place(desk, 0, 1)
-    path = Path(desk.ledger.path)
-    desk.ledger.close()
-    with sqlite3.connect(path) as connection:
-        connection.executescript(_BEFORE)
-    connection.close()
-    with Ledger.open(path, clock=clock) as opened:
-        assert opened.charges(EVERYTHING) == [Expense(desk.job, MIDNIGHT, PRICE, 2)]
+def test_charges_of_orders_of_an_older_ledger_are_summed_up_when_it_is_opened(tmp_path: Path, clock: Clock):
+    make_older(tmp_path / "old.db", "0002", _OLD)
+    with Ledger.open(tmp_path / "old.db", clock=clock) as opened:
+        assert opened.charges(EVERYTHING) == [
+            Expense(JobId(1), MIDNIGHT, PRICE, 3),
+            Expense(JobId(1), MIDNIGHT + timedelta(hours=1), None, 1),
+        ]
 
 
-_BEFORE = """
-    DROP TABLE charge; DROP TABLE price_list;
-    DROP INDEX ix_orders_rejected; DROP INDEX ix_attempt_probe; DROP INDEX ix_attempt_order_doubt;
-    CREATE INDEX ix_orders_charged ON orders (job_id, price, charges) WHERE charges > 0;
-    UPDATE alembic_version SET version_num = '0002';
+_OLD = f"""
+    INSERT INTO job (id, account, provider, service, service_name, name, source, state, priority, policy, currency,
+    has_header, created_at, worked_s) VALUES (1, 'a', 'gsm-fusion', '1', '', '', '', 'finished', 0, 'settle', 'USD', 0,
+    0, 0);
+    INSERT INTO attempt (id, job_id, account, kind, size, token, started_at)
+    VALUES (1, 1, 'a', 'place', 2, 1, {to_micros(MIDNIGHT + timedelta(minutes=3))});
+    INSERT INTO orders (id, job_id, line, imei, state, attempts, attempt_id, price, charges, accepted_at) VALUES
+    (1, 1, 2, '356938030000005', 'accepted', 1, 1, '0.08', 1, 5),
+    (2, 1, 3, '356938030000013', 'duplicate', 1, 1, '0.08', 2, NULL),
+    (3, 1, 4, '356938030000021', 'accepted', 1, NULL, NULL, 1, {to_micros(MIDNIGHT + timedelta(hours=1))}),
+    (4, 1, 5, '356938030000039', 'refused', 1, 1, '0.08', 0, NULL);
 """
 
 

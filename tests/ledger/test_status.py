@@ -15,6 +15,7 @@ from imeiflow.ledger.change import PutOff, StatusUpdate
 from imeiflow.ledger.ledger import Ledger
 from imeiflow.ledger.record import OrderRow
 from tests.ledger.conftest import ACCOUNT, SERVICE, Clock, Desk
+from tests.ledger.older import make_older
 
 PENDING, IN_PROCESS, COMPLETED, REJECTED = ResultStatus
 HOUR = timedelta(hours=1)
@@ -238,14 +239,10 @@ async def test_the_due_question_is_answered_from_its_index_in_its_order(desk: De
 
 def test_a_ledger_of_the_first_version_is_migrated_with_what_it_waits_for(tmp_path: Path, clock: Clock, desk: Desk):
     path = tmp_path / "old.db"
-    Ledger.open(path, clock=clock).close()
-    with sqlite3.connect(path) as connection:
-        connection.executescript(
-            """
-            DROP TABLE status_change; DROP TABLE status_anomaly; DROP INDEX ix_orders_due;
-            ALTER TABLE orders DROP COLUMN due_at; ALTER TABLE orders DROP COLUMN misses;
-            ALTER TABLE job DROP COLUMN follow_results;
-            UPDATE alembic_version SET version_num = '0001';
+    make_older(
+        path,
+        "0001",
+        """
             INSERT INTO job (id, account, provider, service, service_name, name, source, state, priority, policy,
                              currency, has_header, created_at, worked_s)
             VALUES (1, 'gsm-fusion', 'gsm-fusion', '1', '', '', '', 'finished', 0, 'settle', 'USD', 0, 0, 0);
@@ -256,9 +253,8 @@ def test_a_ledger_of_the_first_version_is_migrated_with_what_it_waits_for(tmp_pa
             (3, 1, 4, '356938030000021', 'accepted', 1, 'R3', 'completed', 5, NULL, 1, 5),
             (4, 1, 5, '356938030000039', 'accepted', 1, NULL, NULL, NULL, NULL, 1, 5),
             (5, 1, 6, '356938030000047', 'unconfirmed', 1, NULL, NULL, NULL, NULL, 0, NULL);
-            """
-        )
-    connection.close()
+            """,
+    )
     with Ledger.open(path, clock=clock) as ledger:
         assert [one.id for one in ledger.due_orders(JobId(1), clock())] == [1, 3]
         (change,) = ledger.status_changes()

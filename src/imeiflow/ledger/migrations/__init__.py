@@ -16,12 +16,12 @@ def read_history() -> ScriptDirectory:
     return ScriptDirectory(str(Path(__file__).parent))
 
 
-def upgrade(connection: Connection) -> None:
-    """Bring the schema to its newest revision within the connection's transaction."""
+def upgrade(connection: Connection, to: str = "head") -> None:
+    """Bring the schema to its newest revision, or that of `to`, within the connection's transaction."""
     history = read_history()
 
     def steps(revision: Any, _: MigrationContext) -> Any:
-        return history._upgrade_revs("head", revision)  # noqa: SLF001 - what alembic's own command does
+        return history._upgrade_revs(to, revision)  # noqa: SLF001 - what alembic's own command does
 
     context = MigrationContext.configure(connection, opts={"fn": steps, "transactional_ddl": True})
     with Operations.context(context):
