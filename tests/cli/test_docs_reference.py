@@ -9,6 +9,7 @@ from typing import Any
 
 from imeiflow.dispatch.breaker import BreakerPolicy
 from imeiflow.domain.decision import RetryPolicy
+from imeiflow.domain.notice import Told
 from imeiflow.operations.account import FORMS, PLANNED, VARIABLES, AccountSettings
 from imeiflow.operations.configuration import (
     CONFIG_NAME,
@@ -19,6 +20,7 @@ from imeiflow.operations.configuration import (
     Configuration,
     load_configuration,
 )
+from imeiflow.operations.webhook import FORMS as WEBHOOK_FORMS
 from imeiflow.providers.contract import Timeouts
 from tests.cli.reference import PAGE, write_reference
 
@@ -46,6 +48,12 @@ def test_every_setting_of_an_account_is_explained_and_no_other():
 
 def test_every_setting_of_dispatch_is_explained_and_no_other():
     assert list(rows_of("Dispatch")) == list(DISPATCH_FORMS)
+
+
+def test_every_setting_of_a_webhook_is_explained_and_no_other():
+    rows = rows_of("Webhooks")
+    assert list(rows) == list(WEBHOOK_FORMS)
+    assert set(re.findall(r'`"([a-z.]+)"`', rows["events"])) == set(Told)
 
 
 def test_every_variable_is_explained():
@@ -82,5 +90,5 @@ def test_the_example_is_an_account_that_can_be_read(tmp_path: Path):
 
 
 def test_the_files_are_named_as_they_are():
-    for name in (CONFIG_NAME, LEDGER_NAME, "lanes/", "jobs/", "log/"):
+    for name in (CONFIG_NAME, LEDGER_NAME, "lanes/", "jobs/", "webhooks/", "log/"):
         assert f"`{name}`" in CONFIGURATION

@@ -16,6 +16,7 @@ from sqlalchemy import create_engine
 from sqlalchemy.dialects import postgresql
 from sqlalchemy.exc import DBAPIError
 
+from imeiflow.domain.notice import DeliveryState, Told
 from imeiflow.domain.order import JobState, OrderState, Policy, ResultStatus
 from imeiflow.domain.outcome import Ending, ErrorKind, Outcome
 from imeiflow.errors import LedgerError
@@ -75,13 +76,15 @@ def test_the_known_revisions_are_those_of_the_migrations():
         ("attempt", "ending", Ending),
         ("attempt", "error_kind", ErrorKind),
         ("attempt_order", "outcome", Outcome),
+        ("notice", "event", Told),
+        ("delivery", "state", DeliveryState),
     ],
 )
 def test_the_database_checks_exactly_the_values_of_the_domain(tmp_path: Path, clock: Clock, table, column, enum):
     Ledger.open(tmp_path / "ledger.db", clock=clock).close()
     sql = read_schema(tmp_path / "ledger.db")[table]
     (check,) = re.findall(rf"CHECK \({column} IS NULL([^)]*)\)", sql)
-    assert set(re.findall(rf" OR {column} = '(\w+)'", check)) == {member.value for member in enum}
+    assert set(re.findall(rf" OR {column} = '([\w.]+)'", check)) == {member.value for member in enum}
 
 
 def test_directory_and_files_are_the_owners_alone_whatever_the_umask(tmp_path: Path, clock: Clock):

@@ -65,6 +65,7 @@ SECTIONS: Final[Mapping[str, Mapping[str, Entry]]] = {
         "probe": Entry("probe:probe", "find out whether a server really takes several IMEIs a call"),
     },
     "Set-up": {
+        "webhooks": Entry("webhooks:webhooks", "what was told to your own programs, and what is still to be"),
         "completion": Entry("completion:completion", "let the shell complete commands and options"),
     },
     "": {

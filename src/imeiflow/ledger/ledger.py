@@ -16,11 +16,13 @@ from imeiflow.domain.ident import AttemptId
 from imeiflow.errors import LedgerError
 from imeiflow.ledger.action import Actions
 from imeiflow.ledger.change import Concluded, Conclusion, Intent
+from imeiflow.ledger.delivery import Deliveries
 from imeiflow.ledger.event import Events
 from imeiflow.ledger.history import History
 from imeiflow.ledger.intent import check_intent
 from imeiflow.ledger.job import Jobs
 from imeiflow.ledger.lane import Lanes
+from imeiflow.ledger.notice import Notices
 from imeiflow.ledger.price import Prices
 from imeiflow.ledger.queue import Queue
 from imeiflow.ledger.row import Rows
@@ -30,7 +32,7 @@ from imeiflow.ledger.store import bring_up_to_date, make_private, open_readers, 
 from imeiflow.ledger.writer import Writer
 
 
-class Ledger(Jobs, Lanes, Queue, Actions, Statuses, History, Rows, Prices, Spending, Events):
+class Ledger(Jobs, Lanes, Queue, Actions, Statuses, History, Rows, Prices, Spending, Events, Notices, Deliveries):
     """One opened ledger. Safe to use from several threads and event loops, not across a fork."""
 
     @classmethod

@@ -68,7 +68,7 @@ class AccountSettings:
                 )
             return key
         if self.key_file is not None:
-            return _read_key_file(self.name, Path(self.key_file).expanduser())
+            return read_private_file(f"accounts.{self.name}.key_file", self.key_file, "key")
         return self.key
 
 
@@ -114,19 +114,20 @@ def find_environment_accounts(environ: Mapping[str, str]) -> list[AccountSetting
     return found
 
 
-def _read_key_file(name: str, path: Path) -> str:
-    setting = f"accounts.{name}.key_file"
+def read_private_file(setting: str, path_text: str, what: str) -> str:
+    """Read a file that holds a key or a secret (`what`). Raises ConfigurationError where others can read it too."""
+    path = Path(path_text).expanduser()
     try:
         mode = path.stat().st_mode
-        key = path.read_text(encoding="utf-8").strip()
+        found = path.read_text(encoding="utf-8").strip()
     except (OSError, UnicodeDecodeError) as error:
         problem = error.strerror if isinstance(error, OSError) else "it is no text"
-        remedy = "Name a file that holds the key and nothing else."
+        remedy = f"Name a file that holds the {what} and nothing else."
         raise ConfigurationError(setting=setting, problem=f"{path}: {problem}", remedy=remedy) from error
     if os.name == "posix" and mode & 0o077:
         raise ConfigurationError(
             setting=setting, problem=f"{path} can be read by others", remedy=f"Run `chmod 600 {path}`."
         )
-    if not key:
-        raise ConfigurationError(setting=setting, problem=f"{path} is empty", remedy="Write the key into it.")
-    return key
+    if not found:
+        raise ConfigurationError(setting=setting, problem=f"{path} is empty", remedy=f"Write the {what} into it.")
+    return found

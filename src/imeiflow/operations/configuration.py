@@ -8,6 +8,7 @@ from __future__ import annotations
 import os
 import tomllib
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from decimal import Decimal
 from pathlib import Path
@@ -20,6 +21,7 @@ from imeiflow.domain.ident import AccountName
 from imeiflow.errors import ConfigurationError
 from imeiflow.operations.account import PLANNED, AccountSettings, find_environment_accounts, read_account
 from imeiflow.operations.setting import COUNT, SECONDS, SHARE, Form, read_table
+from imeiflow.operations.webhook import WebhookSettings, read_webhooks
 from imeiflow.providers.contract import Login, Timeouts
 
 HOME_VARIABLE: Final = "IMEIFLOW_HOME"
@@ -40,7 +42,7 @@ DISPATCH_FORMS: Final[Mapping[str, Form]] = {
     "total_timeout_s": SECONDS,
     "evidence_days": COUNT,
 }
-_TABLES: Final = ("accounts", "dispatch")
+_TABLES: Final = ("accounts", "dispatch", "webhooks")
 _BREAKER: Final = ("doubt_share", "doubt_window", "refusal_share", "refusal_window")
 
 
@@ -55,6 +57,7 @@ class Configuration:
     retry: RetryPolicy = field(default_factory=RetryPolicy)
     timeouts: Timeouts = field(default_factory=Timeouts)
     evidence_days: int = 180
+    webhooks: tuple[WebhookSettings, ...] = ()
     environ: Mapping[str, str] = field(default_factory=dict, repr=False)
 
     def choose_account(self, name: str | None) -> AccountSettings:
@@ -114,6 +117,9 @@ class Configuration:
                 found.add(account.read_key(self.environ))
             except ConfigurationError:
                 continue
+        for webhook in self.webhooks:
+            with suppress(ConfigurationError):
+                found.add(webhook.read_secret(self.environ))
         return sorted(found - {""})
 
 
@@ -135,7 +141,9 @@ def load_configuration(environ: Mapping[str, str] | None = None, directory: Path
     for name in document:
         if name not in _TABLES:
             raise ConfigurationError(
-                setting=name, problem="there is no such setting", remedy="Tables: [accounts.NAME], [dispatch]."
+                setting=name,
+                problem="there is no such setting",
+                remedy="Tables: [accounts.NAME], [dispatch], [[webhooks]].",
             )
     variables = {**_read_dotenv((directory or Path.cwd()) / ".env"), **environ}
     dispatch = read_table(document.get("dispatch", {}), DISPATCH_FORMS, setting="dispatch")
@@ -152,6 +160,7 @@ def load_configuration(environ: Mapping[str, str] | None = None, directory: Path
         retry=RetryPolicy(dispatch.get("max_attempts", RetryPolicy().max_attempts)),
         timeouts=Timeouts(**timeouts),
         evidence_days=dispatch.get("evidence_days", 180),
+        webhooks=read_webhooks(document.get("webhooks", [])),
         environ=variables,
     )
 

@@ -16,9 +16,11 @@ from imeiflow.domain.order import JobState
 from imeiflow.errors import ImeiflowError, LedgerError
 from imeiflow.jobs.lock import LaneLock
 from imeiflow.jobs.runner import Runner
+from imeiflow.jobs.telling import tell_meanwhile
 from imeiflow.operations.account import AccountSettings
 from imeiflow.operations.configuration import open_log_directory
 from imeiflow.operations.session import Session
+from imeiflow.operations.telling import make_teller
 
 STOPPED = "its runner was told to stop"
 _READY_WITHIN_S = 60.0
@@ -84,6 +86,7 @@ class LaneKeeper:
         self._locks: dict[JobId, LaneLock] = {}
         self._stops = 0
         self._tasks: set[asyncio.Task[None]] = set()
+        self._teller = make_teller(session)
         self._runner = Runner(
             ledger=session.ledger,
             account=session.lane_account(account),
@@ -95,7 +98,8 @@ class LaneKeeper:
         """Work; `on_ready` is set when the lane is ours, or known to be held by another process."""
         ticker = asyncio.create_task(self._tick(on_ready))
         try:
-            await self._runner.run(None)
+            async with tell_meanwhile(self._teller):
+                await self._runner.run(None)
         finally:
             ticker.cancel()
             await asyncio.gather(ticker, *self._tasks, return_exceptions=True)

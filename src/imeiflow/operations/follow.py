@@ -22,9 +22,11 @@ from imeiflow.domain.progress import Summary, Tally
 from imeiflow.errors import FencedError, ImeiflowError, JobStateError, LedgerError
 from imeiflow.jobs.lock import LaneLock, describe_process
 from imeiflow.jobs.runner import Runner
+from imeiflow.jobs.telling import tell_meanwhile
 from imeiflow.ledger.record import Job
 from imeiflow.operations.detachment import start_detached
 from imeiflow.operations.session import Session
+from imeiflow.operations.telling import make_teller
 
 log = structlog.get_logger(__name__)
 
@@ -74,6 +76,7 @@ class Follower:
             on_change=on_change,
         )
         self._account = account
+        self._teller = make_teller(session)
         self._tally = session.ledger.tally(job)
         self._view: JobView | None = None
         self._began_at = time.monotonic()
@@ -101,7 +104,8 @@ class Follower:
         self._lock.acquire()
         ticker = asyncio.create_task(self._tick())
         try:
-            await self._runner.run(self._job.id)
+            async with tell_meanwhile(self._teller):
+                await self._runner.run(self._job.id)
         except Exception as error:
             await asyncio.to_thread(self._pause_after, error)
             raise

@@ -44,6 +44,7 @@ class Session:
             newest = _newest_time(ledger)
             if newest is not None and newest > clocks[-1].now():
                 clocks.append(SteadyClock(not_before=newest))
+            _subscribe(configuration, ledger)
         except BaseException:
             ledger.close()
             raise
@@ -109,7 +110,7 @@ def make_home_private(home: Path) -> None:
         if os.name == "posix":
             names = set(os.listdir(home))  # noqa: PTH208 - only the names are wanted
             # Others have a `log` and a `config.toml` too: among their things only a ledger tells that it is ours.
-            is_ours = LEDGER_NAME in names or names <= {CONFIG_NAME, "log", "lanes", "jobs", "submissions"}
+            is_ours = LEDGER_NAME in names or names <= {CONFIG_NAME, "log", "lanes", "jobs", "submissions", "webhooks"}
             if is_ours and home.stat().st_mode & 0o077:
                 with suppress(PermissionError):
                     home.chmod(0o700)
@@ -119,6 +120,16 @@ def make_home_private(home: Path) -> None:
             problem=f"{home}: {error.strerror}",
             remedy="Name a directory that belongs to you.",
         ) from error
+
+
+def _subscribe(configuration: Configuration, ledger: Ledger) -> None:
+    """Let the ledger note what the configured webhooks want to be told of.
+
+    A home without webhooks that only borrows the ledger takes none away from the home that it belongs to.
+    """
+    is_own = Path(ledger.path).parent == configuration.home
+    if configuration.webhooks or is_own:
+        ledger.subscribe({webhook.name: webhook.events for webhook in configuration.webhooks})
 
 
 def _newest_time(ledger: Ledger) -> datetime | None:
