@@ -54,4 +54,4 @@ def test_groups_show_their_first_five_rows_and_say_what_to_do() -> None:
     assert given["repairs"][0]["examples"] == [
         {"line": 9, "value": make_imei(1)[:14], "imei": make_imei(1), "sentence": Repair.CHECK_DIGIT.sentence}
     ]
-    assert given["repetitions"]["examples"][0]["sentence"] == "It stood on line 9 already, and is ordered once."
+    assert given["repetitions"]["examples"][0]["sentence"] == "It stood on line 9 already, and is ordered at most once."

@@ -91,7 +91,7 @@ def test_a_repeated_row_carries_the_result_of_the_first_but_is_not_counted_as_pa
     again = dict(zip(head, rows[5], strict=True))
     assert again["reference"] == "R2"
     assert again["price"] == ""
-    assert again["error"] == "The same IMEI stands in row 2; it was ordered once."
+    assert again["error"] == "The same IMEI stands in row 2; it is ordered at most once."
 
 
 def test_an_invalid_row_says_what_is_wrong_with_it(session, job, tmp_path):

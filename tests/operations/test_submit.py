@@ -5,13 +5,16 @@ from __future__ import annotations
 import io
 import os
 from decimal import Decimal
+from itertools import islice
 from pathlib import Path
 
 import pytest
 
 from imeiflow.domain.ident import JobId, ServiceId
-from imeiflow.domain.order import JobState, OrderState
+from imeiflow.domain.order import JobState, OrderState, ResultStatus
+from imeiflow.domain.recurrence import Past
 from imeiflow.errors import ConfigurationError, InputError, ProviderError, UsageError
+from imeiflow.ledger.change import StatusUpdate
 from imeiflow.ledger.record import NewOrder
 from imeiflow.operations.admission import OrderedMeanwhileError, WaitingElsewhereError
 from imeiflow.operations.session import Session
@@ -24,7 +27,9 @@ from imeiflow.operations.submit import (
     read_list,
 )
 from imeiflow.simulator.process import SimulatorProcess
-from tests.operations.stand import SERVICE, add_job, answer, make_configuration, make_imei
+from tests.operations.stand import ACCOUNT, SERVICE, add_job, answer, make_configuration, make_imei
+
+S = OrderState
 
 
 @pytest.fixture(scope="module")
@@ -122,11 +127,62 @@ def test_what_was_ordered_before_under_the_service_is_found_with_its_job(session
     job = add_job(session, [NewOrder(line=line, imei=make_imei(line)) for line in (1, 2, 3)])
     answer(session, job, {1: OrderState.ACCEPTED, 2: OrderState.UNCONFIRMED, 3: OrderState.REFUSED})
     proposal = preview_list(session.configuration, make_request(*map(make_imei, range(1, 7))))
-    assert (proposal.earlier.count, proposal.earlier.unsure) == (2, 1)
-    assert [example.imei for example in proposal.earlier.examples] == [make_imei(1), make_imei(2)]
-    assert f"job {job} ordered it" in proposal.earlier.examples[0].sentence
+    groups = proposal.earlier.groups
+    assert {past: group.count for past, group in groups.items()} == {Past.OPEN: 1, Past.UNSETTLED: 1}
+    assert [example.imei for group in groups.values() for example in group.examples] == [make_imei(1), make_imei(2)]
+    assert f"job {job} of " in groups[Past.OPEN].examples[0].sentence
+    assert "reference R1: accepted" in groups[Past.OPEN].examples[0].sentence
+    assert (proposal.preview.valid, proposal.preview.skipped) == (4, 2)
     other = preview_list(session.configuration, Request(source=make_list(make_imei(1)), service=ServiceId("2")))
     assert other.earlier.count == 0
+
+
+def test_what_was_ordered_before_stays_in_the_job_as_a_row_that_says_so_and_has_the_earlier_result(session: Session):
+    earlier = add_job(session, [NewOrder(line=line, imei=make_imei(line)) for line in (1, 2, 3, 4)])
+    answer(session, earlier, {1: OrderState.ACCEPTED, 2: OrderState.ACCEPTED, 3: OrderState.UNCONFIRMED})
+    session.ledger.cancel_queued(earlier)
+    completed, rejected = (row.id for row in islice(session.ledger.order_rows(earlier), 2))
+    session.ledger.update_statuses(
+        ACCOUNT,
+        [
+            StatusUpdate(order=completed, status=ResultStatus.COMPLETED, result="Model: iPhone 13"),
+            StatusUpdate(order=rejected, status=ResultStatus.REJECTED),
+        ],
+    )
+    values = [make_imei(number) for number in (1, 2, 3, 4, 5, 1)]
+    draft, proposal = read_list(session, make_request(*values))
+    with draft:
+        draft.start(proposal)
+    draft.lock.release()
+    rows = list(session.ledger.order_rows(draft.job))
+    assert [row.state for row in rows] == [S.REPEATED, S.QUEUED, S.REPEATED, S.QUEUED, S.QUEUED, S.REPEATED]
+    assert (rows[0].earlier, rows[0].first, rows[0].reference) == (completed, S.ACCEPTED, "R1")
+    assert (rows[0].status, rows[0].result) == (ResultStatus.COMPLETED, "Model: iPhone 13")
+    assert rows[0].error == f"Ordered before under this service, by job {earlier}: not sent again."
+    assert (rows[0].price, rows[0].charges) == (None, 0)
+    assert "has to be settled first" in (rows[2].error or "")
+    assert (rows[5].repeated_of, rows[5].result) == (2, "Model: iPhone 13")  # of the earlier order, too
+    assert str(proposal.cost) == "$0.24"
+    assert proposal.preview.total == proposal.preview.valid + proposal.preview.skipped + proposal.preview.repeated
+    told = {reason.message: reason.count for reason in session.ledger.reasons(draft.job)}
+    assert told[rows[0].error] == 1
+
+
+def test_ordering_again_sends_what_is_known_as_ordered_and_never_what_is_not_settled(session: Session):
+    earlier = add_job(session, [NewOrder(line=line, imei=make_imei(line)) for line in (1, 2, 3)])
+    answer(session, earlier, {1: OrderState.ACCEPTED, 2: OrderState.UNCONFIRMED, 3: OrderState.DUPLICATE})
+    draft, proposal = read_list(session, make_request(*map(make_imei, (1, 2, 3)), again=True))
+    with draft:
+        states = [row.state for row in session.ledger.order_rows(draft.job)]
+    assert states == [S.QUEUED, S.REPEATED, S.QUEUED]
+    assert (proposal.earlier.count, proposal.earlier.skipped) == (3, 1)
+
+
+def test_an_order_in_doubt_matters_more_than_a_newer_one(session: Session):
+    for state in (OrderState.UNCONFIRMED, OrderState.ACCEPTED):
+        answer(session, add_job(session, [NewOrder(line=1, imei=make_imei(1))]), {1: state})
+    proposal = preview_list(session.configuration, make_request(make_imei(1), again=True))
+    assert (proposal.preview.valid, list(proposal.earlier.groups)) == (0, [Past.UNSETTLED])
 
 
 @pytest.mark.parametrize("state", [JobState.RUNNING, JobState.PAUSED])

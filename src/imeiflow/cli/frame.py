@@ -7,6 +7,7 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import BinaryIO
 
 import click
 
@@ -20,7 +21,7 @@ from imeiflow.operations.configuration import Configuration, load_configuration
 from imeiflow.operations.orphan import recover_orphans
 from imeiflow.operations.session import Session
 
-__all__ = ["confirm", "follow_job", "name_user", "open_session", "read_pasted", "watch_job"]
+__all__ = ["confirm", "follow_job", "name_user", "open_session", "read_file", "read_pasted", "watch_job"]
 
 _ANSWERS = "[y/N]:.yes"  # as long as what is asked with, and the answer
 
@@ -61,7 +62,16 @@ def confirm(question: str, *, action: str, is_sure: bool, is_input_taken: bool =
 
 def read_pasted() -> str:
     """Read standard input as a text, whatever its encoding: what Windows saves is often UTF-16."""
-    origin = take_origin(sys.stdin.buffer)
+    return _read(sys.stdin.buffer)
+
+
+def read_file(path: Path) -> str:
+    """Read a file as a text, whatever its encoding. Raises InputError."""
+    return _read(path)
+
+
+def _read(source: Path | BinaryIO) -> str:
+    origin = take_origin(source)
     try:
         return read_text(origin)
     finally:

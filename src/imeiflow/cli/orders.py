@@ -3,109 +3,126 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
-from itertools import islice
+from dataclasses import replace
+from itertools import chain, islice
+from pathlib import Path
+from typing import Any
 
 import click
 
-from imeiflow.cli.frame import open_session, read_pasted
-from imeiflow.cli.option import command, json_option
+from imeiflow.cli.frame import open_session, read_file, read_pasted
+from imeiflow.cli.option import account_option, command, json_option
 from imeiflow.cli.output import as_values, clean, count, print_json_list, print_table, say, screen_width, show_time
-from imeiflow.domain.ident import JobId
+from imeiflow.cli.selection import read_filter, selection_options
+from imeiflow.domain.ident import Reference
 from imeiflow.domain.imei import Imei
-from imeiflow.domain.order import OrderState, ResultStatus
+from imeiflow.domain.order import ResultStatus
 from imeiflow.errors import UsageError
+from imeiflow.ledger.filter import Cursor, Filter
 from imeiflow.ledger.record import FoundOrder
-from imeiflow.operations.order_list import OrderFilter, Wanted, find_orders, read_wanted
+from imeiflow.ledger.search import end_with
+from imeiflow.operations.order_list import Wanted, find_orders, read_wanted
 
 _LIMIT = 50
 _WIDE = 95  #: columns from which a table has room for more than the essential
 _NARROW = 76  #: below, there is no room for reference and status beside a reason
 _PART = 1_000  #: rows that are laid out together
-_STATES = [state.value for state in OrderState]
-_STATUSES = [status.value for status in ResultStatus]
 
 
 @command(
     examples="""
-    imeiflow orders --imei 350000000000014       what became of one phone
-    imeiflow orders --imei - < phones.txt        of a pasted list (Ctrl-D ends it)
+    imeiflow orders --imei 356938030000012           what became of one phone
+    imeiflow orders --imei-file phones.txt           of a list of thousands; - reads a pasted one (Ctrl-D ends it)
     imeiflow orders --job 7 --state unconfirmed --state refused
-    imeiflow orders --status completed --limit 0 --json
+    imeiflow orders --status completed --completed-from yesterday --limit 0 --json
     """
 )
 @click.option(
     "--imei", "imeis", multiple=True, metavar="IMEI", help="Only these: repeat it, use commas, or - for a list."
 )
+@click.option("--imei-file", "imei_files", multiple=True, metavar="FILE", help="Only those that stand in a text file.")
+@click.option("--reference", "references", multiple=True, metavar="REF", help="Only with this reference; repeatable.")
 @click.option(
-    "--state",
-    "states",
-    multiple=True,
-    type=click.Choice(_STATES),
-    metavar="STATE",
-    help=f"Only in this state; may be repeated: {', '.join(_STATES)}.",
+    "--job", "jobs", multiple=True, type=click.IntRange(min=1), metavar="JOB", help="Only of this job; repeatable."
 )
-@click.option("--status", "statuses", multiple=True, type=click.Choice(_STATUSES), help="Only with this status.")
-@click.option("--job", type=click.IntRange(min=1), metavar="JOB", help="Only of this job.")
+@selection_options
+@account_option
 @click.option(
-    "--limit", type=click.IntRange(min=0), metavar="N", help=f"The most to list; 0 is all. {_LIMIT} unless --imei."
+    "--limit",
+    type=click.IntRange(min=0),
+    metavar="N",
+    help=f"The most to list; 0 is all. {_LIMIT} unless IMEIs are named.",
 )
+@click.option("--after", metavar="CURSOR", help="Go on behind a list that ended with this cursor, same options.")
 @json_option
 def orders(
     *,
     imeis: tuple[str, ...],
-    states: tuple[str, ...],
-    statuses: tuple[str, ...],
-    job: int | None,
+    imei_files: tuple[str, ...],
+    references: tuple[str, ...],
     limit: int | None,
+    after: str | None,
     is_json: bool,
+    **selection: Any,
 ) -> None:
-    """Find orders by IMEI, state or status, over all jobs, newest first.
+    """Find orders by IMEI, reference, state, status, service or time, over all jobs, newest first.
 
-    IMEIs are read as in a list: spaces, dashes and a missing check digit do no harm.
+    IMEIs are read as in a list: spaces, dashes and a missing check digit do no harm. With a time, the latest come
+    first. What a repeated row repeats is listed with the job that ordered it.
     """
-    wanted = _read_imeis(imeis) if imeis else None
-    limit = limit if limit is not None else (0 if wanted is not None else _LIMIT)
-    filter_ = OrderFilter(
+    wanted = _read_imeis(imeis, imei_files) if imeis or imei_files else None
+    filter_ = read_filter(**selection)
+    is_filtered = filter_ != Filter() or bool(references)
+    filter_ = replace(
+        filter_,
         imeis=tuple(wanted.imeis) if wanted is not None else None,
-        states=frozenset(map(OrderState, states)) or None,
-        statuses=frozenset(map(ResultStatus, statuses)) or None,
-        job=None if job is None else JobId(job),
-        limit=limit + 1 if limit else None,
+        references=tuple(map(Reference, references)) or None,
     )
+    limit = limit if limit is not None else (0 if wanted is not None else _LIMIT)
     with open_session() as session:
-        listing = _Listing(find_orders(session, filter_), limit, wanted)
+        listing = _Listing(find_orders(session, filter_, _read_cursor(after)), limit, filter_)
         if is_json:
             print_json_list(as_values(order) for order in listing)
         else:
             _print_orders(listing)
-    if listing.has_more:
-        say(f"There are more: these are the newest {limit:,}. `--limit 0` lists all.")
+    if listing.next is not None:
+        say(f"There are more: `--after {listing.next}` goes on behind these {limit:,}, `--limit 0` lists all.")
     if wanted is not None:
-        _tell_missing(wanted, listing.seen, is_filtered=bool(states or statuses or job))
+        _tell_missing(wanted, listing.seen, is_filtered=is_filtered)
 
 
 class _Listing:
-    """The orders to list; notes which of the IMEIs asked for were among them, and whether there are more."""
+    """The orders to list; notes which of the IMEIs asked for were among them, and where the rest begins, if any."""
 
-    def __init__(self, found: Iterator[FoundOrder], limit: int, wanted: Wanted | None) -> None:
+    def __init__(self, found: Iterator[FoundOrder], limit: int, filter_: Filter) -> None:
         self.seen: dict[Imei, None] = {}
-        self.has_more = False
+        self.next: Cursor | None = None
         self._found = found
         self._limit = limit
-        self._notes = wanted is not None
+        self._filter = filter_
 
     def __iter__(self) -> Iterator[FoundOrder]:
+        last: FoundOrder | None = None
         for number, order in enumerate(self._found, 1):
-            if self._limit and number > self._limit:
-                self.has_more = True
+            if self._limit and number > self._limit and last is not None:
+                self.next = end_with(self._filter, last)
                 return
-            if self._notes and order.imei is not None:
+            if self._filter.imeis is not None and order.imei is not None:
                 self.seen[order.imei] = None
+            last = order
             yield order
 
 
-def _read_imeis(texts: tuple[str, ...]) -> Wanted:
-    wanted = read_wanted(read_pasted() if text.strip() == "-" else text for text in texts)
+def _read_cursor(text: str | None) -> Cursor | None:
+    try:
+        return None if text is None else Cursor.parse(text)
+    except ValueError as error:
+        remedy = "Give what the list before said at its end, with the same options."
+        raise UsageError(problem=f"--after: {error}", remedy=remedy) from None
+
+
+def _read_imeis(texts: tuple[str, ...], files: tuple[str, ...]) -> Wanted:
+    wanted = read_wanted(chain(map(_read_source, texts), map(_read_file, files)))
     for text in wanted.unreadable[:5]:
         say(f"{clean(text)[:60]!r} is no IMEI: left out.")
     if len(wanted.unreadable) > 5:
@@ -113,6 +130,16 @@ def _read_imeis(texts: tuple[str, ...]) -> Wanted:
     if not wanted.imeis:
         raise UsageError(problem="there is no IMEI to look for", remedy="Give IMEIs of 15 digits.")
     return wanted
+
+
+def _read_source(text: str) -> str:
+    return read_pasted() if text.strip() == "-" else text
+
+
+def _read_file(name: str) -> str:
+    if name == "-":
+        return read_pasted()
+    return read_file(Path(name).expanduser())
 
 
 def _print_orders(listing: _Listing) -> None:

@@ -7,10 +7,13 @@ from typing import TypeVar
 
 from imeiflow.cli.output import clean, count, cut, show_time
 from imeiflow.domain.money import Money
+from imeiflow.domain.recurrence import Past
 from imeiflow.intake.preview import Example, Group
-from imeiflow.operations.submit import Earlier, Proposal
+from imeiflow.operations.earlier import Earlier, PastGroup
+from imeiflow.operations.submit import Proposal
 
 K = TypeVar("K")
+G = TypeVar("G", Group, PastGroup)
 
 _EXAMPLES = 3
 _LONGEST_VALUE = 40
@@ -24,7 +27,8 @@ def tell_proposal(proposal: Proposal) -> Iterator[str]:
     yield ""
     counts = [
         (preview.valid, "to order", f"{preview.repaired:,} of them repaired" if preview.repaired else ""),
-        (preview.repeated, "repeated", "their IMEI stands in the list before; it is ordered once"),
+        (preview.skipped, "skipped", "ordered before under this service: see below"),
+        (preview.repeated, "repeated", "their IMEI stands in the list before; it is ordered at most once"),
         (preview.invalid, "invalid", "no readable IMEI; not sent, and told apart at the end"),
     ]
     width = max(len(f"{number:,}") for number, _, _ in counts)
@@ -34,6 +38,8 @@ def tell_proposal(proposal: Proposal) -> Iterator[str]:
     yield from _tell_groups(proposal)
     yield ""
     yield from _tell_cost(proposal)
+    if preview.skipped and not preview.valid:
+        yield "  Nothing is left to order: it costs nothing."
 
 
 def describe_cost(proposal: Proposal) -> str:
@@ -62,11 +68,7 @@ def proposal_as_dict(proposal: Proposal) -> dict[str, object]:
         "currency": currency,
         "max_spend": proposal.max_spend,
         **proposal.preview.as_dict(),
-        "ordered_before": {
-            "count": proposal.earlier.count,
-            "unconfirmed": proposal.earlier.unsure,
-            "examples": [example.as_dict() for example in proposal.earlier.examples],
-        },
+        "ordered_before": proposal.earlier.as_dict(),
     }
 
 
@@ -92,15 +94,34 @@ def _tell_groups(proposal: Proposal) -> Iterator[str]:
             yield f"      line {example.line}: {_show_value(example)}  {example.sentence}"
     if earlier.count:
         yield ""
-        yield from _tell_earlier(earlier)
+        yield from _tell_earlier(earlier, proposal.price)
 
 
-def _tell_earlier(earlier: Earlier) -> Iterator[str]:
-    yield f"Ordered before under this service: {earlier.count:,}. The provider decides whether it charges them again."
-    if earlier.unsure:
-        yield f"  {earlier.unsure:,} of them may be under way or unconfirmed: look at `imeiflow show` first."
-    for example in earlier.examples[:_EXAMPLES]:
-        yield f"      line {example.line}: {_show_value(example)}  {example.sentence}"
+def _tell_earlier(earlier: Earlier, price: Money | None) -> Iterator[str]:
+    yield f"Ordered before under this service: {earlier.count:,}"
+    for past, group in _by_size(earlier.groups.items()):
+        does = "skipped" if earlier.skips(past) else "ordered again"
+        yield f"  {group.count:,} × {does} - {past.sentence} ({_tell_jobs(group)})"
+        for example in group.examples[:_EXAMPLES]:
+            yield f"      line {example.line}: {_show_value(example)}  {clean(example.sentence)}"
+    unsettled = earlier.groups.get(Past.UNSETTLED)
+    if unsettled is not None:
+        jobs = ", ".join(f"`imeiflow settle {job}`" for job in list(unsettled.jobs)[:_EXAMPLES])
+        yield f"  What may have been placed is not ordered again before it is settled: {jobs}."
+    left = earlier.skipped - (unsettled.count if unsettled is not None else 0)
+    if left:
+        cost = f", for {price * left}" if price is not None else ""
+        yield f"  An export shows the skipped with their earlier results. --again orders {left:,} once more{cost}."
+
+
+def _tell_jobs(group: PastGroup) -> str:
+    """Say which jobs ordered a group, and when."""
+    shown = list(group.jobs)[:_EXAMPLES]
+    more = ", …" if len(group.jobs) > len(shown) else ""
+    first, last = (f"{at:%Y-%m-%d}" if at is not None else "" for at in (group.first_at, group.last_at))
+    return f"job{'s' if len(group.jobs) > 1 else ''} {', '.join(map(str, shown))}{more}; {first}" + (
+        f" to {last}" if last != first else ""
+    )
 
 
 def _tell_examples(examples: Iterable[Example]) -> Iterator[str]:
@@ -114,7 +135,7 @@ def _show_value(example: Example) -> str:
     return value or "(empty)"
 
 
-def _by_size(groups: Iterable[tuple[K, Group]]) -> list[tuple[K, Group]]:
+def _by_size(groups: Iterable[tuple[K, G]]) -> list[tuple[K, G]]:
     return sorted(groups, key=lambda item: -item[1].count)
 
 

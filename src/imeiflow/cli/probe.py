@@ -93,14 +93,14 @@ def _read_list(
 
 
 def _check(proposal: Proposal) -> None:
-    check_size(proposal.preview.valid)
     earlier = proposal.earlier
     if earlier.count:
-        shown = ", ".join(example.value for example in earlier.examples)
+        shown = ", ".join(example.value for group in earlier.groups.values() for example in group.examples)
         raise UsageError(
             problem=f"{count(earlier.count, 'IMEI')} ordered before under this service: {shown}",
             remedy="Take others: what was ordered before shows nothing about a new order.",
         )
+    check_size(proposal.preview.valid)
 
 
 def _tell_cost(proposal: Proposal) -> str:

@@ -30,7 +30,7 @@ MEANING = {
     OrderState.QUEUED: "not sent yet",
     OrderState.SENDING: "no answer yet",
     OrderState.INVALID: "no readable IMEI; not sent",
-    OrderState.REPEATED: "in the list before; ordered once",
+    OrderState.REPEATED: "in the list before, or ordered before; not sent again",
     OrderState.CANCELLED: "cancelled before they were sent",
 }
 _MOST_REASONS = 3

@@ -46,6 +46,9 @@ _TELL_EVERY = 100_000
     show_default=True,
     help="What to do about orders that may have been placed: settle them as far as can be known, or hold them all.",
 )
+@click.option(
+    "--again", is_flag=True, help="Order also what was ordered before under this service, and pay for it again."
+)
 @click.option("--dry-run", "is_dry", is_flag=True, help="Say what it would order and cost; send and write nothing.")
 @yes_option
 @click.option("--detach", "is_detached", is_flag=True, help="Leave it to a runner that survives this terminal.")
@@ -62,6 +65,7 @@ def submit(
     max_concurrency: int | None,
     rate: float | None,
     unconfirmed: str,
+    again: bool,
     is_dry: bool,
     is_sure: bool,
     is_detached: bool,
@@ -69,8 +73,10 @@ def submit(
 ) -> int:
     """Order a service for a list of IMEIs: csv, xlsx, txt, or - for standard input.
 
-    Each IMEI is ordered once, however often it stands in the list. You are asked before anything is sent. Ctrl-C
-    lets calls under way end and pauses the job; `imeiflow resume` goes on with it, also after a crash.
+    Each IMEI is ordered once, however often it stands in the list. What this ledger knows as ordered before under the
+    service is skipped, unless it was rejected; --again orders it once more. What may have been placed is never ordered
+    again before it is settled. You are asked before anything is sent. Ctrl-C lets calls under way end and pauses the
+    job; `imeiflow resume` goes on with it, also after a crash.
 
     \b
     Exit status: 0 all accepted or duplicate; 1 error; 2 wrong usage; 3 some invalid,
@@ -87,6 +93,7 @@ def submit(
         max_concurrency=max_concurrency,
         rate=rate,
         policy=Policy(unconfirmed),
+        again=again,
     )
     if is_dry:
         return _preview(request, is_json=is_json)

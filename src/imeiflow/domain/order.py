@@ -3,7 +3,7 @@
 Pure. The ledger's CHECK constraints and guards are tested against these.
 
                  invalid       never sent
-    repeated     stands in the file before; follows the first
+    repeated     stands in the file before, or was ordered by an earlier job; follows that one
     queued ──▶ sending ──▶ accepted | duplicate | refused | unconfirmed
       ▲           │
       └───────────┘ proved not placed; failed once the attempts run out
@@ -20,7 +20,7 @@ class OrderState(StrEnum):
     """Where one row of a job stands."""
 
     INVALID = "invalid"  #: never sent; the user mends the row
-    REPEATED = "repeated"  #: its IMEI stood in the file before; never sent on its own
+    REPEATED = "repeated"  #: its IMEI stood in the file before, or was ordered before; never sent on its own
     QUEUED = "queued"  #: the lane moves it on
     SENDING = "sending"  #: a call with it is under way; the attempt's outcome moves it on
     ACCEPTED = "accepted"  #: the provider has it; final for placing

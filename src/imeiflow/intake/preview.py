@@ -50,14 +50,16 @@ class Group:
 
 @dataclass(slots=True)
 class Preview:
-    """Counts and examples of a list's rows. `total` is always `valid` + `repeated` + `invalid`.
+    """Counts and examples of a list's rows. `total` is always `valid` + `skipped` + `repeated` + `invalid`.
 
-    `valid` counts the IMEIs to be ordered, each once. A row with several repairs is in the group of each, and counts
-    once in `repaired`; a repeated row is in no other group.
+    `valid` counts the IMEIs to be ordered, each once; `skipped` those that are left out for having been ordered before.
+    A row with several repairs is in the group of each, and counts once in `repaired`; a repeated or skipped row is in
+    no other group.
     """
 
     total: int = 0
     valid: int = 0
+    skipped: int = 0
     repaired: int = 0
     invalid: int = 0
     repairs: dict[Repair, Group] = field(default_factory=dict)
@@ -69,7 +71,7 @@ class Preview:
         """Count the rows whose IMEI stood in the list before."""
         return self.repetitions.count
 
-    def add(self, row: Row, repeated_of: int | None) -> None:
+    def add(self, row: Row, repeated_of: int | None, *, is_skipped: bool = False) -> None:
         """Count a row; `repeated_of` is the line on which its IMEI stood first, None when this is the first."""
         self.total += 1
         reading = row.reading
@@ -77,7 +79,9 @@ class Preview:
             self.invalid += 1
             self.flaws.setdefault(reading.flaw, Group()).add(row, reading.sentence)
         elif repeated_of is not None:
-            self.repetitions.add(row, f"It stood on line {repeated_of} already, and is ordered once.")
+            self.repetitions.add(row, f"It stood on line {repeated_of} already, and is ordered at most once.")
+        elif is_skipped:
+            self.skipped += 1
         else:
             self.valid += 1
             if reading.repairs:
@@ -90,6 +94,7 @@ class Preview:
         return {
             "total": self.total,
             "valid": self.valid,
+            "skipped": self.skipped,
             "repaired": self.repaired,
             "invalid": self.invalid,
             "repeated": self.repeated,

@@ -32,9 +32,11 @@ _TYPES: Mapping[str, TypeEngine[Any]] = {
     "repairs": Text(),
     "flaw": Text(),
     "repeated_of": Integer(),
+    "earlier_id": Id,
+    "error": Text(),
 }
 _ALWAYS = frozenset({"line", "imei"})
-_take_apart = attrgetter(*_TYPES)
+_take_apart = attrgetter(*("earlier" if name == "earlier_id" else name for name in _TYPES))
 #: States of a row when it is read in, as the driver takes them.
 _FIRST_STATES = {state: state.value for state in (OrderState.QUEUED, OrderState.INVALID, OrderState.REPEATED)}
 
@@ -107,4 +109,5 @@ def _is_plain(text: str) -> bool:
 _ENCODERS: Mapping[str, Callable[[Sequence[Any]], Sequence[object]]] = {
     "columns": _encode_columns,
     "value": _encode_texts,
+    "error": _encode_texts,
 }

@@ -1,4 +1,4 @@
-"""Looking back: earlier orders of an IMEI, searches over all jobs, attempts and evidence."""
+"""Looking back: earlier orders of an IMEI, attempts and evidence."""
 
 from __future__ import annotations
 
@@ -6,7 +6,6 @@ import zlib
 from collections.abc import Sequence
 from collections.abc import Set as AbstractSet
 from datetime import datetime
-from operator import itemgetter
 from typing import Any
 
 from sqlalchemy import Select, Text, delete, func, select
@@ -15,22 +14,22 @@ from imeiflow.domain.ident import AccountName, AttemptId, JobId, OrderId, Refere
 from imeiflow.domain.imei import Imei
 from imeiflow.domain.order import OrderState, ResultStatus
 from imeiflow.domain.outcome import Ending, ErrorKind, Outcome
+from imeiflow.domain.recurrence import PLACED, UNSETTLED
 from imeiflow.domain.reply import Anomaly, AnomalyKind
 from imeiflow.ledger.access import Access
 from imeiflow.ledger.change import AttemptKind
 from imeiflow.ledger.dialect import AnyRow, encode_rows, fetch_rows, from_micros, json_rows
-from imeiflow.ledger.record import Attempt, Evidence, FoundOrder, OrderAttempt, PastOrder
+from imeiflow.ledger.record import Attempt, Evidence, OrderAttempt, PastOrder
 from imeiflow.ledger.schema import attempt, attempt_evidence, attempt_order, job, orders
 
-#: Orders that were placed, or may have been.
-_PLACED = {
-    state.value: state
-    for state in (OrderState.ACCEPTED, OrderState.DUPLICATE, OrderState.UNCONFIRMED, OrderState.SENDING)
-}
+_PLACED_STATES = {state.value: state for state in PLACED}
+_SHOWN = 500  #: characters of an earlier result
 _STATUSES: dict[str | None, ResultStatus | None] = {None: None, **{status.value: status for status in ResultStatus}}
 
+#: What comes before and after all else, by state or status.
+_RANKS = {**{state.value: 2 for state in UNSETTLED}, ResultStatus.REJECTED.value: 0}
+
 _imeis = json_rows("imeis", imei=Text())
-_references = json_rows("refs", reference=Text())
 
 
 class History(Access):
@@ -44,7 +43,7 @@ class History(Access):
         *,
         exclude_job: JobId | None = None,
     ) -> dict[Imei, PastOrder]:
-        """Find for each IMEI its newest earlier order that was placed, or may have been, under the same service."""
+        """Find for each IMEI the earlier order under the same service that matters most (see `PastOrder`)."""
         query = (
             select(
                 orders.c.id,
@@ -54,13 +53,14 @@ class History(Access):
                 orders.c.reference,
                 orders.c.status,
                 job.c.created_at,
+                func.substr(orders.c.result, 1, _SHOWN).label("result"),
             )
             .join(job, job.c.id == orders.c.job_id + 0)  # no index on the job: the IMEIs lead
             .where(
                 orders.c.imei.in_(select(_imeis.c.imei)),
                 job.c.account == account,
                 job.c.service == service,
-                orders.c.state.in_(list(_PLACED)),
+                orders.c.state.in_(list(_PLACED_STATES)),
             )
         )
         if exclude_job is not None:
@@ -69,52 +69,11 @@ class History(Access):
             if connection.execute(_any_job(account, service, exclude_job)).scalar() is None:
                 return {}
             rows = fetch_rows(connection, query, {"imeis": encode_rows([(imei,) for imei in imeis])})
-        rows.sort(key=itemgetter(0))
+        rows.sort(key=_rank)
         return {
-            imei: PastOrder(id_, its_job, _PLACED[state], reference, _STATUSES[status], _instant(at))
-            for id_, imei, its_job, state, reference, status, at in rows
+            imei: PastOrder(id_, its_job, _PLACED_STATES[state], reference, _STATUSES[status], _instant(at), result)
+            for id_, imei, its_job, state, reference, status, at, result in rows
         }
-
-    def search_orders(
-        self,
-        *,
-        imeis: Sequence[Imei] | None = None,
-        references: Sequence[Reference] | None = None,
-        states: AbstractSet[OrderState] | None = None,
-        statuses: AbstractSet[ResultStatus] | None = None,
-        job_id: JobId | None = None,
-        service: ServiceId | None = None,
-        account: AccountName | None = None,
-        after: OrderId | None = None,
-        limit: int = 100,
-    ) -> list[FoundOrder]:
-        """Search the orders of all jobs but drafts, newest first; `after` is the last id of the page before."""
-        names = [name for name in FoundOrder.__dataclass_fields__ if name not in {"job", "account", "service"}]
-        query = (
-            select(*(orders.c[name] for name in names), orders.c.job_id, job.c.account, job.c.service)
-            .join(job, job.c.id == orders.c.job_id)
-            .where(job.c.state != "draft")
-            .order_by(orders.c.id.desc())
-            .limit(limit)
-        )
-        parameters: dict[str, object] = {}
-        if imeis is not None:
-            query = query.where(orders.c.imei.in_(select(_imeis.c.imei)))
-            parameters["imeis"] = encode_rows([(imei,) for imei in imeis])
-        if references is not None:
-            query = query.where(orders.c.reference.in_(select(_references.c.reference)))
-            parameters["refs"] = encode_rows([(reference,) for reference in references])
-        if states is not None:
-            query = query.where(orders.c.state.in_(sorted(states)))
-        if statuses is not None:
-            query = query.where(orders.c.status.in_(sorted(statuses)))
-        for column, value in ((orders.c.job_id, job_id), (job.c.service, service), (job.c.account, account)):
-            if value is not None:
-                query = query.where(column == value)
-        if after is not None:
-            query = query.where(orders.c.id < after)
-        with self._read() as connection:
-            return [_read_found(row) for row in connection.execute(query, parameters)]
 
     def attempts_of(self, order: OrderId) -> list[OrderAttempt]:
         """List the attempts on an order, oldest first, one under way included."""
@@ -196,21 +155,13 @@ def _any_job(account: AccountName, service: ServiceId, exclude_job: JobId | None
     return query if exclude_job is None else query.where(job.c.id != exclude_job)
 
 
+def _rank(row: Sequence[Any]) -> tuple[int, int]:
+    """Rank a found order by how much it matters: the last one counts."""
+    return _RANKS.get(row[3], _RANKS.get(row[5], 1)), row[0]
+
+
 def _instant(micros: int | None) -> Any:
     return from_micros(micros)
-
-
-def _typed(values: dict[str, Any]) -> dict[str, Any]:
-    """Give the enums and ids of an order's columns."""
-    for name, type_ in (("state", OrderState), ("status", ResultStatus), ("error_kind", ErrorKind)):
-        if values[name] is not None:
-            values[name] = type_(values[name])
-    return values
-
-
-def _read_found(row: AnyRow) -> FoundOrder:
-    values = _typed(row._asdict())
-    return FoundOrder(job=JobId(values.pop("job_id")), **values)
 
 
 def _read_attempt(row: AnyRow) -> Attempt:

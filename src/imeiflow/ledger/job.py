@@ -220,13 +220,14 @@ class Jobs(Access):
     def reasons(self, job_id: JobId) -> list[Reason]:
         """Group what keeps rows from being accepted, most frequent first, each with an example row."""
         message = func.coalesce(orders.c.flaw, orders.c.error, "")
-        silent = [OrderState.ACCEPTED, OrderState.DUPLICATE, OrderState.REPEATED, OrderState.SENDING]
+        silent = [OrderState.ACCEPTED, OrderState.DUPLICATE, OrderState.SENDING]
+        untold = [OrderState.QUEUED, OrderState.REPEATED]  # they need no reason
         query = (
             select(orders.c.state, orders.c.error_kind, message, func.count(), func.min(orders.c.id))
             .where(
                 orders.c.job_id == job_id,
                 orders.c.state.not_in([state.value for state in silent]),
-                or_(orders.c.state != OrderState.QUEUED.value, orders.c.error.is_not(None)),
+                or_(orders.c.state.not_in([state.value for state in untold]), orders.c.error.is_not(None)),
             )
             .group_by(orders.c.state, orders.c.error_kind, message)
         )

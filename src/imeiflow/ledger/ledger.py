@@ -26,13 +26,14 @@ from imeiflow.ledger.notice import Notices
 from imeiflow.ledger.price import Prices
 from imeiflow.ledger.queue import Queue
 from imeiflow.ledger.row import Rows
+from imeiflow.ledger.search import Search
 from imeiflow.ledger.spending import Spending
 from imeiflow.ledger.status import Statuses
 from imeiflow.ledger.store import bring_up_to_date, make_private, open_readers, open_writer, read_url
 from imeiflow.ledger.writer import Writer
 
 
-class Ledger(Jobs, Lanes, Queue, Actions, Statuses, History, Rows, Prices, Spending, Events, Notices, Deliveries):
+class Ledger(Jobs, Lanes, Queue, Actions, Statuses, History, Search, Rows, Prices, Spending, Events, Notices, Deliveries):
     """One opened ledger. Safe to use from several threads and event loops, not across a fork."""
 
     @classmethod

@@ -64,7 +64,11 @@ class Confirmed(TypedDict, total=False):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class NewOrder:
-    """One row of the list. `state` is queued, invalid (with `flaw`) or repeated (with `repeated_of`, a line)."""
+    """One row of the list: queued, invalid (with `flaw`), or repeated.
+
+    What it repeats is a line of the list (`repeated_of`), or an order of an earlier job (`earlier`, with the `error`
+    that says why it is not sent).
+    """
 
     line: int
     imei: Imei | None
@@ -73,6 +77,8 @@ class NewOrder:
     repairs: str | None = None
     flaw: str | None = None
     repeated_of: int | None = None
+    earlier: OrderId | None = None
+    error: str | None = None
     columns: tuple[str, ...] | None = None
 
 
@@ -178,7 +184,11 @@ class PlacedOrder:
 
 @dataclass(frozen=True, slots=True)
 class PastOrder:
-    """The newest earlier order of an IMEI that was placed or may have been; `at` is when its job was created."""
+    """The earlier order of an IMEI that matters most for another one, and that was placed or may have been.
+
+    One that is unsettled comes before all others, a rejected one after them; then the newest. `at` is when its job was
+    created, `result` the beginning of what the provider sent.
+    """
 
     order: OrderId
     job: JobId
@@ -186,6 +196,7 @@ class PastOrder:
     reference: Reference | None
     status: ResultStatus | None
     at: datetime
+    result: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -203,9 +214,9 @@ class Learned:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class OrderRow:
-    """One row of a job's list with what became of it. A repeated row carries the result of the first.
+    """One row of a job's list with what became of it. A repeated row carries the result of what it repeats.
 
-    `state` is the row's own; `first` the state of the row that it repeats.
+    `state` is the row's own; `first` the state of the order that it repeats, be it of an `earlier` job.
     """
 
     id: OrderId
@@ -216,6 +227,7 @@ class OrderRow:
     repairs: str | None
     flaw: str | None
     repeated_of: int | None
+    earlier: OrderId | None
     state: OrderState
     first: OrderState | None
     attempts: int

@@ -22,7 +22,7 @@ from imeiflow.ledger.schema import orders
 
 _first = orders.alias("first")
 
-#: What a repeated row takes over from the first row with its IMEI.
+#: What a repeated row takes over from the order that it repeats.
 _TAKEN_OVER = frozenset(
     {
         "attempts",
@@ -37,20 +37,33 @@ _TAKEN_OVER = frozenset(
     }
 )
 _is_own = or_(orders.c.state != OrderState.REPEATED.value, _first.c.id.is_(None))
-_is_first = and_(
-    orders.c.state == OrderState.REPEATED.value,
-    _first.c.imei == orders.c.imei,
-    _first.c.job_id == orders.c.job_id,
-    _first.c.line == orders.c.repeated_of,
+#: The order of a row's IMEI that stands in the list before, or the one of an earlier job that this one repeats itself.
+_before = orders.alias("before")
+_in_list = (
+    select(func.coalesce(_before.c.earlier_id, _before.c.id))
+    .where(_before.c.imei == orders.c.imei, _before.c.job_id == orders.c.job_id, _before.c.line == orders.c.repeated_of)
+    .correlate(orders)
+    .scalar_subquery()
 )
+_is_first = and_(
+    orders.c.state == OrderState.REPEATED.value, _first.c.id == func.coalesce(orders.c.earlier_id, _in_list)
+)
+
+
+def _take(name: str) -> Any:
+    """Give a column of a row: its own, or that of the order that it repeats."""
+    if name == "earlier":
+        return orders.c.earlier_id
+    if name not in _TAKEN_OVER:
+        return orders.c[name]
+    other = func.coalesce(orders.c.error, _first.c.error) if name == "error" else _first.c[name]
+    return case((_is_own, orders.c[name]), else_=other).label(name)
+
+
 #: A batch of rows. By the order's id alone: a job's index has them by state, to be sorted anew for each batch.
 _BATCH = (
     select(
-        *(
-            case((_is_own, orders.c[name]), else_=_first.c[name]).label(name) if name in _TAKEN_OVER else orders.c[name]
-            for name in OrderRow.__dataclass_fields__
-            if name not in {"job", "first"}
-        ),
+        *(_take(name) for name in OrderRow.__dataclass_fields__ if name not in {"job", "first"}),
         _first.c.state.label("first_state"),
     )
     .select_from(orders.outerjoin(_first, _is_first))
@@ -70,6 +83,7 @@ _extreme = union_all(
         for state in OrderState
     )
 ).subquery()
+EXTREMES = select(func.min(_extreme.c.first), func.max(_extreme.c.last))
 
 
 class Rows(Access):
@@ -83,7 +97,7 @@ class Rows(Access):
         Each batch is a view of its own: rows of a job that is being worked on may be younger than those before.
         """
         query = _BATCH.limit(batch)
-        extremes = select(func.min(_extreme.c.first), func.max(_extreme.c.last))
+        extremes = EXTREMES
         if states is not None:
             wanted = sorted(state.value for state in states)
             query = query.where(orders.c.state.in_(wanted))
@@ -121,6 +135,7 @@ def _read_row(job_id: JobId, row: Sequence[Any]) -> OrderRow:
         repairs,
         flaw,
         repeated_of,
+        earlier,
         state,
         attempts,
         reference,
@@ -145,6 +160,7 @@ def _read_row(job_id: JobId, row: Sequence[Any]) -> OrderRow:
         repairs=repairs,
         flaw=flaw,
         repeated_of=repeated_of,
+        earlier=earlier,
         state=_STATES[state],
         first=None if first is None else _STATES[first],
         attempts=attempts,

@@ -34,7 +34,7 @@ from imeiflow.ledger.change import AttemptKind
 from imeiflow.ledger.dialect import Exact, Instant, Json
 
 #: Every revision of the schema, oldest first; the last one is what this program writes.
-REVISIONS = ("0001", "0002", "0003", "0004")
+REVISIONS = ("0001", "0002", "0003", "0004", "0005")
 HEAD = REVISIONS[-1]
 
 metadata = MetaData(
@@ -103,6 +103,7 @@ orders = Table(
     Column("repairs", Text),
     Column("flaw", Text),
     Column("repeated_of", Integer),
+    Column("earlier_id", Id),  # the order of an earlier job that a repeated row repeats
     Column("state", String(16), nullable=False),
     Column("attempt_id", Id),
     Column("attempts", Integer, nullable=False),
@@ -130,6 +131,24 @@ orders = Table(
         "reference",
         sqlite_where=text("reference IS NOT NULL"),
         postgresql_where=text("reference IS NOT NULL"),
+    ),
+    Index(
+        "ix_orders_status",
+        "job_id",
+        "status",
+        "id",
+        sqlite_where=text("status IS NOT NULL"),
+        postgresql_where=text("status IS NOT NULL"),
+    ),
+    *(
+        Index(
+            f"ix_orders_{column}",
+            column,
+            "id",
+            sqlite_where=text(f"{column} IS NOT NULL"),
+            postgresql_where=text(f"{column} IS NOT NULL"),
+        )
+        for column in ("accepted_at", "completed_at")
     ),
     Index(
         "ix_orders_rejected",

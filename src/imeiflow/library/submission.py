@@ -2,7 +2,7 @@
 
 An IMEI that the ledger knows as ordered under the same service is not ordered again unless the caller asks for it;
 one that may have been placed never is, for only its settling can say whether it has to be. Such rows stand in the job
-as repeated, without a line that they repeat.
+as repeated; what they repeat is the earlier order.
 """
 
 from __future__ import annotations
@@ -18,24 +18,20 @@ from typing import Final, TypedDict
 
 from imeiflow.domain.ident import JobId, ServiceId
 from imeiflow.domain.imei import Imei, Reading, read_imei
-from imeiflow.domain.order import JobState, OrderState, Policy, ResultStatus
+from imeiflow.domain.order import JobState, OrderState, Policy
+from imeiflow.domain.recurrence import UNSETTLED, explain_skip, judge_past, may_order_again
 from imeiflow.errors import LedgerError, UsageError
 from imeiflow.intake.repetition import Deduplicator
-from imeiflow.ledger.record import JobDraft, NewOrder, OrderRow, PricedService
+from imeiflow.ledger.record import JobDraft, NewOrder, OrderRow, PastOrder, PricedService
 from imeiflow.operations.account import AccountSettings
 from imeiflow.operations.admission import admit_one, refuse_waiting
 from imeiflow.operations.session import Session
 from imeiflow.operations.steering import Resumed, resume_job
 from imeiflow.operations.submit import UnknownPriceError
 
-#: Why a row is repeated that repeats no other row of its list.
-ORDERED_BEFORE: Final = "It was ordered before under this service, and was not ordered again."
-IN_DOUBT_BEFORE: Final = "It may have been ordered before under this service: that has to be settled first."
-
 _BATCH: Final = 5000
 _LONGEST_VALUE: Final = 256
 _STALE_DRAFT: Final = timedelta(days=2)
-_UNSETTLED: Final = frozenset({OrderState.UNCONFIRMED, OrderState.SENDING})
 
 
 class Options(TypedDict, total=False):
@@ -117,8 +113,8 @@ def begin_job(
 
 
 def is_in_doubt_before(row: OrderRow) -> bool:
-    """Say whether a row was left out because its IMEI may have been placed by an earlier job."""
-    return row.state is OrderState.REPEATED and row.flaw == IN_DOUBT_BEFORE
+    """Say whether a row was left out because its IMEI may have been placed by an earlier job, as it still stands."""
+    return row.earlier is not None and row.first in UNSETTLED
 
 
 def count_in_doubt(session: Session, job: JobId) -> int:
@@ -196,25 +192,31 @@ def _read_rows(session: Session, draft: JobDraft, values: Sequence[str], *, reor
         yield rows
 
 
-def _find_left_out(session: Session, draft: JobDraft, imeis: Sequence[Imei], *, reorder: bool) -> dict[Imei, str]:
-    """Find which of the IMEIs may not be ordered by this job, and why. Raises WaitingElsewhereError."""
-    found = {}
-    for imei, past in session.ledger.find_ordered_before(draft.account, draft.service, imeis).items():
-        if past.state in _UNSETTLED:
-            found[imei] = IN_DOUBT_BEFORE
-        elif not reorder and past.status is not ResultStatus.REJECTED:
-            found[imei] = ORDERED_BEFORE
+def _find_left_out(session: Session, draft: JobDraft, imeis: Sequence[Imei], *, reorder: bool) -> dict[Imei, PastOrder]:
+    """Find which of the IMEIs may not be ordered by this job. Raises WaitingElsewhereError."""
+    found = session.ledger.find_ordered_before(draft.account, draft.service, imeis)
     refuse_waiting(session.ledger, draft.account, draft.service, imeis)
-    return found
+    return {
+        imei: order
+        for imei, order in found.items()
+        if not may_order_again(judge_past(order.state, order.status), is_asked=reorder)
+    }
 
 
-def _make_row(line: int, value: str, reading: Reading, first: int | None, left_out: dict[Imei, str]) -> NewOrder:
+def _make_row(line: int, value: str, reading: Reading, first: int | None, left_out: dict[Imei, PastOrder]) -> NewOrder:
     imei = reading.imei
     raw = None if value == imei else value[:_LONGEST_VALUE]
     if imei is None:
         return NewOrder(line=line, imei=None, state=OrderState.INVALID, value=raw, flaw=reading.flaw)
     repairs = ",".join(reading.repairs) or None
-    reason = left_out.get(imei) if first is None else None
-    is_queued = first is None and reason is None
-    state = OrderState.QUEUED if is_queued else OrderState.REPEATED
-    return NewOrder(line=line, imei=imei, state=state, value=raw, repairs=repairs, flaw=reason, repeated_of=first)
+    past = left_out.get(imei) if first is None else None
+    return NewOrder(
+        line=line,
+        imei=imei,
+        state=OrderState.QUEUED if first is None and past is None else OrderState.REPEATED,
+        value=raw,
+        repairs=repairs,
+        repeated_of=first,
+        earlier=None if past is None else past.order,
+        error=None if past is None else explain_skip(judge_past(past.state, past.status), past.job),
+    )

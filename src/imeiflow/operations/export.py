@@ -163,7 +163,7 @@ def _describe_error(row: OrderRow) -> str | None:
             return Flaw(row.flaw).sentence
         return row.flaw
     if row.state is OrderState.REPEATED:
-        return row.error or f"The same IMEI stands in row {row.repeated_of}; it was ordered once."
+        return row.error or f"The same IMEI stands in row {row.repeated_of}; it is ordered at most once."
     return row.error
 
 

@@ -1,22 +1,20 @@
-"""Finding orders over all jobs: by IMEI, state, status or job, as a stream, newest first. Reads only."""
+"""Finding orders over all jobs by what they are named, how they stand and when, as a stream. Reads only."""
 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator, Sequence
-from collections.abc import Set as AbstractSet
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from typing import Final
 
-from imeiflow.domain.ident import JobId, OrderId
 from imeiflow.domain.imei import Imei, read_imei
-from imeiflow.domain.order import OrderState, ResultStatus
+from imeiflow.ledger.filter import Cursor, Filter
 from imeiflow.ledger.record import FoundOrder
 from imeiflow.operations.session import Session
 
-_PAGE: Final = 500
-#: With IMEIs all that match is found anew for each page.
-_PAGE_OF_IMEIS: Final = 50_000
+_PAGE: Final = 200
+#: With IMEIs or references all that match is found anew for each page.
+_PAGE_OF_NAMES: Final = 50_000
 _BETWEEN: Final = re.compile(r"[,;\r\n]+")
 
 
@@ -41,36 +39,17 @@ def read_wanted(texts: Iterable[str]) -> Wanted:
     return wanted
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class OrderFilter:
-    """Which orders are wanted; None is any. `limit` is the most to give, None all."""
+def find_orders(session: Session, wanted: Filter, after: Cursor | None = None) -> Iterator[FoundOrder]:
+    """Give all orders that match, newest first, a page at a time; `after` is where an earlier listing ended.
 
-    imeis: Sequence[Imei] | None = None
-    states: AbstractSet[OrderState] | None = None
-    statuses: AbstractSet[ResultStatus] | None = None
-    job: JobId | None = None
-    limit: int | None = None
-
-
-def find_orders(session: Session, wanted: OrderFilter) -> Iterator[FoundOrder]:
-    """Give the orders that match, newest first, a page at a time. Raises UnknownJobError."""
-    if wanted.job is not None:
-        session.find_job(wanted.job)
-    after: OrderId | None = None
-    left = wanted.limit
-    largest = _PAGE if wanted.imeis is None else _PAGE_OF_IMEIS
-    while left is None or left > 0:
-        page = largest if left is None else min(largest, left)
-        found = session.ledger.search_orders(
-            imeis=wanted.imeis,
-            states=wanted.states,
-            statuses=wanted.statuses,
-            job_id=wanted.job,
-            after=after,
-            limit=page,
-        )
-        yield from found
-        if len(found) < page:
+    Raises UnknownJobError.
+    """
+    for job in wanted.jobs or ():
+        session.find_job(job)
+    size = _PAGE if wanted.imeis is None and wanted.references is None else _PAGE_OF_NAMES
+    while True:
+        page = session.ledger.page_orders(wanted, after=after, limit=size)
+        yield from page.orders
+        if page.next is None:
             return
-        after = found[-1].id
-        left = None if left is None else left - len(found)
+        after = page.next

@@ -89,7 +89,7 @@ def plan_chunk(request: Request, valid: int) -> Request:
 
 def plan_repeat(request: Request) -> Request:
     """Give the request that orders one IMEI of a probe again."""
-    return replace(request, chunk_size=1, name="probe: one IMEI once more")
+    return replace(request, chunk_size=1, again=True, name="probe: one IMEI once more")
 
 
 def count_cost(price: Money, valid: int) -> ProbeCost:

@@ -8,11 +8,11 @@ from __future__ import annotations
 import asyncio
 import os
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from collections.abc import Set as AbstractSet
 from concurrent.futures import Future
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import timedelta
 from decimal import Decimal
 from itertools import islice
@@ -20,20 +20,20 @@ from pathlib import Path
 from typing import BinaryIO
 
 from imeiflow.domain.ident import AccountName, JobId, ServiceId
-from imeiflow.domain.imei import Imei
 from imeiflow.domain.money import Money
 from imeiflow.domain.order import OrderState, Policy
 from imeiflow.errors import ImeiflowError, LedgerError, ProviderError, UsageError
-from imeiflow.intake.preview import Example, Preview
+from imeiflow.intake.preview import Preview
 from imeiflow.intake.repetition import Deduplicator
 from imeiflow.intake.sheet import Row, Sheet, open_sheet
 from imeiflow.jobs.lock import LaneLock
 from imeiflow.ledger.ledger import Ledger
-from imeiflow.ledger.record import JobDraft, NewOrder
+from imeiflow.ledger.record import JobDraft, NewOrder, PastOrder
 from imeiflow.operations.account import AccountSettings
-from imeiflow.operations.admission import admit_one, list_rivals, refuse_rivals, refuse_waiting
+from imeiflow.operations.admission import admit_one, list_rivals, refuse_rivals
 from imeiflow.operations.catalogue import Credit, Offer, PriceList, fetch_offer, recall_prices
 from imeiflow.operations.configuration import Configuration
+from imeiflow.operations.earlier import Earlier, EarlierSearch
 from imeiflow.operations.session import Session, find_account_provider
 
 _BATCH = 10_000
@@ -57,7 +57,10 @@ class UnknownServiceError(UsageError):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Request:
-    """What a user wants ordered. `rate` is in calls a minute; `source` a file or a stream of bytes."""
+    """What a user wants ordered. `rate` is in calls a minute; `source` a file or a stream of bytes.
+
+    `again`: order also what the ledger knows as ordered before, except what is not settled.
+    """
 
     source: Path | BinaryIO
     service: ServiceId
@@ -69,18 +72,7 @@ class Request:
     max_concurrency: int | None = None
     rate: float | None = None
     policy: Policy = Policy.SETTLE
-
-
-@dataclass(slots=True)
-class Earlier:
-    """IMEIs of the list that were ordered before under this service, as the ledger knows; `unsure` of them unconfirmed.
-
-    They are not left out: the provider decides. The user has to know. Those that still wait in a job are refused.
-    """
-
-    count: int = 0
-    unsure: int = 0
-    examples: list[Example] = field(default_factory=list)
+    again: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -150,17 +142,13 @@ def preview_list(configuration: Configuration, request: Request) -> Proposal:
     account = check_request(configuration, request)
     asked = _ask_in_background(configuration, account)
     with open_sheet(request.source, column=request.column) as sheet:
-        preview, earlier = Preview(), Earlier()
         is_known = configuration.ledger.exists()
         ledger = Session.open(configuration).ledger if is_known else None
         try:
-            look = _EarlierSearch(ledger, account, request.service, None, earlier)
-            seen = Deduplicator()
+            sifter = _Sifter(EarlierSearch(ledger, account.name, request.service, None), again=request.again)
             for rows in _batches(sheet.rows()):
-                for row in rows:
-                    preview.add(row, _find_first(seen, row))
-                look.add(rows)
-            return _propose(request, account, ledger, sheet, preview=preview, earlier=earlier, offer=asked.result())
+                sifter.sift(rows)
+            return _propose(request, account, ledger, sheet, sifter=sifter, offer=asked.result())
         finally:
             if ledger is not None:
                 ledger.close()
@@ -184,19 +172,11 @@ def read_list(
         lock.acquire()
         draft = Draft(session, job, lock, rivals)
         try:
-            preview, earlier = Preview(), Earlier()
-            look = _EarlierSearch(ledger, account, request.service, job, earlier)
-            seen = Deduplicator()
+            sifter = _Sifter(EarlierSearch(ledger, account.name, request.service, job), again=request.again)
             for rows in _batches(sheet.rows()):
-                orders = []
-                for row in rows:
-                    first = _find_first(seen, row)
-                    preview.add(row, first)
-                    orders.append(_make_order(row, first))
-                ledger.add_orders(job, orders)
-                look.add(rows)
-                on_rows(preview.total)
-            proposal = _propose(request, account, ledger, sheet, preview=preview, earlier=earlier, offer=asked.result())
+                ledger.add_orders(job, sifter.sift(rows))
+                on_rows(sifter.preview.total)
+            proposal = _propose(request, account, ledger, sheet, sifter=sifter, offer=asked.result())
             if proposal.prices.is_fresh:
                 ledger.record_prices(account.name, proposal.prices.services)
         except BaseException:
@@ -243,12 +223,35 @@ def _mend_name(name: str) -> str:
     return os.fsencode(name).decode("utf-8", "replace")
 
 
-def _make_order(row: Row, first: int | None) -> NewOrder:
+class _Sifter:
+    """Tells the rows that will be ordered from the others, in one pass: `preview` and `earlier` are what it counts."""
+
+    def __init__(self, search: EarlierSearch, *, again: bool) -> None:
+        self.preview = Preview()
+        self.earlier = Earlier(again=again)
+        self._search = search
+        self._seen = Deduplicator()
+
+    def sift(self, rows: Sequence[Row]) -> list[NewOrder]:
+        """Give the orders of some rows. Raises WaitingElsewhereError."""
+        firsts = [_find_first(self._seen, row) for row in rows]
+        new = (row.reading.imei for row, first in zip(rows, firsts, strict=True) if first is None)
+        past = self._search.find([imei for imei in new if imei is not None])
+        orders = []
+        for row, first in zip(rows, firsts, strict=True):
+            order = None if first is not None or row.reading.imei is None else past.get(row.reading.imei)
+            reason = None if order is None else self.earlier.add(row, order)
+            self.preview.add(row, first, is_skipped=reason is not None)
+            orders.append(_make_order(row, first, None if reason is None else order, reason))
+        return orders
+
+
+def _make_order(row: Row, first: int | None, earlier: PastOrder | None, reason: str | None) -> NewOrder:
     reading = row.reading
     if reading.flaw is not None:
         state = OrderState.INVALID
     else:
-        state = OrderState.QUEUED if first is None else OrderState.REPEATED
+        state = OrderState.QUEUED if first is None and earlier is None else OrderState.REPEATED
     return NewOrder(
         line=row.line,
         imei=reading.imei,
@@ -257,6 +260,8 @@ def _make_order(row: Row, first: int | None) -> NewOrder:
         repairs=",".join(reading.repairs) or None,
         flaw=None if reading.flaw is None else reading.flaw.value,
         repeated_of=first,
+        earlier=None if earlier is None else earlier.order,
+        error=reason,
         columns=row.columns if len(row.columns) > 1 else None,
     )
 
@@ -269,39 +274,6 @@ def _find_first(seen: Deduplicator, row: Row) -> int | None:
 def _batches(rows: Iterator[Row]) -> Iterator[list[Row]]:
     while batch := list(islice(rows, _BATCH)):
         yield batch
-
-
-class _EarlierSearch:
-    """Looks a list up in the ledger, batch by batch; does nothing where no job could be found."""
-
-    def __init__(
-        self, ledger: Ledger | None, account: AccountSettings, service: ServiceId, draft: JobId | None, found: Earlier
-    ) -> None:
-        self._ledger = ledger
-        self._account = account.name
-        self._service = service
-        self._draft = draft
-        self._found = found
-        self._is_needed = ledger is not None and bool(list_rivals(ledger, account.name, service))
-
-    def add(self, rows: list[Row]) -> None:
-        """Look up the IMEIs of some rows. Raises WaitingElsewhereError."""
-        if self._ledger is None or not self._is_needed:
-            return
-        imeis: dict[Imei, Row] = {}
-        for row in rows:
-            if row.reading.imei is not None:
-                imeis.setdefault(row.reading.imei, row)
-        refuse_waiting(self._ledger, self._account, self._service, list(imeis))
-        past = self._ledger.find_ordered_before(self._account, self._service, list(imeis), exclude_job=self._draft)
-        found = self._found
-        for imei, order in past.items():
-            found.count += 1
-            found.unsure += order.state in {OrderState.UNCONFIRMED, OrderState.SENDING}
-            if len(found.examples) < 3:
-                row = imeis[imei]
-                told = f"job {order.job} ordered it on {order.at:%Y-%m-%d} ({order.state})"
-                found.examples.append(Example(row.line, row.value, imei, told))
 
 
 def _ask_in_background(configuration: Configuration, account: AccountSettings) -> Future[Offer]:
@@ -324,8 +296,7 @@ def _propose(
     ledger: Ledger | None,
     sheet: Sheet,
     *,
-    preview: Preview,
-    earlier: Earlier,
+    sifter: _Sifter,
     offer: Offer,
 ) -> Proposal:
     if offer.credit.is_account_error and not offer.services:
@@ -351,8 +322,8 @@ def _propose(
         price=price,
         prices=prices,
         credit=offer.credit,
-        preview=preview,
-        earlier=earlier,
+        preview=sifter.preview,
+        earlier=sifter.earlier,
         max_spend=request.max_spend,
     )
 
