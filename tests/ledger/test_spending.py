@@ -13,7 +13,6 @@ from imeiflow.domain.order import OrderState, ResultStatus
 from imeiflow.ledger import spending
 from imeiflow.ledger.change import AttemptKind, StatusUpdate
 from imeiflow.ledger.charge import sum_up
-from imeiflow.ledger.dialect import to_micros
 from imeiflow.ledger.ledger import Ledger
 from imeiflow.ledger.record import Expense
 from imeiflow.ledger.spending import SpendingFilter
@@ -115,16 +114,16 @@ def test_charges_of_orders_of_an_older_ledger_are_summed_up_when_it_is_opened(tm
         ]
 
 
-_OLD = f"""
+_OLD = """
     INSERT INTO job (id, account, provider, service, service_name, name, source, state, priority, policy, currency,
     has_header, created_at, worked_s) VALUES (1, 'a', 'gsm-fusion', '1', '', '', '', 'finished', 0, 'settle', 'USD', 0,
     0, 0);
     INSERT INTO attempt (id, job_id, account, kind, size, token, started_at)
-    VALUES (1, 1, 'a', 'place', 2, 1, {to_micros(MIDNIGHT + timedelta(minutes=3))});
+    VALUES (1, 1, 'a', 'place', 2, 1, 1748736180000000);
     INSERT INTO orders (id, job_id, line, imei, state, attempts, attempt_id, price, charges, accepted_at) VALUES
     (1, 1, 2, '356938030000005', 'accepted', 1, 1, '0.08', 1, 5),
     (2, 1, 3, '356938030000013', 'duplicate', 1, 1, '0.08', 2, NULL),
-    (3, 1, 4, '356938030000021', 'accepted', 1, NULL, NULL, 1, {to_micros(MIDNIGHT + timedelta(hours=1))}),
+    (3, 1, 4, '356938030000021', 'accepted', 1, NULL, NULL, 1, 1748739600000000),
     (4, 1, 5, '356938030000039', 'refused', 1, 1, '0.08', 0, NULL);
 """
 
