@@ -103,3 +103,55 @@ def test_a_job_without_doubt_has_nothing_to_settle(environment):
     assert (listed.returncode, settled.returncode) == (0, 0)
     assert "Nothing of job 1 is unconfirmed." in listed.stderr
     assert "Nothing of job 1 is unconfirmed." in settled.stderr
+
+
+def write_export(tmp_path, *numbers: int) -> str:
+    rows = "".join(f"{make_imei(number)}\tPending\n" for number in numbers)
+    path = tmp_path / "export.txt"
+    path.write_text(f"IMEI NO.\tSTATUS\n{rows}", encoding="utf-8")
+    return str(path)
+
+
+def test_an_export_is_shown_first_and_changes_nothing_when_tried(environment, states, tmp_path):
+    done = run_typed(("settle", "1", "--from-export", write_export(tmp_path, 2, 3, 4), "--dry-run"), environment)
+    assert done.returncode == 4
+    assert "2 named by it: placed, $0.16 counted as spent" in done.stdout
+    assert "1 not in the export" in done.stdout
+    assert "told by IMEI and service alone" in done.stdout
+    assert "Nothing was changed." in done.stderr
+    assert list(states().values()).count("unconfirmed") == 3
+
+
+def test_an_export_settles_what_it_names_when_confirmed(environment, states, tmp_path):
+    export = write_export(tmp_path, 2, 3, 4)
+    asked = run_typed(("settle", "1", "--from-export", export), environment)
+    assert asked.returncode == 2
+    assert "settling by the export has to be confirmed" in asked.stderr
+    done = run_typed(("settle", "1", "--from-export", export, "--yes"), environment)
+    assert done.returncode == 4
+    assert "2 orders marked as placed." in done.stderr
+    assert list(states().values()).count("unconfirmed") == 1
+
+
+def test_the_json_of_an_export_has_every_order_with_its_reason(environment, tmp_path):
+    export = write_export(tmp_path, 2, 3, 77)
+    done = run_typed(("settle", "1", "--from-export", export, "--dry-run", "--json"), environment)
+    told = json.loads(done.stdout)
+    assert (told["placed"], told["not_named"], told["unknown"]) == (1, 2, 1)
+    assert [one["imei"] for one in told["unknown_orders"]] == [make_imei(77)]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "says"),
+    [
+        (("--from-export", "no.csv", "--placed"), "says itself which"),
+        (("--complete",), "are about --from-export"),
+        (("--from-export", "no.csv"), "there is no such file"),
+        (("--from-export", "no.csv", "--timezone", "Mars"), "'Mars' is no time zone"),
+    ],
+)
+def test_an_export_that_cannot_be_used_says_why(environment, arguments, says):
+    done = run_typed(("settle", "1", *arguments), environment)
+    assert done.returncode in {1, 2}
+    assert says in done.stderr
+    assert "Traceback" not in done.stderr

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import click
 
 from imeiflow.cli.frame import confirm, name_user, open_session, read_pasted
 from imeiflow.cli.option import command, job_argument, json_option, yes_option
 from imeiflow.cli.output import as_values, clean, count, print_json, print_json_list, print_table, say, show_time, tell
+from imeiflow.cli.reconcile import settle_from_export
 from imeiflow.domain.ident import JobId, Reference
 from imeiflow.domain.imei import Imei
 from imeiflow.domain.order import JobState, OrderState
@@ -35,6 +38,8 @@ _SHOWN = 20
     imeiflow settle 7 --placed --all    all of them are there
     imeiflow settle 7 --placed 4711 --imei 350000000000014
     imeiflow settle 7 --not-placed --imei - < missing.txt
+    imeiflow settle 7 --from-export orders.csv --dry-run     what the provider's export would settle
+    imeiflow settle 7 --from-export orders.csv --complete    what it leaves out was not placed
     """
 )
 @job_argument
@@ -47,6 +52,12 @@ _SHOWN = 20
     help="The provider has them; with its order number if you know it.",
 )
 @click.option("--not-placed", is_flag=True, help="The provider does not have them: they are queued again.")
+@click.option("--from-export", "export", metavar="FILE", help="The provider's own export settles all that it names.")
+@click.option("--timezone", "zone", metavar="ZONE", help="Of the export's dates: UTC, +05:30, Europe/Berlin.")
+@click.option(
+    "--complete", "is_complete", is_flag=True, help="The export has all orders of its time: others were not placed."
+)
+@click.option("--dry-run", "is_dry", is_flag=True, help="Say what the export would change; change nothing.")
 @click.option("--imei", "imeis", multiple=True, metavar="IMEI", help="These: repeat it, use commas, or - for a list.")
 @click.option("--all", "is_all", is_flag=True, help="All unconfirmed orders of the job.")
 @click.option("--note", default="", metavar="TEXT", help="How you know; it is kept in the log.")
@@ -57,6 +68,10 @@ def settle(
     job: int,
     placed: str | None,
     not_placed: bool,
+    export: str | None,
+    zone: str | None,
+    is_complete: bool,
+    is_dry: bool,
     imeis: tuple[str, ...],
     is_all: bool,
     note: str,
@@ -67,8 +82,30 @@ def settle(
 
     Without an option it lists them with what is known. Look at the provider's own order page before you settle: your
     word is taken. Ends with 4 while any are unconfirmed.
+
+    With --from-export you are shown first what it would change, what has to be looked at, what the provider has and
+    this ledger has not, and prices that differ. That an order is missing from an export proves nothing by itself.
     """
+    if export is None and (zone is not None or is_complete or is_dry):
+        raise UsageError(problem="--timezone, --complete and --dry-run are about --from-export FILE")
     with open_session() as session:
+        if export is not None:
+            if placed is not None or not_placed or imeis or is_all:
+                raise UsageError(problem="--from-export says itself which orders were placed")
+            settle_from_export(
+                session,
+                JobId(job),
+                Path(export),
+                zone=zone,
+                is_complete=is_complete,
+                is_dry=is_dry,
+                is_sure=is_sure,
+                is_json=is_json,
+                note=note,
+            )
+            if not is_dry:
+                return _report(session, JobId(job), is_json=is_json)
+            return _UNCONFIRMED if session.ledger.tally(JobId(job))[OrderState.UNCONFIRMED] else 0
         if placed is None and not not_placed:
             if imeis or is_all or note:
                 raise UsageError(problem="say what became of them: --placed or --not-placed")

@@ -21,6 +21,7 @@ from imeiflow.ledger.event import Events
 from imeiflow.ledger.history import History
 from imeiflow.ledger.intent import check_intent
 from imeiflow.ledger.job import Jobs
+from imeiflow.ledger.known import Known
 from imeiflow.ledger.lane import Lanes
 from imeiflow.ledger.notice import Notices
 from imeiflow.ledger.price import Prices
@@ -33,7 +34,22 @@ from imeiflow.ledger.store import bring_up_to_date, make_private, open_readers, 
 from imeiflow.ledger.writer import Writer
 
 
-class Ledger(Jobs, Lanes, Queue, Actions, Statuses, History, Search, Rows, Prices, Spending, Events, Notices, Deliveries):
+class Ledger(
+    Jobs,
+    Lanes,
+    Queue,
+    Actions,
+    Statuses,
+    History,
+    Known,
+    Search,
+    Rows,
+    Prices,
+    Spending,
+    Events,
+    Notices,
+    Deliveries,
+):
     """One opened ledger. Safe to use from several threads and event loops, not across a fork."""
 
     @classmethod

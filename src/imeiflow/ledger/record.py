@@ -199,6 +199,27 @@ class PastOrder:
     result: str | None = None
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class KnownOrder:
+    """An order that was placed or may have been, and the time within which a call did it, or may have."""
+
+    order: OrderId
+    job: JobId
+    service: ServiceId
+    service_name: str
+    imei: Imei
+    state: OrderState
+    reference: Reference | None
+    price: Decimal | None
+    currency: str
+    charges: int
+    status: ResultStatus | None
+    result: str | None
+    attempt: AttemptId
+    began_at: datetime
+    ended_at: datetime
+
+
 @dataclass(frozen=True, slots=True)
 class Learned:
     """Something found out about a lane; `pinned` by the user, it is never overwritten."""

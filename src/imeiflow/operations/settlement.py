@@ -6,7 +6,7 @@ Only orders that are unconfirmed can be settled; the ledger guards that, and kee
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Final
@@ -65,7 +65,7 @@ class SettlementPlan:
 def list_doubtful(session: Session, job: JobId) -> Iterator[DoubtfulOrder]:
     """Give a job's unconfirmed orders in file order, each with its evidence. Raises UnknownJobError."""
     session.find_job(job)
-    for doubt in _read_doubts(session, job):
+    for doubt in read_doubts(session, job):
         told = [one for one in session.ledger.attempts_of(doubt.order) if _is_in_doubt(one)]
         if told:
             yield _describe(doubt, told)
@@ -78,7 +78,7 @@ def sum_up_doubts(session: Session, job: JobId, *, most: int) -> Doubts:
     """
     session.find_job(job)
     summed = Doubts()
-    for doubt in _read_doubts(session, job):
+    for doubt in read_doubts(session, job):
         is_one_call = doubt.began_at == doubt.last_began_at
         call = doubt.attempt
         if not is_one_call or call not in summed.calls or len(summed.orders) < most:
@@ -104,7 +104,7 @@ def plan_settlement(session: Session, job: JobId, imeis: Collection[Imei] | None
     recover_orphans(session)
     found = _find_at_rest(session, job)
     wanted = None if imeis is None else frozenset(imeis)
-    doubts = [doubt for doubt in _read_doubts(session, job) if wanted is None or doubt.imei in wanted]
+    doubts = [doubt for doubt in read_doubts(session, job) if wanted is None or doubt.imei in wanted]
     if wanted is not None:
         missing = sorted(wanted - {doubt.imei for doubt in doubts})
         if missing:
@@ -120,10 +120,30 @@ def plan_settlement(session: Session, job: JobId, imeis: Collection[Imei] | None
     )
 
 
+def choose_orders(plan: SettlementPlan, chosen: Collection[OrderId]) -> SettlementPlan:
+    """Give the part of a plan that is about some of its orders."""
+    wanted = frozenset(chosen)
+    rows = [row for row in zip(plan.orders, plan.attempts, plan.imeis, strict=True) if row[0] in wanted]
+    price = plan.job.price
+    return SettlementPlan(
+        job=plan.job,
+        orders=tuple(order for order, _, _ in rows),
+        attempts=tuple(attempt for _, attempt, _ in rows),
+        imeis=tuple(imei for _, _, imei in rows),
+        cost=None if price is None else price * len(rows),
+    )
+
+
 def settle_placed(
-    session: Session, plan: SettlementPlan, reference: Reference | None = None, *, note: str = "", actor: str = ""
+    session: Session,
+    plan: SettlementPlan,
+    reference: Reference | None = None,
+    *,
+    references: Mapping[OrderId, Reference] | None = None,
+    note: str = "",
+    actor: str = "",
 ) -> None:
-    """Mark the plan's orders as placed, charged once each.
+    """Mark the plan's orders as placed, charged once each; `references` are those of single orders.
 
     Raises UsageError, JobStateError, GuardError; nothing has changed then.
     """
@@ -132,7 +152,12 @@ def settle_placed(
             problem="a reference belongs to one order", remedy="Name its IMEI with --imei, or leave the reference out."
         )
     _check_unchanged(session, plan)
-    session.ledger.mark_placed(plan.orders, reference, note=note, actor=actor)
+    named = references or {}
+    session.ledger.mark_placed(
+        [order for order in plan.orders if order not in named], reference, note=note, actor=actor
+    )
+    for order, its_reference in named.items():
+        session.ledger.mark_placed([order], its_reference, note=note, actor=actor)
 
 
 def settle_not_placed(session: Session, plan: SettlementPlan, *, note: str = "", actor: str = "") -> None:
@@ -152,7 +177,7 @@ def _check_unchanged(session: Session, plan: SettlementPlan) -> JobState:
     Gives the job's state. Raises JobStateError where it runs again, UsageError where orders were sent again since.
     """
     state = _find_at_rest(session, plan.job.id).state
-    now = {doubt.order: doubt.attempt for doubt in _read_doubts(session, plan.job.id)}
+    now = {doubt.order: doubt.attempt for doubt in read_doubts(session, plan.job.id)}
     if any(now.get(order, attempt) != attempt for order, attempt in zip(plan.orders, plan.attempts, strict=True)):
         remedy = f"Nothing was changed. Look again: `imeiflow settle {plan.job.id}`."
         raise UsageError(problem="orders were sent again since they were shown", remedy=remedy)
@@ -168,7 +193,8 @@ def _find_at_rest(session: Session, job: JobId) -> Job:
     return found
 
 
-def _read_doubts(session: Session, job: JobId) -> Iterator[Doubt]:
+def read_doubts(session: Session, job: JobId) -> Iterator[Doubt]:
+    """Give a job's unconfirmed orders in file order."""
     after = OrderId(0)
     while page := session.ledger.doubts(job, after=after, limit=_PAGE):
         yield from page

@@ -1,0 +1,201 @@
+"""`imeiflow settle --from-export`: what the provider's own export would change, shown, asked for, then done."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator
+from pathlib import Path
+
+from imeiflow.cli.frame import confirm, name_user
+from imeiflow.cli.output import clean, count, print_json, say, tell
+from imeiflow.domain.ident import JobId
+from imeiflow.domain.money import Money
+from imeiflow.domain.order import JobState
+from imeiflow.operations.reconciliation import Reconciliation, reconcile, settle_by_export, settle_missing
+from imeiflow.operations.session import Session
+from imeiflow.operations.statement import ExportedOrder
+from imeiflow.operations.time_zone import name_time_zone
+
+_EXAMPLES = 3
+_LISTED = 1000  #: the most orders of a kind in JSON
+
+
+def settle_from_export(
+    session: Session,
+    job: JobId,
+    file: Path,
+    *,
+    zone: str | None,
+    is_complete: bool,
+    is_dry: bool,
+    is_sure: bool,
+    is_json: bool,
+    note: str,
+) -> None:
+    """Compare, show, ask, settle. Raises InputError, UsageError, JobStateError, GuardError."""
+    found = reconcile(session, job, file, zone=None if zone is None else name_time_zone(zone))
+    tell(tell_reconciliation(found, is_complete=is_complete), is_aside=is_json or not is_dry)
+    if is_json and is_dry:
+        print_json(reconciliation_as_dict(found))
+    if is_dry:
+        say("Nothing was changed.")
+        return
+    said = note or f"by the provider's export {file.name}"
+    _settle(session, found, said, is_sure=is_sure)
+    if is_complete and found.unnamed:
+        _settle_missing(session, found, said, is_sure=is_sure)
+
+
+def _settle(session: Session, found: Reconciliation, note: str, *, is_sure: bool) -> None:
+    settled, updates = len(found.settled), len(found.updates)
+    if not settled and not updates:
+        say("The export settles nothing.")
+        return
+    what = f"Mark {count(settled, 'order')} as placed" if settled else "Store what it says"
+    if updates:
+        what += f" and store {count(updates, 'status', 'statuses')}" if settled else f" of {count(updates, 'order')}"
+    if not confirm(f"{what}?", action="settling by the export", is_sure=is_sure):
+        say("Nothing was changed.")
+        return
+    settle_by_export(session, found, note=note, actor=name_user())
+    say(f"{count(settled, 'order')} marked as placed.")
+
+
+def _settle_missing(session: Session, found: Reconciliation, note: str, *, is_sure: bool) -> None:
+    plan = found.missing
+    orders = count(len(plan.orders), "order")
+    cost = f", for {plan.cost}" if plan.cost is not None else ""
+    again = "not sent again: the job is cancelled" if plan.job.state is JobState.CANCELLED else f"ordered again{cost}"
+    say(f"{orders} were sent within the time of the export, and no row names them: not placed, {again}.")
+    say("If the export is not complete after all, whatever it leaves out is paid for twice.")
+    if not confirm("Is the export complete?", action="taking the export for complete", is_sure=is_sure):
+        say("They stay unconfirmed.")
+        return
+    settle_missing(session, found, note=f"{note}, which is complete", actor=name_user())
+    say(f"{orders} marked as not placed.")
+
+
+def tell_reconciliation(found: Reconciliation, *, is_complete: bool) -> Iterator[str]:
+    """Say what the export holds, what it settles, what it cannot, and in what it differs from the ledger."""
+    statement, plan = found.statement, found.plan
+    known = len({row.imei for row in statement})
+    yield f"{clean(statement.name)}: {count(statement.total, 'row')}, {count(known, 'IMEI')}"
+    yield from (f"  {clean(text)}" for text in statement.notes)
+    if statement.unreadable:
+        yield f"  {count(statement.unreadable, 'row')} without a readable IMEI:"
+        yield from (f"      {clean(example)}" for example in statement.examples[:_EXAMPLES])
+    yield from _tell_clock(found)
+    yield ""
+    yield f"Job {plan.job.id}: {count(len(plan.orders), 'order')} unconfirmed"
+    yield from _tell_settled(found)
+    yield from _tell_obscure(found)
+    left = len(plan.orders) - len(found.settled) - len(found.obscure)
+    if left:
+        yield f"  {left:,} not in the export"
+        if found.unnamed:
+            said = "and no row names them" if is_complete else "if it is complete for that time, say --complete"
+            yield f"      {len(found.unnamed):,} of them sent between its first and its last row: {said}"
+    yield from _tell_rest(found)
+
+
+def _tell_clock(found: Reconciliation) -> Iterator[str]:
+    if found.clock is not None:
+        why = f", as {count(found.clock.pairs, 'certain order')} tell" if found.clock.pairs else ""
+        yield f"  Its dates are read as {found.clock.describe()}{why}."
+    elif found.statement.has_dates:
+        yield "  In which time zone its dates are cannot be told from orders that are certain: say it with --timezone."
+    else:
+        yield "  It does not say when orders were placed: they are told by IMEI and service alone."
+
+
+def _tell_settled(found: Reconciliation) -> Iterator[str]:
+    if not found.settled:
+        return
+    plan = found.placed
+    cost = f", {plan.cost} counted as spent" if plan.cost is not None else ""
+    yield f"  {len(found.settled):,} named by it: placed{cost}"
+    for row in list(found.settled.values())[:_EXAMPLES]:
+        yield f"      {_tell_row(row)}"
+
+
+def _tell_obscure(found: Reconciliation) -> Iterator[str]:
+    reasons = Counter(why for _, why in found.obscure)
+    for why, number in reasons.most_common():
+        yield f"  {number:,} to look at yourself: {why.sentence}"
+        examples = [order.imei for order, reason in found.obscure if reason is why]
+        yield f"      {', '.join(examples[:_EXAMPLES])}{', …' if number > _EXAMPLES else ''}"
+
+
+def _tell_rest(found: Reconciliation) -> Iterator[str]:
+    yield ""
+    yield f"{count(found.confirmed, 'row')} of orders that the ledger has as placed; {len(found.updates):,} tell news."
+    for job, number in sorted(found.elsewhere.items()):
+        yield f"It names {count(number, 'unconfirmed order')} of job {job}: `imeiflow settle {job} --from-export FILE`"
+    if found.unknown:
+        total = _add_up(found.unknown)
+        yield f"{count(len(found.unknown), 'order')}{total} that the provider has and this ledger does not:"
+        yield from (f"      {_tell_row(row)}" for row in found.unknown[:_EXAMPLES])
+    if found.dearer:
+        yield f"{count(len(found.dearer), 'price')} that differ:"
+        for one in found.dearer[:_EXAMPLES]:
+            yield f"      {one.order.imei}: {one.row.price} in the export, {one.recorded} here (job {one.order.job})"
+
+
+def _tell_row(row: ExportedOrder) -> str:
+    at = next(iter(row.moments.values()), None)
+    parts = [f"line {row.line}: {row.imei}", clean(row.service), f"{at:%Y-%m-%d %H:%M}" if at else ""]
+    parts += [row.status.value if row.status else "", str(row.price) if row.price else ""]
+    return "  ".join(part for part in parts if part)
+
+
+def _add_up(rows: list[ExportedOrder]) -> str:
+    sums: dict[str, Money] = {}
+    for row in rows:
+        if row.price is not None:
+            known = sums.get(row.price.currency)
+            sums[row.price.currency] = row.price if known is None else known + row.price
+    return f" ({' and '.join(map(str, sums.values()))})" if sums else ""
+
+
+def reconciliation_as_dict(found: Reconciliation) -> dict[str, object]:
+    """Give what `--dry-run --json` prints: counts, and the first orders of each kind."""
+    return {
+        "job": found.plan.job.id,
+        "rows": found.statement.total,
+        "unreadable": found.statement.unreadable,
+        "notes": found.statement.notes,
+        "time_zone": None if found.clock is None else found.clock.describe(),
+        "unconfirmed": len(found.plan.orders),
+        "placed": len(found.settled),
+        "obscure": len(found.obscure),
+        "not_named": len(found.plan.orders) - len(found.settled) - len(found.obscure),
+        "not_named_within": len(found.unnamed),
+        "statuses": len(found.updates),
+        "unknown": len(found.unknown),
+        "price_differs": len(found.dearer),
+        "placed_orders": [_row_as_dict(row) for row in list(found.settled.values())[:_LISTED]],
+        "obscure_orders": [{"imei": order.imei, "why": why.value} for order, why in found.obscure[:_LISTED]],
+        "unknown_orders": [_row_as_dict(row) for row in found.unknown[:_LISTED]],
+        "price_differences": [
+            {
+                "imei": one.order.imei,
+                "job": one.order.job,
+                "recorded": one.order.price,
+                "exported": one.row.price and one.row.price.amount,
+                "line": one.row.line,
+            }
+            for one in found.dearer[:_LISTED]
+        ],
+    }
+
+
+def _row_as_dict(row: ExportedOrder) -> dict[str, object]:
+    at = next(iter(row.moments.values()), None)
+    return {
+        "line": row.line,
+        "imei": row.imei,
+        "service": row.service,
+        "price": row.price and row.price.amount,
+        "status": row.status and row.status.value,
+        "at": at,
+    }

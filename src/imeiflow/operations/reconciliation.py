@@ -1,0 +1,240 @@
+"""A provider's own export against the ledger: what it settles, what it cannot, and in what both differ.
+
+Comparing changes nothing; `settle_by_export` carries out what was shown. The export is held in memory, the ledger is
+asked for its IMEIs, a page at a time.
+"""
+
+from __future__ import annotations
+
+from collections import Counter, defaultdict
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from datetime import tzinfo
+from itertools import islice
+from pathlib import Path
+from typing import BinaryIO, Final
+
+from imeiflow.domain.ident import AccountName, JobId, OrderId, ServiceId
+from imeiflow.domain.imei import Imei
+from imeiflow.domain.money import Money
+from imeiflow.ledger.change import StatusUpdate
+from imeiflow.ledger.ledger import Ledger
+from imeiflow.ledger.record import KnownOrder
+from imeiflow.operations.claim import Claims, Obscurity, claim_rows, is_doubt, is_placed
+from imeiflow.operations.session import Session
+from imeiflow.operations.settlement import (
+    SettlementPlan,
+    choose_orders,
+    plan_settlement,
+    read_doubts,
+    settle_not_placed,
+    settle_placed,
+)
+from imeiflow.operations.statement import ExportedOrder, Statement, read_statement, simplify_name
+from imeiflow.operations.time_zone import ExportClock, choose_clock
+
+_PAGE: Final = 1000
+_MOST_CERTAIN: Final = 2000  #: orders that tell the time zone
+_LEAST_PREFIX: Final = 10  #: letters of a service's name that was cut
+
+
+@dataclass(frozen=True, slots=True)
+class Difference:
+    """An order whose price the export gives otherwise than the ledger."""
+
+    order: KnownOrder
+    row: ExportedOrder
+
+    @property
+    def recorded(self) -> Money | None:
+        """Give what the ledger has."""
+        return None if self.order.price is None else Money(self.order.price, self.order.currency)
+
+
+@dataclass(slots=True, kw_only=True)
+class Reconciliation:
+    """What an export says of a job's doubts, and of all orders of its account."""
+
+    plan: SettlementPlan  #: of all doubts of the job
+    statement: Statement
+    clock: ExportClock | None = None
+    settled: dict[OrderId, ExportedOrder] = field(default_factory=dict)
+    obscure: list[tuple[KnownOrder, Obscurity]] = field(default_factory=list)
+    elsewhere: Counter[JobId] = field(default_factory=Counter)  #: doubts of other jobs that it would settle
+    unknown: list[ExportedOrder] = field(default_factory=list)  #: the provider has it, the ledger does not
+    other_services: Counter[str] = field(default_factory=Counter)  #: rows of services that the ledger never ordered
+    dearer: list[Difference] = field(default_factory=list)  #: prices that differ
+    updates: list[StatusUpdate] = field(default_factory=list)  #: statuses that are news
+    confirmed: int = 0  #: rows of orders that the ledger has as placed
+    unnamed: tuple[OrderId, ...] = ()  #: doubts of the job that no row of the export names
+    outside: int = 0  #: of these, sent before its first row or after its last
+
+    @property
+    def placed(self) -> SettlementPlan:
+        """Give the plan of what is settled as placed."""
+        return choose_orders(self.plan, self.settled)
+
+    @property
+    def missing(self) -> SettlementPlan:
+        """Give the plan of what is not placed, if the export is complete for its time."""
+        return choose_orders(self.plan, self.unnamed)
+
+
+def reconcile(session: Session, job: JobId, source: Path | BinaryIO, *, zone: tzinfo | None = None) -> Reconciliation:
+    """Compare an export with the ledger. Raises InputError, UnknownJobError, JobStateError."""
+    plan = plan_settlement(session, job, None)
+    statement = read_statement(source, currency=plan.job.currency)
+    ledger, account = session.ledger, plan.job.account
+    services = _Services(ledger, account)
+    clock = choose_clock(statement, _find_certain(ledger, account, statement, services), zone)
+    found = Reconciliation(plan=plan, statement=statement, clock=clock)
+    named: set[OrderId] = set()
+    for imei, known in _pages(ledger, account, statement):
+        _compare(found, statement.orders[imei], known, services)
+        named.update(one.order for one in known if is_doubt(one))
+    _find_unnamed(session, found, named)
+    return found
+
+
+def settle_by_export(session: Session, found: Reconciliation, *, note: str, actor: str = "") -> int:
+    """Mark as placed what the export names, and store the statuses that it tells; count what was settled.
+
+    Raises UsageError, JobStateError, GuardError; nothing has been settled then.
+    """
+    plan = found.placed
+    if plan.orders:
+        references = {order: row.reference for order, row in found.settled.items() if row.reference is not None}
+        settle_placed(session, plan, references=references, note=note, actor=actor)
+    told = [
+        StatusUpdate(order=order, status=row.status, result=row.code or None)
+        for order, row in found.settled.items()
+        if row.status is not None
+    ]
+    updates = iter([*found.updates, *told])
+    while page := list(islice(updates, _PAGE)):
+        session.ledger.update_statuses(found.plan.job.account, page)
+    return len(plan.orders)
+
+
+def settle_missing(session: Session, found: Reconciliation, *, note: str, actor: str = "") -> int:
+    """Queue again what a complete export does not name; count it. Raises as `settle_by_export`."""
+    plan = found.missing
+    if plan.orders:
+        settle_not_placed(session, plan, note=note, actor=actor)
+    return len(plan.orders)
+
+
+class _Services:
+    """Knows services by the names that exports write, which may be cut, or differ in case and punctuation."""
+
+    def __init__(self, ledger: Ledger, account: AccountName) -> None:
+        self._by_name: dict[str, set[ServiceId]] = defaultdict(set)
+        for id_, names in ledger.known_services(account).items():
+            for name in {*names, id_}:
+                self._by_name[simplify_name(name)].add(id_)
+        self._found: dict[str, frozenset[ServiceId] | None] = {}
+
+    def find(self, name: str) -> frozenset[ServiceId] | None:
+        """Give the services that a name can mean; None where the export does not say, or none is known by name."""
+        if name not in self._found:
+            self._found[name] = self._look(simplify_name(name))
+        return self._found[name]
+
+    def _look(self, plain: str) -> frozenset[ServiceId] | None:
+        if not plain:
+            return None
+        if plain in self._by_name:
+            return frozenset(self._by_name[plain])
+        cut = [ids for known, ids in self._by_name.items() if _is_cut(plain, known)]
+        return frozenset().union(*cut)
+
+
+def _is_cut(plain: str, known: str) -> bool:
+    short, long = sorted((plain, known), key=len)
+    return len(short) >= _LEAST_PREFIX and long.startswith(short)
+
+
+def _fits(service: ServiceId, services: frozenset[ServiceId] | None) -> bool:
+    return services is None or service in services
+
+
+def _pages(ledger: Ledger, account: AccountName, statement: Statement) -> Iterator[tuple[Imei, list[KnownOrder]]]:
+    """Give each IMEI of the export with the orders that the ledger knows of it."""
+    imeis = iter(statement.orders)
+    while page := list(islice(imeis, _PAGE)):
+        known: dict[Imei, list[KnownOrder]] = {imei: [] for imei in page}
+        for order in ledger.known_orders(account, page):
+            known[order.imei].append(order)
+        yield from known.items()
+
+
+def _find_certain(
+    ledger: Ledger, account: AccountName, statement: Statement, services: _Services
+) -> Iterator[tuple[ExportedOrder, KnownOrder]]:
+    """Give the rows that can belong to one order only: they tell how the export writes its dates."""
+    count = 0
+    for imei, known in _pages(ledger, account, statement):
+        rows = statement.orders[imei]
+        is_one = len(rows) == 1 and len(known) == 1 and is_placed(known[0])
+        if is_one and rows[0].moments and _fits(known[0].service, services.find(rows[0].service)):
+            yield rows[0], known[0]
+            count += 1
+        if count == _MOST_CERTAIN:
+            return
+
+
+def _compare(found: Reconciliation, rows: list[ExportedOrder], known: list[KnownOrder], services: _Services) -> None:
+    """Compare all that both sides have of one IMEI, service by service."""
+    left = list(rows)
+    by_service: dict[ServiceId, list[KnownOrder]] = defaultdict(list)
+    for order in known:
+        by_service[order.service].append(order)
+    for service, orders in by_service.items():
+        mine = [row for row in left if _fits(service, services.find(row.service))]
+        claims = claim_rows(mine, orders, found.clock, has_dates=found.statement.has_dates)
+        left = [row for row in left if row not in mine or row in claims.left]
+        _add(found, claims)
+        if not mine:
+            doubts = [one for one in orders if is_doubt(one) and one.job == found.plan.job.id]
+            found.obscure += [(one, Obscurity.OTHER_SERVICE) for one in doubts]
+    for row in left:
+        found.unknown.append(row)
+        if services.find(row.service) == frozenset():
+            found.other_services[row.service] += 1
+
+
+def _add(found: Reconciliation, claims: Claims) -> None:
+    mine = found.plan.job.id
+    for order, row in claims.settled:
+        if order.job == mine:
+            found.settled[order.order] = row
+        else:
+            found.elsewhere[order.job] += 1
+    found.obscure += [(order, why) for order, why in claims.obscure if order.job == mine]
+    found.confirmed += len(claims.placed)
+    found.updates += [
+        StatusUpdate(order=order.order, status=row.status, result=row.code or None)
+        for order, row in claims.placed
+        if row.status is not None and row.status != order.status and not (order.status and order.status.is_final)
+    ]
+    found.dearer += [
+        Difference(order, row)
+        for order, row in [*claims.placed, *claims.settled]
+        if row.price is not None and order.price is not None and row.price.amount != order.price
+    ]
+
+
+def _find_unnamed(session: Session, found: Reconciliation, named: set[OrderId]) -> None:
+    """Find the doubts that no row names, and which of them were sent within the time of the export."""
+    unnamed = set(found.plan.orders) - named
+    if not unnamed or found.clock is None:
+        found.outside = len(unnamed)
+        return
+    moments = [at for row in found.statement for at in found.clock.read(row)]
+    inside: list[OrderId] = []
+    for doubt in read_doubts(session, found.plan.job.id):
+        if doubt.order in unnamed:
+            is_inside = bool(moments) and min(moments) <= doubt.began_at and doubt.last_began_at <= max(moments)
+            inside += [doubt.order] if is_inside else []
+    found.unnamed = tuple(inside)
+    found.outside = len(unnamed) - len(inside)
