@@ -15,10 +15,11 @@ import pytest
 
 from imeiflow.domain.order import JobState, OrderState, Policy
 from imeiflow.ledger.change import AttemptKind
+from imeiflow.ledger.log import PROBE_CHARGED
 from imeiflow.providers.contract import Connection, Placement, Timeouts
 from imeiflow.simulator.behaviour import Repeat
 from tests.judge import Verdict
-from tests.rig import ACCOUNT, PRICE, SERVICE, SETTINGS, FastClock, Rig, make_imei, open_rig
+from tests.rig import ACCOUNT, PRICE, SERVICE, SETTINGS, FastClock, Rig, Wire, make_imei, open_rig, work
 
 S = OrderState
 LOST = "reset:after@#3,7"
@@ -126,6 +127,46 @@ async def test_probes_whose_replies_are_lost_risk_no_more_than_the_limit_in_all(
         assert rig.repeats == 2
 
 
+async def test_probes_whose_replies_are_lost_count_against_the_spending_cap(tmp_path: Path):
+    """Eighteen are accepted and two in doubt; the cap leaves room for two more that may have been charged."""
+    async with open_rig(tmp_path, {"faults": (LOST,), "repeats": Repeat.CHARGE}) as rig:
+        job = rig.add_job(20, chunk_size=1, max_concurrency=1, max_spend=PRICE * 22)
+
+        async def spoil(number: int) -> None:
+            if number == 21:
+                rig.behave(faults=("reset:after@100%",))
+
+        for _ in range(2):
+            async with rig.engine(connection=Wire(rig.connect(), before=spoil)) as engine:
+                await work(engine)
+            assert kinds(rig.judge()) == ["probe", "probe"]
+            assert "spending cap" in rig.reason(job)
+            rig.resume(job)
+        assert rig.ledger.lost_probes(job) == 2
+
+
+async def test_two_jobs_that_settle_at_once_make_one_probe_and_share_what_it_shows(tmp_path: Path):
+    behaviour = {"repeats": Repeat.CHARGE, "faults": ("reset:after@#3,4,7,8",), "latency": "0.1"}
+    async with open_rig(tmp_path, behaviour) as rig:
+        jobs = [rig.add_job(12, chunk_size=1, max_concurrency=4) for _ in range(2)]
+        verdict = await rig.run()
+        assert all(rig.count(job, S.UNCONFIRMED) for job in jobs)
+        assert kinds(verdict) == ["probe"]
+        assert all(rig.reason(job).startswith("repeats are charged here") for job in jobs)
+
+
+async def test_what_a_probe_cost_is_kept_with_the_job_that_it_was_made_for(tmp_path: Path):
+    async with open_rig(tmp_path, {"faults": ("reset:after@#6",), "repeats": Repeat.CHARGE}) as rig:
+        await rig.run(rig.add_job(5, chunk_size=1))
+        job = rig.add_job(1, chunk_size=1)
+        await rig.run(job)
+        rig.resume(job)
+        await rig.run(job)
+        [kept] = rig.ledger.events(job=job, kinds=(PROBE_CHARGED,))
+        assert kept.data["price"] == str(PRICE)
+        assert kept.data["reference"] in [entry.reference for entry in rig.sim.book.repeats()]
+
+
 @pytest.mark.parametrize("values", [{"unit_price": None}, {"max_spend": PRICE * 30}])
 async def test_no_probe_is_made_at_a_price_that_is_not_known_or_not_allowed(tmp_path: Path, values: dict[str, Any]):
     async with open_rig(tmp_path, {"faults": (LOST,)}) as rig:
@@ -162,6 +203,22 @@ async def test_orders_that_the_provider_lists_are_found_there_and_not_repeated(t
         assert verdict.count("accepted") == 30
         assert all(line.reference for line in verdict.lines)
         assert rig.ledger.spending(job).amount == 30 * PRICE
+
+
+@pytest.mark.parametrize("hours_before", [1, 0])
+async def test_an_order_made_by_hand_is_not_taken_for_the_doubt(tmp_path: Path, hours_before: int):
+    """The doubt's IMEI was ordered on the site an hour before: another order. In the same minute: either may be it."""
+    clock = FastClock()
+    behaviour = {"lists_recent": 100, "repeats": Repeat.CHARGE, "faults": ("reset:after@#44",)}
+    async with open_rig(tmp_path, behaviour, clock=clock) as rig:
+        for serial in range(40):
+            await order_elsewhere(rig, 1, first=serial)
+        clock.skip(hours_before * 3600)
+        rig.behave(faults=("reset:before@#44",) if hours_before else ("reset:after@#44",))
+        job = rig.add_job(30, chunk_size=1, service_name="Apple Basic Info", max_concurrency=1)
+        await rig.run(job)
+        assert rig.count(job, S.UNCONFIRMED) == 1
+        assert ("any of several" in rig.reason(job)) == (not hours_before)
 
 
 async def test_a_definite_no_to_a_repeat_leaves_the_doubt(tmp_path: Path):
@@ -204,20 +261,45 @@ async def test_a_completed_order_that_is_charged_again_shows_that_repeats_are_ch
         assert verdict.count("unconfirmed") == 2
 
 
-async def test_the_refusal_of_a_completed_order_covers_doubts_of_every_age(tmp_path: Path):
-    async with open_rig(tmp_path, {"pending_for": "0", "process_for": "0", "faults": (LOST,)}) as rig:
+async def test_a_refusal_that_was_seen_long_ago_is_not_relied_on(tmp_path: Path):
+    """What was learned a week ago is learned again, by a probe, before anything is repeated."""
+    clock = FastClock()
+    async with open_rig(tmp_path, {"pending_for": "0", "process_for": "0", "faults": (LOST,)}, clock=clock) as rig:
         await rig.run(rig.add_job(30, chunk_size=1))
         assert any(seen.of_completed for seen in rig.ledger.repeat_evidence(ACCOUNT, SERVICE))
+        clock.skip(8 * 86_400)
+        rig.behave(faults=("reset:after@#40",), repeats=Repeat.CHARGE)  # the provider has changed its mind since
+        verdict = await rig.run(rig.add_job(30, chunk_size=1))
+        assert verdict.count("unconfirmed") == 1
+        assert kinds(verdict)[-1] == "probe"
+        assert rig.repeats == 1
+
+
+async def test_doubts_older_than_a_job_s_accepted_orders_are_covered_by_an_older_job_s(tmp_path: Path):
+    clock = FastClock()
+    async with open_rig(tmp_path, {"pending_for": "0", "process_for": "0"}, clock=clock) as rig:
+        await rig.run(rig.add_job(5, chunk_size=1))
+        clock.skip(8 * 86_400)
+        rig.behave(faults=("reset:after@every:1",))
+        job = rig.add_job(30, chunk_size=1)
+        await rig.run(job)
+        assert rig.state(job) is JobState.PAUSED
+        clock.skip(600)
+        rig.behave(faults=())
+        rig.resume(job)
+        verdict = await rig.run(job)
+        assert verdict.count("unconfirmed") == 0
+        assert len(rig.sim.book) == 35
 
 
 async def test_doubts_that_outgrow_the_evidence_while_others_are_under_way_are_settled_all_the_same(tmp_path: Path):
     """A hundred doubts, three at once, a second each: the order that was refused is repeated beside them."""
     behaviour = {"repeats": Repeat.REFUSE_OPEN, "latency": "1", "faults": ("reset:before@#3",)}
-    async with open_rig(tmp_path, behaviour, clock=FastClock(40), timeouts=Timeouts(read_s=5)) as rig:
+    async with open_rig(tmp_path, behaviour, clock=FastClock(15), timeouts=Timeouts(read_s=5)) as rig:
         job = rig.add_job(300, chunk_size=100, max_concurrency=3)
         verdict = await rig.run(job)
         assert sum(line.tries[0].outcome == "unconfirmed" for line in verdict.lines) == 100
-        assert verdict.count("accepted") == 300
+        assert verdict.count("accepted") == 300, rig.reason(job)
         assert "probe" in kinds(verdict)[5:]
         assert rig.repeats == 0
 
@@ -313,10 +395,10 @@ async def test_orders_that_were_there_before_are_duplicates_and_cost_nothing(tmp
         assert rig.ledger.spending(job).amount == 20 * PRICE
 
 
-async def order_elsewhere(rig: Rig, count: int) -> None:
+async def order_elsewhere(rig: Rig, count: int, *, first: int = 0) -> None:
     """Order IMEIs at the provider without the ledger's knowledge."""
     connection = rig.connect()
-    await connection.place([make_imei(serial) for serial in range(count)], SERVICE)
+    await connection.place([make_imei(serial) for serial in range(first, first + count)], SERVICE)
     await connection.close()
     rig.sim.stats.actions.clear()
     rig.remember_book()

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
-from imeiflow.domain.doubt import MOMENT, SLACK, Coverage, RepeatEvidence, cover
+from imeiflow.domain.doubt import LASTS, MOMENT, SLACK, Coverage, RepeatEvidence, cover
 
 NOW = datetime(2026, 1, 2, 12, 0, tzinfo=UTC)
 MINUTE = timedelta(minutes=1)
@@ -67,16 +67,32 @@ def test_what_was_refused_after_a_moment_covers_nothing_that_is_seconds_old():
 
 
 @given(ages, evidence)
-def test_where_the_clock_was_set_back_only_a_completed_order_s_refusal_covers(age, evidence_):
+def test_where_the_clock_was_set_back_only_a_completed_order_that_was_placed_before_covers(age, evidence_):
     at = NOW - age
-    later = [cover(NOW + MINUTE, NOW, evidence_), cover(at, NOW, evidence_, unsure_before=NOW + MINUTE)]
-    if Coverage.COVERED in later:
-        assert any(one.is_refusal and one.of_completed for one in evidence_)
+    for doubt_at, covered in [
+        (NOW + MINUTE, cover(NOW + MINUTE, NOW, evidence_)),
+        (at, cover(at, NOW, evidence_, unsure_before=NOW + MINUTE)),
+    ]:
+        if covered is Coverage.COVERED:
+            assert any(one.is_refusal and one.of_completed and one.placed_at <= doubt_at for one in evidence_)
 
 
 @given(ages, ages)
-def test_the_refusal_of_a_completed_order_covers_every_age(refused, doubt):
-    assert ask(doubt, refusal(refused, of_completed=True)) is Coverage.COVERED
+def test_a_completed_order_s_refusal_reaches_no_further_than_that_order_s_age(refused, doubt):
+    assume(doubt > refused + min(SLACK, MOMENT + refused / 10))
+    assert ask(doubt, refusal(refused, of_completed=True)) is Coverage.UNKNOWN
+
+
+@given(ages, ages, st.booleans())
+def test_a_refusal_is_forgotten_after_some_time(refused, doubt, of_completed):
+    assume(doubt <= refused)
+    for ago, covered in [(LASTS, Coverage.COVERED), (LASTS + MINUTE, Coverage.UNKNOWN)]:
+        assert ask(doubt, refusal(refused, ago=ago, of_completed=of_completed)) is covered
+
+
+def test_a_charge_is_never_forgotten():
+    old = charge(ago=timedelta(days=400))
+    assert ask(MINUTE, old, refusal(10 * MINUTE, ago=LASTS + MINUTE)) is Coverage.CHARGED
 
 
 @given(ages, evidence)

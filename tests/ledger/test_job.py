@@ -131,7 +131,7 @@ async def test_history_finds_what_was_or_may_have_been_placed_under_the_same_ser
     }
     assert desk.ledger.find_ordered_before(ACCOUNT, SERVICE, imeis, exclude_job=desk.job) == {}
     assert desk.ledger.find_ordered_before(ACCOUNT, ServiceId("9"), imeis) == {}
-    assert desk.ledger.known_references(ACCOUNT, [Reference("R1"), Reference("R9")]) == {"R1"}
+    assert desk.ledger.known_references(ACCOUNT, [(Reference("R1"), ""), (Reference("R9"), "")]).keys() == {"R1"}
     assert [row.id for row in desk.ledger.search_orders(imeis=imeis[:2])] == list(reversed(desk.ids(0, 1)))
     assert [one.order for one in desk.ledger.oldest_accepted(ACCOUNT, SERVICE)] == list(desk.ids(0))
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
 from decimal import Decimal
 from pathlib import Path
 
@@ -85,12 +86,15 @@ def test_an_account_is_read_from_the_file_with_all_its_settings(home: Path):
 
 def test_settings_of_dispatch_reach_the_lane(home: Path):
     text = "[dispatch]\ndoubt_share = 0.2\nmax_attempts = 3\nread_timeout_s = 30\nevidence_days = 7\n"
+    text += "repeat_refusal_days = 2\n"
     configuration = load(home, ACCOUNT + text)
     settings = configuration.dispatch(configuration.choose_account(None))
     assert settings.breaker.doubt_share == 0.2
     assert settings.retry.max_attempts == 3
     assert configuration.timeouts.read_s == 30
     assert configuration.evidence_days == 7
+    account = configuration.choose_account(None)
+    assert configuration.dispatch(account).repeat_refusal_lasts == timedelta(days=2)
 
 
 @pytest.mark.parametrize(

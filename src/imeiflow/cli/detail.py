@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from decimal import Decimal
 from typing import Any
 
 from imeiflow.cli.output import as_values, clean, count, cut, screen_width, show_seconds, show_time
@@ -12,7 +13,8 @@ from imeiflow.domain.ident import JobId
 from imeiflow.domain.imei import Flaw
 from imeiflow.domain.money import Money
 from imeiflow.domain.order import OrderState, Policy
-from imeiflow.ledger.record import Doubt, Job, Learned, OrderAttempt, Reason
+from imeiflow.ledger.log import PROBE_CHARGED, PROBE_IN_DOUBT
+from imeiflow.ledger.record import Doubt, Event, Job, Learned, OrderAttempt, Reason
 from imeiflow.operations.session import Session
 from imeiflow.operations.steering import find_dear_probe
 
@@ -39,6 +41,7 @@ def tell_job(session: Session, job: JobId) -> Iterator[str]:
         yield money
     yield from _tell_reasons(session.ledger.reasons(job))
     yield from _tell_doubts(session, job, summary.tally[OrderState.UNCONFIRMED])
+    yield from _tell_probes(session, found)
     yield from _tell_limits(session, found)
     told = next_steps(found, summary.tally, find_dear_probe(session, job))
     steps = [step for step in told if not step.command.startswith("imeiflow show")]
@@ -58,6 +61,7 @@ def job_as_dict(session: Session, job: JobId) -> dict[str, object]:
         "price": found.unit_price,
         "reasons": [{**as_values(reason), "message": tell_reason(reason)} for reason in session.ledger.reasons(job)],
         "doubts": [_doubt_as_dict(session, doubt) for doubt in doubts],
+        "probes": [_probe_as_dict(found, probe) for probe in _costly_probes(session, job)],
         "limits": [as_values(learned, "account") for learned in _limits(session, found)],
     }
 
@@ -135,6 +139,37 @@ def _doubt_as_dict(session: Session, doubt: Doubt) -> dict[str, object]:
         "http_status": None if one is None else one.attempt.http_status,
         "elapsed_ms": None if one is None else one.attempt.elapsed_ms,
         "message": "" if one is None else one.message or one.attempt.error or one.attempt.problem,
+    }
+
+
+def _costly_probes(session: Session, job: JobId) -> list[Event]:
+    return session.ledger.events(job=job, kinds=(PROBE_CHARGED, PROBE_IN_DOUBT))
+
+
+def _tell_probes(session: Session, job: Job) -> Iterator[str]:
+    """Show what the repeat probes cost that were made for the job's doubts, or may have cost."""
+    probes = _costly_probes(session, job.id)
+    if probes:
+        yield ""
+        yield "Repeat probes that were not free:"
+    for probe in probes:
+        told = _probe_as_dict(job, probe)
+        cost = "its price" if told["price"] is None else str(Money(Decimal(str(told["price"])), job.currency))
+        says = f"cost {cost}" if probe.kind == PROBE_CHARGED else f"may have cost {cost}: its reply was lost"
+        reference = f", reference {clean(str(told['reference']))}" if told["reference"] else ""
+        where = f"attempt {probe.attempt}{reference}"
+        yield f"  {show_time(probe.at)}  one accepted order was repeated and {says} ({where})"
+
+
+def _probe_as_dict(job: Job, probe: Event) -> dict[str, object]:
+    told = probe.data.get("price")
+    price = job.unit_price if told is None else Decimal(str(told))
+    return {
+        "at": probe.at,
+        "attempt": probe.attempt,
+        "is_charged": probe.kind == PROBE_CHARGED,
+        "price": price,
+        "reference": probe.data.get("reference"),
     }
 
 

@@ -16,7 +16,7 @@ from imeiflow.dispatch.lane import CallEnd, Refusal
 from imeiflow.dispatch.work import Chunk
 from imeiflow.domain.decision import Decision, RetryPolicy, decide, decide_again
 from imeiflow.domain.doubt import RepeatEvidence
-from imeiflow.domain.ident import AttemptId, OrderId
+from imeiflow.domain.ident import AttemptId, JobId, OrderId
 from imeiflow.domain.imei import Imei
 from imeiflow.domain.order import OrderState
 from imeiflow.domain.outcome import Ending, ErrorKind, Outcome
@@ -71,11 +71,12 @@ def conclude(
     price: Decimal | None,
     policy: RetryPolicy,
     repeats: Mapping[OrderId, Repeat],
+    asked_by: JobId | None = None,
     is_reachable: bool = True,
 ) -> Ended:
     """Turn a placement into a conclusion. `repeats` tells, for orders sent again, what is repeated.
 
-    `is_reachable`: another call reached the provider since this one began.
+    `asked_by`: the job that a probe is made for. `is_reachable`: another call reached the provider meanwhile.
     """
     exchange, account = placement.exchange, placement.account
     changes: list[OrderChange] = []
@@ -116,6 +117,7 @@ def conclude(
         request=exchange.request,
         reply=exchange.reply,
         seen=tuple(seen),
+        asked_by=asked_by,
     )
     return Ended(chunk, placement, conclusion, {change.order: change.state for change in changes})
 

@@ -13,8 +13,9 @@ from typing import TYPE_CHECKING
 import structlog
 
 from imeiflow.dispatch.settle import Settlement
+from imeiflow.dispatch.treatment import Treatment
 from imeiflow.dispatch.work import Work
-from imeiflow.domain.ident import JobId
+from imeiflow.domain.ident import JobId, ServiceId
 from imeiflow.domain.money import Money
 from imeiflow.domain.order import JobState, OrderState, Policy
 from imeiflow.errors import LedgerBusyError, LedgerError
@@ -33,6 +34,7 @@ class Course:
     def __init__(self, engine: Engine) -> None:
         self._engine = engine
         self._tasks: dict[JobId, asyncio.Task[None]] = {}
+        self._treatments: dict[ServiceId, Treatment] = {}
 
     @property
     def settling(self) -> list[asyncio.Task[None]]:
@@ -95,7 +97,9 @@ class Course:
             await self._end_job(work, to, "; ".join(reasons) or None)
 
     def _settle(self, work: Work) -> None:
-        settlement = self._engine.desk.settlements[work.job.id] = Settlement(self._engine, work)
+        lasts = self._engine.settings.repeat_refusal_lasts
+        treatment = self._treatments.setdefault(work.job.service, Treatment(self._engine.clock, lasts))
+        settlement = self._engine.desk.settlements[work.job.id] = Settlement(self._engine, work, treatment)
         task = self._tasks[work.job.id] = asyncio.create_task(settlement.run())
         task.add_done_callback(lambda _: self._engine.wake())
 

@@ -39,6 +39,7 @@ class Running:
     job: Job
     tally: Tally = field(default_factory=Tally)
     spent: Decimal = Decimal(0)
+    lost_probes: int = 0
 
 
 class Desk:
@@ -83,7 +84,8 @@ class Desk:
                 found.append(Running(job))
             else:
                 spending = self._ledger.spending(job.id)
-                found.append(Running(job, self._ledger.tally(job.id), spending.amount if spending else Decimal(0)))
+                spent = spending.amount if spending else Decimal(0)
+                found.append(Running(job, self._ledger.tally(job.id), spent, self._ledger.lost_probes(job.id)))
         return found
 
     def take(self, running: Sequence[Running]) -> None:
@@ -115,7 +117,8 @@ class Desk:
     def recount(self, work: Work) -> None:
         """Take over what the ledger says of a job that has nothing under way. Blocks."""
         spending = self._ledger.spending(work.job.id)
-        work.recount(self._ledger.tally(work.job.id), spending.amount if spending else work.spent)
+        spent = spending.amount if spending else work.spent
+        work.recount(self._ledger.tally(work.job.id), spent, self._ledger.lost_probes(work.job.id))
 
     def save(self) -> None:
         """Store what was learned since the last time. Blocks."""
@@ -136,6 +139,7 @@ class Desk:
         job = running.job
         work = Work(job, running.tally, running.spent, self._chunk_size(job), self._settings.breaker)
         work.largest_chunk = self._settings.largest_chunk
+        work.lost_probes = running.lost_probes
         work.served = min((other.served for other in self.works.values()), default=0.0)
         return work
 

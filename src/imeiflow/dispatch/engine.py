@@ -254,6 +254,7 @@ class Engine:
             price=price,
             policy=self.settings.retry,
             repeats=self._repeats,
+            asked_by=work.job.id,
             is_reachable=self._reach.was_reached_since(call.began_at),
         )
         self._learn(work, chunk, call, placement)
@@ -394,6 +395,8 @@ class Engine:
         work.attempts += 1
         work.end(ended.chunk, ended.states.values())
         for change in ended.conclusion.changes:
+            if ended.chunk.kind is AttemptKind.PROBE and change.outcome is Outcome.UNCONFIRMED:
+                work.lost_probes += 1
             if change.charges and change.price is not None:
                 work.spent += change.price
             self._repeats.pop(change.order, None)

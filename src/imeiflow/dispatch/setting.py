@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from datetime import timedelta
 from decimal import Decimal
 
 from imeiflow.dispatch.breaker import BreakerPolicy
 from imeiflow.domain.decision import RetryPolicy
+from imeiflow.domain.doubt import LASTS
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -17,6 +19,7 @@ class DispatchSettings:
     rate_per_min: float | None = None
     largest_chunk: int | None = None  #: the most orders a call; how many work up to it is still found out
     repeat_probe_max_price: Decimal = Decimal("1.00")
+    repeat_refusal_lasts: timedelta = LASTS  #: how long a refusal of a repeat that was seen is evidence
     retry: RetryPolicy = field(default_factory=RetryPolicy)
     breaker: BreakerPolicy = field(default_factory=BreakerPolicy)
     poll_s: float = 0.25  #: how often another process's requests are looked for

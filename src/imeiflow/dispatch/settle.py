@@ -7,7 +7,7 @@ a repeat would be refused.
 from __future__ import annotations
 
 import asyncio
-from collections import Counter, defaultdict, deque
+from collections import Counter, deque
 from collections.abc import Sequence
 from collections.abc import Set as AbstractSet
 from contextlib import suppress
@@ -19,13 +19,15 @@ from typing import TYPE_CHECKING
 import structlog
 
 from imeiflow.dispatch.conclude import Ended, Repeat
+from imeiflow.dispatch.listed import settle_by_list
+from imeiflow.dispatch.treatment import Treatment
 from imeiflow.dispatch.work import Chunk, Work
-from imeiflow.domain.doubt import Coverage, RepeatEvidence, cover
-from imeiflow.domain.ident import AttemptId, JobId, OrderId, Reference
+from imeiflow.domain.doubt import SLACK
+from imeiflow.domain.ident import AttemptId, JobId, OrderId
 from imeiflow.domain.money import Money
 from imeiflow.domain.order import OrderState, ResultStatus
-from imeiflow.domain.outcome import Ending, Outcome
-from imeiflow.errors import LedgerBusyError, LedgerError
+from imeiflow.domain.outcome import Outcome
+from imeiflow.errors import LedgerBusyError
 from imeiflow.ledger.change import AttemptKind, StatusUpdate
 from imeiflow.ledger.record import Doubt, PlacedOrder, QueuedOrder
 
@@ -38,6 +40,7 @@ _PAGE = 1000
 _MAX_ROUNDS = 4
 _MAX_PROBES = 6
 _MAX_TRIES = 20
+_CANDIDATES = 50
 #: What says nothing of the order, and is only a matter of trying again.
 _UNHEARD = frozenset({Outcome.THROTTLED, Outcome.UNSENT})
 
@@ -54,22 +57,37 @@ class _Asked:
 
 
 class Settlement:
-    """Settles one job's unconfirmed orders as far as can be known; `reason` says why the rest is held."""
+    """Settles one job's unconfirmed orders as far as can be known; `reason` says why the rest is held.
 
-    def __init__(self, engine: Engine, work: Work) -> None:
+    `treatment` is what is known of the service's repeats, shared with the jobs that settle beside this one.
+    """
+
+    def __init__(self, engine: Engine, work: Work, treatment: Treatment) -> None:
         self.reason: str | None = None
         self._engine = engine
         self._work = work
         self._account, self._service = work.job.account, work.job.service
-        self._evidence: list[RepeatEvidence] = []
+        self._treatment = treatment
+        self._ambiguous: AbstractSet[OrderId] = frozenset()  #: may be any of several orders in the provider's list
+        self._span: tuple[datetime, datetime] | None = None  #: when the oldest and the youngest of the doubts began
         self._open: dict[OrderId, asyncio.Future[Ended]] = {}
-        self._refused: PlacedOrder | None = None  #: the order whose repeat was refused last; it is not completed
+        self._refused: PlacedOrder | None = None  #: the order whose repeat was refused last
+        self._is_completed = False  #: so that order is
+        self._has_turn = False
         self._lost = 0  #: probes whose reply was lost, each of which may have been charged
 
     async def run(self) -> None:
         """Settle what can be settled. Returns when the rest has to be held."""
-        self._evidence = await asyncio.to_thread(self._engine.ledger.repeat_evidence, self._account, self._service)
-        await self._find_in_recent_orders()
+        async with self._treatment.turn:
+            evidence = await asyncio.to_thread(self._engine.ledger.repeat_evidence, self._account, self._service)
+            self._treatment.take(evidence)
+            self._ambiguous = await settle_by_list(self._engine, self._work)
+        await self._settle_by_repeats()
+        if self._ambiguous and not self._is_stopped:
+            several = f"{len(self._ambiguous)} may be any of several orders in the provider's list"
+            self.reason = f"{self.reason}; {several}" if self.reason else several
+
+    async def _settle_by_repeats(self) -> None:
         rounds = 0  #: without a doubt settled
         while rounds < _MAX_ROUNDS:
             seen, settled = await self._send_covered()
@@ -78,6 +96,7 @@ class Settlement:
             rounds = 0 if settled else rounds + 1
             if not settled and not await self._probe():
                 return
+        self.reason = self.reason or "no order as old as the unconfirmed ones is known to be refused when repeated"
 
     def heard(self, ended: Ended) -> None:
         """Take the end of a call that this settlement asked for."""
@@ -98,12 +117,18 @@ class Settlement:
     async def _send_covered(self) -> tuple[int, int]:
         """Send every covered doubt again, alone; count the doubts, and those of them that were settled by it."""
         seen, settled, after = 0, 0, OrderId(0)
+        self._span = None
         while not self._is_stopped:
             doubts = await asyncio.to_thread(self._engine.ledger.doubts, self._work.job.id, after=after, limit=_PAGE)
             if not doubts:
                 break
             after = doubts[-1].order
+            doubts = [doubt for doubt in doubts if doubt.order not in self._ambiguous]
+            if not doubts:
+                continue
             seen += len(doubts)
+            began = [doubt.began_at for doubt in doubts]
+            self._span = min(began + list(self._span or ())), max(began + list(self._span or ()))
             known = await asyncio.to_thread(self._find_older_orders, doubts)
             settled += await self._send_page(deque(sorted(doubts, key=lambda doubt: doubt.began_at)), known)
         return seen, settled
@@ -122,14 +147,14 @@ class Settlement:
         while not self._is_stopped:
             while doubts and len(pending) < self._engine.desk.lane.view().concurrency:
                 doubt = doubts.popleft()
-                if self._covers(doubt):
+                if self._treatment.covers(doubt.began_at):
                     asked = _Asked(AttemptKind.AGAIN, doubt, self._work.job.id, was_ordered=doubt.imei in known)
                     pending[self._send(asked)] = doubt
                 else:
                     outgrown.append(doubt)
             is_fruitless = has_renewed and not pending  # what is left is older than the refused order itself
             if renewal is None and (doubts or outgrown) and not is_fruitless:
-                renewal = self._renew()
+                renewal = await self._renew()
             waiting = [*pending, *([renewal] if renewal else [])]
             if not waiting:
                 break
@@ -147,42 +172,38 @@ class Settlement:
                     settled += 1  # by somebody else
                     continue
                 ended = future.result()
-                self._learn(ended)
+                self._treatment.learn(ended.conclusion.seen)
                 settled += ended.states[doubt.order] is not OrderState.UNCONFIRMED
                 tries[doubt.order] += 1
                 if ended.placement.account.findings[doubt.imei].outcome in _UNHEARD and tries[doubt.order] < _MAX_TRIES:
                     doubts.append(doubt)
+        self._give_turn_back()
         for doubt in pending.values():
             self._open.pop(doubt.order, None)
         return settled
 
-    def _renew(self) -> asyncio.Future[Ended] | None:
-        """Repeat the order whose repeat was refused once more, if that may be risked."""
-        if self._refused is None or not self._may_risk(self._refused):
+    async def _renew(self) -> asyncio.Future[Ended] | None:
+        """Repeat the order whose repeat was refused once more, if that may be risked and no other job does."""
+        turn = self._treatment.turn
+        if self._refused is None or turn.locked() or not self._may_risk(self._refused):
             return None
-        return self._send(_Asked(AttemptKind.PROBE, _as_doubt(self._refused), self._refused.job))
+        self._has_turn = await turn.acquire()
+        order = self._refused
+        return self._send(_Asked(AttemptKind.PROBE, _as_doubt(order), order.job, self._is_completed))
+
+    def _give_turn_back(self) -> None:
+        if self._has_turn:
+            self._has_turn = False
+            self._treatment.turn.release()
 
     def _take_renewal(self, future: asyncio.Future[Ended]) -> bool:
         """Say whether the order was refused again; nothing is renewed any more where it was not."""
+        self._give_turn_back()
         order, self._refused = self._refused, None
         if order is None or future.cancelled() or self._judge(order, future.result()) is not True:
             return False
         self._refused = order
         return True
-
-    def _covers(self, doubt: Doubt) -> bool:
-        clock = self._engine.clock
-        covers = cover(doubt.began_at, clock.now(), self._evidence, unsure_before=clock.unsure_before)
-        return covers is Coverage.COVERED
-
-    def _learn(self, ended: Ended) -> None:
-        """Keep what a repeat showed; a refusal that reaches no further than one that is known adds nothing."""
-        for seen in ended.conclusion.seen:
-            is_news = not seen.is_refusal or not any(
-                known.is_refusal and (known.of_completed or known.reach >= seen.reach) for known in self._evidence
-            )
-            if is_news or any(not known.is_refusal for known in self._evidence):
-                self._evidence.append(seen)
 
     def _find_older_orders(self, doubts: Sequence[Doubt]) -> AbstractSet[str]:
         """Find the IMEIs that older jobs are known to have placed under this service: they explain a duplicate."""
@@ -211,21 +232,34 @@ class Settlement:
     # the repeat probe
 
     async def _probe(self) -> bool:
-        """Repeat one accepted order, alone, to learn whether repeats are refused; say whether it taught that."""
+        """Learn whether repeats are refused, by a probe or by that of another job; say whether something was learned.
+
+        One probe at a time for an account and service: what the first one shows serves all who wait for their turn.
+        """
+        before = self._treatment.probes
+        async with self._treatment.turn:
+            return self._treatment.probes != before or await self._repeat_one()
+
+    async def _repeat_one(self) -> bool:
+        """Repeat one accepted order, alone; say whether that taught that repeats are refused."""
         now = self._engine.clock.now()
-        if any(not seen.is_refusal for seen in self._evidence):
+        if self._treatment.is_charged:
             self.reason = "repeats are charged here: the unconfirmed orders are held for you to settle"
             return False
-        known_age = max((seen.age for seen in self._evidence), default=None)
+        known_age = self._treatment.known_age
         chosen = await self._choose()
         if chosen is None:
             self.reason = "no accepted order is known that could be repeated to learn whether repeats are refused"
             return False
         order, is_completed = chosen
-        if known_age is not None and not is_completed and now - order.began_at <= known_age:
+        is_younger = self._span is not None and order.began_at > self._span[1] + SLACK
+        if is_younger or (known_age is not None and now - order.began_at <= known_age):
             self.reason = "repeats are known to be refused only for younger orders than these"
+            if is_younger and known_age is None:
+                self.reason = "every accepted order that could be repeated is younger than the unconfirmed ones"
             return False
-        self._lost = await asyncio.to_thread(self._engine.ledger.lost_probes, order.job)
+        ledger, lost = self._engine.ledger, self._work.lost_probes
+        self._lost = max(lost, await asyncio.to_thread(ledger.lost_probes, order.job))
         for _ in range(_MAX_PROBES):
             if self._is_stopped or not self._may_risk(order):
                 return False
@@ -235,7 +269,7 @@ class Settlement:
                 return False
             outcome = self._judge(order, ended[0])
             if outcome is not None:
-                self._refused = order if outcome and not is_completed else None
+                self._refused, self._is_completed = (order if outcome else None), is_completed
                 return outcome
         self.reason = "the repeat probe got no answer: the unconfirmed orders are held"
         return False
@@ -262,7 +296,8 @@ class Settlement:
     def _judge(self, order: PlacedOrder, ended: Ended) -> bool | None:
         """Say what a probe showed: True refused, False charged or of no use, None: ask again."""
         finding = ended.placement.account.findings[order.imei]
-        self._learn(ended)
+        self._treatment.learn(ended.conclusion.seen)
+        self._treatment.probes += finding.outcome in {Outcome.DUPLICATE, Outcome.ACCEPTED}
         match finding.outcome:
             case Outcome.DUPLICATE:
                 return True
@@ -290,14 +325,20 @@ class Settlement:
         return f", and up to {may} more for {self._lost} whose reply was lost"
 
     async def _choose(self) -> tuple[PlacedOrder, bool] | None:
-        """Choose the order to repeat: a completed one where statuses can be had, else the oldest that is open."""
-        ledger = self._engine.ledger
+        """Choose the order to repeat: a completed one where statuses can be had, else the oldest that is open.
+
+        Those of this job, the oldest first; where none of them is as old as the oldest doubt, rather an older job's.
+        """
+        ledger, oldest = self._engine.ledger, self._span and self._span[0] + SLACK
         candidates = await asyncio.to_thread(
             ledger.oldest_accepted, self._account, self._service, job_id=self._work.job.id
         )
+        candidates.sort(key=lambda order: order.began_at)  # the older, the more its refusal covers
+        if oldest is not None and (not candidates or candidates[0].began_at > oldest):
+            older = await asyncio.to_thread(ledger.accepted_before, self._account, self._service, oldest)
+            candidates = [*older, *candidates][:_CANDIDATES]
         if not candidates:
             candidates = await asyncio.to_thread(ledger.oldest_accepted, self._account, self._service)
-        candidates.sort(key=lambda order: order.began_at)  # the older, the more its refusal covers
         statuses = await self._fetch_statuses(candidates)
         open_ = []
         for order in candidates:
@@ -324,50 +365,6 @@ class Settlement:
         with suppress(LedgerBusyError):  # they are fetched again when somebody asks for them
             await asyncio.to_thread(self._engine.ledger.update_statuses, self._account, updates)
         return found
-
-    # the provider's own list
-
-    async def _find_in_recent_orders(self) -> None:
-        """Look the doubts up in the provider's list of recent orders, where it has one."""
-        if not self._engine.provider.lists_recent_orders:
-            return
-        listing = await self._engine.connection.fetch_statuses(())
-        if listing.exchange.ending is not Ending.ANSWERED or not listing.items:
-            return
-        ledger = self._engine.ledger
-        references = [item.reference for item in listing.items]
-        known = await asyncio.to_thread(ledger.known_references, self._account, references)
-        by_imei: dict[str, list[tuple[Reference, datetime | None]]] = defaultdict(list)
-        for item in listing.items:
-            is_service = not item.service_name or item.service_name == self._work.job.service_name
-            if item.reference not in known and item.imei and is_service:
-                by_imei[item.imei].append((item.reference, item.requested_at))
-        after = OrderId(0)
-        while by_imei:
-            doubts = await asyncio.to_thread(ledger.doubts, self._work.job.id, after=after, limit=_PAGE)
-            if not doubts:
-                return
-            after = doubts[-1].order
-            for doubt in doubts:
-                found = by_imei.get(doubt.imei, [])
-                if len(found) == 1 and _is_since(found[0][1], doubt.began_at):
-                    await self._mark_found(doubt, found[0][0])
-
-    async def _mark_found(self, doubt: Doubt, reference: Reference) -> None:
-        note = "found in the provider's list of recent orders"
-        try:
-            await asyncio.to_thread(self._engine.ledger.mark_placed, [doubt.order], reference, note=note)
-        except LedgerError as error:
-            log.warning("not_settled", order=doubt.order, error=str(error))
-            return
-        self._work.counts[OrderState.UNCONFIRMED] -= 1
-        self._work.counts[OrderState.ACCEPTED] += 1
-        self._work.spent += self._work.job.unit_price or Decimal(0)
-
-
-def _is_since(requested_at: datetime | None, began_at: datetime) -> bool:
-    """Say whether an order may stem from an attempt that began then; providers' clocks have any time zone."""
-    return requested_at is not None and (began_at - requested_at).total_seconds() < 15 * 3600
 
 
 def _as_doubt(order: PlacedOrder) -> Doubt:

@@ -51,6 +51,7 @@ class Work:
         self.breaker = Breaker(policy)
         self.counts: Counter[OrderState] = Counter(tally.counts)
         self.spent = spent
+        self.lost_probes = 0  #: repeat probes whose reply was lost: each may have been charged
         self.attempts = 0
         self.calls_under_way = 0
         self.orders_under_way = 0
@@ -104,10 +105,11 @@ class Work:
         self.is_stale = True
         self.cursor, self.is_read_out = OrderId(0), False
 
-    def recount(self, tally: Tally, spent: Decimal) -> None:
+    def recount(self, tally: Tally, spent: Decimal, lost_probes: int) -> None:
         """Replace the counts by the ledger's; only when nothing is under way."""
         self.counts = Counter(tally.counts)
         self.spent = spent
+        self.lost_probes = lost_probes
         self.is_stale = False
 
     def put_back(self, orders: Iterable[QueuedOrder]) -> None:
@@ -127,7 +129,7 @@ class Work:
         cap, price = self.job.max_spend, self.job.unit_price
         if cap is None or price is None or not price:
             return None
-        at_risk = (self.orders_under_way + self.counts[OrderState.UNCONFIRMED]) * price
+        at_risk = (self.orders_under_way + self.counts[OrderState.UNCONFIRMED] + self.lost_probes) * price
         return max(0, int((cap - self.spent - at_risk) / price))
 
     def take_chunk(self) -> Chunk | None:

@@ -1,7 +1,8 @@
 """When an order in doubt may be sent again: what is known of how a service treats repeats.
 
-Pure. That a service refuses repeats is known only by having seen it refuse one, and only up to that order's age.
-A completed order's refusal is the stronger evidence: it holds for every age.
+Pure. That a service refuses repeats is known only by having seen it refuse one, only up to that order's age, and only
+for some time. A completed order's refusal is the stronger evidence: it also speaks where ages cannot be told, of
+whatever was ordered later than that order.
 """
 
 from __future__ import annotations
@@ -15,6 +16,8 @@ from enum import StrEnum
 #: further, and a tenth of its age, but never more than the second.
 MOMENT = timedelta(seconds=0.1)
 SLACK = timedelta(seconds=1)
+#: For how long a refusal that was seen is evidence, where nothing else is set.
+LASTS = timedelta(days=7)
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,6 +37,11 @@ class RepeatEvidence:
         """Give the age up to which a refusal speaks for other orders."""
         return self.age + min(SLACK, MOMENT + self.age / 10)
 
+    @property
+    def placed_at(self) -> datetime:
+        """Give when the attempt of the first order began."""
+        return self.observed_at - self.age
+
 
 class Coverage(StrEnum):
     """What the evidence says about sending a doubtful order again."""
@@ -44,13 +52,19 @@ class Coverage(StrEnum):
 
 
 def cover(
-    doubt_at: datetime, now: datetime, evidence: Iterable[RepeatEvidence], *, unsure_before: datetime | None = None
+    doubt_at: datetime,
+    now: datetime,
+    evidence: Iterable[RepeatEvidence],
+    *,
+    unsure_before: datetime | None = None,
+    lasts: timedelta = LASTS,
 ) -> Coverage:
     """Say whether an order whose doubtful attempt began at `doubt_at` is covered at `now`.
 
     The newest contradiction wins: a charge seen after the last refusal of at least that age says that repeats
-    are charged. Times are aware UTC; where the clock was set back, the age of what began before `unsure_before`, or
-    later than `now`, is not known, and only the refusal of a completed order covers it.
+    are charged. A refusal seen longer ago than it `lasts` is forgotten, a charge never. Times are aware UTC; where the
+    clock was set back, the age of what began before `unsure_before`, or later than `now`, is not known, and only the
+    refusal of a completed order covers it, one that was placed before it.
     """
     age = now - doubt_at
     is_known = age >= timedelta(0) and (unsure_before is None or doubt_at >= unsure_before)
@@ -59,7 +73,9 @@ def cover(
     for seen in evidence:
         if not seen.is_refusal:
             charged_at = max(charged_at or seen.observed_at, seen.observed_at)
-        elif seen.of_completed or (is_known and age <= seen.reach):
+        elif now - seen.observed_at > lasts:
+            continue
+        elif age <= seen.reach if is_known else seen.of_completed and seen.placed_at <= doubt_at:
             refused_at = max(refused_at or seen.observed_at, seen.observed_at)
     if charged_at is not None and (refused_at is None or charged_at >= refused_at):
         return Coverage.CHARGED

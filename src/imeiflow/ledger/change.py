@@ -82,6 +82,7 @@ class Conclusion:
     request: bytes = b""
     reply: bytes = b""
     seen: tuple[RepeatEvidence, ...] = ()
+    asked_by: JobId | None = None  #: the job whose doubts a probe is made for, where it repeats another's order
 
 
 @dataclass(frozen=True, slots=True)

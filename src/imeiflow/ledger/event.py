@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 from sqlalchemy import select
 
@@ -30,10 +30,18 @@ class Events(Access):
         self._write(lambda c: write_event(c, kind, at=now, account=account, job=job, order=order, data=data))
 
     def events(
-        self, *, job: JobId | None = None, account: AccountName | None = None, after: int = 0, limit: int = 100
+        self,
+        *,
+        job: JobId | None = None,
+        account: AccountName | None = None,
+        kinds: Sequence[str] | None = None,
+        after: int = 0,
+        limit: int = 100,
     ) -> list[Event]:
         """List events in the order in which they happened, those with an id above `after`."""
         query = select(event).where(event.c.id > after).order_by(event.c.id).limit(limit)
+        if kinds is not None:
+            query = query.where(event.c.kind.in_(kinds))
         if job is not None:
             query = query.where(event.c.job_id == job)
         if account is not None:

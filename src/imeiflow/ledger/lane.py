@@ -11,7 +11,7 @@ from imeiflow.domain.order import OrderState
 from imeiflow.domain.outcome import Ending, Outcome
 from imeiflow.ledger.access import Access
 from imeiflow.ledger.change import AttemptKind
-from imeiflow.ledger.log import write_event
+from imeiflow.ledger.log import PROBE_IN_DOUBT, write_event
 from imeiflow.ledger.record import LaneOwner, Recovered
 from imeiflow.ledger.schema import attempt, attempt_order, job, lane, orders
 
@@ -112,7 +112,7 @@ def _recover(connection: Connection, account: str, now: datetime) -> Recovered:
     for probe in probes:
         write_event(
             connection,
-            "probe_in_doubt",
+            PROBE_IN_DOUBT,
             at=now,
             account=account,
             job=probe.job_id,

@@ -25,7 +25,7 @@ from imeiflow.ledger.conclusion import (
     write_repeats,
 )
 from imeiflow.ledger.dialect import AnyRow, Instant
-from imeiflow.ledger.log import write_event
+from imeiflow.ledger.log import PROBE_CHARGED, PROBE_IN_DOUBT, write_event
 from imeiflow.ledger.schema import attempt, attempt_evidence, attempt_order, orders
 
 _PROVES_PLACED = frozenset({Outcome.ACCEPTED, Outcome.DUPLICATE})
@@ -120,10 +120,36 @@ def _write_probe(connection: Connection, conclusion: Conclusion, row: AnyRow, pa
         _replace_outcome(connection, conclusion, change)
         if change.charges:
             _add_charge(connection, conclusion, change)
+        _log_probe(connection, conclusion, change, row, now)
     _keep_evidence(connection, conclusion)
     if late:
         _log_late(connection, conclusion, row, (), now)
     return Concluded(late=late, applied=len(conclusion.changes))
+
+
+_COSTLY = {Outcome.ACCEPTED: PROBE_CHARGED, Outcome.UNCONFIRMED: PROBE_IN_DOUBT}
+
+
+def _log_probe(connection: Connection, conclusion: Conclusion, change: OrderChange, row: AnyRow, now: datetime) -> None:
+    """Keep what a probe cost, or may have cost, with the job that it was made for."""
+    kind = _COSTLY.get(change.outcome)
+    if kind is None:
+        return
+    data = {
+        "price": None if change.price is None else str(change.price),
+        "reference": change.reference,
+        "problem": conclusion.problem or change.message,
+    }
+    write_event(
+        connection,
+        kind,
+        at=now,
+        account=row.account,
+        job=conclusion.asked_by or row.job_id,
+        order=change.order,
+        attempt=conclusion.attempt,
+        data=data,
+    )
 
 
 def _add_charge(

@@ -9,6 +9,10 @@ from sqlalchemy import Connection, insert
 
 from imeiflow.ledger.schema import event
 
+#: Kinds of events about repeat probes: one that was charged, and one that may have been.
+PROBE_CHARGED = "probe_charged"
+PROBE_IN_DOUBT = "probe_in_doubt"
+
 _INSERT = insert(event)
 
 

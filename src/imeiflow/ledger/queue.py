@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from datetime import timedelta
+from datetime import datetime, timedelta
 from decimal import Decimal
 from typing import Any
 
-from sqlalchemy import Text, delete, func, insert, select, update
+from sqlalchemy import Select, Text, delete, func, insert, select, update
 
 from imeiflow.domain.doubt import RepeatEvidence
 from imeiflow.domain.ident import AccountName, AttemptId, JobId, OrderId, Reference, ServiceId
@@ -18,10 +18,11 @@ from imeiflow.ledger.access import Access
 from imeiflow.ledger.change import AttemptKind
 from imeiflow.ledger.charge import earliest_doubt
 from imeiflow.ledger.dialect import encode_rows, fetch_rows, from_micros, json_rows
+from imeiflow.ledger.log import PROBE_IN_DOUBT
 from imeiflow.ledger.record import Doubt, Learned, PlacedOrder, QueuedOrder
-from imeiflow.ledger.schema import attempt, attempt_order, job, learned, orders, repeat_seen
+from imeiflow.ledger.schema import attempt, attempt_order, event, job, learned, orders, repeat_seen
 
-_asked = json_rows("refs", reference=Text())
+_asked = json_rows("refs", reference=Text(), imei=Text())
 
 
 class Queue(Access):
@@ -66,24 +67,17 @@ class Queue(Access):
         self, account: AccountName, service: ServiceId, *, job_id: JobId | None = None, limit: int = 50
     ) -> list[PlacedOrder]:
         """List the orders accepted longest ago under a service of an account, oldest first."""
-        query = (
-            select(
-                orders.c.id,
-                orders.c.imei,
-                orders.c.reference,
-                attempt.c.started_at,
-                orders.c.status,
-                orders.c.price,
-                orders.c.job_id,
-            )
-            .join(job, job.c.id == orders.c.job_id)
-            .join(attempt, attempt.c.id == orders.c.attempt_id)
-            .where(job.c.account == account, job.c.service == service, orders.c.state == OrderState.ACCEPTED.value)
-            .order_by(orders.c.accepted_at, orders.c.id)
-            .limit(limit)
-        )
-        if job_id is not None:
-            query = query.where(orders.c.job_id == job_id)
+        query = _accepted(account, service).order_by(orders.c.accepted_at, orders.c.id).limit(limit)
+        return self._read_placed(query if job_id is None else query.where(orders.c.job_id == job_id))
+
+    def accepted_before(
+        self, account: AccountName, service: ServiceId, moment: datetime, *, limit: int = 50
+    ) -> list[PlacedOrder]:
+        """List the orders accepted under a service whose attempts began before a moment, the youngest first."""
+        query = _accepted(account, service).where(attempt.c.started_at < moment)
+        return self._read_placed(query.order_by(attempt.c.started_at.desc(), orders.c.id).limit(limit))
+
+    def _read_placed(self, query: Select[Any]) -> list[PlacedOrder]:
         with self._read() as connection:
             rows = fetch_rows(connection, query)
         return [
@@ -113,8 +107,11 @@ class Queue(Access):
             ]
 
     def lost_probes(self, job_id: JobId) -> int:
-        """Count the repeat probes of a job whose reply was lost: each may have been charged."""
-        query = (
+        """Count the repeat probes whose reply was lost, each of which may have been charged.
+
+        Those of the job's own orders, and those of other jobs' orders that were made for its sake.
+        """
+        own = (
             select(func.count())
             .select_from(attempt.join(attempt_order, attempt_order.c.attempt_id == attempt.c.id))
             .where(
@@ -124,19 +121,44 @@ class Queue(Access):
                 attempt_order.c.outcome == Outcome.UNCONFIRMED.value,
             )
         )
-        with self._read() as connection:
-            return int(connection.execute(query).scalar_one())
-
-    def known_references(self, account: AccountName, references: Sequence[Reference]) -> set[Reference]:
-        """Say which of the references belong to orders of this account."""
-        query = (
-            select(orders.c.reference)
-            .join(job, job.c.id == orders.c.job_id + 0)  # no index on the job: the references lead
-            .where(orders.c.reference.in_(select(_asked.c.reference)), job.c.account == account)
+        others = (
+            select(func.count())
+            .select_from(event.join(orders, orders.c.id == event.c.order_id))
+            .where(event.c.job_id == job_id, event.c.kind == PROBE_IN_DOUBT, orders.c.job_id != job_id)
         )
         with self._read() as connection:
-            rows = fetch_rows(connection, query, {"refs": encode_rows([(reference,) for reference in references])})
-        return {Reference(reference) for (reference,) in rows}
+            return int(connection.execute(own).scalar_one()) + int(connection.execute(others).scalar_one())
+
+    def known_references(
+        self, account: AccountName, listed: Sequence[tuple[Reference, str]]
+    ) -> dict[Reference, datetime | None]:
+        """Say which of the `listed` references, each with its IMEI, belong to orders of this account, and since when.
+
+        The time is that at which the reply came that names it; None where it became known by other means.
+        """
+        rows: dict[str, object] = {"refs": encode_rows([(reference, imei) for reference, imei in listed])}
+        by_reference = (
+            select(orders.c.reference, attempt.c.ended_at, attempt_order.c.reference)
+            .join(job, job.c.id == orders.c.job_id + 0)  # no index on the job: the references lead
+            .outerjoin(attempt, attempt.c.id == orders.c.attempt_id)
+            .outerjoin(
+                attempt_order,
+                (attempt_order.c.order_id == orders.c.id) & (attempt_order.c.attempt_id == orders.c.attempt_id),
+            )
+            .where(orders.c.reference.in_(select(_asked.c.reference)), job.c.account == account)
+        )
+        by_imei = (  # what a probe placed a second time stands with its attempt only
+            select(attempt_order.c.reference)
+            .join(orders, orders.c.id == attempt_order.c.order_id)
+            .join(_asked, (_asked.c.imei == orders.c.imei) & (_asked.c.reference == attempt_order.c.reference))
+        )
+        with self._read() as connection:
+            found: dict[Reference, datetime | None] = {
+                Reference(reference): None for (reference,) in fetch_rows(connection, by_imei, rows)
+            }
+            for reference, ended_at, told in fetch_rows(connection, by_reference, rows):
+                found[Reference(reference)] = _at(ended_at) if told == reference and ended_at is not None else None
+        return found
 
     def learned(self, account: AccountName) -> list[Learned]:
         """List what was found out about an account's lane."""
@@ -186,6 +208,23 @@ class Queue(Access):
             return True
 
         return self._write(keep)
+
+
+def _accepted(account: AccountName, service: ServiceId) -> Select[Any]:
+    return (
+        select(
+            orders.c.id,
+            orders.c.imei,
+            orders.c.reference,
+            attempt.c.started_at,
+            orders.c.status,
+            orders.c.price,
+            orders.c.job_id,
+        )
+        .join(job, job.c.id == orders.c.job_id)
+        .join(attempt, attempt.c.id == orders.c.attempt_id)
+        .where(job.c.account == account, job.c.service == service, orders.c.state == OrderState.ACCEPTED.value)
+    )
 
 
 def _key(account: str, service: str, kind: str) -> tuple[Any, ...]:

@@ -10,6 +10,7 @@ import tomllib
 from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
+from datetime import timedelta
 from decimal import Decimal
 from pathlib import Path
 from typing import Any, Final
@@ -17,6 +18,7 @@ from typing import Any, Final
 from imeiflow.dispatch.breaker import BreakerPolicy
 from imeiflow.dispatch.setting import DispatchSettings
 from imeiflow.domain.decision import RetryPolicy
+from imeiflow.domain.doubt import LASTS
 from imeiflow.domain.ident import AccountName
 from imeiflow.errors import ConfigurationError
 from imeiflow.operations.account import PLANNED, AccountSettings, find_environment_accounts, read_account
@@ -41,6 +43,7 @@ DISPATCH_FORMS: Final[Mapping[str, Form]] = {
     "read_timeout_s": SECONDS,
     "total_timeout_s": SECONDS,
     "evidence_days": COUNT,
+    "repeat_refusal_days": COUNT,
 }
 _TABLES: Final = ("accounts", "dispatch", "webhooks")
 _BREAKER: Final = ("doubt_share", "doubt_window", "refusal_share", "refusal_window")
@@ -57,6 +60,7 @@ class Configuration:
     retry: RetryPolicy = field(default_factory=RetryPolicy)
     timeouts: Timeouts = field(default_factory=Timeouts)
     evidence_days: int = 180
+    repeat_refusal_days: int = LASTS.days
     webhooks: tuple[WebhookSettings, ...] = ()
     environ: Mapping[str, str] = field(default_factory=dict, repr=False)
 
@@ -100,6 +104,7 @@ class Configuration:
             max_concurrency=account.max_concurrency,
             rate_per_min=account.rate_per_min,
             repeat_probe_max_price=account.repeat_probe_max_price,
+            repeat_refusal_lasts=timedelta(days=self.repeat_refusal_days),
             retry=self.retry,
             breaker=self.breaker,
         )
@@ -160,6 +165,7 @@ def load_configuration(environ: Mapping[str, str] | None = None, directory: Path
         retry=RetryPolicy(dispatch.get("max_attempts", RetryPolicy().max_attempts)),
         timeouts=Timeouts(**timeouts),
         evidence_days=dispatch.get("evidence_days", 180),
+        repeat_refusal_days=dispatch.get("repeat_refusal_days", LASTS.days),
         webhooks=read_webhooks(document.get("webhooks", [])),
         environ=variables,
     )
