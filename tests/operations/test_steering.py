@@ -197,6 +197,42 @@ def test_waiting_for_a_process_that_dies_meanwhile_ends(session: Session, job: J
     assert state_of(session, job) is JobState.PAUSED
 
 
+@pytest.mark.parametrize("state", [OrderState.ACCEPTED, OrderState.UNCONFIRMED, OrderState.QUEUED, OrderState.REFUSED])
+def test_a_retry_leaves_what_another_job_has_ordered_since_or_is_about_to(session: Session, state: OrderState):
+    rows = [NewOrder(line=line, imei=make_imei(line)) for line in (2, 3)]
+    job = add_job(session, rows)
+    answer(session, job, {2: OrderState.REFUSED, 3: OrderState.REFUSED})
+    finish(session, job)
+    other = add_job(session, rows[:1])
+    if state is not OrderState.QUEUED:
+        answer(session, other, {2: state})
+    is_left = state is not OrderState.REFUSED
+    plan = plan_retry(session, job)
+    assert plan.elsewhere == ({other: 1} if is_left else {})
+    assert plan.count == 2 - is_left
+    assert plan_retry(session, job, is_again=True).count == 2
+    assert retry_orders(session, job) == 2 - is_left
+    assert retry_orders(session, job, is_again=True) == is_left
+
+
+def test_of_two_jobs_that_are_retried_only_one_orders_an_imei(session: Session):
+    jobs = [add_job(session, [NewOrder(line=2, imei=make_imei(2))]) for _ in range(2)]
+    for job in jobs:
+        answer(session, job, {2: OrderState.REFUSED})
+        finish(session, job)
+    assert [retry_orders(session, job) for job in jobs] == [1, 0]
+
+
+def test_a_retry_does_not_mind_what_older_jobs_ordered(session: Session):
+    """Whoever ordered an IMEI again has said so when its list was submitted."""
+    rows = [NewOrder(line=2, imei=make_imei(2))]
+    answer(session, add_job(session, rows), {2: OrderState.ACCEPTED})
+    job = add_job(session, rows)
+    answer(session, job, {2: OrderState.REFUSED})
+    finish(session, job)
+    assert plan_retry(session, job).count == 1
+
+
 def test_a_retry_is_counted_and_priced_and_never_holds_what_may_have_been_placed(session: Session, job: JobId):
     pause(session, job)
     plan = plan_retry(session, job)

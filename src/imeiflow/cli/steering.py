@@ -52,6 +52,7 @@ def cancel(job: int, is_sure: bool, is_json: bool) -> int:
     examples="""
     imeiflow retry 7                    what was refused or failed
     imeiflow retry 7 --state failed     only what was proved not placed
+    imeiflow retry 7 --again            also what another job has ordered since
     """
 )
 @job_argument
@@ -62,19 +63,25 @@ def cancel(job: int, is_sure: bool, is_json: bool) -> int:
     multiple=True,
     help="Only these; may be given twice. Otherwise both.",
 )
+@click.option("--again", "is_again", is_flag=True, help="Also what another job has ordered since.")
 @yes_option
 @click.option("--detach", "is_detached", is_flag=True, help="Leave it to a runner that survives this terminal.")
 @json_option
-def retry(job: int, states: tuple[str, ...], is_sure: bool, is_detached: bool, is_json: bool) -> int:
+def retry(job: int, *, states: tuple[str, ...], is_again: bool, is_sure: bool, is_detached: bool, is_json: bool) -> int:
     """Send again what was refused or failed; nothing else.
 
-    What was accepted, or may have been placed, is never part of it. The cost is said first.
+    What was accepted, or may have been placed, is never part of it, nor are IMEIs that another job has ordered since.
+    The cost is said first.
     """
     with open_session() as session:
         id_, chosen = JobId(job), frozenset(map(OrderState, states)) or RETRIED
-        plan = plan_retry(session, id_, chosen)
+        plan = plan_retry(session, id_, chosen, is_again=is_again)
+        for other, number in plan.elsewhere.items():
+            were = "was ordered" if number == 1 else "were ordered"
+            say(f"{count(number, 'IMEI')} {were} by job {other} since, and left alone; --again sends also those.")
         if not plan.count:
-            say(f"Job {job} has no orders that are {' or '.join(sorted(chosen))}: nothing was sent.")
+            more = " other" if plan.elsewhere else ""
+            say(f"Job {job} has no{more} orders that are {' or '.join(sorted(chosen))}: nothing was sent.")
             if is_json:
                 print_json(session.ledger.summary(id_).as_dict())
             return 0
@@ -89,7 +96,7 @@ def retry(job: int, states: tuple[str, ...], is_sure: bool, is_detached: bool, i
         ):
             say("Nothing was sent.")
             return 0
-        retry_orders(session, id_, chosen, actor=name_user())
+        retry_orders(session, id_, chosen, is_again=is_again, actor=name_user())
         return go_on(session, id_, is_detached=is_detached, is_json=is_json)
 
 

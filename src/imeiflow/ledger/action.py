@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 from collections.abc import Set as AbstractSet
 from typing import Any
 
-from sqlalchemy import Connection, and_, case, func, literal, select, update
+from sqlalchemy import Connection, Select, and_, case, func, literal, or_, select, update
 
 from imeiflow.domain.ident import JobId, OrderId, Reference
 from imeiflow.domain.order import OrderState, may_follow
@@ -30,19 +30,44 @@ class Actions(Access):
         query = _move(OrderState.QUEUED, OrderState.CANCELLED).where(orders.c.job_id == job_id)
         return self._move_of_job(job_id, "orders_cancelled", [query], note, actor)
 
-    def retry(self, job_id: JobId, states: AbstractSet[OrderState], *, note: str = "", actor: str = "") -> int:
+    def retry(
+        self,
+        job_id: JobId,
+        states: AbstractSet[OrderState],
+        *,
+        is_again: bool = False,
+        note: str = "",
+        actor: str = "",
+    ) -> int:
         """Queue a job's failed or refused orders again with fresh attempts, and count them.
 
-        Raises GuardError for any other state: what may have been placed is not retried.
+        Those stay whose IMEI another job has ordered since, or is about to, unless `is_again`. Raises GuardError for
+        any other state: what may have been placed is not retried.
         """
         for state in states:
             is_retried = state in {OrderState.FAILED, OrderState.REFUSED}
             self._guard(is_met=is_retried, problem=f"orders that are {state} cannot be retried")
         queries = [
-            _move(state, OrderState.QUEUED, attempts=0, error=None, error_kind=None).where(orders.c.job_id == job_id)
+            _move(state, OrderState.QUEUED, attempts=0, error=None, error_kind=None).where(
+                orders.c.job_id == job_id, *(() if is_again else (~_find_ordered_since().exists(),))
+            )
             for state in sorted(states)
         ]
         return self._move_of_job(job_id, "orders_retried", queries, note, actor)
+
+    def ordered_since(self, job_id: JobId, states: AbstractSet[OrderState]) -> dict[tuple[OrderState, JobId], int]:
+        """Count a job's orders in `states` whose IMEI another job has ordered since, by state and by that job."""
+        last = _find_ordered_since().with_only_columns(func.max(_other.c.job_id)).scalar_subquery().label("job_id")
+        found = (
+            select(orders.c.state, last).where(orders.c.job_id == job_id, orders.c.state.in_(sorted(states))).subquery()
+        )
+        query = (
+            select(found.c.state, found.c.job_id, func.count())
+            .where(found.c.job_id.is_not(None))
+            .group_by(found.c.state, found.c.job_id)
+        )
+        with self._read() as connection:
+            return {(OrderState(state), JobId(id_)): count for state, id_, count in connection.execute(query)}
 
     def mark_placed(
         self, placed: Sequence[OrderId], reference: Reference | None = None, *, note: str = "", actor: str = ""
@@ -127,6 +152,34 @@ class Actions(Access):
 
         if settled:
             self._write(settle)
+
+
+_other = orders.alias("other")
+_own_job = job.alias("own_job")
+_other_job = job.alias("other_job")
+_PLACED = [OrderState.ACCEPTED, OrderState.DUPLICATE, OrderState.UNCONFIRMED, OrderState.SENDING]
+
+
+def _find_ordered_since() -> Select[Any]:
+    """Select what other jobs of its account and service have ordered of an order's IMEI since, or are about to.
+
+    Later is what came into the ledger, or was sent, after it; what waits is about to be.
+    """
+    is_later = or_(_other.c.id > orders.c.id, _other.c.attempt_id > orders.c.attempt_id)
+    waits = and_(_other.c.state == OrderState.QUEUED.value, _other_job.c.state.in_(["running", "paused", "finished"]))
+    return (
+        select(_other.c.id)
+        .join(_other_job, _other_job.c.id == _other.c.job_id + 0)  # no index on the job: the IMEIs lead
+        .join(_own_job, _own_job.c.id == orders.c.job_id)
+        .where(
+            _other.c.imei == orders.c.imei,
+            _other.c.job_id != orders.c.job_id,
+            _other_job.c.account == _own_job.c.account,
+            _other_job.c.service == _own_job.c.service,
+            or_(waits, and_(_other.c.state.in_([state.value for state in _PLACED]), is_later)),
+        )
+        .correlate(orders)
+    )
 
 
 def _move(before: OrderState, after: OrderState, **values: Any) -> Any:

@@ -6,6 +6,7 @@ Sends nothing.
 from __future__ import annotations
 
 import time
+from collections import Counter
 from collections.abc import Callable
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
@@ -37,10 +38,14 @@ class Resumed:
 
 @dataclass(frozen=True, slots=True)
 class RetryPlan:
-    """What a retry would queue again, by state, and what that costs; None where the price is not known."""
+    """What a retry would queue again, by state, and what that costs; None where the price is not known.
+
+    `elsewhere` counts what it leaves, because other jobs have ordered the same IMEIs since, by job.
+    """
 
     counts: dict[OrderState, int]
     cost: Money | None
+    elsewhere: dict[JobId, int]
 
     @property
     def count(self) -> int:
@@ -158,10 +163,12 @@ def wait_for_end(
         sleep(_LOOK_EVERY_S)
 
 
-def plan_retry(session: Session, job: JobId, states: AbstractSet[OrderState] = RETRIED) -> RetryPlan:
+def plan_retry(
+    session: Session, job: JobId, states: AbstractSet[OrderState] = RETRIED, *, is_again: bool = False
+) -> RetryPlan:
     """Count what a retry of `states` (failed, refused) would queue, with its cost. Raises UsageError, JobStateError.
 
-    What may have been placed is never part of it.
+    What may have been placed is never part of it; what another job has ordered since is only where `is_again`.
     """
     recover_orphans(session)
     if not states <= RETRIED:
@@ -170,12 +177,23 @@ def plan_retry(session: Session, job: JobId, states: AbstractSet[OrderState] = R
     if found.state in {JobState.RUNNING, JobState.CANCELLED}:
         remedy = f"Pause it first: `imeiflow pause {job}`." if found.state is JobState.RUNNING else None
         raise JobStateError(job=job, state=found.state, wanted="retried", remedy=remedy)
-    tally = session.ledger.tally(job)
-    counts = {state: tally[state] for state in sorted(states) if tally[state]}
+    tally, elsewhere, left = session.ledger.tally(job), Counter[JobId](), Counter[OrderState]()
+    if not is_again:
+        for (state, other), number in session.ledger.ordered_since(job, states).items():
+            elsewhere[other] += number
+            left[state] += number
+    counts = {state: tally[state] - left[state] for state in sorted(states) if tally[state] > left[state]}
     price = found.price
-    return RetryPlan(counts, None if price is None else price * sum(counts.values()))
+    return RetryPlan(counts, None if price is None else price * sum(counts.values()), dict(elsewhere))
 
 
-def retry_orders(session: Session, job: JobId, states: AbstractSet[OrderState] = RETRIED, *, actor: str = "") -> int:
+def retry_orders(
+    session: Session,
+    job: JobId,
+    states: AbstractSet[OrderState] = RETRIED,
+    *,
+    is_again: bool = False,
+    actor: str = "",
+) -> int:
     """Queue a job's failed or refused orders again, and count them; `resume_job` then sends them."""
-    return session.ledger.retry(job, states, actor=actor)
+    return session.ledger.retry(job, states, is_again=is_again, actor=actor)
