@@ -21,8 +21,21 @@ demo: $(READY) ## 20,000 IMEIs against a simulated provider, then the proof that
 	@$(BIN)/imeiflow demo
 
 .PHONY: test
-test: $(READY) ## run the tests (WORKERS=n processes, ARGS="..." for pytest)
+test: $(READY) browser ## run the tests (WORKERS=n processes, ARGS="..." for pytest)
 	@$(BIN)/python -m pytest --numprocesses=$(WORKERS) --dist=worksteal $(ARGS)
+
+# What the tests of pages need: Debian's Chromium. Without it they are skipped, and in CI they fail.
+.PHONY: browser
+browser:
+	@if ! command -v chromium >/dev/null; then
+	  if [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null; then
+	    apt-get update -qq
+	    DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends chromium
+	  else
+	    echo 'No Chromium here: the tests of pages are skipped. This lets them run:' >&2
+	    echo '  sudo apt-get install --no-install-recommends chromium' >&2
+	  fi
+	fi
 
 .PHONY: check
 check: $(READY) ## lint, formatting, types, layers

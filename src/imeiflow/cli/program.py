@@ -64,6 +64,9 @@ SECTIONS: Final[Mapping[str, Mapping[str, Entry]]] = {
         "account": Entry("account:account", "credit, settings, and what was learned about limits"),
         "probe": Entry("probe:probe", "find out whether a server really takes several IMEIs a call"),
     },
+    "Web": {
+        "serve": Entry("serve:serve_command", "the web application, with the runner inside"),
+    },
     "Set-up": {
         "webhooks": Entry("webhooks:webhooks", "what was told to your own programs, and what is still to be"),
         "completion": Entry("completion:completion", "let the shell complete commands and options"),

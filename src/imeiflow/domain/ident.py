@@ -11,3 +11,4 @@ OrderId = NewType("OrderId", int)
 AttemptId = NewType("AttemptId", int)
 Reference = NewType("Reference", str)  #: the provider's own id of an order
 Token = NewType("Token", int)  #: a lane owner's fencing token; the highest one is the owner
+UserId = NewType("UserId", int)

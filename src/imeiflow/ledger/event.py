@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-from sqlalchemy import select
+from sqlalchemy import func, select
 
 from imeiflow.domain.ident import AccountName, AttemptId, JobId, OrderId
 from imeiflow.ledger.access import Access
@@ -24,10 +24,21 @@ class Events(Access):
         order: OrderId | None = None,
         account: AccountName | None = None,
         data: Mapping[str, object] | None = None,
+        actor: str | None = None,
     ) -> None:
-        """Add an event; `data` is a JSON object."""
+        """Add an event; `data` is a JSON object, `actor` who did it."""
         now = self.clock()
-        self._write(lambda c: write_event(c, kind, at=now, account=account, job=job, order=order, data=data))
+        self._write(
+            lambda c: write_event(c, kind, at=now, account=account, job=job, order=order, data=data, actor=actor)
+        )
+
+    def last_event(self, job: JobId | None = None) -> int:
+        """Give the id of the newest event (of a job), 0 where there is none: it grows whenever anything is logged."""
+        query = select(func.max(event.c.id))
+        if job is not None:
+            query = query.where(event.c.job_id == job)
+        with self._read() as connection:
+            return connection.execute(query).scalar() or 0
 
     def events(
         self,
@@ -57,6 +68,7 @@ class Events(Access):
                     order=None if row.order_id is None else OrderId(row.order_id),
                     attempt=None if row.attempt_id is None else AttemptId(row.attempt_id),
                     data=row.data,
+                    actor=row.actor,
                 )
                 for row in connection.execute(query)
             ]

@@ -11,7 +11,7 @@ from typing import Any, Unpack
 
 from sqlalchemy import Connection, delete, func, insert, literal, or_, select, update
 
-from imeiflow.domain.ident import AccountName, JobId, ServiceId
+from imeiflow.domain.ident import AccountName, JobId, OrderId, ServiceId
 from imeiflow.domain.money import Money
 from imeiflow.domain.order import JobState, OrderState, Policy
 from imeiflow.domain.outcome import ErrorKind
@@ -53,6 +53,7 @@ class Jobs(Access):
             "imei_column": draft.imei_column,
             "has_header": draft.has_header,
             "follow_results": draft.follow_results,
+            "submitted_by": draft.submitted_by,
             "state": JobState.DRAFT.value,
             "created_at": now,
             "worked_s": 0.0,
@@ -117,14 +118,21 @@ class Jobs(Access):
         return None if row is None else _read_job(row)
 
     def list_jobs(
-        self, state: JobState | None = None, account: AccountName | None = None, limit: int | None = None
+        self,
+        state: JobState | None = None,
+        account: AccountName | None = None,
+        limit: int | None = None,
+        *,
+        before: JobId | None = None,
     ) -> list[Job]:
-        """List jobs, newest first. Drafts are hidden."""
+        """List jobs, newest first; `before` is the last id of the page before. Drafts are hidden."""
         query = select(job).where(job.c.state != JobState.DRAFT.value).order_by(job.c.id.desc()).limit(limit)
         if state is not None:
             query = query.where(job.c.state == state.value)
         if account is not None:
             query = query.where(job.c.account == account)
+        if before is not None:
+            query = query.where(job.c.id < before)
         with self._read() as connection:
             return [_read_job(row) for row in connection.execute(query)]
 
@@ -332,5 +340,6 @@ def _read_job(row: AnyRow) -> Job:
     values["state"] = JobState(row.state)
     values["wanted"] = None if row.wanted is None else JobState(row.wanted)
     values["policy"] = Policy(row.policy)
+    values["hold_after"] = None if row.hold_after is None else OrderId(row.hold_after)
     values["columns"] = None if row.columns is None else tuple(row.columns)
     return Job(**values)

@@ -19,6 +19,7 @@ from imeiflow.ledger.change import Concluded, Conclusion, Intent
 from imeiflow.ledger.delivery import Deliveries
 from imeiflow.ledger.event import Events
 from imeiflow.ledger.history import History
+from imeiflow.ledger.identity import Identities
 from imeiflow.ledger.intent import check_intent
 from imeiflow.ledger.job import Jobs
 from imeiflow.ledger.known import Known
@@ -27,6 +28,7 @@ from imeiflow.ledger.notice import Notices
 from imeiflow.ledger.price import Prices
 from imeiflow.ledger.queue import Queue
 from imeiflow.ledger.row import Rows
+from imeiflow.ledger.sample import Samples
 from imeiflow.ledger.search import Search
 from imeiflow.ledger.spending import Spending
 from imeiflow.ledger.status import Statuses
@@ -49,6 +51,8 @@ class Ledger(
     Events,
     Notices,
     Deliveries,
+    Identities,
+    Samples,
 ):
     """One opened ledger. Safe to use from several threads and event loops, not across a fork."""
 

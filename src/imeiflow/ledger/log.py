@@ -26,6 +26,7 @@ def write_event(
     order: int | None = None,
     attempt: int | None = None,
     data: Mapping[str, object] | None = None,
+    actor: str | None = None,
 ) -> None:
     """Add one event within the transaction."""
     connection.execute(
@@ -38,5 +39,6 @@ def write_event(
             "order_id": order,
             "attempt_id": attempt,
             "data": dict(data or {}),
+            "actor": actor,
         },
     )

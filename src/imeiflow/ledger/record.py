@@ -40,6 +40,7 @@ class JobDraft:
     imei_column: str | None = None
     has_header: bool = False
     follow_results: bool = False  #: runners go on until its results are there
+    submitted_by: str | None = None
 
 
 class Confirmed(TypedDict, total=False):
@@ -60,6 +61,7 @@ class Confirmed(TypedDict, total=False):
     imei_column: str | None
     has_header: bool
     follow_results: bool
+    submitted_by: str | None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -112,6 +114,8 @@ class Job:
     ended_at: datetime | None
     worked_s: float
     follow_results: bool
+    submitted_by: str | None
+    hold_after: OrderId | None  #: the last order that may be claimed while a trial is not over
 
     @property
     def price(self) -> Money | None:
@@ -438,3 +442,23 @@ class Event:
     order: OrderId | None
     attempt: AttemptId | None
     data: Mapping[str, Any]
+    actor: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Sample:
+    """How fast a job went at a moment. `pace` is in calls a second; `answered` and `refused` count up.
+
+    `reasons` say why it went like this, where that changed: by what they are about.
+    """
+
+    at: datetime
+    orders_per_s: float
+    calls_per_s: float
+    in_flight: int
+    concurrency: int
+    chunk_size: int
+    pace: float | None
+    refused: int
+    answered: int
+    reasons: Mapping[str, str] | None

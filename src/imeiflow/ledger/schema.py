@@ -30,11 +30,12 @@ from imeiflow.domain.notice import DeliveryState, Told
 from imeiflow.domain.order import JobState, OrderState, Policy, ResultStatus
 from imeiflow.domain.outcome import Ending, ErrorKind, Outcome
 from imeiflow.domain.status import StatusAnomalyKind
+from imeiflow.domain.user import Role
 from imeiflow.ledger.change import AttemptKind
 from imeiflow.ledger.dialect import Exact, Instant, Json
 
 #: Every revision of the schema, oldest first; the last one is what this program writes.
-REVISIONS = ("0001", "0002", "0003", "0004", "0005")
+REVISIONS = ("0001", "0002", "0003", "0004", "0005", "0006")
 HEAD = REVISIONS[-1]
 
 metadata = MetaData(
@@ -84,6 +85,8 @@ job = Table(
     Column("started_at", Instant),
     Column("ended_at", Instant),
     Column("worked_s", Float, nullable=False),
+    Column("submitted_by", Text),
+    Column("hold_after", Id),  # the last order that may be claimed while a trial is not over
     Column("follow_results", Boolean, nullable=False, server_default=false()),
     _one_of("state", JobState),
     _one_of("policy", Policy),
@@ -351,6 +354,7 @@ event = Table(
     Column("order_id", Id),
     Column("attempt_id", Id),
     Column("data", Json, nullable=False),
+    Column("actor", Text),
     Index("ix_event_job_id", "job_id"),
 )
 
@@ -415,4 +419,80 @@ delivery_attempt = Table(
     Column("problem", Text),
     Column("reply", Text),
     Index("ix_delivery_attempt_delivery_id", "delivery_id"),
+)
+
+users = Table(
+    "users",
+    metadata,
+    Column("id", Id, primary_key=True),
+    Column("name", Text, nullable=False),
+    Column("role", String(16), nullable=False),
+    Column("password_hash", Text, nullable=False),
+    Column("spend_limit", Exact),
+    Column("created_at", Instant, nullable=False),
+    Column("password_at", Instant, nullable=False),
+    Column("disabled_at", Instant),
+    _one_of("role", Role),
+    UniqueConstraint("name"),
+)
+
+web_session = Table(
+    "web_session",
+    metadata,
+    Column("digest", String(64), primary_key=True),
+    Column("user_id", Id, ForeignKey("users.id"), nullable=False),
+    Column("csrf", String(64), nullable=False),
+    Column("created_at", Instant, nullable=False),
+    Column("seen_at", Instant, nullable=False),
+    Column("expires_at", Instant, nullable=False),
+    Column("address", Text, nullable=False),
+    Column("agent", Text, nullable=False),
+    Index("ix_web_session_user_id", "user_id"),
+)
+
+api_token = Table(
+    "api_token",
+    metadata,
+    Column("id", Id, primary_key=True),
+    Column("user_id", Id, ForeignKey("users.id"), nullable=False),
+    Column("name", Text, nullable=False),
+    Column("digest", String(64), nullable=False),
+    Column("hint", String(8), nullable=False),
+    Column("scopes", Json, nullable=False),
+    Column("created_at", Instant, nullable=False),
+    Column("expires_at", Instant),
+    Column("used_at", Instant),
+    Column("revoked_at", Instant),
+    UniqueConstraint("digest"),
+    Index("ix_api_token_user_id", "user_id"),
+)
+
+invitation = Table(
+    "invitation",
+    metadata,
+    Column("digest", String(64), primary_key=True),
+    Column("role", String(16), nullable=False),
+    Column("user_id", Id, ForeignKey("users.id")),  # whose password it sets anew; NULL: it makes a user
+    Column("created_by", Text, nullable=False),
+    Column("created_at", Instant, nullable=False),
+    Column("expires_at", Instant, nullable=False),
+    Column("used_at", Instant),
+    _one_of("role", Role),
+)
+
+sample = Table(
+    "sample",
+    metadata,
+    Column("job_id", Id, ForeignKey("job.id"), primary_key=True, autoincrement=False),
+    Column("at", Instant, primary_key=True, autoincrement=False),
+    Column("orders_per_s", Float, nullable=False),
+    Column("calls_per_s", Float, nullable=False),
+    Column("in_flight", Integer, nullable=False),
+    Column("concurrency", Integer, nullable=False),
+    Column("chunk_size", Integer, nullable=False),
+    Column("pace", Float),  # calls a second
+    Column("refused", Integer, nullable=False),
+    Column("answered", Integer, nullable=False),
+    Column("reasons", Json),
+    sqlite_with_rowid=False,
 )

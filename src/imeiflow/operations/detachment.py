@@ -9,8 +9,10 @@ import os
 import select
 import subprocess
 import sys
+from collections.abc import Callable
 from contextlib import suppress
 
+from imeiflow.dispatch.view import JobView
 from imeiflow.domain.ident import JobId
 from imeiflow.domain.order import JobState
 from imeiflow.errors import ImeiflowError, LedgerError
@@ -78,11 +80,22 @@ def _start(session: Session, account: AccountSettings) -> int:
 
 
 class LaneKeeper:
-    """Works for one account until no job of it runs; holds the jobs' locks meanwhile, so that none seems orphaned."""
+    """Works for one account until no job of it runs; holds the jobs' locks meanwhile, so that none seems orphaned.
 
-    def __init__(self, session: Session, account: AccountSettings) -> None:
+    `on_change` is called in the event loop.
+    """
+
+    def __init__(
+        self,
+        session: Session,
+        account: AccountSettings,
+        *,
+        stop_reason: str = STOPPED,
+        on_change: Callable[[], None] = lambda: None,
+    ) -> None:
         self._session = session
         self._account = account
+        self._stop_reason = stop_reason
         self._locks: dict[JobId, LaneLock] = {}
         self._stops = 0
         self._tasks: set[asyncio.Task[None]] = set()
@@ -92,7 +105,26 @@ class LaneKeeper:
             account=session.lane_account(account),
             clock=session.clock,
             home=session.locks,
+            on_change=on_change,
         )
+
+    @property
+    def jobs(self) -> list[JobId]:
+        """List the jobs that it works on just now."""
+        return [] if self._runner.engine is None else list(self._runner.engine.desk.works)
+
+    @property
+    def busy_owner(self) -> str | None:
+        """Say which other process works for the account; None where this one does."""
+        return self._runner.busy_owner
+
+    def view(self, job: JobId) -> JobView | None:
+        """Give what a person sees of a job that is worked on here."""
+        return self._runner.view(job)
+
+    def hold(self, job: JobId, lock: LaneLock) -> None:
+        """Take over the lock of a job of the account."""
+        self._locks[job] = lock
 
     async def run(self, on_ready: asyncio.Event) -> None:
         """Work; `on_ready` is set when the lane is ours, or known to be held by another process."""
@@ -111,7 +143,7 @@ class LaneKeeper:
         """End well at the first call, at once at the second. Call it in the event loop."""
         self._stops += 1
         if self._stops == 1:
-            self._runner.stop(pause=STOPPED)
+            self._runner.stop(pause=self._stop_reason)
         else:
             self._tasks.add(asyncio.ensure_future(self._runner.abandon()))
 

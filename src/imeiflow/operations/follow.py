@@ -20,11 +20,12 @@ from imeiflow.domain.ident import JobId
 from imeiflow.domain.order import JobState
 from imeiflow.domain.progress import Summary, Tally
 from imeiflow.errors import FencedError, ImeiflowError, JobStateError, LedgerError
-from imeiflow.jobs.lock import LaneLock, describe_process
+from imeiflow.jobs.lock import LaneLock
 from imeiflow.jobs.runner import Runner
 from imeiflow.jobs.telling import tell_meanwhile
 from imeiflow.ledger.record import Job
 from imeiflow.operations.detachment import start_detached
+from imeiflow.operations.orphan import give_up_calls
 from imeiflow.operations.session import Session
 from imeiflow.operations.telling import make_teller
 
@@ -180,18 +181,8 @@ class Follower:
             return
         reason = str(error) if isinstance(error, ImeiflowError) else f"an error of ours: {type(error).__name__}"
         with suppress(LedgerError, JobStateError):
-            self._give_up_calls()
+            give_up_calls(self._session, self._job.account)
             self._session.ledger.change_job(self._job.id, {JobState.RUNNING}, JobState.PAUSED, reason)
-
-    def _give_up_calls(self) -> None:
-        """Turn what was under way when the lane broke into doubt; a new owner has done so where there is one."""
-        lane = self._session.lane_lock(self._job.account)
-        if lane.acquire():
-            try:
-                token, _ = self._session.ledger.take_lane(self._job.account, describe_process())
-                self._session.ledger.release_lane(self._job.account, token)
-            finally:
-                lane.release()
 
     def _end(self) -> Followed:
         ledger = self._session.ledger

@@ -36,6 +36,17 @@ def recover_orphans(session: Session) -> list[JobId]:
     return found
 
 
+def give_up_calls(session: Session, account: AccountName) -> None:
+    """Turn what was under way when a lane of ours broke into doubt; a new owner has done so where there is one."""
+    lane = session.lane_lock(account)
+    if lane.acquire():
+        try:
+            token, _ = session.ledger.take_lane(account, describe_process())
+            session.ledger.release_lane(account, token)
+        finally:
+            lane.release()
+
+
 def _recover_lane(session: Session, account: AccountName, jobs: list[Job]) -> list[JobId]:
     held: list[tuple[Job, LaneLock]] = []
     try:

@@ -1,0 +1,415 @@
+"""Who uses the web application: users, their sessions, tokens, and the links that let them in.
+
+Keeps digests of secrets, never the secrets. Every change is in the log of events, with who made it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from decimal import Decimal
+from typing import Any
+
+from sqlalchemy import ColumnElement, Connection, Label, Table, delete, func, insert, or_, select, update
+from sqlalchemy.exc import IntegrityError
+
+from imeiflow.domain.ident import UserId
+from imeiflow.domain.user import Role
+from imeiflow.errors import UsageError
+from imeiflow.ledger.access import Access
+from imeiflow.ledger.dialect import AnyRow
+from imeiflow.ledger.log import write_event
+from imeiflow.ledger.schema import api_token, invitation, users, web_session
+
+#: Who makes the link for the first user.
+NOBODY = "start"
+
+_SEEN_EVERY = timedelta(minutes=1)
+
+
+class NameTakenError(UsageError):
+    """There is a user {name} already."""
+
+    remedy = "Take another name."
+
+
+class SpentLinkError(UsageError):
+    """This link was used before, or is too old."""
+
+    remedy = "Ask whoever gave it to you for another one."
+
+
+class LastAdminError(UsageError):
+    """{name} is the only administrator: somebody has to be."""
+
+    remedy = "Make another user an administrator first."
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class User:
+    """Somebody who may sign in. `spend_limit` is what their orders of a day may cost, None: any amount."""
+
+    id: UserId
+    name: str
+    role: Role
+    spend_limit: Decimal | None
+    created_at: datetime
+    disabled_at: datetime | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WebSession:
+    """A browser in which a user is signed in. `digest` is of the cookie's secret."""
+
+    digest: str
+    user: User
+    csrf: str
+    created_at: datetime
+    seen_at: datetime
+    expires_at: datetime
+    address: str
+    agent: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ApiToken:
+    """A program's way in, with what it may do. `hint` is the end of the secret, to tell one from another."""
+
+    id: int
+    user: User
+    name: str
+    hint: str
+    scopes: tuple[str, ...]
+    created_at: datetime
+    expires_at: datetime | None
+    used_at: datetime | None
+    revoked_at: datetime | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Invitation:
+    """A one-time link: it makes a user, or (`user`) sets a user's password anew."""
+
+    role: Role
+    user: User | None
+    expires_at: datetime
+
+
+class Identities(Access):
+    """The part of the ledger that knows who may use it."""
+
+    def count_users(self) -> int:
+        """Count the users who may sign in."""
+        with self._read() as connection:
+            query = select(func.count()).select_from(users).where(users.c.disabled_at.is_(None))
+            return connection.execute(query).scalar_one()
+
+    def list_users(self) -> list[User]:
+        """List all users by name, those who may not sign in any more included."""
+        with self._read() as connection:
+            return [_read_user(row) for row in connection.execute(select(users).order_by(users.c.name))]
+
+    def find_user(self, name: str) -> tuple[User, str] | None:
+        """Find a user who may sign in, and the hash of the password."""
+        query = select(users).where(users.c.name == name, users.c.disabled_at.is_(None))
+        with self._read() as connection:
+            row = connection.execute(query).one_or_none()
+        return None if row is None else (_read_user(row), row.password_hash)
+
+    def create_invitation(
+        self, digest: str, *, role: Role, actor: str, expires_at: datetime, user: UserId | None = None
+    ) -> None:
+        """Keep a one-time link; those that the same actor made for the same user before are good for nothing now."""
+        now = self.clock()
+        values = {
+            "digest": digest,
+            "role": role.value,
+            "user_id": user,
+            "created_by": actor,
+            "created_at": now,
+            "expires_at": expires_at,
+        }
+
+        def create(connection: Connection) -> None:
+            before = update(invitation).where(
+                invitation.c.created_by == actor, invitation.c.user_id == user, invitation.c.used_at.is_(None)
+            )
+            if user is not None or actor == NOBODY:
+                connection.execute(before.values(used_at=now))
+            connection.execute(insert(invitation).values(values))
+            data = {"role": role.value, "user": user}
+            write_event(connection, "user_invited", at=now, data=data, actor=actor)
+
+        self._write(create)
+
+    def find_invitation(self, digest: str) -> Invitation | None:
+        """Find a one-time link that can still be used."""
+        with self._read() as connection:
+            return self._find_invitation(connection, digest)
+
+    def accept_invitation(self, digest: str, *, name: str, password_hash: str) -> User:
+        """Use a one-time link: make the user, or set the password anew and end the user's sessions.
+
+        Raises SpentLinkError, NameTakenError; nothing has changed then.
+        """
+        now = self.clock()
+
+        def accept(connection: Connection) -> User:
+            found = self._find_invitation(connection, digest)
+            spent = update(invitation).where(invitation.c.digest == digest, invitation.c.used_at.is_(None))
+            if found is None or connection.execute(spent.values(used_at=now)).rowcount != 1:
+                raise SpentLinkError
+            if found.user is not None:
+                values = {"password_hash": password_hash, "password_at": now}
+                connection.execute(update(users).where(users.c.id == found.user.id).values(values))
+                connection.execute(delete(web_session).where(web_session.c.user_id == found.user.id))
+                write_event(connection, "password_set", at=now, actor=found.user.name)
+                return found.user
+            return self._create_user(connection, name, found.role, password_hash, now)
+
+        return self._write(accept)
+
+    def change_user(self, user: UserId, *, actor: str, **values: Any) -> None:
+        """Change a user's role, spend_limit, password_hash or disabled_at; who is disabled or demoted is signed out.
+
+        Raises LastAdminError where nobody would be left to administer.
+        """
+        now = self.clock()
+        stored = {**values, **({"password_at": now} if "password_hash" in values else {})}
+        if isinstance(stored.get("role"), Role):
+            stored["role"] = stored["role"].value
+
+        def change(connection: Connection) -> None:
+            connection.execute(update(users).where(users.c.id == user).values(stored))
+            name = connection.execute(select(users.c.name).where(users.c.id == user)).scalar_one()
+            admins = select(func.count()).where(users.c.role == Role.ADMIN.value, users.c.disabled_at.is_(None))
+            if connection.execute(admins).scalar_one() == 0:
+                raise LastAdminError(name=name)
+            if {"role", "password_hash", "disabled_at"} & set(values):
+                connection.execute(delete(web_session).where(web_session.c.user_id == user))
+            told = {key: str(value) for key, value in values.items() if key != "password_hash"}
+            write_event(connection, "user_changed", at=now, actor=actor, data={"user": name, **told})
+
+        self._write(change)
+
+    def rehash_password(self, user: UserId, password_hash: str) -> None:
+        """Keep the same password by a better hash; nobody is signed out."""
+        query = update(users).where(users.c.id == user).values(password_hash=password_hash)
+        self._write(lambda c: c.execute(query))
+
+    def open_web_session(
+        self, digest: str, user: UserId, *, csrf: str, expires_at: datetime, address: str, agent: str
+    ) -> None:
+        """Keep a session that has begun."""
+        now = self.clock()
+        values = {
+            "digest": digest,
+            "user_id": user,
+            "csrf": csrf,
+            "created_at": now,
+            "seen_at": now,
+            "expires_at": expires_at,
+            "address": address,
+            "agent": agent,
+        }
+        self._write(lambda c: c.execute(insert(web_session).values(values)))
+
+    def find_web_session(self, digest: str, *, idle: timedelta) -> WebSession | None:
+        """Find a session that is neither over nor idle for too long, and note that it was seen."""
+        now = self.clock()
+        found = self._list_sessions(
+            web_session.c.digest == digest, web_session.c.expires_at > now, web_session.c.seen_at > now - idle
+        )
+        if not found:
+            return None
+        if now - found[0].seen_at > _SEEN_EVERY:
+            seen = update(web_session).where(web_session.c.digest == digest).values(seen_at=now)
+            self._write(lambda c: c.execute(seen))
+        return found[0]
+
+    def list_web_sessions(self, user: UserId) -> list[WebSession]:
+        """List a user's sessions that are not over, the last seen first."""
+        return self._list_sessions(web_session.c.user_id == user, web_session.c.expires_at > self.clock())
+
+    def close_web_sessions(self, user: UserId, *, actor: str, only: str | None = None, but: str | None = None) -> int:
+        """End a user's sessions (`only` one, or all `but` one), and count them. Those that are over go too."""
+        query = delete(web_session).where(web_session.c.user_id == user)
+        if only is not None:
+            query = query.where(web_session.c.digest == only)
+        if but is not None:
+            query = query.where(web_session.c.digest != but)
+        now = self.clock()
+        old = delete(web_session).where(web_session.c.expires_at < now)
+
+        def close(connection: Connection) -> int:
+            count = connection.execute(query).rowcount
+            connection.execute(old)
+            write_event(connection, "signed_out", at=now, actor=actor, data={"user": user, "count": count})
+            return count
+
+        return self._write(close)
+
+    def create_api_token(
+        self,
+        user: UserId,
+        *,
+        digest: str,
+        hint: str,
+        name: str,
+        scopes: Sequence[str],
+        expires_at: datetime | None,
+        actor: str,
+    ) -> None:
+        """Keep a token."""
+        now = self.clock()
+        values = {
+            "user_id": user,
+            "name": name,
+            "digest": digest,
+            "hint": hint,
+            "scopes": list(scopes),
+            "created_at": now,
+            "expires_at": expires_at,
+        }
+
+        def create(connection: Connection) -> None:
+            connection.execute(insert(api_token).values(values))
+            data = {"name": name, "scopes": list(scopes)}
+            write_event(connection, "token_created", at=now, actor=actor, data=data)
+
+        self._write(create)
+
+    def find_api_token(self, digest: str) -> ApiToken | None:
+        """Find a token that is neither revoked nor over, of a user who may sign in; notes that it was used."""
+        now = self.clock()
+        found = self._list_tokens(
+            api_token.c.digest == digest,
+            api_token.c.revoked_at.is_(None),
+            or_(api_token.c.expires_at.is_(None), api_token.c.expires_at > now),
+            users.c.disabled_at.is_(None),
+        )
+        if not found:
+            return None
+        if found[0].used_at is None or now - found[0].used_at > _SEEN_EVERY:
+            used = update(api_token).where(api_token.c.digest == digest).values(used_at=now)
+            self._write(lambda c: c.execute(used))
+        return found[0]
+
+    def list_api_tokens(self, user: UserId | None = None) -> list[ApiToken]:
+        """List the tokens of a user, or of all, newest first, revoked ones included."""
+        return self._list_tokens(*([] if user is None else [api_token.c.user_id == user]))
+
+    def revoke_api_token(self, token: int, *, actor: str, user: UserId | None = None) -> bool:
+        """Revoke a token (only of `user`, where given); say whether there was one to revoke."""
+        now = self.clock()
+        query = update(api_token).where(api_token.c.id == token, api_token.c.revoked_at.is_(None))
+        if user is not None:
+            query = query.where(api_token.c.user_id == user)
+
+        def revoke(connection: Connection) -> bool:
+            is_done = connection.execute(query.values(revoked_at=now)).rowcount == 1
+            if is_done:
+                write_event(connection, "token_revoked", at=now, actor=actor, data={"token": token})
+            return is_done
+
+        return self._write(revoke)
+
+    def _find_invitation(self, connection: Connection, digest: str) -> Invitation | None:
+        query = select(invitation).where(
+            invitation.c.digest == digest, invitation.c.used_at.is_(None), invitation.c.expires_at > self.clock()
+        )
+        row = connection.execute(query).one_or_none()
+        if row is None:
+            return None
+        user = None
+        if row.user_id is not None:
+            user = _read_user(connection.execute(select(users).where(users.c.id == row.user_id)).one())
+        return Invitation(role=Role(row.role), user=user, expires_at=row.expires_at)
+
+    def _create_user(self, connection: Connection, name: str, role: Role, password_hash: str, at: datetime) -> User:
+        values = {
+            "name": name,
+            "role": role.value,
+            "password_hash": password_hash,
+            "created_at": at,
+            "password_at": at,
+        }
+        if connection.execute(select(users.c.id).where(users.c.name == name)).scalar() is not None:
+            raise NameTakenError(name=name)
+        try:
+            key = connection.execute(insert(users).values(values)).inserted_primary_key
+        except IntegrityError:
+            raise NameTakenError(name=name) from None
+        write_event(connection, "user_created", at=at, actor=name, data={"user": name, "role": role.value})
+        return User(
+            id=UserId(key[0]),  # type: ignore[index]
+            name=name,
+            role=role,
+            spend_limit=None,
+            created_at=at,
+            disabled_at=None,
+        )
+
+    def _list_sessions(self, *conditions: ColumnElement[bool]) -> list[WebSession]:
+        query = (
+            select(users, *_prefixed(web_session, "session"))
+            .join(users, users.c.id == web_session.c.user_id)
+            .where(users.c.disabled_at.is_(None), *conditions)
+            .order_by(web_session.c.seen_at.desc())
+        )
+        with self._read() as connection:
+            return [_read_session(row) for row in connection.execute(query)]
+
+    def _list_tokens(self, *conditions: ColumnElement[bool]) -> list[ApiToken]:
+        query = (
+            select(users, *_prefixed(api_token, "token"))
+            .join(users, users.c.id == api_token.c.user_id)
+            .where(*conditions)
+            .order_by(api_token.c.id.desc())
+        )
+        with self._read() as connection:
+            return [_read_token(row) for row in connection.execute(query)]
+
+
+def _read_user(row: AnyRow) -> User:
+    return User(
+        id=UserId(row.id),
+        name=row.name,
+        role=Role(row.role),
+        spend_limit=row.spend_limit,
+        created_at=row.created_at,
+        disabled_at=row.disabled_at,
+    )
+
+
+def _prefixed(table: Table, prefix: str) -> list[Label[Any]]:
+    """Name a table's columns apart from those of `users`."""
+    return [column.label(f"{prefix}_{column.name}") for column in table.columns]
+
+
+def _read_session(row: AnyRow) -> WebSession:
+    return WebSession(
+        digest=row.session_digest,
+        user=_read_user(row),
+        csrf=row.session_csrf,
+        created_at=row.session_created_at,
+        seen_at=row.session_seen_at,
+        expires_at=row.session_expires_at,
+        address=row.session_address,
+        agent=row.session_agent,
+    )
+
+
+def _read_token(row: AnyRow) -> ApiToken:
+    return ApiToken(
+        id=row.token_id,
+        user=_read_user(row),
+        name=row.token_name,
+        hint=row.token_hint,
+        scopes=tuple(row.token_scopes),
+        created_at=row.token_created_at,
+        expires_at=row.token_expires_at,
+        used_at=row.token_used_at,
+        revoked_at=row.token_revoked_at,
+    )

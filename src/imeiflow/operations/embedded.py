@@ -1,0 +1,169 @@
+"""The runner inside a server: one task an account, for as long as the server runs.
+
+Picks up whatever runs in the ledger, whoever started it. Jobs that an orderly stop has paused go on at the next start;
+those of a server that died are paused with the reason, and wait for a person.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Set
+from contextlib import suppress
+from typing import Final
+
+import structlog
+
+from imeiflow.dispatch.view import JobView
+from imeiflow.domain.ident import AccountName, JobId
+from imeiflow.domain.order import JobState
+from imeiflow.errors import FencedError, ImeiflowError, JobStateError, LedgerError
+from imeiflow.jobs.lock import LaneLock
+from imeiflow.operations.detachment import LaneKeeper
+from imeiflow.operations.orphan import give_up_calls, recover_orphans
+from imeiflow.operations.sampling import Sampler
+from imeiflow.operations.session import Session
+from imeiflow.operations.steering import resume_job
+
+log = structlog.get_logger(__name__)
+
+SERVER_STOPPED: Final = "the server was stopped; it goes on when the server starts again"
+_TICK_S: Final = 1.0
+_RESTED_S: Final = 10.0  #: after a lane broke
+
+
+class EmbeddedRunner:
+    """Works for every account of a session. `on_change` hears, in the event loop, which jobs have changed."""
+
+    def __init__(self, session: Session, on_change: Callable[[Set[JobId]], None] = lambda _: None) -> None:
+        self._session = session
+        self._on_change = on_change
+        self._keepers: dict[AccountName, LaneKeeper] = {}
+        self._tasks: dict[AccountName, asyncio.Task[None]] = {}
+        self._adopted: dict[JobId, LaneLock] = {}
+        self._told: dict[AccountName, frozenset[JobId]] = {}
+        self._not_before: dict[AccountName, float] = {}
+        self._woken = asyncio.Event()
+        self._is_stopping = False
+        self._sampler = Sampler(session.ledger)
+
+    async def run(self) -> None:
+        """Work until `stop`; returns when all calls under way have ended."""
+        await asyncio.to_thread(self._take_up_again)
+        while not self._is_stopping:
+            try:
+                await self._look()
+                await self._sample()
+            except LedgerError as error:
+                log.warning("not_looked", error=str(error))
+            with suppress(TimeoutError):
+                await asyncio.wait_for(self._woken.wait(), _TICK_S)
+            self._woken.clear()
+        await asyncio.gather(*self._tasks.values(), return_exceptions=True)
+        for lock in self._adopted.values():
+            lock.release()
+
+    def stop(self) -> None:
+        """Claim nothing more; calls under way go on to their end, and the jobs go on at the next start."""
+        if self._is_stopping:
+            return
+        self._is_stopping = True
+        self._woken.set()
+        for keeper in self._keepers.values():
+            keeper.stop()
+
+    def abandon(self) -> None:
+        """Leave at once: what is under way becomes unconfirmed."""
+        self.stop()
+        for keeper in self._keepers.values():
+            keeper.stop()
+
+    def adopt(self, job: JobId, lock: LaneLock) -> None:
+        """Answer for a job that has just started to run; `lock` is its own, and held. Call it in the event loop."""
+        self._adopted[job] = lock
+        self._woken.set()
+
+    def view(self, job: JobId) -> JobView | None:
+        """Give what a person sees of a job that is worked on here; None for one that is not."""
+        for keeper in self._keepers.values():
+            found = keeper.view(job)
+            if found is not None:
+                return found
+        return None
+
+    def busy_owner(self, account: AccountName) -> str | None:
+        """Say which other process works for an account; None where none is known of."""
+        keeper = self._keepers.get(account)
+        return None if keeper is None else keeper.busy_owner
+
+    @property
+    def calls_under_way(self) -> int:
+        """Count the calls whose answer is awaited here."""
+        views = [keeper.view(job) for keeper in self._keepers.values() for job in keeper.jobs]
+        return sum(view.calls_under_way for view in views if view is not None)
+
+    def _take_up_again(self) -> None:
+        """Pause what a server that died has left, and resume what an orderly stop has paused."""
+        recover_orphans(self._session)
+        for job in self._session.ledger.list_jobs(state=JobState.PAUSED):
+            if job.reason == SERVER_STOPPED:
+                try:
+                    self._adopted[job.id] = resume_job(self._session, job.id).lock
+                except ImeiflowError as error:
+                    log.warning("not_resumed", job=job.id, error=str(error))
+
+    async def _look(self) -> None:
+        running = await asyncio.to_thread(self._session.ledger.list_jobs, JobState.RUNNING)
+        for name in {job.account for job in running}:
+            task = self._tasks.get(name)
+            rests = asyncio.get_running_loop().time() < self._not_before.get(name, 0.0)
+            if not self._is_stopping and (task is None or task.done()) and not rests:
+                self._tasks[name] = asyncio.create_task(self._keep(name))
+        for job in running:
+            keeper = self._keepers.get(job.account)
+            if keeper is not None and job.id in self._adopted:
+                keeper.hold(job.id, self._adopted.pop(job.id))
+        for gone in set(self._adopted) - {job.id for job in running}:
+            self._adopted.pop(gone).release()
+
+    async def _keep(self, name: AccountName) -> None:
+        """Work for one account until no job of it runs; a lane that broke pauses its jobs with the reason."""
+        try:
+            account = self._session.configuration.choose_account(name)
+            keeper = LaneKeeper(self._session, account, stop_reason=SERVER_STOPPED, on_change=lambda: self._tell(name))
+            self._keepers[name] = keeper
+            await keeper.run(asyncio.Event())
+        except Exception as error:
+            log.error("lane_broke", account=name, error=str(error), exc_info=not isinstance(error, ImeiflowError))
+            self._not_before[name] = asyncio.get_running_loop().time() + _RESTED_S
+            await asyncio.to_thread(self._pause_after, name, error)
+        finally:
+            self._keepers.pop(name, None)
+            self._tell(name)
+            self._woken.set()
+
+    def _tell(self, name: AccountName) -> None:
+        """Say which jobs have changed: those that are worked on, and those that were a moment ago."""
+        keeper = self._keepers.get(name)
+        jobs = frozenset(keeper.jobs) if keeper is not None else frozenset()
+        self._on_change(jobs | self._told.get(name, frozenset()))
+        self._told[name] = jobs
+
+    def _pause_after(self, name: AccountName, error: Exception) -> None:
+        if isinstance(error, FencedError):
+            return
+        reason = str(error) if isinstance(error, ImeiflowError) else f"an error of ours: {type(error).__name__}"
+        with suppress(LedgerError):
+            give_up_calls(self._session, name)
+            for job in self._session.ledger.list_jobs(JobState.RUNNING, name):
+                with suppress(JobStateError):
+                    self._session.ledger.change_job(job.id, {JobState.RUNNING}, JobState.PAUSED, reason)
+
+    async def _sample(self) -> None:
+        due = []
+        for keeper in self._keepers.values():
+            for job in keeper.jobs:
+                view = keeper.view(job)
+                if view is not None:
+                    due += self._sampler.look(job, view, self._session.clock.now())
+        if due:
+            await asyncio.to_thread(self._sampler.write, due)

@@ -1,0 +1,104 @@
+"""Who asks: the session of a browser's cookie, what a role allows, and that a form is one of ours.
+
+A page is for people who are signed in unless its handler says `opt={"public": True}`.
+"""
+
+from __future__ import annotations
+
+import hmac
+from typing import Any, Final
+
+from litestar import Request
+from litestar.connection import ASGIConnection
+from litestar.datastructures import Cookie, State
+from litestar.exceptions import NotAuthorizedException, PermissionDeniedException
+from litestar.handlers import BaseRouteHandler
+from litestar.middleware import AbstractAuthenticationMiddleware, AuthenticationResult
+
+from imeiflow.domain.user import Role
+from imeiflow.operations.identity import SESSION_LASTS, find_web_session
+from imeiflow.web.office import Office, Principal, WebRequest
+from imeiflow.web.setting import WebSettings
+from imeiflow.web.thread import in_thread
+
+CSRF_HEADER: Final = "x-csrf-token"
+CSRF_FIELD: Final = "csrf"
+_UNSAFE: Final = frozenset({"POST", "PUT", "PATCH", "DELETE"})
+
+
+class StaleFormError(PermissionDeniedException):
+    """A form that was not drawn for this session."""
+
+    detail = "This page is older than your session. Load it again, and repeat what you did."
+
+
+def cookie_name(settings: WebSettings) -> str:
+    """Name the session's cookie; behind TLS in a way that no other site and no plain connection can set."""
+    return "__Host-imeiflow" if settings.is_secure else "imeiflow"
+
+
+def make_cookie(settings: WebSettings, secret: str) -> Cookie:
+    """Make the session's cookie; an empty secret takes it away."""
+    return Cookie(
+        key=cookie_name(settings),
+        value=secret,
+        max_age=int(SESSION_LASTS.total_seconds()) if secret else 0,
+        path="/",
+        secure=settings.is_secure,
+        httponly=True,
+        samesite="lax",
+    )
+
+
+class Authentication(AbstractAuthenticationMiddleware):
+    """Finds out who asks; refuses nobody, that is the guard's."""
+
+    async def authenticate_request(self, connection: ASGIConnection[Any, Any, Any, Any]) -> AuthenticationResult:
+        """Give the principal of a session's cookie, or none."""
+        office: Office = connection.app.state.office
+        secret = connection.cookies.get(cookie_name(office.settings), "")
+        if not secret:
+            return AuthenticationResult(user=None, auth=None)
+        found = await in_thread(find_web_session, office.session, secret)
+        if found is None:
+            return AuthenticationResult(user=None, auth=None)
+        return AuthenticationResult(
+            user=Principal(user=found.user, session=found.digest, csrf=found.csrf), auth="session"
+        )
+
+
+def require_sign_in(connection: ASGIConnection[Any, Any, Any, Any], handler: BaseRouteHandler) -> None:
+    """Let only people in who are signed in, except to what is public."""
+    if not handler.opt.get("public") and connection.scope.get("user") is None:
+        raise NotAuthorizedException(detail="Sign in first.")
+
+
+def needs(role: Role) -> Any:
+    """Make the guard that lets only users of a role in, or of one that may do more."""
+
+    def check(connection: ASGIConnection[Any, Any, Any, Any], _: BaseRouteHandler) -> None:
+        principal: Principal | None = connection.scope.get("user")
+        if principal is None or not principal.user.role.allows(role):
+            raise PermissionDeniedException(detail=f"This needs the role {role.value}.")
+
+    return check
+
+
+async def check_form(request: Request[Any, Any, State]) -> None:
+    """See that what changes something was sent by a page that was drawn for this session.
+
+    Raises StaleFormError. Programs with a token carry no cookie, and nothing that a foreign page could use.
+    """
+    principal: Principal | None = request.scope.get("user")
+    if request.method not in _UNSAFE or principal is None or principal.csrf is None:
+        return
+    given = request.headers.get(CSRF_HEADER, "")
+    if not given and request.content_type[0] == "application/x-www-form-urlencoded":
+        given = str((await request.form()).get(CSRF_FIELD, ""))
+    if not hmac.compare_digest(given.encode(), principal.csrf.encode()):
+        raise StaleFormError
+
+
+def client_address(request: WebRequest) -> str:
+    """Give the address of the other end, as far as it can be trusted."""
+    return request.client.host if request.client is not None else "unknown"

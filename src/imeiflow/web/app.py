@@ -1,0 +1,36 @@
+"""Puts the application together: pages, static files, the stream, who may enter, and what an error looks like."""
+
+from __future__ import annotations
+
+from litestar import Litestar
+from litestar.datastructures import State
+from litestar.middleware import DefineMiddleware
+from litestar.types import ASGIApp
+
+from imeiflow.web.access import Authentication, check_form, require_sign_in
+from imeiflow.web.asset import static_file
+from imeiflow.web.failure import HANDLERS
+from imeiflow.web.gate import Gate
+from imeiflow.web.health import healthz, readyz
+from imeiflow.web.live import live
+from imeiflow.web.navigation import find_pages
+from imeiflow.web.office import Office
+
+_MOST_FORM_BYTES = 2_000_000  #: of anything but an upload, which is a stream
+
+
+def create_app(office: Office) -> ASGIApp:
+    """Make the application of an office."""
+    handlers = [handler for page in find_pages() for handler in page.handlers]
+    app = Litestar(
+        route_handlers=[*handlers, static_file, live, healthz, readyz],
+        guards=[require_sign_in],
+        middleware=[DefineMiddleware(Authentication, exclude=["^/static/", "^/healthz$", "^/readyz$"])],
+        before_request=check_form,
+        exception_handlers=HANDLERS,
+        request_max_body_size=_MOST_FORM_BYTES,
+        openapi_config=None,
+        logging_config=None,
+        state=State({"office": office}),
+    )
+    return Gate(app, office.settings)

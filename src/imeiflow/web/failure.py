@@ -1,0 +1,107 @@
+"""What a person sees when something goes wrong: what, and what to do; never a traceback, a path or a secret."""
+
+from __future__ import annotations
+
+from typing import Any, Final
+
+import structlog
+from litestar import MediaType, Request, Response
+from litestar.datastructures import State
+from litestar.exceptions import HTTPException
+from litestar.response import Redirect
+from litestar.types import ExceptionHandlersMap
+
+from imeiflow.errors import (
+    ConfigurationError,
+    ImeiflowError,
+    InputError,
+    JobStateError,
+    LedgerBusyError,
+    LedgerFullError,
+    ProviderError,
+    UnknownJobError,
+    UsageError,
+)
+from imeiflow.web.page_template import draw
+
+log = structlog.get_logger(__name__)
+
+_TITLES: Final = {
+    400: "That did not work",
+    403: "Not allowed",
+    404: "There is no such page",
+    405: "That did not work",
+    409: "Not now",
+    413: "Too large",
+    429: "Too many attempts",
+    502: "The provider did not answer as expected",
+    503: "Not just now",
+    500: "An error of ours",
+}
+_STATUSES: Final[tuple[tuple[type[ImeiflowError], int], ...]] = (
+    (UnknownJobError, 404),
+    (JobStateError, 409),
+    (UsageError, 400),
+    (InputError, 400),
+    (ConfigurationError, 409),
+    (LedgerBusyError, 503),
+    (LedgerFullError, 503),
+    (ProviderError, 502),
+)
+
+
+def status_of(error: ImeiflowError) -> int:
+    """Give the HTTP status that says what kind of error this is."""
+    return next((status for kind, status in _STATUSES if isinstance(error, kind)), 500)
+
+
+def show_problem(
+    request: Request[Any, Any, State], status: int, message: str, remedy: str = ""
+) -> Response[str] | Redirect:
+    """Draw an error: a page, or a notice where a page only asked for a part of itself."""
+    is_part = "hx-request" in request.headers
+    if status == 401:
+        return _ask_to_sign_in(request, is_part=is_part)
+    values = {"status_code": status, "title": _TITLES.get(status, _TITLES[400]), "message": message, "remedy": remedy}
+    return draw(request, "template/error.html", "notice" if is_part else None, status=status, **values)
+
+
+def _ask_to_sign_in(request: Request[Any, Any, State], *, is_part: bool) -> Response[str] | Redirect:
+    if is_part:
+        return Response("", status_code=401, headers={"hx-redirect": "/sign-in"}, media_type=MediaType.HTML)
+    if request.method != "GET" or request.url.path.startswith(("/live", "/api/")):
+        return Response("Sign in first.\n", status_code=401, media_type=MediaType.TEXT)
+    path = request.url.path + (f"?{request.url.query}" if request.url.query else "")
+    return Redirect("/sign-in", query_params={} if path == "/" else {"next": path}, status_code=303)
+
+
+def show_http_error(request: Request[Any, Any, State], error: HTTPException) -> Response[str] | Redirect:
+    """Draw what the framework found wrong with a request."""
+    detail = str(error.detail) if error.status_code in {400, 401, 403, 409, 413, 429, 503} else ""
+    return show_problem(request, error.status_code, detail)
+
+
+def show_our_error(request: Request[Any, Any, State], error: ImeiflowError) -> Response[str] | Redirect:
+    """Draw an error of ours, with its remedy."""
+    status = status_of(error)
+    if status == 500:
+        log.warning("request_failed", place=_place(request), error=str(error))
+    return show_problem(request, status, str(error), error.remedy)
+
+
+def show_bug(request: Request[Any, Any, State], error: Exception) -> Response[str] | Redirect:
+    """Say that it is our fault; what it was goes to the log."""
+    log.error("request_broke", place=_place(request), exc_info=error)
+    return show_problem(request, 500, "It is in the log of the server.", "Nothing was lost; try it again.")
+
+
+def _place(request: Request[Any, Any, State]) -> str:
+    """Name what was asked for, without what stands in its place: that may be a secret."""
+    return str(request.scope.get("path_template", "unknown"))
+
+
+HANDLERS: Final[ExceptionHandlersMap] = {
+    HTTPException: show_http_error,
+    ImeiflowError: show_our_error,
+    Exception: show_bug,
+}

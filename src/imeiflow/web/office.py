@@ -1,0 +1,48 @@
+"""What every page needs: the ledger's session, the runner, who is looking, and what is being read in."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any, TypeAlias
+
+from litestar import Request
+from litestar.datastructures import State
+
+from imeiflow.ledger.identity import User
+from imeiflow.operations.embedded import EmbeddedRunner
+from imeiflow.operations.session import Session
+from imeiflow.web.hub import Hub
+from imeiflow.web.setting import WebSettings
+from imeiflow.web.throttle import Throttle
+
+
+@dataclass(slots=True, kw_only=True)
+class Office:
+    """One running web application."""
+
+    session: Session
+    settings: WebSettings
+    runner: EmbeddedRunner
+    hub: Hub
+    throttle: Throttle = field(default_factory=Throttle)
+    is_stopping: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Principal:
+    """Who asks. `session` and `csrf` are of the browser's session; `scopes` of a program's token, None for a person."""
+
+    user: User
+    session: str | None = None
+    csrf: str | None = None
+    scopes: frozenset[str] | None = None
+
+
+#: A request of somebody who is signed in; where nobody has to be, `user` may be None.
+WebRequest: TypeAlias = Request[Principal, Any, State]
+
+
+def office_of(request: Request[Any, Any, State]) -> Office:
+    """Give the office that a request came to."""
+    office: Office = request.app.state.office
+    return office

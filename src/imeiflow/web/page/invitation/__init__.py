@@ -1,0 +1,1 @@
+"""The one-time link: the first user, further users, a new password."""

@@ -1,0 +1,93 @@
+"""Where the web application listens and how it is reached; what must not be served is refused before it starts."""
+
+from __future__ import annotations
+
+import ipaddress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+from urllib.parse import urlsplit
+
+from imeiflow.errors import ConfigurationError
+
+LOCAL_NAMES: Final = ("localhost", "127.0.0.1", "[::1]")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WebSettings:
+    """How the web application is served.
+
+    `public_url` is what people type where a proxy stands before it; `trusted_proxy` the address whose word about the
+    client's own address counts.
+    """
+
+    host: str = "127.0.0.1"
+    port: int = 8080
+    public_url: str | None = None
+    tls_cert: Path | None = None
+    tls_key: Path | None = None
+    trusted_proxy: str | None = None
+    max_upload_bytes: int = 200 * 1024 * 1024
+
+    @property
+    def is_local(self) -> bool:
+        """Say whether only this machine can reach it."""
+        return is_loopback(self.host)
+
+    @property
+    def is_secure(self) -> bool:
+        """Say whether browsers reach it by TLS."""
+        return self.tls_cert is not None or (self.public_url or "").startswith("https://")
+
+    def url(self, port: int) -> str:
+        """Give the address to open, once the port is known."""
+        if self.public_url is not None:
+            return self.public_url.rstrip("/")
+        host = f"[{self.host}]" if ":" in self.host else self.host
+        return f"{'https' if self.tls_cert else 'http'}://{host}:{port}"
+
+    def allowed_hosts(self) -> frozenset[str] | None:
+        """Give the names under which it may be asked for; None where any will do (an address that is not loopback)."""
+        if self.public_url is not None:
+            return frozenset({(urlsplit(self.public_url).hostname or "").lower(), *LOCAL_NAMES})
+        return frozenset(LOCAL_NAMES) if self.is_local else None
+
+
+def is_loopback(host: str) -> bool:
+    """Say whether an address is reached from this machine only."""
+    if host == "localhost":
+        return True
+    try:
+        return ipaddress.ip_address(host.strip("[]")).is_loopback
+    except ValueError:
+        return False
+
+
+def check_exposure(settings: WebSettings, *, users: int) -> None:
+    """Raise ConfigurationError for what would let strangers in, or passwords out."""
+    if (settings.tls_cert is None) != (settings.tls_key is None):
+        raise ConfigurationError(
+            setting="--tls-cert", problem="it needs --tls-key, and the other way round", remedy="Name both files."
+        )
+    if settings.public_url is not None:
+        parts = urlsplit(settings.public_url)
+        if parts.scheme not in {"http", "https"} or not parts.hostname or parts.path.strip("/"):
+            raise ConfigurationError(
+                setting="--public-url",
+                problem=f"{settings.public_url} is no address of a site",
+                remedy="Write it as people type it, such as https://flow.example.com.",
+            )
+    if settings.is_local:
+        return
+    if users == 0:
+        raise ConfigurationError(
+            setting=f"--host {settings.host}",
+            problem="others could reach it, and nobody has a password yet",
+            remedy="Start it once with `imeiflow serve`, open the link that it prints, and stop it; then this.",
+        )
+    if not settings.is_secure:
+        raise ConfigurationError(
+            setting=f"--host {settings.host}",
+            problem="others could reach it, and passwords would cross the network unencrypted",
+            remedy="Give --tls-cert and --tls-key, or --public-url https://… where a proxy in front speaks TLS.",
+        )

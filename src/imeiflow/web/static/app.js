@@ -1,0 +1,109 @@
+// What every page needs: the live stream, times in the viewer's own zone, the menu, light and dark.
+"use strict";
+
+(() => {
+  const body = document.body;
+
+  // --- live: the server says "changed", htmx fetches the fragments that listen for it -------------------------------
+  const topics = () => (body.dataset.topics || "").split(" ").filter(Boolean);
+  const POLL_MS = 4000;
+  let polling = null;
+  let failures = 0;
+
+  const announce = (names) => {
+    for (const name of names) htmx.trigger(body, `changed:${name}`);
+  };
+  const setOffline = (isOffline) => {
+    document.getElementById("offline").hidden = !isOffline;
+  };
+  const startPolling = () => {
+    if (polling === null) polling = setInterval(() => document.hidden || announce(topics()), POLL_MS);
+  };
+  const stopPolling = () => {
+    clearInterval(polling);
+    polling = null;
+  };
+  const listen = () => {
+    const names = topics();
+    if (!names.length || !window.EventSource) return startPolling();
+    const query = names.map((name) => `topic=${encodeURIComponent(name)}`).join("&");
+    const source = new EventSource(`/live?${query}`);
+    let wasLost = false;
+    source.addEventListener("open", () => {
+      stopPolling();
+      setOffline(false);
+      failures = 0;
+      if (wasLost) announce(names); // what was missed meanwhile
+      wasLost = false;
+    });
+    source.addEventListener("changed", (event) => announce(event.data.split(" ")));
+    source.addEventListener("error", () => {
+      wasLost = true;
+      startPolling();
+      if (source.readyState === EventSource.CLOSED) setTimeout(listen, Math.min(30000, 2000 * 2 ** failures++));
+    });
+    window.addEventListener("pagehide", () => source.close(), { once: true });
+  };
+  window.addEventListener("pageshow", (event) => {
+    if (event.persisted) location.reload();
+  });
+  body.addEventListener("htmx:sendError", () => setOffline(true));
+  body.addEventListener("htmx:afterOnLoad", () => setOffline(false));
+
+  // --- times: drawn by the server in UTC, shown in the viewer's own zone --------------------------------------------
+  const full = new Intl.DateTimeFormat(undefined, { dateStyle: "medium", timeStyle: "medium" });
+  const short = new Intl.DateTimeFormat(undefined, { dateStyle: "medium", timeStyle: "short" });
+  const clock = new Intl.DateTimeFormat(undefined, { timeStyle: "short" });
+  const showTimes = (root) => {
+    for (const element of root.querySelectorAll("time[datetime]")) {
+      const at = new Date(element.dateTime);
+      if (Number.isNaN(at.getTime())) continue;
+      const isToday = at.toDateString() === new Date().toDateString();
+      const text = isToday ? `today, ${clock.format(at)}` : short.format(at);
+      if (element.textContent !== text) element.textContent = text;
+      element.title = full.format(at);
+    }
+  };
+
+  // --- choosing rows: this page, or all that match ------------------------------------------------------------------
+  body.addEventListener("change", (event) => {
+    const box = event.target.closest("[data-select-all]");
+    if (!box) return;
+    for (const one of document.querySelectorAll(`[data-select="${box.dataset.selectAll}"]`)) one.checked = box.checked;
+  });
+
+  // --- the menu of narrow screens, light and dark, dialogs ----------------------------------------------------------
+  const setTheme = () => {
+    const root = document.documentElement;
+    const isDark = root.dataset.theme === "dark"
+      || (root.dataset.theme !== "light" && matchMedia("(prefers-color-scheme: dark)").matches);
+    root.dataset.theme = isDark ? "light" : "dark";
+    document.cookie = `theme=${root.dataset.theme}; path=/; max-age=31536000; samesite=lax`;
+    document.dispatchEvent(new CustomEvent("themechange"));
+  };
+  document.addEventListener("click", (event) => {
+    const menu = event.target.closest("[data-menu]");
+    if (menu) {
+      const isOpen = menu.getAttribute("aria-expanded") !== "true";
+      menu.setAttribute("aria-expanded", String(isOpen));
+      document.getElementById("menu").classList.toggle("is-open", isOpen);
+    }
+    if (event.target.closest("[data-theme-toggle]")) setTheme();
+    const opener = event.target.closest("[data-open]");
+    if (opener) document.getElementById(opener.dataset.open).showModal();
+    const closer = event.target.closest("[data-close]");
+    if (closer) closer.closest("dialog").close();
+  });
+
+  // --- a form is sent once: a second click does nothing ---------------------------------------------------------------
+  document.addEventListener("submit", (event) => {
+    const form = event.target;
+    if (form.method !== "post" || form.hasAttribute("hx-post")) return;
+    if (form.dataset.sent) event.preventDefault();
+    form.dataset.sent = "yes";
+  });
+
+  body.addEventListener("htmx:afterSettle", () => showTimes(body));
+  showTimes(body);
+  listen();
+})();

@@ -1,0 +1,86 @@
+"""How numbers, times, money and states are said on pages. Pure; the filters of the templates."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from decimal import Decimal
+from typing import Any, Final
+
+from markupsafe import Markup
+
+from imeiflow.domain.money import Money
+from imeiflow.domain.order import JobState, OrderState, ResultStatus
+
+_STATES: Final = {OrderState.SENDING.value: "under way", ResultStatus.IN_PROCESS.value: "in process"}
+_ALIKE: Final = {
+    JobState.RUNNING.value: "sending",
+    JobState.FINISHED.value: "accepted",
+    JobState.PAUSED.value: "unconfirmed",
+    ResultStatus.PENDING.value: "queued",
+    ResultStatus.IN_PROCESS.value: "sending",
+    ResultStatus.COMPLETED.value: "accepted",
+    ResultStatus.REJECTED.value: "refused",
+}
+
+
+def say_number(value: int | float | Decimal | None) -> str:
+    """Say a number with its thousands; a fraction with one or two places."""
+    if value is None:
+        return "–"
+    if isinstance(value, int):
+        return f"{value:,}"
+    amount = Decimal(value)
+    return f"{amount:,.1f}" if abs(amount) < 100 else f"{amount:,.0f}"
+
+
+def say_count(number: int, one: str, many: str | None = None) -> str:
+    """Say a number of things."""
+    return f"{number:,} {one if number == 1 else many or f'{one}s'}"
+
+
+def say_money(value: Money | None) -> str:
+    """Say an amount; a dash where it is not known."""
+    return "not known" if value is None else str(value)
+
+
+def say_seconds(seconds: float | None) -> str:
+    """Say a length of time in its two largest units."""
+    if seconds is None:
+        return "not known yet"
+    total = round(seconds)
+    if total < 60:
+        return f"{total} s"
+    minutes, seconds_ = divmod(total, 60)
+    if minutes < 60:
+        return f"{minutes} min {seconds_} s" if minutes < 10 and seconds_ else f"{minutes} min"
+    hours, minutes = divmod(minutes, 60)
+    if hours < 48:
+        return f"{hours} h {minutes} min" if minutes else f"{hours} h"
+    return f"{hours // 24} days"
+
+
+def say_time(at: datetime | None) -> Markup:
+    """Say a time; the browser turns it into the viewer's own."""
+    if at is None:
+        return Markup("–")
+    utc = at.astimezone(UTC)
+    return Markup('<time datetime="{}">{} UTC</time>').format(
+        utc.isoformat(timespec="milliseconds"), f"{utc:%Y-%m-%d %H:%M}"
+    )
+
+
+def say_state(state: Any) -> str:
+    """Say a state of an order, a job or a result in plain words."""
+    return _STATES.get(str(state), str(state).replace("_", " "))
+
+
+def tone_of(state: Any) -> str:
+    """Give the name of a state's colour: an order's own state, or the one that means the same."""
+    return _ALIKE.get(str(state), str(state))
+
+
+def say_percent(share: float) -> str:
+    """Say a share; never 100% before all is done, never 0% once something is."""
+    if 0 < share < 0.01:
+        return "under 1%"
+    return f"{min(99, int(share * 100)) if share < 1 else 100}%"

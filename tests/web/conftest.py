@@ -1,0 +1,160 @@
+"""The browser of the tests: Debian's Chromium, driven by Playwright, with a watch over what no page may do.
+
+A page that logs an error, or asks another host for anything, fails its test.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
+from pathlib import Path
+from typing import Any
+
+import pytest
+from playwright.sync_api import Browser, BrowserContext, Page, Playwright, sync_playwright
+
+from imeiflow.domain.user import Role
+from imeiflow.ledger.identity import User
+from tests.web.site import Site, open_site
+
+INSTALL = "apt-get install --no-install-recommends chromium"
+ARGUMENTS = [
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-quic",
+    "--no-first-run",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+]
+AXE = Path(__file__).parent / "vendor" / "axe.min.js"
+WIDE = {"width": 1440, "height": 900}
+NARROW = {"width": 390, "height": 844}
+PATIENCE_MS = 30_000
+
+
+def find_chromium() -> str | None:
+    """Find Debian's Chromium; `IMEIFLOW`'s own variables are settings, so this one is not called like them."""
+    return os.environ.get("CHROMIUM") or shutil.which("chromium")
+
+
+@pytest.fixture(scope="session")
+def playwright() -> Iterator[Playwright]:
+    with sync_playwright() as started:
+        yield started
+
+
+@pytest.fixture(scope="session")
+def browser(playwright: Playwright) -> Iterator[Browser]:
+    path = find_chromium()
+    if path is None:
+        pytest.skip(f"there is no Chromium to test pages in: {INSTALL}")  # a failure in CI, see tests/conftest.py
+    found = playwright.chromium.launch(executable_path=path, headless=True, args=ARGUMENTS)
+    yield found
+    found.close()
+
+
+class Watch:
+    """What a page has done that it may not do."""
+
+    def __init__(self, base_url: str) -> None:
+        self.problems: list[str] = []
+        #: Statuses of ours that a test provokes on purpose: the browser logs each as an error.
+        self.expected: set[int] = set()
+        self._base_url = base_url
+
+    def look_at(self, page: Page) -> None:
+        """Watch a page from now on."""
+        page.on("console", lambda message: self._hear(message.type, message.text))
+        page.on("pageerror", lambda error: self.problems.append(f"script: {error}"))
+        page.on("request", lambda request: self._see(request.url))
+
+    def _hear(self, kind: str, text: str) -> None:
+        if kind in {"error", "warning"} and not any(f"status of {status}" in text for status in self.expected):
+            self.problems.append(f"console: {text}")
+
+    def _see(self, url: str) -> None:
+        if not url.startswith((self._base_url, "data:", "blob:")):
+            self.problems.append(f"asked another host: {url}")
+
+
+class Visitor:
+    """Opens pages of a site as somebody, in a window of some size."""
+
+    def __init__(self, browser: Browser, site: Site) -> None:
+        self.site = site
+        self.watch = Watch(site.base_url)
+        self._browser = browser
+        self._contexts = ExitStack()
+
+    def open(
+        self,
+        path: str = "/",
+        *,
+        user: User | None = None,
+        viewport: dict[str, int] | None = None,
+        scheme: str = "light",
+        **options: Any,
+    ) -> Page:
+        """Open a page in a browser of its own; `user` is signed in already."""
+        context: BrowserContext = self._browser.new_context(
+            base_url=self.site.base_url,
+            viewport=viewport or WIDE,  # type: ignore[arg-type]
+            color_scheme=scheme,  # type: ignore[arg-type]
+            timezone_id="UTC",
+            locale="en-GB",
+            **options,
+        )
+        self._contexts.callback(context.close)
+        context.set_default_timeout(PATIENCE_MS)
+        if user is not None:
+            context.add_cookies([self.site.sign_in(user)])  # type: ignore[list-item]
+        page = context.new_page()
+        self.watch.look_at(page)
+        page.goto(path)
+        return page
+
+    def close(self) -> None:
+        """Close all windows; what was wrong with any page fails the test."""
+        self._contexts.close()
+        assert self.watch.problems == []
+
+
+@pytest.fixture
+def make_site(tmp_path: Path) -> Iterator[Callable[..., Site]]:
+    """Open a site with options of the simulated provider."""
+    with ExitStack() as stack:
+        yield lambda **behaviour: stack.enter_context(open_site(tmp_path / "home", behaviour))
+
+
+@pytest.fixture
+def site(make_site: Callable[..., Site]) -> Site:
+    """Give a site whose provider is well-behaved."""
+    return make_site()
+
+
+@pytest.fixture
+def visitor(browser: Browser, site: Site) -> Iterator[Visitor]:
+    found = Visitor(browser, site)
+    yield found
+    found.close()
+
+
+@pytest.fixture
+def admin(site: Site) -> User:
+    return site.add_user("mia", Role.ADMIN)
+
+
+def find_violations(page: Page) -> list[str]:
+    """Run axe-core, and say in a line each what it found."""
+    page.evaluate(AXE.read_text(encoding="utf-8"))
+    found = page.evaluate("axe.run(document, {resultTypes: ['violations']})")
+    return [f"{one['id']}: {one['help']}: {node['html'][:160]}" for one in found["violations"] for node in one["nodes"]]
+
+
+def overflows(page: Page) -> bool:
+    """Say whether a page is wider than its window."""
+    wide: bool = page.evaluate("document.documentElement.scrollWidth > document.documentElement.clientWidth")
+    return wide

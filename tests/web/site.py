@@ -1,0 +1,145 @@
+"""A running web application for tests: the real server, runner and ledger, before a simulated provider.
+
+Server and provider share an event loop in a thread of their own; a test looks at them from outside, as a browser does.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from imeiflow.domain.ident import JobId
+from imeiflow.domain.order import JobState
+from imeiflow.domain.user import Role
+from imeiflow.ledger.identity import User
+from imeiflow.ledger.record import NewOrder
+from imeiflow.operations.identity import accept_invitation, invite_user, open_web_session
+from imeiflow.operations.session import Session
+from imeiflow.simulator import SimulatedProvider
+from imeiflow.web.access import cookie_name
+from imeiflow.web.server import WebServer, open_socket
+from imeiflow.web.setting import WebSettings
+from tests.judge import Verdict, judge
+from tests.operations.stand import add_job, make_configuration, make_imei
+from tests.rig import make_behaviour
+
+PASSWORD = "seven brass kettles sing"
+PATIENCE_S = 60.0
+
+
+class Site:
+    """One home, one provider, and a server that can be stopped and started again."""
+
+    def __init__(self, home: Path, sim: SimulatedProvider, loop: asyncio.AbstractEventLoop, **settings: Any) -> None:
+        self.sim = sim
+        self.session = self._open(home)
+        self.base_url = ""
+        self._home = home
+        self._loop = loop
+        self._settings = WebSettings(**{"port": 0, **settings})
+        self._server: WebServer | None = None
+        self._serving: Any = None
+        self._told = threading.Event()
+
+    @property
+    def server(self) -> WebServer:
+        """Give the server that runs."""
+        assert self._server is not None
+        return self._server
+
+    def start(self) -> None:
+        """Start the server, and wait until it listens."""
+        listener = open_socket(self._settings)
+        self.base_url = self._settings.url(listener.getsockname()[1])
+        ready = threading.Event()
+
+        async def run() -> None:
+            with listener:
+                self._server = WebServer(self.session, self._settings)
+                await self._server.run(listener, ready.set)
+
+        self._serving = asyncio.run_coroutine_threadsafe(run(), self._loop)
+        self._serving.add_done_callback(lambda _: ready.set())
+        assert ready.wait(PATIENCE_S)
+        if self._serving.done():
+            self._serving.result()
+
+    def stop(self) -> None:
+        """Stop the server as a signal does, and wait until it has ended."""
+        if self._server is not None:
+            self._loop.call_soon_threadsafe(self._server.stop)
+            self._serving.result(PATIENCE_S)
+            self._server = None
+
+    def restart(self) -> None:
+        """Stop the server and start another on the same home and address, as a new process would."""
+        self.stop()
+        self.session.close()
+        self.session = self._open(self._home)
+        port = int(self.base_url.rpartition(":")[2])
+        self._settings = WebSettings(port=port)
+        self.start()
+
+    def add_user(self, name: str = "mia", role: Role = Role.ADMIN) -> User:
+        """Make somebody who may sign in with `PASSWORD`."""
+        secret = invite_user(self.session, role=role, actor="a test")
+        return accept_invitation(self.session, secret, name=name, password=PASSWORD)
+
+    def sign_in(self, user: User) -> dict[str, str]:
+        """Begin a session; give the cookie, as a browser wants it."""
+        begun = open_web_session(self.session, user, address="127.0.0.1", agent="a test")
+        return {"name": cookie_name(self._settings), "value": begun.secret, "url": self.base_url}
+
+    def add_job(self, count: int, *, start: int = 0, **draft: Any) -> JobId:
+        """Add a running job of new IMEIs; the runner finds it."""
+        rows = [NewOrder(line=number + 2, imei=make_imei(start + number)) for number in range(count)]
+        return add_job(self.session, rows, **draft)
+
+    def wait_for(self, job: JobId, *states: JobState) -> JobState:
+        """Wait until a job is in one of the states."""
+
+        deadline = time.monotonic() + PATIENCE_S
+        while (state := self.session.find_job(job).state) not in states:
+            assert time.monotonic() < deadline, f"job {job} is still {state}"
+            self._told.wait(0.05)
+        return state
+
+    def judge(self) -> Verdict:
+        """Compare ledger and provider's book, order by order."""
+        calls = self.sim.stats.actions["placeorder"]
+        return judge(self.session.ledger.path, self.sim.book, placing_calls=calls)
+
+    def _open(self, home: Path) -> Session:
+        account = {"username": self.sim.username, "key": self.sim.api_key}
+        return Session.open(make_configuration(home, self.sim.base_url, **account))
+
+
+@contextmanager
+def open_site(home: Path, behaviour: dict[str, Any] | None = None, **settings: Any) -> Iterator[Site]:
+    """Open a site: `behaviour` are options of the simulated provider, `settings` of the server."""
+    loop = asyncio.new_event_loop()
+    thread = threading.Thread(target=loop.run_forever, name="site")
+    thread.start()
+
+    async def start_sim() -> SimulatedProvider:
+        return await SimulatedProvider(make_behaviour(behaviour)).__aenter__()
+
+    try:
+        sim = asyncio.run_coroutine_threadsafe(start_sim(), loop).result(PATIENCE_S)
+        site = Site(home, sim, loop, **settings)
+        try:
+            site.start()
+            yield site
+        finally:
+            site.stop()
+            site.session.close()
+            asyncio.run_coroutine_threadsafe(sim.__aexit__(None, None, None), loop).result(PATIENCE_S)
+    finally:
+        loop.call_soon_threadsafe(loop.stop)
+        thread.join(PATIENCE_S)
+        loop.close()
