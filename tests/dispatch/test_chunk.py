@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from imeiflow.dispatch.chunk import ChunkSize, Verdict, is_spoiled, judge, read_hint
+from imeiflow.dispatch.chunk import ChunkSize, Verdict, has_all, is_spoiled, judge, read_hint
 from imeiflow.domain.outcome import Ending, ErrorKind, Outcome
-from imeiflow.domain.reply import Account, Finding, WholeError
-from tests.domain.sample import make_imeis
+from imeiflow.domain.reply import Account, Finding, ReplyContent, WholeError, account_for
+from tests.domain.sample import make_imei, make_imeis
 
 
 def _search(chunk: ChunkSize, works: int, *, largest: int | None = None, named: int | None = None) -> list[int]:
@@ -252,3 +253,34 @@ def test_an_error_of_one_order_spoils_a_call_of_several() -> None:
     assert is_spoiled(2, _answer(Outcome.UNCONFIRMED, Outcome.UNCONFIRMED, error=error))
     assert not is_spoiled(1, _answer(Outcome.REFUSED, error=error))
     assert not is_spoiled(2, _answer(Outcome.ACCEPTED, Outcome.ACCEPTED))
+
+
+def test_while_the_provider_has_them_all_calls_carry_one_order_and_no_canary_leaves():
+    size = ChunkSize()
+    assert size.next() == (2, True)
+    size.sent(2)
+    size.hold_back()
+    assert size.next() == (1, False)
+    assert not size.is_far_from_known
+    size.resume()
+    assert size.next() == (2, True)
+
+
+def test_after_orders_that_the_provider_had_calls_grow_back_to_the_size_that_works():
+    size = ChunkSize(known=100)
+    size.hold_back()
+    assert size.next() == (1, False)
+    size.learn(1, Verdict.WORKS, named=1, hint=None, is_canary=False)
+    assert size.next() == (1, False)
+    size.resume()
+    for _ in range(80):
+        size.learn(size.usual, Verdict.WORKS, named=size.usual, hint=None, is_canary=False)
+    assert size.next() == (100, False)
+
+
+def test_only_a_bare_error_for_several_orders_says_that_the_provider_has_them_all():
+    bare = ReplyContent(error=WholeError(ErrorKind.ORDER, "IMEI already exists!", duplicate=True))
+    imeis = [make_imei(1), make_imei(2)]
+    assert has_all(2, account_for(imeis, bare))
+    assert not has_all(1, account_for(imeis[:1], bare))
+    assert not has_all(2, account_for(imeis, replace(bare, duplicates=(imeis[0],))))

@@ -395,6 +395,20 @@ async def test_orders_that_were_there_before_are_duplicates_and_cost_nothing(tmp
         assert rig.ledger.spending(job).amount == 20 * PRICE
 
 
+async def test_a_list_that_was_ordered_before_is_sent_one_by_one_and_does_not_stop(tmp_path: Path):
+    """Whole calls come back as a bare "IMEI already exists!", of which nobody can say which orders it means."""
+    async with open_rig(tmp_path) as rig:
+        await rig.run(rig.add_job(200, chunk_size=10))
+        rig.remember_book()
+        job = rig.add_imeis([make_imei(serial) for serial in range(200)], chunk_size=10, max_concurrency=2)
+        await rig.runner().run(job)  # the judge takes a duplicate for an order of this job
+        assert rig.state(job) is JobState.FINISHED
+        assert rig.count(job, S.DUPLICATE) == 200
+        assert len(rig.sim.book) == 200
+        assert rig.ledger.spending(job).amount == 0
+        assert sum(one.size > 1 for one in rig.ledger.list_attempts(job, limit=1000)) <= 4
+
+
 async def order_elsewhere(rig: Rig, count: int, *, first: int = 0) -> None:
     """Order IMEIs at the provider without the ledger's knowledge."""
     connection = rig.connect()

@@ -92,6 +92,17 @@ async def test_reasons_that_differ_in_numbers_only_are_one(desk: Desk):
     assert (second.message, second.count, second.imei) == ("HTTP 502", 1, desk.orders[3].imei)
 
 
+async def test_texts_with_ids_of_their_own_are_one_reason_and_reasons_are_bounded(desk: Desk):
+    attempt = await desk.send(0, 1, 2, 3)
+    texts = ["ticket a81f-07c2 at 12:04:59", "ticket 99be-11d0 at 12:05:07", "no", "busy"]
+    await desk.end(attempt, *(desk.change(n, S.REFUSED, message=text) for n, text in enumerate(texts)))
+    first, *others = desk.ledger.reasons(desk.job)
+    assert (first.message, first.count, first.imei) == ("ticket … at …", 2, desk.orders[0].imei)
+    assert sorted(reason.message for reason in others) == ["busy", "no"]
+    told = [(reason.message, reason.count) for reason in desk.ledger.reasons(desk.job, limit=1)]
+    assert told == [("ticket … at …", 2), ("other texts", 2)]
+
+
 async def test_rows_stream_in_file_order_and_a_repeated_row_carries_the_first_ones_result(ledger: Ledger, clock: Clock):
     job = ledger.create_draft(DRAFT)
     ledger.add_orders(

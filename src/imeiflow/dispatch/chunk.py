@@ -55,6 +55,7 @@ class ChunkSize:
         self._shrunk: int | None = None
         self._accounted = 0
         self._doubted = 0  #: canaries in a row that were lost or spoiled
+        self._has_all = False  #: the provider has had all orders of a call from before, and has named none since
         self._done = self.full == 1
         if known is not None:
             self.proved, self._done = max(1, min(known, self.full)), True
@@ -70,12 +71,12 @@ class ChunkSize:
     @property
     def usual(self) -> int:
         """Give the size that any number of calls may have now."""
-        return min(self.proved, self._shrunk or self.proved)
+        return 1 if self._has_all else min(self.proved, self._shrunk or self.proved)
 
     @property
     def is_far_from_known(self) -> bool:
         """Say whether sizes are still looked for that are many times the proved one."""
-        return not self._done and (self.failed is None or self.proved * 2 < self.failed)
+        return not self._done and not self._has_all and (self.failed is None or self.proved * 2 < self.failed)
 
     def is_known_up_to(self, largest: int | None) -> bool:
         """Say whether nothing is left to find out for calls of at most `largest` orders."""
@@ -84,9 +85,28 @@ class ChunkSize:
     def next(self, largest: int | None = None) -> tuple[int, bool]:
         """Give the size of the next call, at most `largest`, and whether it is a canary; then call `sent`."""
         candidate = self._candidate(largest)
-        if candidate is None or self._canary is not None:
+        if candidate is None or self._canary is not None or self._has_all:
             return min(self.usual, largest or self.usual), False
         return candidate, True
+
+    def hear(self, size: int, ending: Ending, account: Account, *, is_canary: bool, is_placing: bool) -> None:
+        """Take what one call of `size` showed; `is_placing`: its orders were queued ones."""
+        verdict = judge(size, ending, account, is_canary=is_canary)
+        if ending is Ending.REFUSED_UNREAD and account.error and account.error.kind is ErrorKind.CHUNK:
+            verdict = Verdict.FAILS
+        if is_placing and account.count(Outcome.ACCEPTED):
+            self.resume()
+        if has_all(size, account):
+            self.hold_back()
+        elif is_canary and verdict is Verdict.NOTHING:
+            self.withdraw()
+        elif verdict is Verdict.DOUBTFUL:
+            self.doubt(size)
+        elif is_placing:
+            named = size - account.count(Outcome.UNCONFIRMED)
+            self.learn(size, verdict, named=named, hint=read_hint(account), is_canary=is_canary)
+            if not is_canary and ending is Ending.ANSWERED and is_spoiled(size, account):
+                self.shrink(size)
 
     def sent(self, size: int) -> None:
         """Note that the canary of `size` has left."""
@@ -95,6 +115,18 @@ class ChunkSize:
     def withdraw(self) -> None:
         """Note that the canary proved nothing: it never reached the provider, or was refused unread."""
         self._canary = None
+
+    def hold_back(self) -> None:
+        """Send one order a call: of a call whose orders the provider has all from before, its error names none."""
+        self._canary, self._has_all = None, True
+        self.reason = "one order a call while the provider has them from before: it names none of several"
+
+    def resume(self) -> None:
+        """Let calls grow again, from one order: one was new to the provider."""
+        if self._has_all:
+            self._has_all, self._accounted = False, 0
+            self._shrunk = 1 if self.proved > 1 else None
+            self.reason = "growing again: an order was new to the provider"
 
     def doubt(self, size: int) -> None:
         """Note that a canary of `size` was lost, or spoiled by one of its orders; the second time blame the size."""
@@ -226,6 +258,12 @@ def read_hint(account: Account) -> int | None:
 def _is_of_account(account: Account) -> bool:
     """Say whether a whole-call error is of the account or the service: whatever it leaves in doubt, not the number."""
     return account.error is not None and account.error.kind in {ErrorKind.ACCOUNT, ErrorKind.SERVICE}
+
+
+def has_all(size: int, account: Account) -> bool:
+    """Say whether the whole answer to several orders was that the provider has them, without a word of which."""
+    is_said = account.error is not None and account.error.duplicate
+    return size > 1 and is_said and account.count(Outcome.UNCONFIRMED) == size
 
 
 def is_spoiled(size: int, account: Account) -> bool:

@@ -12,7 +12,7 @@ from collections.abc import Callable, Coroutine
 
 import structlog
 
-from imeiflow.dispatch.chunk import Verdict, is_spoiled, judge, read_hint
+from imeiflow.dispatch.chunk import has_all
 from imeiflow.dispatch.clock import Clock
 from imeiflow.dispatch.conclude import Ended, Repeat, conclude, doubt_refusal, is_slow_refusal, read_call, withhold
 from imeiflow.dispatch.course import Course
@@ -26,7 +26,7 @@ from imeiflow.dispatch.work import PAGE, Chunk, Work
 from imeiflow.domain.decision import is_of_service, reason_to_pause
 from imeiflow.domain.ident import AccountName, AttemptId, JobId, OrderId, ServiceId, Token
 from imeiflow.domain.order import JobState
-from imeiflow.domain.outcome import Ending, ErrorKind, Outcome
+from imeiflow.domain.outcome import Ending, Outcome
 from imeiflow.errors import FencedError, GuardError, LedgerBusyError, LedgerError
 from imeiflow.ledger.change import AttemptKind, Intent
 from imeiflow.ledger.ledger import Ledger
@@ -349,25 +349,16 @@ class Engine:
         end, refusal = read_call(placement, is_crowded=is_crowded)
         lane.end(now, call, end, refusal)
         self._note_reachable(now, placement)
-        size, is_canary = len(chunk.orders), chunk.kind is AttemptKind.CANARY
-        verdict = judge(size, exchange.ending, account, is_canary=is_canary)
-        if exchange.ending is Ending.REFUSED_UNREAD and account.error and account.error.kind is ErrorKind.CHUNK:
-            verdict = Verdict.FAILS
-        if is_canary and verdict is Verdict.NOTHING:
-            work.chunk_size.withdraw()
-        elif verdict is Verdict.DOUBTFUL:
-            work.chunk_size.doubt(size)
-        elif chunk.kind in _PLACING:
-            named = size - account.count(Outcome.UNCONFIRMED)
-            work.chunk_size.learn(size, verdict, named=named, hint=read_hint(account), is_canary=is_canary)
-            if not is_canary and exchange.ending is Ending.ANSWERED and is_spoiled(size, account):
-                work.chunk_size.shrink(size)
+        is_canary, is_placing = chunk.kind is AttemptKind.CANARY, chunk.kind in _PLACING
+        size = len(chunk.orders)
+        work.chunk_size.hear(size, exchange.ending, account, is_canary=is_canary, is_placing=is_placing)
         pause = reason_to_pause(account)
         if pause is not None:
             self._pause_all(pause, work.job.service if is_of_service(account) else None)
         elif chunk.kind is AttemptKind.PLACE and not (end is CallEnd.DROPPED and exchange.ending is Ending.IN_DOUBT):
-            # A reset for want of room is doubt too, but its cause is known, and the lane has made room.
-            self._pause(work, work.breaker.add(account))
+            # A reset for want of room is doubt too, but its cause is known, and the lane has made room. So it is where
+            # the provider has all of a call's orders from before, and the next calls carry one.
+            self._pause(work, None if has_all(size, account) else work.breaker.add(account))
 
     def _note_reachable(self, now: float, placement: Placement) -> None:
         """Hold the lane for a doubling time while the provider cannot be reached, and pause after some of it."""

@@ -20,6 +20,7 @@ from imeiflow.domain.outcome import Ending, ErrorKind, Outcome
 
 #: Kinds of errors of a whole call that prove that none of its orders was placed; of credit, see `WholeError`.
 PROVES_NONE_PLACED = frozenset({ErrorKind.ACCOUNT, ErrorKind.RATE})
+_OF_WHICH = "it is not said which of the call's orders"
 _BEFORE_CREDIT_ENDED = "some of the call's orders may have been placed before"
 
 
@@ -215,7 +216,8 @@ def _finding_of_unnamed(count: int, content: ReplyContent) -> Finding:
         if error.duplicate:
             return Finding(Outcome.DUPLICATE, message=error.message)
         return finding_of_error(error.kind, error.message)
-    message = f"{error.message} ({_BEFORE_CREDIT_ENDED})" if error.is_of_credit else error.message
+    hint = _OF_WHICH if error.duplicate else _BEFORE_CREDIT_ENDED if error.is_of_credit else ""
+    message = f"{error.message} ({hint})" if hint and count > 1 else error.message
     return Finding(Outcome.UNCONFIRMED, kind=error.kind, message=message)
 
 

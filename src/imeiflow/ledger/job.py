@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-import re
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from collections.abc import Set as AbstractSet
 from datetime import datetime
 from decimal import Decimal
 from typing import Any, Unpack
 
-from sqlalchemy import Connection, delete, func, insert, literal, or_, select, update
+from sqlalchemy import Connection, Select, delete, func, insert, literal, or_, select, update
 
 from imeiflow.domain.ident import AccountName, JobId, OrderId, ServiceId
 from imeiflow.domain.money import Money
@@ -21,6 +21,7 @@ from imeiflow.ledger.access import Access
 from imeiflow.ledger.dialect import AnyRow
 from imeiflow.ledger.draft import arrange, write_rows
 from imeiflow.ledger.log import write_event
+from imeiflow.ledger.mask import Masked
 from imeiflow.ledger.record import Confirmed, Job, JobDraft, NewOrder, Reason
 from imeiflow.ledger.schema import attempt, charge, job, orders
 
@@ -225,42 +226,45 @@ class Jobs(Access):
         """Add to the time that was spent working on a job. Raises UnknownJobError."""
         self._write(lambda c: self._set(c, job_id, {"worked_s": job.c.worked_s + seconds}))
 
-    def reasons(self, job_id: JobId) -> list[Reason]:
-        """Group what keeps rows from being accepted, most frequent first, each with an example row."""
-        message = func.coalesce(orders.c.flaw, orders.c.error, "")
-        silent = [OrderState.ACCEPTED, OrderState.DUPLICATE, OrderState.SENDING]
-        untold = [OrderState.QUEUED, OrderState.REPEATED]  # they need no reason
-        query = (
-            select(orders.c.state, orders.c.error_kind, message, func.count(), func.min(orders.c.id))
-            .where(
-                orders.c.job_id == job_id,
-                orders.c.state.not_in([state.value for state in silent]),
-                or_(orders.c.state.not_in([state.value for state in untold]), orders.c.error.is_not(None)),
-            )
-            .group_by(orders.c.state, orders.c.error_kind, message)
-        )
+    def reasons(self, job_id: JobId, limit: int = 200) -> list[Reason]:
+        """Group what keeps rows from being accepted, most frequent first, each with an example row.
+
+        Texts are alike that differ only in what looks like an id. Beyond `limit` groups, the rest of a state is one.
+        """
+        said = _say_why(job_id).subquery()
+        key = Masked(said.c.message).label("key")
+        number = func.sum(said.c.number).label("number")
+        alike = [said.c.state, said.c.error_kind]
+        example = func.min(said.c.id)
+        query: Select[Any] = select(*alike, key, number, example, func.count(), func.min(said.c.message))
+        query = query.group_by(*alike, key).order_by(number.desc(), example).limit(limit)
+        totals: Select[Any] = select(*alike, number, example).group_by(*alike)
         with self._read() as connection:
-            groups = _merge_alike(connection.execute(query).all())
-            examples = {
-                row.id: row
-                for row in connection.execute(
-                    select(orders.c.id, orders.c.line, orders.c.imei, orders.c.value).where(
-                        orders.c.id.in_([group[3] for group in groups.values()])
-                    )
-                )
-            }
-        found = [
+            groups = [
+                (state, kind, text if texts == 1 else masked, count, first)
+                for state, kind, masked, count, first, texts, text in connection.execute(query)
+            ]
+            if len(groups) == limit:
+                told = Counter[tuple[str, str | None]]()
+                for state, kind, _, count, _ in groups:
+                    told[state, kind] += count
+                for state, kind, count, first in connection.execute(totals).all():
+                    if count > told[state, kind]:
+                        groups.append((state, kind, "other texts", count - told[state, kind], first))
+            rows = select(orders.c.id, orders.c.line, orders.c.imei, orders.c.value)
+            rows = rows.where(orders.c.id.in_([group[4] for group in groups]))
+            examples = {row.id: row for row in connection.execute(rows)}
+        return [
             Reason(
                 state=OrderState(state),
                 kind=None if kind is None else ErrorKind(kind),
-                message=text if is_same else key,
+                message=text,
                 count=count,
-                line=examples[example].line,
-                imei=examples[example].imei or examples[example].value or "",
+                line=examples[first].line,
+                imei=examples[first].imei or examples[first].value or "",
             )
-            for (state, kind, key), (text, is_same, count, example) in groups.items()
+            for state, kind, text, count, first in groups
         ]
-        return sorted(found, key=lambda reason: -reason.count)
 
     def _change(
         self, connection: Connection, job_id: JobId, expected: AbstractSet[JobState], to: JobState, reason: str | None
@@ -286,20 +290,21 @@ class Jobs(Access):
             raise UnknownJobError(job=job_id)
 
 
-_LONG_NUMBER = re.compile(r"\d{5,}")
-
-
-def _merge_alike(rows: Sequence[AnyRow]) -> dict[tuple[str, str | None, str], tuple[str, bool, int, int]]:
-    """Merge groups whose messages differ only in long numbers: (message, is it the only one, count, example)."""
-    merged: dict[tuple[str, str | None, str], tuple[str, bool, int, int]] = {}
-    for state, kind, text, count, example in rows:
-        key = (state, kind, _LONG_NUMBER.sub("…", text))
-        known = merged.get(key)
-        if known is None:
-            merged[key] = (text, True, count, example)
-        else:
-            merged[key] = (known[0], False, known[2] + count, min(known[3], example))
-    return merged
+def _say_why(job_id: JobId) -> Select[Any]:
+    """Count the rows of a job that are not accepted by state, kind and text."""
+    message = func.coalesce(orders.c.flaw, orders.c.error, "")
+    silent = [OrderState.ACCEPTED, OrderState.DUPLICATE, OrderState.SENDING]
+    untold = [OrderState.QUEUED, OrderState.REPEATED]  # they need no reason
+    number, first = func.count().label("number"), func.min(orders.c.id).label("id")
+    return (
+        select(orders.c.state, orders.c.error_kind, message.label("message"), number, first)
+        .where(
+            orders.c.job_id == job_id,
+            orders.c.state.not_in([state.value for state in silent]),
+            or_(orders.c.state.not_in([state.value for state in untold]), orders.c.error.is_not(None)),
+        )
+        .group_by(orders.c.state, orders.c.error_kind, message)
+    )
 
 
 def _tallies(connection: Connection, jobs: Sequence[JobId]) -> dict[JobId, Tally]:

@@ -14,6 +14,7 @@ from sqlalchemy.exc import ArgumentError
 from imeiflow.errors import LedgerError
 from imeiflow.ledger.dialect import BUSY_TIMEOUT_S, begin, prepare_reader, prepare_writer
 from imeiflow.ledger.fault import DATABASE_ERRORS, translate
+from imeiflow.ledger.mask import add_functions
 from imeiflow.ledger.schema import HEAD, REVISIONS
 
 _READERS = 8
@@ -66,6 +67,7 @@ def open_readers(url: URL) -> Engine:
     """Make the engine of the connections that only read."""
     engine = _open(url, size=_READERS)
     event.listen(engine, "connect", lambda connection, _: prepare_reader(connection))
+    event.listen(engine, "connect", lambda connection, _: add_functions(connection))
     event.listen(engine, "begin", lambda connection: begin(connection, is_writer=False))
     return engine
 
