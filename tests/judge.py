@@ -251,7 +251,8 @@ def _read_lines(connection: sqlite3.Connection) -> list[Line]:
     for order, *rest in rows:
         tries[order].append(Try(*rest[:-2], _read_price(rest[-2]), bool(rest[-1])))
     rows = connection.execute(
-        "SELECT o.id, o.job_id, j.service, o.imei, o.state, o.reference, coalesce(o.price, j.unit_price), o.charges,"
+        "SELECT o.id, o.job_id, j.service, coalesce(o.imei, o.value), o.state, o.reference,"
+        " coalesce(o.price, j.unit_price), o.charges,"
         " o.status, o.price IS NOT NULL FROM orders o JOIN job j ON j.id = o.job_id"
         " WHERE j.state != 'draft' AND o.state != 'repeated' ORDER BY o.id"
     )

@@ -20,6 +20,7 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 
+from imeiflow.domain.item import FileItem
 from imeiflow.domain.outcome import Ending, ErrorKind, Outcome
 from imeiflow.providers.contract import Placement, Timeouts
 from imeiflow.providers.transport import EVIDENCE_BYTES, MAX_REPLY_BYTES, MEANINGS, read_meaning
@@ -296,9 +297,9 @@ async def test_a_server_that_never_reads_meets_the_backstop() -> None:
 
     timeouts = Timeouts(connect_s=2.0, pool_s=2.0, read_s=0.1, total_s=0.3)
     async with serve(script) as server, connect(server.port, timeouts) as connection:
-        listing = await connection.place_file_order(SERVICE, "big.bin", b"x" * 12_000_000)
+        placement = await connection.place_item(FileItem("big.bin", b"x" * 12_000_000), SERVICE)
         finish.set()
-    assert listing.exchange.ending is Ending.IN_DOUBT
+    assert placement.exchange.ending is Ending.IN_DOUBT
 
 
 async def test_provisional_answers_are_passed_over() -> None:

@@ -25,6 +25,7 @@ from imeiflow.dispatch.view import JobView, view_job
 from imeiflow.dispatch.work import PAGE, Chunk, Work
 from imeiflow.domain.decision import is_of_service, reason_to_pause
 from imeiflow.domain.ident import AccountName, AttemptId, JobId, OrderId, ServiceId, Token
+from imeiflow.domain.item import Item, OrderKind
 from imeiflow.domain.order import JobState
 from imeiflow.domain.outcome import Ending, Outcome
 from imeiflow.errors import FencedError, GuardError, LedgerBusyError, LedgerError
@@ -233,6 +234,7 @@ class Engine:
         """Make one call, from the durable intent to the durable conclusion."""
         began_at = self.clock.monotonic()
         try:
+            item = None if work.job.kind is OrderKind.IMEI else await self._read_item(chunk)
             attempt = await self._intend(chunk)
         except LedgerError as error:
             self._take_back(work, chunk, call, error)
@@ -243,7 +245,10 @@ class Engine:
             await self._withhold(work, chunk, call, attempt)
             return
         price = work.job.unit_price
-        placement = await self.connection.place([order.imei for order in chunk.orders], work.job.service)
+        if item is None:
+            placement = await self.connection.place([order.imei for order in chunk.orders], work.job.service)
+        else:
+            placement = await self.connection.place_item(item, work.job.service)
         if is_slow_refusal(placement, self._fastest_s):
             placement = doubt_refusal(placement)
         ended = conclude(
@@ -261,6 +266,14 @@ class Engine:
         self._wake.set()
         await self.ledger.conclude(ended.conclusion)
         self._close(work, ended)
+
+    async def _read_item(self, chunk: Chunk) -> Item:
+        """Read what a file or server order is about, before anything is recorded of its call."""
+        [order] = chunk.orders
+        item = await asyncio.to_thread(self.ledger.find_item, order.id)
+        if item is None:
+            raise GuardError(path=self.ledger.path, problem=f"order {order.id} has lost what it is about")
+        return item
 
     async def _intend(self, chunk: Chunk) -> AttemptId:
         return await self.ledger.intend(

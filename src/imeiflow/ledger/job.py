@@ -12,6 +12,7 @@ from typing import Any, Unpack
 from sqlalchemy import Connection, Select, delete, func, insert, literal, or_, select, update
 
 from imeiflow.domain.ident import AccountName, JobId, OrderId, ServiceId
+from imeiflow.domain.item import OrderKind
 from imeiflow.domain.money import Money
 from imeiflow.domain.order import JobState, OrderState, Policy
 from imeiflow.domain.outcome import ErrorKind
@@ -23,7 +24,7 @@ from imeiflow.ledger.draft import arrange, write_rows
 from imeiflow.ledger.log import write_event
 from imeiflow.ledger.mask import Masked
 from imeiflow.ledger.record import Confirmed, Job, JobDraft, NewOrder, Reason
-from imeiflow.ledger.schema import attempt, charge, job, orders
+from imeiflow.ledger.schema import attempt, charge, job, order_item, orders
 
 _ENDED = frozenset({JobState.FINISHED, JobState.PAUSED, JobState.CANCELLED})
 _REQUESTS = frozenset({JobState.PAUSED, JobState.CANCELLED})
@@ -55,6 +56,7 @@ class Jobs(Access):
             "has_header": draft.has_header,
             "follow_results": draft.follow_results,
             "submitted_by": draft.submitted_by,
+            "kind": draft.kind.value,
             "state": JobState.DRAFT.value,
             "created_at": now,
             "worked_s": 0.0,
@@ -333,6 +335,8 @@ def _spending(connection: Connection, job_id: JobId) -> Money | None:
 
 
 def _delete_drafts(connection: Connection, ids: Sequence[JobId]) -> None:
+    theirs = select(orders.c.id).where(orders.c.job_id.in_(ids))
+    connection.execute(delete(order_item).where(order_item.c.order_id.in_(theirs)))
     connection.execute(delete(orders).where(orders.c.job_id.in_(ids)))
     connection.execute(delete(job).where(job.c.id.in_(ids)))
 
@@ -346,5 +350,6 @@ def _read_job(row: AnyRow) -> Job:
     values["wanted"] = None if row.wanted is None else JobState(row.wanted)
     values["policy"] = Policy(row.policy)
     values["hold_after"] = None if row.hold_after is None else OrderId(row.hold_after)
+    values["kind"] = OrderKind(row.kind)
     values["columns"] = None if row.columns is None else tuple(row.columns)
     return Job(**values)

@@ -21,7 +21,7 @@ from imeiflow.ledger.event import Events
 from imeiflow.ledger.history import History
 from imeiflow.ledger.identity import Identities
 from imeiflow.ledger.intent import check_intent
-from imeiflow.ledger.job import Jobs
+from imeiflow.ledger.item import Items
 from imeiflow.ledger.known import Known
 from imeiflow.ledger.lane import Lanes
 from imeiflow.ledger.notice import Notices
@@ -37,7 +37,7 @@ from imeiflow.ledger.writer import Writer
 
 
 class Ledger(
-    Jobs,
+    Items,
     Lanes,
     Queue,
     Actions,

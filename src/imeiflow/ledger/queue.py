@@ -31,7 +31,7 @@ class Queue(Access):
     def queued_orders(self, job_id: JobId, *, after: OrderId = OrderId(0), limit: int = 1000) -> list[QueuedOrder]:  # noqa: B008
         """List orders that wait, in file order, those with an id above `after`."""
         query = (
-            select(orders.c.id, orders.c.imei, orders.c.attempts, orders.c.line)
+            select(orders.c.id, func.coalesce(orders.c.imei, orders.c.value), orders.c.attempts, orders.c.line)
             .where(orders.c.job_id == job_id, orders.c.state == OrderState.QUEUED.value, orders.c.id > after)
             .order_by(orders.c.id)
             .limit(limit)
@@ -224,6 +224,7 @@ def _accepted(account: AccountName, service: ServiceId) -> Select[Any]:
         .join(job, job.c.id == orders.c.job_id)
         .join(attempt, attempt.c.id == orders.c.attempt_id)
         .where(job.c.account == account, job.c.service == service, orders.c.state == OrderState.ACCEPTED.value)
+        .where(orders.c.imei.is_not(None))  # a repeat of another kind teaches nothing of IMEIs
     )
 
 

@@ -10,6 +10,7 @@ from typing import Any, TypedDict
 
 from imeiflow.domain.ident import AccountName, AttemptId, JobId, OrderId, Reference, ServiceId, Token
 from imeiflow.domain.imei import Imei
+from imeiflow.domain.item import OrderKind
 from imeiflow.domain.money import Money
 from imeiflow.domain.order import JobState, OrderState, Policy, ResultStatus
 from imeiflow.domain.outcome import Ending, ErrorKind, Outcome
@@ -41,6 +42,7 @@ class JobDraft:
     has_header: bool = False
     follow_results: bool = False  #: runners go on until its results are there
     submitted_by: str | None = None
+    kind: OrderKind = OrderKind.IMEI
 
 
 class Confirmed(TypedDict, total=False):
@@ -116,6 +118,7 @@ class Job:
     follow_results: bool
     submitted_by: str | None
     hold_after: OrderId | None  #: the last order that may be claimed while a trial is not over
+    kind: OrderKind
 
     @property
     def price(self) -> Money | None:
@@ -154,7 +157,10 @@ class LaneOwner:
 
 @dataclass(frozen=True, slots=True)
 class QueuedOrder:
-    """An order that waits to be sent; `attempts` counts those that were spent on it."""
+    """An order that waits to be sent; `attempts` counts those that were spent on it.
+
+    `imei` is what it is about: for a file or server order its subject, which only tells it apart within its call.
+    """
 
     id: OrderId
     imei: Imei
@@ -184,6 +190,18 @@ class PlacedOrder:
     status: ResultStatus | None
     price: Decimal | None
     job: JobId
+
+
+@dataclass(frozen=True, slots=True)
+class PastItem:
+    """An earlier order of the same file or fields that was placed or may have been, or still waits."""
+
+    digest: str
+    order: OrderId
+    job: JobId
+    state: OrderState
+    reference: Reference | None
+    at: datetime
 
 
 @dataclass(frozen=True, slots=True)

@@ -26,6 +26,7 @@ from sqlalchemy import (
     text,
 )
 
+from imeiflow.domain.item import OrderKind
 from imeiflow.domain.notice import DeliveryState, Told
 from imeiflow.domain.order import JobState, OrderState, Policy, ResultStatus
 from imeiflow.domain.outcome import Ending, ErrorKind, Outcome
@@ -35,7 +36,7 @@ from imeiflow.ledger.change import AttemptKind
 from imeiflow.ledger.dialect import Exact, Instant, Json
 
 #: Every revision of the schema, oldest first; the last one is what this program writes.
-REVISIONS = ("0001", "0002", "0003", "0004", "0005", "0006")
+REVISIONS = ("0001", "0002", "0003", "0004", "0005", "0006", "0007")
 HEAD = REVISIONS[-1]
 
 metadata = MetaData(
@@ -88,6 +89,7 @@ job = Table(
     Column("submitted_by", Text),
     Column("hold_after", Id),  # the last order that may be claimed while a trial is not over
     Column("follow_results", Boolean, nullable=False, server_default=false()),
+    Column("kind", String(8), nullable=False, server_default=OrderKind.IMEI.value),
     _one_of("state", JobState),
     _one_of("policy", Policy),
     CheckConstraint("wanted IN ('paused', 'cancelled')", name="wanted"),
@@ -280,6 +282,19 @@ status_anomaly = Table(
     _one_of("kind", StatusAnomalyKind),
     Index("ix_status_anomaly_account", "account", "kind", "reference", unique=True),
     Index("ix_status_anomaly_job_id", "job_id"),
+)
+
+order_item = Table(
+    "order_item",
+    metadata,
+    Column("order_id", Id, ForeignKey("orders.id"), primary_key=True, autoincrement=False),
+    Column("digest", String(64), nullable=False),
+    Column("file_name", Text),
+    Column("content", LargeBinary),
+    Column("fields", Json),
+    CheckConstraint("(file_name IS NULL) = (content IS NULL)", name="content"),
+    CheckConstraint("(fields IS NULL) != (content IS NULL)", name="fields"),
+    Index("ix_order_item_digest", "digest"),
 )
 
 lane = Table(

@@ -9,6 +9,7 @@ from datetime import datetime
 from typing import TypeVar
 
 from imeiflow.domain.ident import AccountName, ServiceId
+from imeiflow.domain.item import OrderKind
 from imeiflow.domain.money import Money
 from imeiflow.domain.outcome import ErrorKind
 from imeiflow.errors import ProviderError
@@ -59,9 +60,14 @@ class Offer:
     credit: Credit
 
 
-async def fetch_services(configuration: Configuration, account: AccountSettings) -> tuple[PricedService, ...]:
-    """Fetch the price list. Raises ProviderError with what the provider said instead, ConfigurationError."""
-    listing = await _ask(configuration, account, lambda connection: connection.list_services())
+async def fetch_services(
+    configuration: Configuration, account: AccountSettings, kind: OrderKind = OrderKind.IMEI
+) -> tuple[PricedService, ...]:
+    """Fetch the price list of one kind of services.
+
+    Raises ProviderError with what the provider said instead, ConfigurationError.
+    """
+    listing = await _ask(configuration, account, lambda connection: connection.list_services(kind))
     return _read_services(account, listing)
 
 
@@ -70,11 +76,13 @@ async def fetch_credit(configuration: Configuration, account: AccountSettings) -
     return _read_credit(account, await _ask(configuration, account, lambda connection: connection.fetch_credit()))
 
 
-async def fetch_offer(configuration: Configuration, account: AccountSettings) -> Offer:
-    """Fetch price list and balance at once. Raises ConfigurationError."""
+async def fetch_offer(
+    configuration: Configuration, account: AccountSettings, kind: OrderKind = OrderKind.IMEI
+) -> Offer:
+    """Fetch the price list of one kind and the balance at once. Raises ConfigurationError."""
 
     async def ask(connection: Connection) -> tuple[Listing[Service], Listing[Money]]:
-        services, credit = await asyncio.gather(connection.list_services(), connection.fetch_credit())
+        services, credit = await asyncio.gather(connection.list_services(kind), connection.fetch_credit())
         return services, credit
 
     services, credit = await _ask(configuration, account, ask)

@@ -15,6 +15,7 @@ from typing import Generic, Protocol, TypeVar
 
 from imeiflow.domain.ident import AccountName, Reference, ServiceId
 from imeiflow.domain.imei import Imei
+from imeiflow.domain.item import Item, OrderKind
 from imeiflow.domain.money import Money
 from imeiflow.domain.order import ResultStatus
 from imeiflow.domain.outcome import Ending
@@ -120,8 +121,19 @@ class Connection(Protocol):
         before anything is sent, for an `extra` that would overwrite the call's own fields.
         """
 
-    async def list_services(self) -> Listing[Service]:
-        """Fetch the price list of IMEI services."""
+    async def place_item(
+        self, item: Item, service: ServiceId, *, on_sent: Callable[[], None] | None = None
+    ) -> Placement:
+        """Place one order about a file or a service's own fields; its account names it by `item.subject`.
+
+        Raises UsageError, before anything is sent, for what the provider cannot take.
+        """
+
+    async def list_services(self, kind: OrderKind = OrderKind.IMEI) -> Listing[Service]:
+        """Fetch the price list of the services of one kind."""
+
+    async def fetch_item_status(self, kind: OrderKind, reference: Reference) -> Listing[OrderStatus]:
+        """Fetch the status of one file or server order."""
 
     async def fetch_statuses(self, references: Sequence[Reference]) -> Listing[OrderStatus]:
         """Fetch the status of orders; an empty sequence asks for the recent orders, where a server lists them."""
@@ -138,7 +150,11 @@ class Provider(Protocol):
 
     name: str
     max_chunk: int
+    kinds: frozenset[OrderKind]  #: what its orders may be about
     lists_recent_orders: bool  #: worth a try: an empty `fetch_statuses` may list recent orders
+
+    def check_item(self, item: Item) -> None:
+        """Raise UsageError for what could not be ordered: a field that is the call's own, a file without content."""
 
     def connect(self, login: Login, *, max_concurrency: int, timeouts: Timeouts) -> Connection:
         """Open a connection for up to `max_concurrency` calls at once.

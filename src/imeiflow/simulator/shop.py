@@ -261,8 +261,7 @@ class Shop:
         return self._writer.write_record("fileorder", entry, self._title(entry, list_file_offers()), now)
 
     def _place_server_order(self, fields: Mapping[str, str], call: int, now: float) -> bytes:
-        own = sorted(name for name in fields if "_" in name)
-        text = " ".join(f"{name.partition('_')[0]}={fields[name]}" for name in own)
+        text = ", ".join(f"{name}={value}" for name, value in fields.items() if name not in _OF_THE_CALL)
         entry = self._place_record(text, fields.get("serviceId", ""), list_server_offers(), call, now)
         return self._writer.write_record("order", entry, self._title(entry, list_server_offers()), now)
 
@@ -309,6 +308,7 @@ def _has_form(imei: str, check: ImeiCheck) -> bool:
     return (sum(digits[::2]) + sum(digits[1::2].translate(_TO_DOUBLED))) % 10 == 0
 
 
+_OF_THE_CALL = frozenset({"apiKey", "userId", "action", "serviceId"})
 _TO_VALUES = bytes((code - 48) % 256 for code in range(256))
 _TO_DOUBLED = _DOUBLED + bytes(246)
 

@@ -5,34 +5,36 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime
 from decimal import Decimal
+from typing import TypeVar
 from urllib.parse import parse_qsl
 
 import pytest
 
 from imeiflow.domain.ident import Reference, ServiceId
 from imeiflow.domain.imei import Imei
+from imeiflow.domain.item import FileItem, Item, OrderKind, ServerItem
 from imeiflow.domain.money import Money
 from imeiflow.domain.order import ResultStatus
-from imeiflow.domain.outcome import Ending, ErrorKind
+from imeiflow.domain.outcome import Ending, ErrorKind, Outcome
 from imeiflow.errors import ConfigurationError, UsageError
 from imeiflow.providers.contract import Connection, Listing, Provider, Service, Timeouts
 from imeiflow.providers.gsm_fusion import CatalogEntry, GsmFusionConnection, nakshsoft, provider
 from imeiflow.providers.gsm_fusion.listing import read_requested_at
 from tests.providers.wire import FAST, IMEI, KEY, SERVICE, Wire, accept_orders, connect, make_imei, make_login, serve
 
+T = TypeVar("T")
+
 LOGIN = [("apiKey", KEY), ("userId", "bob")]
 
 
-async def ask(
-    reply: bytes, call: Callable[[GsmFusionConnection], Awaitable[Listing[object]]]
-) -> tuple[Listing[object], list[tuple[str, str]]]:
+async def ask(reply: bytes, call: Callable[[GsmFusionConnection], Awaitable[T]]) -> tuple[T, list[tuple[str, str]]]:
     async def script(wire: Wire) -> None:
         await wire.read()
         wire.reply(reply)
 
     async with serve(script) as server, connect(server.port) as connection:
-        listing = await call(connection)
-        return listing, parse_qsl(server.requests[0].body.decode(), keep_blank_values=True)
+        answer = await call(connection)
+        return answer, parse_qsl(server.requests[0].body.decode(), keep_blank_values=True)
 
 
 def test_the_contract_is_kept() -> None:
@@ -164,18 +166,16 @@ async def test_a_catalogue_is_listed_with_its_groups() -> None:
 @pytest.mark.parametrize(
     ("call", "fields"),
     [
-        (lambda it: it.list_file_services(), {"action": "fileservices"}),
-        (lambda it: it.list_server_services(), {"action": "serverservices"}),
+        (lambda it: it.list_services(OrderKind.FILE), {"action": "fileservices"}),
+        (lambda it: it.list_services(OrderKind.SERVER), {"action": "serverservices"}),
         (
-            lambda it: it.place_file_order(SERVICE, "a.bcl", b"\x00\xff"),
-            {"action": "placefileorder", "networkId": "7", "fileName": "a.bcl", "fileData": "AP8="},
+            lambda it: it.fetch_item_status(OrderKind.FILE, Reference("4")),
+            {"action": "getfileorder", "orderId": "4"},
         ),
-        (lambda it: it.fetch_file_order(Reference("4")), {"action": "getfileorder", "orderId": "4"}),
         (
-            lambda it: it.place_server_order(SERVICE, {"email_1": "a@b.example"}),
-            {"action": "placeserverorder", "email_1": "a@b.example", "serviceId": "7"},
+            lambda it: it.fetch_item_status(OrderKind.SERVER, Reference("4")),
+            {"action": "getserverorder", "orderId": "4"},
         ),
-        (lambda it: it.fetch_server_order(Reference("4")), {"action": "getserverorder", "orderId": "4"}),
         (lambda it: it.list_providers(), {"action": "getproviders"}),
         (lambda it: it.list_lookup_services(), {"action": "getservices"}),
         (lambda it: it.fetch_service_details("5"), {"action": "getservicedtls", "st": "5"}),
@@ -191,12 +191,73 @@ async def test_the_other_actions_send_their_fields(
     assert listing.error.kind is ErrorKind.ACCOUNT
 
 
-@pytest.mark.parametrize("name", ["fileorder", "order"])
-async def test_a_file_or_server_order_gives_its_reference(name: str) -> None:
+A_FILE = FileItem("a.bcl", b"\x00\xff")
+FIELDS = ServerItem({"email_1": "a@b.example", "quantity_2": "3"})
+
+
+@pytest.mark.parametrize(
+    ("item", "name", "fields"),
+    [
+        (
+            A_FILE,
+            "fileorder",
+            {"action": "placefileorder", "networkId": "7", "fileName": "a.bcl", "fileData": "AP8="},
+        ),
+        (FIELDS, "order", {"action": "placeserverorder", "serviceId": "7", **FIELDS.fields}),
+    ],
+    ids=["file", "server"],
+)
+async def test_a_file_or_server_order_gives_its_reference(item: Item, name: str, fields: dict[str, str]) -> None:
     reply = f"<result><{name}><id>77</id><status>Pending</status></{name}></result>".encode()
-    listing, _ = await ask(reply, lambda connection: connection.place_file_order(SERVICE, "a", b""))
-    assert [item.reference for item in listing.items] == ["77"]  # type: ignore[attr-defined]
-    assert listing.exchange.ending is Ending.ANSWERED
+    placement, sent = await ask(reply, lambda connection: connection.place_item(item, SERVICE))
+    assert dict(sent) == dict(LOGIN) | fields
+    finding = placement.account.findings[Imei(item.subject)]
+    assert (finding.outcome, finding.reference) == (Outcome.ACCEPTED, "77")
+    assert placement.exchange.ending is Ending.ANSWERED
+
+
+@pytest.mark.parametrize("item", [A_FILE, FIELDS], ids=["file", "server"])
+@pytest.mark.parametrize(
+    ("reply", "outcome"),
+    [
+        (b"", Outcome.UNCONFIRMED),
+        (b"<result><fileorder><id>77</id>", Outcome.UNCONFIRMED),
+        (b"<html>oops</html>", Outcome.UNCONFIRMED),
+        (b"<result/>", Outcome.UNCONFIRMED),
+        (b"<result><order><status>Pending</status></order></result>", Outcome.UNCONFIRMED),
+        (b"<result><order><id>7</id></order><order><id>8</id></order></result>", Outcome.UNCONFIRMED),
+        (b"<result><error>Something new</error></result>", Outcome.UNCONFIRMED),
+        (b"<result><error>Not enough credits</error></result>", Outcome.THROTTLED),
+        (b"<result><error>Invalid value of Network Id!</error></result>", Outcome.THROTTLED),
+    ],
+)
+async def test_a_reply_that_names_no_single_order_is_never_a_success(
+    item: Item, reply: bytes, outcome: Outcome
+) -> None:
+    placement, _ = await ask(reply, lambda connection: connection.place_item(item, SERVICE))
+    assert placement.account.findings[Imei(item.subject)].outcome is outcome
+
+
+async def test_what_is_kept_of_a_file_is_its_digest_and_not_its_content() -> None:
+    placement, _ = await ask(b"<result/>", lambda connection: connection.place_item(A_FILE, SERVICE))
+    assert b"AP8" not in placement.exchange.request
+    assert A_FILE.digest.encode() in placement.exchange.request
+
+
+@pytest.mark.parametrize(
+    "item",
+    [
+        FileItem("a.bcl", b""),
+        FileItem(" ", b"x"),
+        ServerItem({}),
+        ServerItem({"apiKey": "other"}),
+        ServerItem({"serviceId": "9"}),
+        ServerItem({"ACTION": "placeorder"}),
+    ],
+)
+def test_what_cannot_be_ordered_is_said_before_anything_is_sent(item: Item) -> None:
+    with pytest.raises(UsageError):
+        provider.check_item(item)
 
 
 @pytest.mark.parametrize("reply", [b"", b"<html/>", b"<result/>", b"<result>", b"{}"])

@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import base64
+import hashlib
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Any, Generic, TypeVar
+from typing import TYPE_CHECKING, Any, Generic, TypeVar, assert_never
 
 from imeiflow.domain.ident import Reference, ServiceId
 from imeiflow.domain.imei import Imei
+from imeiflow.domain.item import FileItem, Item, OrderKind, ServerItem
 from imeiflow.domain.money import Money
 from imeiflow.domain.outcome import ErrorKind
-from imeiflow.domain.reply import ReplyContent, WholeError, account_for, account_for_failure
+from imeiflow.domain.reply import NamedOrder, ReplyContent, WholeError, account_for, account_for_failure
 from imeiflow.errors import ConfigurationError, UsageError
 from imeiflow.providers.contract import Exchange, Listing, Login, OrderStatus, Placement, Service, Timeouts
 from imeiflow.providers.endpoint import build_ssl_context, read_base_url
@@ -47,9 +49,23 @@ class GsmFusionProvider:
 
     name: str = "gsm-fusion"
     max_chunk: int = 100
+    kinds: frozenset[OrderKind] = frozenset(OrderKind)
     lists_recent_orders: bool = True
     api_path: str = KNOWN_PATHS[0]
     services_action: str = "imeiservices"
+
+    def check_item(self, item: Item) -> None:
+        """Raise UsageError for a field that is the call's own, and for a file without a name or content."""
+        match item:
+            case FileItem(name, content):
+                if not name.strip() or not content:
+                    raise UsageError(problem=f"the file {name!r} is empty, or has no name")
+            case ServerItem(fields):
+                if not fields:
+                    raise UsageError(problem="a server order needs the fields that its service asks for")
+                check_extra(fields, "serviceid")
+            case _:
+                assert_never(item)
 
     def connect(self, login: Login, *, max_concurrency: int, timeouts: Timeouts) -> GsmFusionConnection:
         """Open a connection for up to `max_concurrency` calls at once; nothing is sent yet.
@@ -133,17 +149,28 @@ class GsmFusionConnection:
             return Placement(exchange, account_for_failure(imeis, exchange.ending, answer.error))
         return Placement(exchange, account_for(imeis, self._complete(exchange, answer.found)))
 
-    async def list_services(self) -> Listing[Service]:
-        """Fetch the price list of IMEI services."""
-        return await self._list(self._provider.services_action, {}, read_services)
+    async def place_item(
+        self, item: Item, service: ServiceId, *, on_sent: Callable[[], None] | None = None
+    ) -> Placement:
+        """Place one file or server order, and account for it under its subject; see `contract.Connection`."""
+        sent = [Imei(item.subject)]
+        answer: _Answer[ReplyContent] = await self._call(
+            self._write_item(item, service), _read_item, _is_telling, on_sent
+        )
+        if answer.found is None:
+            return Placement(answer.exchange, account_for_failure(sent, answer.exchange.ending, answer.error))
+        return Placement(answer.exchange, account_for(sent, self._complete(answer.exchange, answer.found)))
 
-    async def list_file_services(self) -> Listing[Service]:
-        """Fetch the price list of file services."""
-        return await self._list("fileservices", {}, read_services)
-
-    async def list_server_services(self) -> Listing[Service]:
-        """Fetch the price list of server services."""
-        return await self._list("serverservices", {}, read_services)
+    async def list_services(self, kind: OrderKind = OrderKind.IMEI) -> Listing[Service]:
+        """Fetch the price list of the services of one kind."""
+        match kind:
+            case OrderKind.IMEI:
+                action = self._provider.services_action
+            case OrderKind.FILE | OrderKind.SERVER:
+                action = f"{kind.value}services"
+            case _:
+                assert_never(kind)
+        return await self._list(action, {}, read_services)
 
     async def fetch_statuses(self, references: Sequence[Reference]) -> Listing[OrderStatus]:
         """Fetch the status of orders; an empty sequence asks for the recent ones, which few servers list."""
@@ -154,24 +181,9 @@ class GsmFusionConnection:
         """Fetch the balance, on servers that know `accountinfo`."""
         return await self._list("accountinfo", {}, read_credit)
 
-    async def place_file_order(self, service: ServiceId, file_name: str, content: bytes) -> Listing[OrderStatus]:
-        """Place a paid file order; `exchange.ending` says whether it may exist where no item came back."""
-        data = base64.b64encode(content).decode("ascii")
-        fields = {"networkId": str(service), "fileName": file_name, "fileData": data}
-        return await self._list("placefileorder", fields, read_statuses)
-
-    async def fetch_file_order(self, reference: Reference) -> Listing[OrderStatus]:
-        """Fetch the status of a file order."""
-        return await self._list("getfileorder", {"orderId": reference}, read_statuses)
-
-    async def place_server_order(self, service: ServiceId, extra: Mapping[str, str]) -> Listing[OrderStatus]:
-        """Place a paid server order with the service's own fields (`email_…`, `quantity_…`); see `place_file_order`."""
-        check_extra(extra)
-        return await self._list("placeserverorder", {**extra, "serviceId": service}, read_statuses)
-
-    async def fetch_server_order(self, reference: Reference) -> Listing[OrderStatus]:
-        """Fetch the status of a server order."""
-        return await self._list("getserverorder", {"orderId": reference}, read_statuses)
+    async def fetch_item_status(self, kind: OrderKind, reference: Reference) -> Listing[OrderStatus]:
+        """Fetch the status of one file or server order."""
+        return await self._list(f"get{kind.value}order", {"orderId": reference}, read_statuses)
 
     async def list_mobiles(self) -> Listing[CatalogEntry]:
         """Fetch the brands and models that some services ask for."""
@@ -192,6 +204,22 @@ class GsmFusionConnection:
     async def close(self) -> None:
         """Close the kept connections; calls under way end in doubt."""
         await self._transport.close()
+
+    def _write_item(self, item: Item, service: ServiceId) -> tuple[bytes, bytes]:
+        """Give a placing form, and what is kept of it: of a file, its size and its digest in place of its content."""
+        match item:
+            case FileItem(name, content):
+                fields = {"networkId": str(service), "fileName": name}
+                body, _ = self._form.write(
+                    "placefileorder", {**fields, "fileData": base64.b64encode(content).decode("ascii")}
+                )
+                told = f"{len(content)} bytes, SHA-256 {hashlib.sha256(content).hexdigest()}"
+                _, evidence = self._form.write("placefileorder", {**fields, "fileData": told})
+                return body, evidence
+            case ServerItem(fields):
+                return self._form.write("placeserverorder", {**fields, "serviceId": service})
+            case _:
+                assert_never(item)
 
     async def _list(
         self, action: str, fields: Mapping[str, str], read: Callable[[_Element], tuple[T, ...]]
@@ -255,6 +283,13 @@ class GsmFusionConnection:
             error = replace(error, message=blank(error.message), retry_after_s=wait_s)
         errors = tuple(replace(named, message=blank(named.message)) for named in content.errors)
         return replace(content, errors=errors, error=error)
+
+
+def _read_item(root: _Element) -> ReplyContent:
+    """Read the reply to a file or server order: what in it has an id is the order, for nothing else was asked for."""
+    placed = (NamedOrder("", status.reference, status.status) for status in read_statuses(root))
+    content = read_placement(root)
+    return ReplyContent(tuple(placed), errors=content.errors, error=content.error)
 
 
 def _is_telling(content: ReplyContent) -> bool:

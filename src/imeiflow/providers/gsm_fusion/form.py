@@ -38,8 +38,8 @@ class FormWriter:
 _quote = lru_cache(maxsize=256)(quote_plus)
 
 
-def check_extra(extra: Mapping[str, str]) -> None:
-    """Raise UsageError where a service's own fields would overwrite the call's."""
+def check_extra(extra: Mapping[str, str], *more: str) -> None:
+    """Raise UsageError where a service's own fields would overwrite the call's, or one of `more` (lower case)."""
     for name in extra:
-        if name.lower() in _RESERVED:
+        if name.lower() in _RESERVED or name.lower() in more:
             raise UsageError(problem=f"the field {name!r} is set by imeiflow itself and cannot be given")

@@ -1,0 +1,232 @@
+"""File orders and server orders: what they are about is read, priced, looked up among earlier ones, and made a job.
+
+Sends no order; whoever follows the job does. Such orders travel one a call, and a doubt about one is held for the
+user: nothing is known that would refuse a repeat.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from decimal import Decimal
+from pathlib import Path
+from typing import BinaryIO, Final
+
+from imeiflow.domain.ident import AccountName, JobId, ServiceId
+from imeiflow.domain.item import FileItem, Item, OrderKind, ServerItem
+from imeiflow.domain.money import Money
+from imeiflow.domain.order import OrderState, Policy
+from imeiflow.errors import LedgerError, ProviderError, UsageError
+from imeiflow.intake.table import read_table
+from imeiflow.jobs.lock import LaneLock
+from imeiflow.ledger.record import JobDraft, PastItem, PricedService
+from imeiflow.operations.account import AccountSettings
+from imeiflow.operations.admission import admit_one
+from imeiflow.operations.catalogue import Credit, Offer, fetch_offer
+from imeiflow.operations.session import Session, find_account_provider
+from imeiflow.operations.submit import UnknownPriceError, UnknownServiceError
+
+#: A file travels in one form, and stays in the ledger.
+LARGEST_FILE: Final = 16 << 20
+_MOST_ITEMS: Final = 10_000
+
+
+class UnreadableFileError(UsageError):
+    """{path} cannot be ordered: {problem}."""
+
+
+class WaitingItemError(UsageError):
+    """{subject} waits in job {job}, or may have been placed by it: nothing was ordered."""
+
+    def __init__(self, *, subject: str, job: int, state: str) -> None:
+        settle = f"Settle it first: `imeiflow show {job}`, then `imeiflow settle {job}`."
+        go_on = f"Go on with that job (`imeiflow resume {job}`), or give it up (`imeiflow cancel {job}`)."
+        is_waiting = state in {OrderState.QUEUED, OrderState.SENDING}
+        super().__init__(subject=subject, job=job, remedy=go_on if is_waiting else settle)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ItemRequest:
+    """What a user wants ordered: one or more items of one kind."""
+
+    items: tuple[Item, ...]
+    service: ServiceId
+    account: str | None = None
+    name: str = ""
+    max_spend: Decimal | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ItemProposal:
+    """What would be ordered and what it would cost. `earlier`: what was ordered before, by position in `items`."""
+
+    account: AccountName
+    kind: OrderKind
+    items: tuple[Item, ...]
+    service: ServiceId
+    service_name: str
+    name: str
+    price: Money | None
+    price_problem: str
+    credit: Credit
+    earlier: Mapping[int, PastItem]
+    max_spend: Decimal | None
+
+    def cost(self, count: int) -> Money | None:
+        """Give what so many of them cost; None where the price is not known."""
+        return None if self.price is None else self.price * count
+
+
+def read_files(paths: Sequence[Path]) -> tuple[FileItem, ...]:
+    """Read the files that are to be ordered. Raises UnreadableFileError, before anything else is done."""
+    found: dict[str, Path] = {}
+    items = []
+    for path in paths:
+        item = FileItem(path.name, _read_file(path))
+        if item.digest in found:
+            problem = f"its content is that of {found[item.digest]}"
+            raise UnreadableFileError(path=path, problem=problem, remedy="Name each file once.")
+        found[item.digest] = path
+        items.append(item)
+    return tuple(items)
+
+
+def read_server_items(source: Path | BinaryIO) -> tuple[ServerItem, ...]:
+    """Read server orders from a table: a column a field, a row an order. Raises InputError, UsageError."""
+    items: dict[str, int] = {}
+    found = []
+    for line, fields in read_table(source):
+        item = ServerItem(fields)
+        if item.digest in items:
+            problem = f"line {line} holds the same as line {items[item.digest]}: {item.subject}"
+            raise UsageError(
+                problem=problem, remedy="Where it is wanted twice, order it twice: one list after another."
+            )
+        items[item.digest] = line
+        found.append(item)
+        if len(found) > _MOST_ITEMS:
+            raise UsageError(problem=f"more than {_MOST_ITEMS:,} orders in one list", remedy="Divide the list.")
+    return tuple(found)
+
+
+def propose_items(session: Session, request: ItemRequest) -> ItemProposal:
+    """Say what would be ordered, at which price, and what of it was ordered before; nothing is written.
+
+    Raises UsageError, ConfigurationError, ProviderError where the login is turned away, UnknownServiceError,
+    UnknownPriceError.
+    """
+    account = session.configuration.choose_account(request.account)
+    kind = _check_items(account, request)
+    offer = asyncio.run(fetch_offer(session.configuration, account, kind))
+    if offer.credit.is_account_error and not offer.services:
+        raise ProviderError(account=account.name, problem=f"it answers: {offer.credit.problem}")
+    service = _find_service(account, request, offer)
+    if request.max_spend is not None and (service is None or service.price is None):
+        raise UnknownPriceError(service=request.service)
+    digests = [item.digest for item in request.items]
+    past = session.ledger.find_past_items(account.name, request.service, digests)
+    return ItemProposal(
+        account=account.name,
+        kind=kind,
+        items=request.items,
+        service=request.service,
+        service_name=service.name if service is not None else "",
+        name=request.name or request.items[0].subject,
+        price=service.price if service is not None else None,
+        price_problem=offer.problem,
+        credit=offer.credit,
+        earlier={place: past[digest] for place, digest in enumerate(digests) if digest in past},
+        max_spend=request.max_spend,
+    )
+
+
+def order_items(session: Session, proposal: ItemProposal, *, reorder: bool = False) -> tuple[JobId, LaneLock]:
+    """Make a running job of what was proposed and give it with its lock; whoever has it must follow the job.
+
+    What was accepted before is left out unless `reorder`. Raises WaitingItemError for what still waits or is in doubt
+    in an earlier job, UsageError where nothing is left to order.
+    """
+    account = session.configuration.accounts[proposal.account]
+    ledger = session.ledger
+    with admit_one(session, proposal.account):
+        past = ledger.find_past_items(proposal.account, proposal.service, [item.digest for item in proposal.items])
+        chosen = [item for item in proposal.items if _is_wanted(item, past.get(item.digest), reorder=reorder)]
+        if not chosen:
+            raise UsageError(problem="all of it was ordered before", remedy="Say --again to order it once more.")
+        job = ledger.create_draft(_make_draft(account, proposal))
+        lock = session.job_lock(job)
+        lock.acquire()
+        try:
+            ledger.add_items(job, chosen)
+            ledger.start_job(job)
+        except BaseException:
+            with suppress(LedgerError, UsageError):
+                ledger.discard_draft(job)
+            lock.release()
+            raise
+    return job, lock
+
+
+def _read_file(path: Path) -> bytes:
+    try:
+        with path.open("rb") as file:
+            content = file.read(LARGEST_FILE + 1)
+    except OSError as error:
+        raise UnreadableFileError(path=path, problem=error.strerror or "it cannot be read") from error
+    if len(content) > LARGEST_FILE:
+        raise UnreadableFileError(path=path, problem=f"it is larger than {LARGEST_FILE >> 20} MiB")
+    if not content:
+        raise UnreadableFileError(path=path, problem="it is empty")
+    return content
+
+
+def _check_items(account: AccountSettings, request: ItemRequest) -> OrderKind:
+    provider = find_account_provider(account)
+    kinds = {item.kind for item in request.items}
+    if len(kinds) != 1:
+        raise UsageError(problem="a job orders one or more items, all of one kind")
+    kind = kinds.pop()
+    if kind not in provider.kinds:
+        raise UsageError(problem=f"{provider.name} takes no {kind.value} orders")
+    if not request.service.strip():
+        remedy = f"`imeiflow services --kind {kind.value}` lists them."
+        raise UsageError(problem="--service: it is empty", remedy=remedy)
+    for item in request.items:
+        provider.check_item(item)
+    return kind
+
+
+def _find_service(account: AccountSettings, request: ItemRequest, offer: Offer) -> PricedService | None:
+    service = next((one for one in offer.services if one.id == request.service), None)
+    if service is None and offer.services:
+        remedy = f"`imeiflow services --kind {request.items[0].kind.value}` lists them with their ids."
+        raise UnknownServiceError(account=account.name, service=request.service, remedy=remedy)
+    return service
+
+
+def _is_wanted(item: Item, past: PastItem | None, *, reorder: bool) -> bool:
+    if past is None:
+        return True
+    if past.state in {OrderState.QUEUED, OrderState.SENDING, OrderState.UNCONFIRMED}:
+        raise WaitingItemError(subject=item.subject, job=past.job, state=past.state)
+    return reorder
+
+
+def _make_draft(account: AccountSettings, proposal: ItemProposal) -> JobDraft:
+    price = proposal.price
+    return JobDraft(
+        account=account.name,
+        provider=account.provider,
+        kind=proposal.kind,
+        service=proposal.service,
+        service_name=proposal.service_name,
+        name=proposal.name,
+        source=proposal.name,
+        policy=Policy.HOLD,
+        unit_price=None if price is None else price.amount,
+        currency=account.currency if price is None else price.currency,
+        max_spend=proposal.max_spend,
+        chunk_size=1,
+    )

@@ -1,0 +1,100 @@
+"""File orders and server orders: the same ledger, the same promise, one order a call."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from decimal import Decimal
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from imeiflow.domain.ident import JobId, ServiceId
+from imeiflow.domain.item import FileItem, Item, OrderKind, ServerItem
+from imeiflow.domain.order import JobState, OrderState, Policy
+from imeiflow.errors import GuardError
+from imeiflow.ledger.record import JobDraft
+from tests.rig import ACCOUNT, IMPATIENT, Rig, open_rig
+
+S = OrderState
+FILES = [FileItem(f"phone-{number}.ask", f"request {number}".encode()) for number in range(5)]
+FIELDS = [ServerItem({"email_951": f"shop{number}@example.com", "quantity_951": "2"}) for number in range(5)]
+BOTH = pytest.mark.parametrize(
+    ("service", "price", "items"), [("902", "3.75", FILES), ("951", "2.10", FIELDS)], ids=["file", "server"]
+)
+
+
+def add_job(rig: Rig, service: str, price: str, items: Sequence[Item], **values: Any) -> JobId:
+    base: dict[str, Any] = {"account": ACCOUNT, "provider": "gsm-fusion", "service": ServiceId(service)}
+    base |= {"unit_price": Decimal(price), "currency": "USD", "policy": Policy.HOLD, "chunk_size": 1}
+    job = rig.ledger.create_draft(JobDraft(**{**base, "kind": items[0].kind, **values}))
+    rig.ledger.add_items(job, items)
+    rig.ledger.start_job(job)
+    return job
+
+
+@BOTH
+async def test_each_is_placed_once_and_charged_once(tmp_path: Path, service: str, price: str, items: list[Item]):
+    async with open_rig(tmp_path) as rig:
+        job = add_job(rig, service, price, items)
+        verdict = await rig.run(job)
+        assert rig.count(job, S.ACCEPTED) == 5
+        assert [row.value for row in rig.rows(job)] == [item.subject for item in items]
+        assert verdict.charged == verdict.spent == 5 * Decimal(price)
+        assert len({row.reference for row in rig.rows(job)}) == 5
+
+
+@BOTH
+@pytest.mark.parametrize("fault", ["reset:after", "cut-xml:after", "500:after", "empty:before"])
+async def test_one_whose_reply_was_lost_is_held_and_never_sent_again(
+    tmp_path: Path, service: str, price: str, items: list[Item], fault: str
+):
+    async with open_rig(tmp_path, {"faults": (f"{fault}@100%",), "fault_actions": ("all",)}, timeouts=IMPATIENT) as rig:
+        job = add_job(rig, service, price, items)
+        await rig.run_to_the_end(job, resumes=3)
+        assert rig.count(job, S.UNCONFIRMED) > 0
+        assert rig.count(job, S.UNCONFIRMED) + rig.count(job, S.QUEUED) == 5
+        assert rig.repeats == 0
+        assert all(row.attempts <= 1 for row in rig.rows(job))
+
+
+async def test_an_error_of_the_credit_pauses_the_job_and_nothing_more_is_sent(tmp_path: Path):
+    async with open_rig(tmp_path, {"credit": Decimal(8)}) as rig:
+        job = add_job(rig, "902", "3.75", FILES, max_concurrency=1)
+        await rig.run(job)
+        assert rig.state(job) is JobState.PAUSED
+        assert (rig.count(job, S.ACCEPTED), rig.count(job, S.QUEUED)) == (2, 3)
+
+
+async def test_the_spending_cap_holds(tmp_path: Path):
+    async with open_rig(tmp_path) as rig:
+        job = add_job(rig, "902", "3.75", FILES, max_spend=Decimal(8))
+        verdict = await rig.run(job)
+        assert rig.count(job, S.ACCEPTED) == 2
+        assert verdict.charged == Decimal("7.50")
+
+
+async def test_an_item_comes_back_from_the_ledger_as_it_went_in(tmp_path: Path):
+    items: list[Item] = [FileItem("ü.ask", bytes(range(256))), FIELDS[0]]
+    async with open_rig(tmp_path) as rig:
+        jobs = [add_job(rig, "902", "1", [item]) for item in items]
+        kept = [rig.ledger.find_item(rig.rows(job)[0].id) for job in jobs]
+        assert kept == items
+        assert [rig.ledger.find_job(job).kind for job in jobs] == [OrderKind.FILE, OrderKind.SERVER]  # type: ignore[union-attr]
+
+
+async def test_what_was_ordered_before_is_found_by_its_content_whatever_it_is_called(tmp_path: Path):
+    async with open_rig(tmp_path) as rig:
+        job = add_job(rig, "902", "3.75", FILES)
+        await rig.run(job)
+        renamed = FileItem("another name", FILES[3].content)
+        found = rig.ledger.find_past_items(ACCOUNT, ServiceId("902"), [renamed.digest, FileItem("", b"new").digest])
+        assert [past.job for past in found.values()] == [job]
+        assert found[renamed.digest].state is S.ACCEPTED
+        assert not rig.ledger.find_past_items(ACCOUNT, ServiceId("901"), [renamed.digest])
+
+
+async def test_a_job_takes_items_of_its_own_kind_only(tmp_path: Path):
+    async with open_rig(tmp_path) as rig:
+        with pytest.raises(GuardError, match="file orders takes no others"):
+            add_job(rig, "902", "3.75", [FILES[0], FIELDS[0]])
