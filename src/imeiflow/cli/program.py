@@ -58,6 +58,7 @@ SECTIONS: Final[Mapping[str, Mapping[str, Entry]]] = {
         "show": Entry("jobs:show", "one job, and why orders are not accepted"),
         "orders": Entry("orders:orders", "find orders by IMEI, state or status"),
         "export": Entry("export:export", "your file back, with what became of every row"),
+        "spending": Entry("spending:spending", "what was spent, by day, service, job or account"),
     },
     "Provider": {
         "services": Entry("services:services", "what can be ordered, and its price"),

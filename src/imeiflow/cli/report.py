@@ -102,9 +102,10 @@ def tell_money(job: Job, summary: Summary) -> str:
     if spent is None or job.price is None:
         return "" if job.price is not None else "What it cost is not known: the provider gave no price."
     text = f"Spent: {spent}."
-    doubts = summary.tally[OrderState.UNCONFIRMED]
-    if doubts:
-        text += f" Up to {job.price * doubts} more may have been charged for what is unconfirmed."
+    if summary.refunded is not None and summary.refunded.amount:
+        text += f" {summary.refunded} of it for rejected orders, which the provider gives back."
+    if summary.in_doubt is not None and summary.in_doubt.amount:
+        text += f" Up to {summary.in_doubt} more may have been charged for what is unconfirmed or under way."
     return text
 
 

@@ -52,6 +52,8 @@ class Summary:
     spent: Money | None  #: None where something was charged whose price is not known
     seconds: float
     reason: str | None
+    refunded: Money | None = None  #: what rejected orders had cost; None where that is not known
+    in_doubt: Money | None = None  #: what may have been charged beyond `spent`; None where that is not known
 
     def as_dict(self) -> dict[str, object]:
         """Give the JSON object of `design.md`; amounts stay Decimal. `sending` is the part of `queued` under way."""
@@ -64,6 +66,8 @@ class Summary:
             "sending": self.tally[OrderState.SENDING],
             "attempts": self.attempts,
             "spent": None if self.spent is None else self.spent.amount,
+            "refunded": None if self.refunded is None else self.refunded.amount,
+            "in_doubt": None if self.in_doubt is None else self.in_doubt.amount,
             "currency": "" if self.spent is None else self.spent.currency,
             "seconds": round(self.seconds, 3),
             "reason": self.reason,

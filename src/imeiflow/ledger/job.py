@@ -25,6 +25,7 @@ from imeiflow.ledger.log import write_event
 from imeiflow.ledger.mask import Masked
 from imeiflow.ledger.record import Confirmed, Job, JobDraft, NewOrder, Reason
 from imeiflow.ledger.schema import attempt, charge, job, order_item, orders
+from imeiflow.ledger.spending import add_up_doubts, add_up_refunds
 
 _ENDED = frozenset({JobState.FINISHED, JobState.PAUSED, JobState.CANCELLED})
 _REQUESTS = frozenset({JobState.PAUSED, JobState.CANCELLED})
@@ -168,6 +169,8 @@ class Jobs(Access):
                 tally=_tallies(connection, [job_id])[job_id],
                 attempts=attempts,
                 spent=_spending(connection, job_id),
+                refunded=_money(add_up_refunds(connection, job_id), row.currency),
+                in_doubt=_money(add_up_doubts(connection, job_id), row.currency),
                 seconds=row.worked_s,
                 reason=row.reason,
             )
@@ -332,6 +335,10 @@ def _spending(connection: Connection, job_id: JobId) -> Money | None:
             return None
         total += Decimal(price) * times
     return Money(total, currency)
+
+
+def _money(amount: Decimal | None, currency: str) -> Money | None:
+    return None if amount is None else Money(amount, currency)
 
 
 def _delete_drafts(connection: Connection, ids: Sequence[JobId]) -> None:

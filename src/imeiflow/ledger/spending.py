@@ -8,7 +8,7 @@ from datetime import datetime
 from decimal import Decimal
 from typing import Any
 
-from sqlalchemy import ColumnElement, Select, func, literal, select
+from sqlalchemy import ColumnElement, Connection, Select, func, literal, select
 
 from imeiflow.domain.ident import AccountName, JobId
 from imeiflow.domain.order import JobState, OrderState, ResultStatus
@@ -74,21 +74,46 @@ class Spending(Access):
     def _list_expenses(
         self, queries: Sequence[Select[Any]], at: ColumnElement[datetime], wanted: SpendingFilter
     ) -> list[Expense]:
-        conditions = [job.c.state != JobState.DRAFT.value]
-        if wanted.job is not None:
-            conditions.append(job.c.id == wanted.job)
-        if wanted.account is not None:
-            conditions.append(job.c.account == wanted.account)
-        if wanted.since is not None:
-            conditions.append(at >= wanted.since)
-        if wanted.until is not None:
-            conditions.append(at < wanted.until)
         with self._read() as connection:
-            rows = [row for query in queries for row in fetch_rows(connection, sum_up(query.where(*conditions)))]
-        return [
-            Expense(JobId(its_job), _at(micros), Decimal(price) if price else None, times)
-            for its_job, micros, price, times in rows
-        ]
+            return _read_expenses(connection, queries, at, wanted)
+
+
+def add_up_refunds(connection: Connection, job_id: JobId) -> Decimal | None:
+    """Add up what a job's rejected orders had cost; None where a price is not known."""
+    return _add_up(_read_expenses(connection, [_refunds], orders.c.completed_at, SpendingFilter(job=job_id)))
+
+
+def add_up_doubts(connection: Connection, job_id: JobId) -> Decimal | None:
+    """Add up what a job's doubts, orders under way and probes without answer may have cost; None: not known."""
+    return _add_up(_read_expenses(connection, [_doubts, _probes], attempt.c.started_at, SpendingFilter(job=job_id)))
+
+
+def _add_up(expenses: Sequence[Expense]) -> Decimal | None:
+    total = Decimal(0)
+    for expense in expenses:
+        if expense.price is None:
+            return None
+        total += expense.price * expense.times
+    return total
+
+
+def _read_expenses(
+    connection: Connection, queries: Sequence[Select[Any]], at: ColumnElement[datetime], wanted: SpendingFilter
+) -> list[Expense]:
+    conditions = [job.c.state != JobState.DRAFT.value]
+    if wanted.job is not None:
+        conditions.append(job.c.id == wanted.job)
+    if wanted.account is not None:
+        conditions.append(job.c.account == wanted.account)
+    if wanted.since is not None:
+        conditions.append(at >= wanted.since)
+    if wanted.until is not None:
+        conditions.append(at < wanted.until)
+    rows = [row for query in queries for row in fetch_rows(connection, sum_up(query.where(*conditions)))]
+    return [
+        Expense(JobId(its_job), _at(micros), Decimal(price) if price else None, times)
+        for its_job, micros, price, times in rows
+    ]
 
 
 def _at(micros: int) -> Any:

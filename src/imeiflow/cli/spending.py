@@ -1,0 +1,141 @@
+"""`imeiflow spending`: where the money went, as a table with bars, as JSON, or as a plot in a file."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from datetime import date, datetime
+from decimal import Decimal
+from pathlib import Path
+
+import click
+
+from imeiflow.cli.frame import open_session
+from imeiflow.cli.option import account_option, command, json_option
+from imeiflow.cli.output import clean, count, cut, print_json_list, print_table, say
+from imeiflow.domain.ident import AccountName
+from imeiflow.operations.spending import Axis, Sum, add_up_spending, total_by_currency
+from imeiflow.plot.figure import SERIES_TONES, Figure, Mark, Panel, Series, Tone
+from imeiflow.plot.page import check_plot_path, save_plot
+
+_WIDEST_BAR = 30
+_WIDEST_NAME = 40
+_MOST_BARS = 60  #: of a plot: more cannot be told apart
+_HEADINGS = ("ORDERS", "SPENT", "REJECTED", "IN DOUBT", "")
+_DRAWN: Sequence[tuple[str, Callable[[Sum], Decimal], Tone, Mark]] = (
+    ("spent", lambda one: one.spent, SERIES_TONES[0], Mark.BAR),
+    ("in doubt", lambda one: one.in_doubt, Tone.FAIR, Mark.BAR),
+    ("of rejected orders", lambda one: one.refunded, Tone.BAD, Mark.LINE),
+)
+_DAY = click.DateTime(formats=["%Y-%m-%d"])
+
+
+@command(
+    examples="""
+    imeiflow spending                                  by day
+    imeiflow spending --by service --from 2026-11-01 --to 2026-11-30
+    imeiflow spending --by job --json
+    imeiflow spending --plot spending.html             also .png and .svg
+    """
+)
+@click.option(
+    "--by",
+    type=click.Choice([axis.value for axis in Axis]),
+    default=Axis.DAY.value,
+    show_default=True,
+    help="What for.",
+)
+@click.option("--from", "first", type=_DAY, metavar="DAY", help="Nothing before this day: 2026-11-01.")
+@click.option("--to", "last", type=_DAY, metavar="DAY", help="Nothing after this day.")
+@account_option
+@click.option("--plot", "plot", metavar="FILE", help="Draw it, as .png, .html or .svg.")
+@json_option
+def spending(
+    *, by: str, first: datetime | None, last: datetime | None, account: str | None, plot: str | None, is_json: bool
+) -> None:
+    """Say what was spent by day, service, job or account: exact, each currency by itself.
+
+    SPENT is what was charged, at the price that each order had when it was placed. REJECTED is the part of it that
+    rejected orders had cost, which the provider gives back. IN DOUBT may have been charged besides: unconfirmed orders
+    and those under way. Days are those of your time zone.
+    """
+    if plot is not None:
+        check_plot_path(Path(plot))
+    with open_session() as session:
+        sums = add_up_spending(
+            session,
+            Axis(by),
+            account=None if account is None else AccountName(account),
+            first=None if first is None else first.date(),
+            last=None if last is None else last.date(),
+        )
+    if is_json:
+        print_json_list(_as_values(one, Axis(by)) for one in sums)
+    else:
+        _print(sums, Axis(by))
+    if plot is not None and sums:
+        _save(Path(plot), sums, Axis(by), _say_time(first, last))
+        say(f"The plot is in {plot}.")
+
+
+def _print(sums: Sequence[Sum], by: Axis) -> None:
+    largest = {
+        total.currency: max(one.spent for one in sums if one.currency == total.currency)
+        for total in total_by_currency(sums)
+    }
+    rows = [[cut(clean(one.name), _WIDEST_NAME), *_cells(one), _draw(one, largest)] for one in sums]
+    if len(sums) > 1:
+        rows += [["total", *_cells(total), ""] for total in total_by_currency(sums)]
+    print_table((by.value.upper(), *_HEADINGS), rows, right=(1, 2, 3, 4), empty="Nothing was spent.")
+    unpriced = sum(one.unpriced for one in sums)
+    if unpriced:
+        say(f"{count(unpriced, 'order')} at a price that is not known: in no sum.")
+
+
+def _cells(one: Sum) -> list[str]:
+    amounts = [str(one.money(amount)) if amount else "-" for amount in (one.refunded, one.in_doubt)]
+    return [f"{one.orders:,}", str(one.money(one.spent)), *amounts]
+
+
+def _draw(one: Sum, largest: Mapping[str, Decimal]) -> str:
+    most = largest[one.currency]
+    return "█" * round(_WIDEST_BAR * float(one.spent) / float(most)) if one.spent else ""
+
+
+def _as_values(one: Sum, by: Axis) -> dict[str, object]:
+    return {
+        by.value: one.key,
+        "name": one.name,
+        "currency": one.currency,
+        "orders": one.orders,
+        "spent": one.spent,
+        "refunded": one.refunded,
+        "in_doubt": one.in_doubt,
+        "unpriced": one.unpriced,
+    }
+
+
+def _say_time(first: date | None, last: date | None) -> str:
+    parts = [f"from {first:%Y-%m-%d}" if first else "", f"to {last:%Y-%m-%d}" if last else ""]
+    return " ".join(part for part in parts if part)
+
+
+def _save(path: Path, sums: Sequence[Sum], by: Axis, when: str) -> None:
+    shown = sums[-_MOST_BARS:] if by is Axis.DAY else sums[:_MOST_BARS]
+    labels = [cut(clean(one.name), 24) for one in shown]
+    panels = [_panel(shown, total) for total in total_by_currency(sums)]
+    left_out = f"; {count(len(sums) - len(shown), 'more')} not drawn" if len(sums) > len(shown) else ""
+    figure = Figure(
+        title=f"Spending by {by.value}", subtitle=f"{when}{left_out}".strip("; "), labels=labels, panels=panels
+    )
+    rows = [[clean(one.name), *_cells(one)] for one in [*sums, *total_by_currency(sums)]]
+    save_plot(path, figure, headings=(by.value.upper(), *_HEADINGS[:-1]), rows=rows)
+
+
+def _panel(shown: Sequence[Sum], total: Sum) -> Panel:
+    mine = [one if one.currency == total.currency else None for one in shown]
+    series = [
+        Series(name=name, values=[None if one is None else float(amount(one)) for one in mine], tone=tone, mark=mark)
+        for name, amount, tone, mark in _DRAWN
+        if amount(total)
+    ]
+    return Panel(title=f"{total.money(total.spent)} spent", series=series, after=f" {total.currency}".rstrip())
