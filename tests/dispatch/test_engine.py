@@ -205,6 +205,14 @@ async def test_throttling_spends_no_attempt(tmp_path: Path):
         assert {row.attempts for row in rig.rows(job)} == {1}
 
 
+async def test_a_maximum_for_the_size_of_calls_is_the_job_s_and_stays_with_it(tmp_path: Path):
+    async with open_rig(tmp_path) as rig:
+        small, large = rig.add_job(150, largest_chunk=3), rig.add_job(600)
+        await rig.run()
+        assert 1 < max(one.size for one in rig.ledger.list_attempts(small, limit=1000)) <= 3
+        assert max(one.size for one in rig.ledger.list_attempts(large, limit=1000)) > 3
+
+
 # the spending cap
 
 

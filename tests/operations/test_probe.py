@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
 from decimal import Decimal
 
 import pytest
@@ -20,7 +21,7 @@ from imeiflow.operations.probe import (
     judge_repeat,
     judge_settling,
 )
-from tests.operations.stand import add_job, answer, make_imei, open_session
+from tests.operations.stand import ACCOUNT, SERVICE, add_job, answer, make_imei, open_session
 
 
 @pytest.fixture
@@ -89,3 +90,20 @@ def test_orders_that_never_left_show_nothing(session):
 )
 def test_a_repeat_is_judged_by_its_answer(session, state, verdict):
     assert judge_repeat(session, add_orders(session, state)).verdict is verdict
+
+
+@pytest.mark.parametrize(("state", "is_refusal"), [(DUPLICATE, True), (ACCEPTED, False)])
+def test_what_a_repeat_showed_is_evidence_for_settling_doubts_under_the_service(session, state, is_refusal):
+    add_orders(session, ACCEPTED)
+    job = add_orders(session, state)
+    for _ in range(2):
+        judge_repeat(session, job)
+    [seen] = session.ledger.repeat_evidence(ACCOUNT, SERVICE)
+    assert seen.is_refusal == is_refusal
+    assert not seen.of_completed
+    assert seen.age >= timedelta(0)
+
+
+def test_a_repeat_of_an_order_whose_age_is_not_known_is_no_evidence(session):
+    judge_repeat(session, add_orders(session, DUPLICATE))
+    assert session.ledger.repeat_evidence(ACCOUNT, SERVICE) == []

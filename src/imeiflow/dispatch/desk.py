@@ -138,7 +138,7 @@ class Desk:
     def _begin(self, running: Running) -> Work:
         job = running.job
         work = Work(job, running.tally, running.spent, self._chunk_size(job), self._settings.breaker)
-        work.largest_chunk = self._settings.largest_chunk
+        work.largest_chunk = job.largest_chunk
         work.lost_probes = running.lost_probes
         work.served = min((other.served for other in self.works.values()), default=0.0)
         return work

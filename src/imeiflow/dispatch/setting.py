@@ -17,7 +17,6 @@ class DispatchSettings:
 
     max_concurrency: int = 64
     rate_per_min: float | None = None
-    largest_chunk: int | None = None  #: the most orders a call; how many work up to it is still found out
     repeat_probe_max_price: Decimal = Decimal("1.00")
     repeat_refusal_lasts: timedelta = LASTS  #: how long a refusal of a repeat that was seen is evidence
     retry: RetryPolicy = field(default_factory=RetryPolicy)

@@ -50,6 +50,7 @@ class Jobs(Access):
             "currency": draft.currency,
             "max_spend": draft.max_spend,
             "chunk_size": draft.chunk_size,
+            "largest_chunk": draft.largest_chunk,
             "max_concurrency": draft.max_concurrency,
             "rate": draft.rate,
             "columns": draft.columns,

@@ -106,6 +106,25 @@ class Queue(Access):
                 for row in connection.execute(query)
             ]
 
+    def add_repeat(self, attempt_id: AttemptId, seen: RepeatEvidence) -> None:
+        """Remember what a finished attempt showed of repeats; once, however often it is told."""
+        values = {
+            "observed_at": seen.observed_at,
+            "age_us": round(seen.age.total_seconds() * 1_000_000),
+            "is_refusal": seen.is_refusal,
+            "of_completed": seen.of_completed,
+            "attempt_id": attempt_id,
+        }
+        whose = select(attempt.c.account, job.c.service).join(job, job.c.id == attempt.c.job_id)
+
+        def add(connection: Any) -> None:
+            known = select(repeat_seen.c.id).where(repeat_seen.c.attempt_id == attempt_id).limit(1)
+            if connection.execute(known).scalar() is None:
+                account, service = connection.execute(whose.where(attempt.c.id == attempt_id)).one()
+                connection.execute(insert(repeat_seen).values(account=account, service=service, **values))
+
+        self._write(add)
+
     def lost_probes(self, job_id: JobId) -> int:
         """Count the repeat probes whose reply was lost, each of which may have been charged.
 

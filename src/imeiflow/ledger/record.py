@@ -35,6 +35,7 @@ class JobDraft:
     currency: str = ""
     max_spend: Decimal | None = None
     chunk_size: int | None = None
+    largest_chunk: int | None = None
     max_concurrency: int | None = None
     rate: float | None = None
     columns: tuple[str, ...] | None = None
@@ -106,6 +107,7 @@ class Job:
     currency: str
     max_spend: Decimal | None
     chunk_size: int | None
+    largest_chunk: int | None
     max_concurrency: int | None
     rate: float | None
     columns: tuple[str, ...] | None

@@ -22,7 +22,6 @@ from imeiflow.domain.ident import AccountName, JobId, Reference, ServiceId
 from imeiflow.domain.order import OrderState
 from imeiflow.ledger.record import Job, OrderRow, PricedService
 from imeiflow.library.account import Login, choose_account
-from imeiflow.library.ceiling import CappedSession
 from imeiflow.library.error import ClosedError, ForkedError
 from imeiflow.library.follow import see_through
 from imeiflow.library.log import log_by_standard_library
@@ -103,7 +102,7 @@ class AsyncClient:
         def begin() -> Resumed:
             return begin_job(session, self._account, values, terms, listed)
 
-        return await self._follow(CappedSession(session, terms.max_chunk), begin, on_progress)
+        return await self._follow(session, begin, on_progress)
 
     async def resume(self, job: int, *, on_progress: Callable[[Moment], None] | None = None) -> Report:
         """Go on with a job that is paused, or follow one that runs, as `submit` does.

@@ -151,6 +151,7 @@ def _describe(account: AccountSettings, terms: Terms, source: str, service: Pric
         unit_price=price.amount if price is not None else None,
         currency=price.currency if price is not None else account.currency,
         max_spend=terms.max_spend,
+        largest_chunk=terms.max_chunk,
         max_concurrency=terms.max_concurrency,
         rate=terms.rate_per_min,
     )

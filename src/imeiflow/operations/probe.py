@@ -11,9 +11,10 @@ from dataclasses import dataclass, replace
 from enum import StrEnum
 from typing import Final
 
+from imeiflow.domain.doubt import RepeatEvidence
 from imeiflow.domain.ident import JobId
 from imeiflow.domain.money import Money
-from imeiflow.domain.order import OrderState
+from imeiflow.domain.order import OrderState, ResultStatus
 from imeiflow.domain.outcome import ErrorKind, Outcome
 from imeiflow.errors import UsageError
 from imeiflow.ledger.change import AttemptKind
@@ -141,10 +142,26 @@ def judge_repeat(session: Session, job: JobId) -> RepeatFinding:
     for row in session.ledger.order_rows(job):
         one = _find_placing(session.ledger.attempts_of(row.id))
         if one is not None and one.outcome in _REPEATS:
+            _remember(session, job, row, one)
             return RepeatFinding(_REPEATS[one.outcome], _message(one))
         if one is not None:
             return RepeatFinding(RepeatVerdict.UNKNOWN, _message(one))
     return RepeatFinding(RepeatVerdict.UNKNOWN)
+
+
+def _remember(session: Session, job: JobId, row: OrderRow, repeat: OrderAttempt) -> None:
+    """Keep what a repeat showed for whoever settles doubts under the service: as old as the order before it."""
+    found, ended_at = session.find_job(job), repeat.attempt.ended_at
+    if row.imei is None or ended_at is None:
+        return
+    past = session.ledger.find_ordered_before(found.account, found.service, [row.imei], exclude_job=job)
+    first = past.get(row.imei)
+    placed = None if first is None else _find_placing(session.ledger.attempts_of(first.order))
+    if first is None or placed is None or placed.outcome is not Outcome.ACCEPTED:
+        return  # how old the order is that was repeated is not known
+    age = repeat.attempt.started_at - placed.attempt.started_at
+    seen = RepeatEvidence(ended_at, age, repeat.outcome is Outcome.DUPLICATE, first.status is ResultStatus.COMPLETED)
+    session.ledger.add_repeat(repeat.attempt.id, seen)
 
 
 _UNSENT: Final = frozenset({OrderState.INVALID, OrderState.REPEATED})
