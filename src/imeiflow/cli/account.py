@@ -9,7 +9,7 @@ from urllib.parse import urlsplit
 from imeiflow.cli.frame import open_session
 from imeiflow.cli.option import account_option, command, json_option
 from imeiflow.cli.output import clean, print_json, show_time, tell
-from imeiflow.dispatch.desk import CHUNK_KIND, LANE_KIND
+from imeiflow.dispatch.desk import CHUNK_KIND, LANE_KIND, LIMITS_KIND
 from imeiflow.errors import ImeiflowError
 from imeiflow.ledger.record import LaneOwner, Learned
 from imeiflow.operations.account import AccountSettings
@@ -127,7 +127,9 @@ def _name_key(chosen: AccountSettings) -> str:
 
 
 def _name_learned(one: Learned) -> str:
-    what = {LANE_KIND: "calls at once, pace", CHUNK_KIND: "IMEIs a call"}.get(one.kind, one.kind)
+    what = {LANE_KIND: "calls at once, pace", CHUNK_KIND: "IMEIs a call", LIMITS_KIND: "never more than"}.get(
+        one.kind, one.kind
+    )
     return f"service {one.service}" if one.service else what
 
 
@@ -135,6 +137,8 @@ def _show_learned(one: Learned) -> str:
     match one.value:
         case {"size": int(size)}:
             return f"{size} IMEIs a call" if size > 1 else "one IMEI a call"
+        case {"concurrency": int(number), "per_min": int() | float() | None as rate}:
+            return f"{number:,} at once" + (f", {rate:g} calls a minute" if rate is not None else "")
         case {"pace": Mapping() | None as pace}:
             return _show_pace(pace)
         case value:

@@ -64,6 +64,7 @@ SECTIONS: Final[Mapping[str, Mapping[str, Entry]]] = {
         "services": Entry("services:services", "what can be ordered, and its price"),
         "account": Entry("account:account", "credit, settings, and what was learned about limits"),
         "probe": Entry("probe:probe", "find out whether a server really takes several IMEIs a call"),
+        "find-limits": Entry("find_limits:find_limits", "what pace and concurrency a server bears: a table and a plot"),
     },
     "Web": {
         "serve": Entry("serve:serve_command", "the web application, with the runner inside"),

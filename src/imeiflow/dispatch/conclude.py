@@ -23,7 +23,7 @@ from imeiflow.domain.outcome import Ending, ErrorKind, Outcome
 from imeiflow.domain.reply import Finding, WholeError, account_for_failure
 from imeiflow.ledger.change import AttemptKind, Conclusion, OrderChange
 from imeiflow.ledger.record import QueuedOrder
-from imeiflow.providers.contract import Placement
+from imeiflow.providers.contract import Exchange, Placement
 
 #: No provider has been seen to place an order in less.
 _NO_WORK_S = 0.25
@@ -164,7 +164,13 @@ def read_call(placement: Placement, *, is_crowded: bool) -> tuple[CallEnd, Refus
 
     `is_crowded`: more calls were under way than were ever admitted, so that a reset says "too many".
     """
-    exchange, error = placement.exchange, placement.account.error
+    return read_answer(placement.exchange, placement.account.error, is_crowded=is_crowded)
+
+
+def read_answer(
+    exchange: Exchange, error: WholeError | None, *, is_crowded: bool = False
+) -> tuple[CallEnd, Refusal | None]:
+    """Say the same of any call, from its exchange and the error that stands for the whole of it."""
     match exchange.ending:
         case Ending.NOT_SENT:
             return CallEnd.IGNORE, None

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from decimal import Decimal
 from typing import TYPE_CHECKING
 
@@ -29,7 +29,35 @@ if TYPE_CHECKING:
 
 LANE_KIND = "lane"
 CHUNK_KIND = "chunk_size"
+LIMITS_KIND = "limits"  #: calls at once and calls a minute, pinned by the user
 WHOLE_ACCOUNT = ServiceId("")
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """What the user pinned for an account: never more calls at once, never more a minute. None is no limit."""
+
+    concurrency: int | None = None
+    per_min: float | None = None
+
+    def cap(self, settings: DispatchSettings) -> DispatchSettings:
+        """Give the account's settings, and no more than these."""
+        number, rate = settings.max_concurrency, settings.rate_per_min
+        return replace(
+            settings,
+            max_concurrency=number if self.concurrency is None else min(number, self.concurrency),
+            rate_per_min=rate if self.per_min is None else min(rate or self.per_min, self.per_min),
+        )
+
+
+def read_limits(value: object) -> Limits:
+    """Read limits as the ledger keeps them; whatever they cannot be is as if none were pinned."""
+    known = value if isinstance(value, Mapping) else {}
+    number, rate = known.get("concurrency"), known.get("per_min")
+    return Limits(
+        concurrency=number if isinstance(number, int) and number > 0 else None,
+        per_min=float(rate) if isinstance(rate, int | float) and rate > 0 else None,
+    )
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,10 +79,11 @@ class Desk:
         self._ledger = ledger
         self._provider = provider
         self._account = account
-        self._settings = settings
         self._chunk_sizes: dict[tuple[ServiceId, int | None], ChunkSize] = {}
         self._learned = {(entry.service, entry.kind): entry.value for entry in ledger.learned(account)}
         self._saved: dict[tuple[ServiceId, str], object] = {}
+        self._pinned = read_limits(self._learned.get((WHOLE_ACCOUNT, LIMITS_KIND)))
+        self._settings = settings = self._pinned.cap(settings)
         learned = self._learned.get((WHOLE_ACCOUNT, LANE_KIND))
         self.lane = Lane(
             ceiling=settings.max_concurrency,
@@ -161,9 +190,11 @@ class Desk:
         """Keep under the lowest ceiling that a job on the desk sets; the account's own where none does."""
         concurrency = [work.job.max_concurrency for work in self.works.values() if work.job.max_concurrency]
         rates = [work.job.rate for work in self.works.values() if work.job.rate]
-        self.lane.limit.ceiling = min(concurrency, default=self._settings.max_concurrency)
+        pinned = self._pinned
+        number = min(concurrency, default=self._settings.max_concurrency)
+        self.lane.limit.ceiling = number if pinned.concurrency is None else min(number, pinned.concurrency)
         rate = min(rates, default=self._settings.rate_per_min)
-        wanted = _rate_of(rate)
+        wanted = _rate_of(rate if pinned.per_min is None else min(rate or pinned.per_min, pinned.per_min))
         if self.lane.pace.ceiling != wanted:
             self.lane.pace.ceiling = wanted
 

@@ -114,8 +114,9 @@ def _lay_out_panel(panel: Panel, count: int, top: float) -> Iterator[Shape]:
         y = _height_of(scale, limit.value, top)
         yield Line(((_LEFT, y), (WIDTH - _RIGHT, y)), limit.tone, 1.5, is_dashed=True)
         room = len(limit.name) * _SMALL * _LETTER + 8
-        yield Box(_LEFT + 4, y - 20, room, 16, Tone.PAPER)
-        yield Label(_LEFT + 8, y - 7, limit.name, limit.tone)
+        above = y - 7 if y - 24 > top else y + 16
+        yield Box(_LEFT + 4, above - 13, room, 16, Tone.PAPER)
+        yield Label(_LEFT + 8, above, limit.name, limit.tone)
 
 
 def _lay_out_head(panel: Panel, y: float) -> Iterator[Shape]:

@@ -1,0 +1,239 @@
+"""A search for limits finds less than the truth and not much less, and stops where it hurts."""
+
+from __future__ import annotations
+
+import heapq
+import itertools
+import math
+from collections import deque
+from dataclasses import dataclass, field
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from imeiflow.dispatch.ladder import Ladder, Recommendation
+from imeiflow.dispatch.lane import Refusal
+from imeiflow.dispatch.step import Fate, Grade, Sample, Step, StepGate, StepKind, grade_share, measure_step
+from imeiflow.simulator.limiter import BanRule, Rate, RateGate, RateKind, make_limiter
+
+NO_BAN = BanRule(0, 60.0, 60.0)
+
+
+@dataclass
+class Server:
+    """A provider in virtual time: slots that queue or refuse, limits of rate, bans."""
+
+    latency_s: float = 0.3
+    slots: int = 0
+    queues: bool = True
+    rates: str = ""
+    kind: RateKind = RateKind.SLIDING
+    burst: int = 0
+    ban: BanRule = NO_BAN
+    says_wait: bool = False
+    gate: RateGate = field(init=False)
+    busy: list[float] = field(default_factory=list)
+    calls: int = 0
+    calls_after_ban: int = 0
+
+    def __post_init__(self) -> None:
+        limiters = [make_limiter(self.kind, rate, self.burst) for rate in Rate.parse(self.rates)]
+        self.gate = RateGate(limiters, self.ban)
+
+    def answer(self, now: float) -> tuple[float, Fate, Refusal | None]:
+        """Give when a call that came now is answered, and how."""
+        self.calls += 1
+        was_banned = self.gate.bans
+        turned = self.gate.admit(now)
+        if turned is not None:
+            self.calls_after_ban += bool(was_banned)
+            wait_s = math.ceil(turned.wait) if self.says_wait and not turned.is_ban else None
+            return now + 0.02, Fate.REFUSED, Refusal(is_ban=turned.is_ban, retry_after_s=wait_s)
+        self.busy = [end for end in self.busy if end > now]
+        if self.slots and len(self.busy) >= self.slots:
+            if not self.queues:
+                return now + 0.02, Fate.REFUSED, Refusal()
+            start = heapq.nsmallest(len(self.busy) - self.slots + 1, self.busy)[-1]
+        else:
+            start = now
+        self.busy.append(start + self.latency_s)
+        return start + self.latency_s, Fate.SERVED, None
+
+
+def search(server: Server, **values) -> Ladder:
+    """Search to the end, in virtual time."""
+    ladder = Ladder(**{"ceiling": 64, **values})
+    now = 1000.0
+    for steps in itertools.count():
+        assert steps < 40
+        step = ladder.next_step()
+        if step is None:
+            return ladder
+        now += step.rest_s
+        now = climb(server, ladder, step, now)
+    raise AssertionError
+
+
+def climb(server: Server, ladder: Ladder, step: Step, now: float) -> float:
+    gate = StepGate(step, now)
+    under_way: list[tuple[float, int, float, int, Fate, Refusal | None]] = []
+    numbers = itertools.count()
+    while not gate.is_over:
+        ready_at = gate.ready_at(now)
+        if under_way and under_way[0][0] <= ready_at:
+            now, _, began_at, crowd, fate, refusal = heapq.heappop(under_way)
+            gate.end(Sample(began_at, now, crowd, fate, refusal))
+        elif ready_at < math.inf:
+            now = ready_at
+            assert gate.in_flight < step.concurrency
+            crowd = gate.begin(now)
+            ended_at, fate, refusal = server.answer(now)
+            heapq.heappush(under_way, (ended_at, next(numbers), now, crowd, fate, refusal))
+    ladder.note(gate)
+    return now
+
+
+def found(server: Server, **values) -> Recommendation:
+    recommendation = search(server, **values).recommend()
+    assert recommendation is not None
+    return recommendation
+
+
+@pytest.mark.parametrize(
+    ("share", "grade"),
+    [
+        (0.0, Grade.GOOD),
+        (0.0499, Grade.GOOD),
+        (0.05, Grade.BORDERLINE),
+        (0.10, Grade.BORDERLINE),
+        (0.1001, Grade.TOO_MUCH),
+        (1.0, Grade.TOO_MUCH),
+    ],
+)
+def test_under_5_percent_is_good_up_to_10_borderline_and_above_too_much(share, grade):
+    assert grade_share(share) is grade
+
+
+def test_a_server_without_limits_gets_the_ceiling():
+    one = found(Server())
+    assert (one.concurrency, one.per_s) == (64, None)
+
+
+@settings(deadline=None, max_examples=40)
+@given(st.integers(1, 50), st.sampled_from([0.1, 0.5, 3.5]))
+def test_slots_that_queue_are_found_and_no_pace_is_made_up(slots, latency_s):
+    one = found(Server(slots=slots, latency_s=latency_s))
+    assert one.per_s is None
+    assert 0.65 * slots - 1 <= one.concurrency <= slots + 1 or one.concurrency == 64
+
+
+@settings(deadline=None, max_examples=40)
+@given(st.integers(1, 50), st.sampled_from([0.1, 0.5, 3.5]))
+def test_slots_that_refuse_are_found_from_below(slots, latency_s):
+    one = found(Server(slots=slots, queues=False, latency_s=latency_s))
+    assert one.per_s is None
+    assert 0.6 * slots <= one.concurrency <= slots
+
+
+RATES = st.sampled_from(["30/10s", "60/min", "120/min", "20/5s", "5/s", "100/20s"])
+
+
+@settings(deadline=None, max_examples=60)
+@given(RATES, st.sampled_from(RateKind), st.booleans(), st.sampled_from([0.05, 0.3]))
+def test_a_limit_of_rate_is_found_from_below_and_tried_out(text, kind, says_wait, latency_s):
+    server = Server(rates=text, kind=kind, says_wait=says_wait, latency_s=latency_s)
+    one = found(server)
+    (rate,) = Rate.parse(text)
+    truth = rate.calls / rate.period
+    if one.per_s is None:
+        assert one.concurrency / latency_s <= 64 / latency_s
+        return
+    assert one.per_s <= 1.01 * truth
+    assert one.per_s >= 0.2 * truth
+
+
+@settings(deadline=None, max_examples=60)
+@given(RATES, st.integers(1, 8), st.booleans(), st.sampled_from([0.05, 0.3]))
+def test_a_ban_ends_it_and_nothing_is_sent_into_it(text, calls, says_wait, latency_s):
+    server = Server(rates=text, ban=BanRule(calls, 60.0, 300.0), says_wait=says_wait, latency_s=latency_s)
+    ladder = search(server)
+    assert server.gate.bans <= 1
+    assert ladder.is_banned == (server.gate.bans == 1)
+    most_under_way = max(one.step.concurrency for one in ladder.measured)
+    assert server.calls_after_ban < most_under_way
+    recommendation = ladder.recommend()
+    if ladder.is_banned and recommendation is not None:
+        (rate,) = Rate.parse(text)
+        assert recommendation.per_s <= 1.01 * rate.calls / rate.period
+
+
+def test_the_first_step_that_is_too_much_ends_the_climb():
+    ladder = search(Server(slots=5, queues=False))
+    rungs = [one for one in ladder.measured if one.step.kind is StepKind.CONCURRENCY]
+    assert [one.grade for one in rungs] == [*[Grade.GOOD] * (len(rungs) - 1), Grade.TOO_MUCH]
+    assert ladder.measured[-1].step.kind is StepKind.CHECK
+
+
+def test_there_is_a_rest_before_every_step_but_the_first():
+    steps = [one.step for one in search(Server(), rest_s=7.0).measured]
+    assert [step.rest_s for step in steps] == [0.0, *[7.0] * (len(steps) - 1)]
+
+
+def test_the_user_s_own_pace_is_kept():
+    ladder = search(Server(), per_s=5.0)
+    assert max(one.per_s for one in ladder.measured) <= 5.5
+
+
+def test_a_time_to_wait_is_obeyed():
+    gate = StepGate(Step(StepKind.CONCURRENCY, 1, 100), 0.0)
+    gate.begin(0.0)
+    gate.end(Sample(0.0, 1.0, 0, Fate.REFUSED, Refusal(retry_after_s=30.0)))
+    assert gate.retry_after_s == 30.0
+    assert gate.is_over
+    ladder = search(Server(rates="20/10s", kind=RateKind.FIXED, says_wait=True, latency_s=0.05))
+    (pace, *_) = [one for one in ladder.measured if one.step.kind is StepKind.PACE]
+    assert pace.step.rest_s >= 5.0
+    assert pace.grade is Grade.GOOD
+
+
+def test_refusals_without_words_are_not_insisted_on():
+    gate = StepGate(Step(StepKind.CONCURRENCY, 1, 40), 0.0)
+    now, gaps = 0.0, deque()
+    for _ in range(4):
+        gate.begin(now)
+        gate.end(Sample(now, now, 0, Fate.REFUSED, Refusal()))
+        ready_at = gate.ready_at(now)
+        gaps.append(ready_at - now)
+        now = ready_at
+    assert list(gaps) == [1.0, 2.0, 4.0, 8.0]
+
+
+def test_a_step_does_not_last_for_ever():
+    gate = StepGate(Step(StepKind.CONCURRENCY, 1, 1000), 0.0)
+    now = 0.0
+    while gate.ready_at(now) < math.inf:
+        gate.begin(now)
+        gate.end(Sample(now, now + 18.0, 0, Fate.SERVED))
+        now += 18.0
+    assert len(gate.samples) == 4
+
+
+def test_latencies_are_those_of_calls_that_were_served():
+    step = Step(StepKind.CONCURRENCY, 1, 20)
+    samples = [Sample(float(n), n + 0.1 * (n + 1), 0, Fate.SERVED) for n in range(20)]
+    found_ = measure_step(step, [*samples, Sample(30.0, 99.0, 0, Fate.FAILED)])
+    assert (found_.median_s, found_.p95_s) == (pytest.approx(1.0), pytest.approx(1.9))
+    assert found_.errors == 1
+    assert found_.grade is Grade.GOOD
+
+
+def test_a_server_that_fails_is_not_taken_for_one_that_refuses():
+    class Broken(Server):
+        def answer(self, now):
+            ended_at, _, _ = super().answer(now)
+            return ended_at, Fate.FAILED, None
+
+    ladder = search(Broken())
+    assert len(ladder.measured) == 1
+    assert ladder.recommend() is None
