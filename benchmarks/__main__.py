@@ -1,6 +1,6 @@
 """Measure everything, or what is named; print it, and renew its part of docs/benchmarks.md and of its plot.
 
-python -m benchmarks [name …]     headline single regimes million intake start
+python -m benchmarks [name …]     headline single regimes million intake export search start
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
+from benchmarks.export import fill_ledger, measure
 from benchmarks.intake_rate import measure_intake
 from benchmarks.report import Line, keep_report
 from benchmarks.rig import run_jobs
@@ -143,6 +144,26 @@ def intake() -> Iterator[Line]:
     yield Line("intake of a million rows: memory", f"{peak:.0f} MB", "", "< 250 MB", peak < 250)
 
 
+def export() -> Iterator[Line]:
+    """A million completed orders written back, with what their results say; processor time."""
+    with tempfile.TemporaryDirectory() as folder:
+        path = fill_ledger(Path(folder), 1_000_000, 1)
+        for kind in ("csv", "xlsx"):
+            out = measure(kind, path)
+            rate, peak = out["rows"] / out["seconds"], out["peak_mb"]
+            yield Line(
+                f"export of a million rows, {kind}", f"{rate:,.0f} rows/s, {peak:.0f} MB", "", "< 250 MB", peak < 250
+            )
+
+
+def search() -> Iterator[Line]:
+    """A page of 100 orders among three million in 300 jobs, first or far behind; the slower of the two."""
+    with tempfile.TemporaryDirectory() as folder:
+        taken = measure("search", fill_ledger(Path(folder), 3_000_000, 300))
+    for name, took in taken.items():
+        yield Line(f"among 3 million orders: {name}", f"{took:.1f} ms", "", "< 100 ms", took < 100)
+
+
 def start() -> Iterator[Line]:
     """`imeiflow --help`, the median of nine."""
     command = [str(Path(sys.executable).parent / "imeiflow"), "--help"]
@@ -159,6 +180,8 @@ _ALL: dict[str, Callable[[], Iterator[Line]]] = {
     "start": start,
     "single": single,
     "intake": intake,
+    "export": export,
+    "search": search,
     "headline": headline,
     "regimes": regimes,
     "million": million,

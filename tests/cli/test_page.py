@@ -14,8 +14,8 @@ from imeiflow.domain.imei import Flaw, Repair
 from imeiflow.intake.preview import Preview
 from imeiflow.intake.repetition import Deduplicator
 from imeiflow.intake.sheet import open_sheet
+from imeiflow.operations.cell import ADDED
 from imeiflow.operations.demonstration import choose_behaviour
-from imeiflow.operations.export import ADDED
 from imeiflow.simulator.behaviour import Behaviour
 
 DOCS = Path(__file__).parents[2] / "docs"

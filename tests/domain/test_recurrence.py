@@ -5,7 +5,15 @@ from __future__ import annotations
 import pytest
 
 from imeiflow.domain.order import OrderState, ResultStatus
-from imeiflow.domain.recurrence import PLACED, UNSETTLED, Past, explain_skip, judge_past, may_order_again
+from imeiflow.domain.recurrence import (
+    PLACED,
+    UNSETTLED,
+    Past,
+    explain_skip,
+    judge_past,
+    may_be_sent_anew,
+    may_order_again,
+)
 
 
 @pytest.mark.parametrize("state", sorted(PLACED))
@@ -31,3 +39,11 @@ def test_only_what_is_settled_may_be_ordered_again(past):
 def test_what_was_ordered_and_what_may_have_been_are_not_told_alike():
     assert "not sent again" in explain_skip(Past.COMPLETED, 7)
     assert "may have" in explain_skip(Past.UNSETTLED, 7)
+
+
+@pytest.mark.parametrize("state", OrderState)
+@pytest.mark.parametrize("status", [None, *ResultStatus])
+def test_nothing_that_may_have_been_placed_is_sent_anew_unless_it_was_rejected(state, status):
+    if may_be_sent_anew(state, status):
+        assert state not in PLACED or may_order_again(judge_past(state, status), is_asked=False)
+        assert state not in {OrderState.QUEUED, OrderState.REPEATED, OrderState.CANCELLED}

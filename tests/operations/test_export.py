@@ -6,6 +6,8 @@ import csv
 import io
 import json
 import os
+import re
+from datetime import timedelta
 from pathlib import Path
 
 import openpyxl
@@ -13,15 +15,27 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from imeiflow.domain.order import OrderState
+from imeiflow.domain.ident import ServiceId
+from imeiflow.domain.order import OrderState, ResultStatus
 from imeiflow.errors import UnknownJobError, UsageError
+from imeiflow.intake.sheet import open_sheet
+from imeiflow.ledger.change import StatusUpdate
+from imeiflow.ledger.filter import Filter, Span
 from imeiflow.ledger.record import NewOrder
 from imeiflow.operations import export
-from imeiflow.operations.export import ADDED, ExistsError, ExportError, ExportFormat
+from imeiflow.operations.cell import ADDED, make_keys, make_safe
+from imeiflow.operations.export import ExportFormat, Layout, Wish
+from imeiflow.operations.new_file import ExistsError, ExportError
 from imeiflow.operations.session import Session
-from tests.operations.stand import add_job, answer, make_imei, open_session
+from imeiflow.operations.table import ProviderTable, name_columns
+from imeiflow.operations.workbook import write_workbook
+from tests.operations.stand import ACCOUNT, add_job, answer, make_imei, open_session
 
 COLUMNS = ("Model", "IMEI", "Grade")
+
+
+def wish(job, format_=ExportFormat.CSV, **more) -> Wish:
+    return Wish(jobs=(job,), format=format_, **more)
 
 
 @pytest.fixture
@@ -61,7 +75,7 @@ def read_csv(path: Path) -> list[list[str]]:
 
 
 def test_a_half_done_job_gives_every_row_back_in_its_order_with_its_own_columns(session: Session, job, tmp_path):
-    done = export.export_to_file(session, job, tmp_path / "out.csv", ExportFormat.CSV)
+    done = export.export_to_file(session, wish(job, ExportFormat.CSV), tmp_path / "out.csv")
     head, *rows = read_csv(tmp_path / "out.csv")
     assert head == [*COLUMNS, *ADDED]
     assert (done.rows, done.open) == (7, 1)
@@ -86,7 +100,7 @@ def test_a_half_done_job_gives_every_row_back_in_its_order_with_its_own_columns(
 
 
 def test_a_repeated_row_carries_the_result_of_the_first_but_is_not_counted_as_paid(session, job, tmp_path):
-    export.export_to_file(session, job, tmp_path / "out.csv", ExportFormat.CSV)
+    export.export_to_file(session, wish(job, ExportFormat.CSV), tmp_path / "out.csv")
     head, *rows = read_csv(tmp_path / "out.csv")
     again = dict(zip(head, rows[5], strict=True))
     assert again["reference"] == "R2"
@@ -95,21 +109,21 @@ def test_a_repeated_row_carries_the_result_of_the_first_but_is_not_counted_as_pa
 
 
 def test_an_invalid_row_says_what_is_wrong_with_it(session, job, tmp_path):
-    export.export_to_file(session, job, tmp_path / "out.csv", ExportFormat.CSV)
+    export.export_to_file(session, wish(job, ExportFormat.CSV), tmp_path / "out.csv")
     head, *rows = read_csv(tmp_path / "out.csv")
     assert rows[6][head.index("error")] == "It has too few digits; an IMEI has 15."
 
 
 def test_no_cell_of_a_csv_begins_like_a_formula_unless_it_is_a_number(session, job, tmp_path):
-    export.export_to_file(session, job, tmp_path / "out.csv", ExportFormat.CSV)
+    export.export_to_file(session, wish(job, ExportFormat.CSV), tmp_path / "out.csv")
     _, *rows = read_csv(tmp_path / "out.csv")
     assert rows[1][0] == "'=cmd|' /C calc'!A0"
     assert [row[2] for row in rows[1:5]] == ["'-B", "'+49 12", "C", "-5.50"]
 
 
 def test_cells_beyond_the_header_are_kept_and_move_none_of_ours(session, job, tmp_path):
-    export.export_to_file(session, job, tmp_path / "out.csv", ExportFormat.CSV)
-    export.export_to_file(session, job, tmp_path / "out.jsonl", ExportFormat.JSONL)
+    export.export_to_file(session, wish(job, ExportFormat.CSV), tmp_path / "out.csv")
+    export.export_to_file(session, wish(job, ExportFormat.JSONL), tmp_path / "out.jsonl")
     head, *rows = read_csv(tmp_path / "out.csv")
     assert rows[6][len(head) :] == ["more"]
     assert json.loads((tmp_path / "out.jsonl").read_text().splitlines()[6])["beyond"] == ["more"]
@@ -117,19 +131,24 @@ def test_cells_beyond_the_header_are_kept_and_move_none_of_ours(session, job, tm
 
 @given(st.text(min_size=1))
 def test_a_text_made_safe_is_the_text_itself_and_never_a_formula(text):
-    safe = export.make_safe(text)
+    safe = make_safe(text)
     assert safe in {text, "'" + text}
     assert not safe.startswith(("=", "@", "\t", "\r"))
     if safe.startswith(("+", "-")):
         assert not any(letter.isalpha() or letter in "(=!|" for letter in safe)
 
 
-def test_a_workbook_holds_texts_only_with_a_frozen_header_and_a_filter(session, job, tmp_path):
-    export.export_to_file(session, job, tmp_path / "out.xlsx", ExportFormat.XLSX)
+def test_a_workbook_holds_imeis_as_texts_and_no_formula_with_a_frozen_header_and_a_filter(session, job, tmp_path):
+    export.export_to_file(session, wish(job, ExportFormat.XLSX), tmp_path / "out.xlsx")
     sheet = openpyxl.load_workbook(tmp_path / "out.xlsx").active
     rows = list(sheet.iter_rows())
     assert [cell.value for cell in rows[0]] == [*COLUMNS, *ADDED, None]
-    assert {cell.data_type for row in rows for cell in row if cell.value is not None} == {"s"}
+    kinds = {rows[0][place].value: {row[place].data_type for row in rows[1:]} - {"n"} for place in range(14)}
+    numbers = {"row", "attempts", "price"}
+    assert {name for name, kind in kinds.items() if not kind} - {"status", "result", "completed_at"} == numbers
+    assert kinds["accepted_at"] == {"d"}
+    assert (rows[1][11].value, rows[1][12].number_format) == (0.08, "yyyy-mm-dd hh:mm:ss")
+    assert {kind for name in (*COLUMNS, "imei", "reference", "error") for kind in kinds[name]} == {"s"}
     assert rows[2][0].value == "=cmd|' /C calc'!A0"
     assert rows[1][4].value == make_imei(2)
     assert sheet.freeze_panes == "A2"
@@ -137,7 +156,7 @@ def test_a_workbook_holds_texts_only_with_a_frozen_header_and_a_filter(session, 
 
 
 def test_json_lines_keep_the_files_columns_apart_from_ours(session, job, tmp_path):
-    export.export_to_file(session, job, tmp_path / "out.jsonl", ExportFormat.JSONL)
+    export.export_to_file(session, wish(job, ExportFormat.JSONL), tmp_path / "out.jsonl")
     rows = [json.loads(line) for line in (tmp_path / "out.jsonl").read_text(encoding="utf-8").splitlines()]
     assert list(rows[0]) == [*ADDED, "columns"]
     assert rows[2]["columns"] == {"Model": "Pixel é", "IMEI": f"'{make_imei(4)}", "Grade": "+49 12"}
@@ -148,33 +167,33 @@ def test_json_lines_keep_the_files_columns_apart_from_ours(session, job, tmp_pat
 def test_a_list_of_one_column_gets_its_values_back_as_they_stood(session, tmp_path):
     rows = [NewOrder(line=2, imei=make_imei(2)), NewOrder(line=3, imei=make_imei(3), value=f" {make_imei(3)} ")]
     job = add_job(session, rows, columns=("phones",), imei_column="phones")
-    export.export_to_file(session, job, tmp_path / "out.csv", ExportFormat.CSV)
+    export.export_to_file(session, wish(job, ExportFormat.CSV), tmp_path / "out.csv")
     assert [row[0] for row in read_csv(tmp_path / "out.csv")] == ["phones", make_imei(2), f" {make_imei(3)} "]
 
 
 def test_a_column_of_ours_whose_name_the_file_has_gets_a_prefix():
-    names = export.name_columns(("IMEI", "state", "row"))
+    names = name_columns(("IMEI", "state", "row"))
     assert names[:3] == ["imeiflow_row", "imei", "imeiflow_state"]
 
 
 def test_blank_and_repeated_names_become_keys_of_their_own():
-    assert export.make_keys(("a", "", "a", "a (2)")) == ["a", "column 2", "a (3)", "a (2)"]
+    assert make_keys(("a", "", "a", "a (2)")) == ["a", "column 2", "a (3)", "a (2)"]
 
 
 def test_a_file_that_is_there_is_left_alone_unless_told_otherwise(session, job, tmp_path):
     target = tmp_path / "out.csv"
     target.write_text("mine")
     with pytest.raises(ExistsError, match="there already"):
-        export.export_to_file(session, job, target, ExportFormat.CSV)
+        export.export_to_file(session, wish(job, ExportFormat.CSV), target)
     assert target.read_text() == "mine"
-    export.export_to_file(session, job, target, ExportFormat.CSV, replaces=True)
+    export.export_to_file(session, wish(job, ExportFormat.CSV), target, replaces=True)
     assert len(read_csv(target)) == 8
 
 
 def test_a_file_that_appears_while_it_is_written_is_left_alone(session, job, tmp_path):
     target = tmp_path / "out.csv"
     with pytest.raises(ExistsError, match="meanwhile"):
-        export.export_to_file(session, job, target, ExportFormat.CSV, on_rows=lambda _: target.write_text("mine"))
+        export.export_to_file(session, wish(job, ExportFormat.CSV), target, on_rows=lambda _: target.write_text("mine"))
     assert target.read_text() == "mine"
     assert list(tmp_path.glob(".out*")) == []
 
@@ -184,7 +203,7 @@ def test_only_its_owner_can_read_an_export(session, job, tmp_path):
     try:
         for format_ in ExportFormat:
             target = tmp_path / f"out.{format_}"
-            export.export_to_file(session, job, target, format_)
+            export.export_to_file(session, wish(job, format_), target)
             assert target.stat().st_mode & 0o777 == 0o600
     finally:
         os.umask(before)
@@ -198,26 +217,26 @@ def test_an_export_that_fails_leaves_neither_half_a_file_nor_the_old_one_changed
         raise OSError(28, "No space left on device")
 
     with pytest.raises(ExportError, match="No space left"):
-        export.export_to_file(session, job, target, ExportFormat.CSV, replaces=True, on_rows=fail)
+        export.export_to_file(session, wish(job, ExportFormat.CSV), target, replaces=True, on_rows=fail)
     assert target.read_text() == "mine"
     assert [path.name for path in tmp_path.iterdir() if path.name != "home"] == ["out.csv"]
 
 
 def test_a_folder_that_is_not_there_and_a_folder_itself_are_named_as_such(session, job, tmp_path):
     with pytest.raises(ExportError, match="No such file"):
-        export.export_to_file(session, job, tmp_path / "none" / "out.csv", ExportFormat.CSV)
+        export.export_to_file(session, wish(job, ExportFormat.CSV), tmp_path / "none" / "out.csv")
     with pytest.raises(ExportError, match="folder"):
-        export.export_to_file(session, job, tmp_path, ExportFormat.CSV, replaces=True)
+        export.export_to_file(session, wish(job, ExportFormat.CSV), tmp_path, replaces=True)
 
 
 def test_an_unknown_job_is_named(session, tmp_path):
     with pytest.raises(UnknownJobError):
-        export.export_to_file(session, 99, tmp_path / "out.csv", ExportFormat.CSV)
+        export.export_to_file(session, wish(99, ExportFormat.CSV), tmp_path / "out.csv")
 
 
 def test_a_stream_gets_no_byte_order_mark_and_stays_open(session, job):
     stream = io.BytesIO()
-    export.export_to_stream(session, job, stream, ExportFormat.CSV)
+    export.export_to_stream(session, wish(job), stream)
     assert stream.getvalue().startswith(b"Model,IMEI")
 
 
@@ -243,7 +262,7 @@ def test_a_format_that_cannot_be_told_or_had_is_wrong_usage(target, named):
 
 @pytest.mark.parametrize("start", ["=", "+", "-", "@", "\t", "\r", "\n", "\uff1d", "\uff0b", "\uff0d", "\uff20"])
 def test_whatever_a_spreadsheet_takes_for_the_start_of_a_formula_is_made_safe(start):
-    assert export.make_safe(f"{start}cmd|A0") == f"'{start}cmd|A0"
+    assert make_safe(f"{start}cmd|A0") == f"'{start}cmd|A0"
 
 
 def test_a_list_too_wide_for_a_sheet_with_our_columns_is_no_workbook_and_leaves_no_file(session, tmp_path):
@@ -251,12 +270,161 @@ def test_a_list_too_wide_for_a_sheet_with_our_columns_is_no_workbook_and_leaves_
     rows = [NewOrder(line=2, imei=make_imei(2), columns=columns)]
     wide = add_job(session, rows, columns=columns, imei_column="c0", has_header=True)
     with pytest.raises(ExportError, match="16,391"):
-        export.export_to_file(session, wide, tmp_path / "out.xlsx", ExportFormat.XLSX)
+        export.export_to_file(session, wish(wide, ExportFormat.XLSX), tmp_path / "out.xlsx")
     assert [path.name for path in tmp_path.iterdir()] == ["home"]
-    assert export.export_to_file(session, wide, tmp_path / "out.csv", ExportFormat.CSV).rows == 1
+    assert export.export_to_file(session, wish(wide, ExportFormat.CSV), tmp_path / "out.csv").rows == 1
 
 
 def test_thousands_of_columns_of_one_name_are_named_without_comparing_each_with_each():
-    keys = export.make_keys(("x", "") * 50_000)
+    keys = make_keys(("x", "") * 50_000)
     assert len(keys) == len(set(keys)) == 100_000
     assert keys[-2:] == ["x (50000)", "column 100000"]
+
+
+def complete(session, job, results):
+    """Give the accepted orders of some rows their results."""
+    by_line = {row.line: row.id for row in session.ledger.order_rows(job)}
+    session.ledger.update_statuses(
+        ACCOUNT, [StatusUpdate(order=by_line[line], status=status, result=text) for line, status, text in results]
+    )
+
+
+@pytest.fixture
+def completed(session):
+    """Make a job with two results, a rejected order, one in doubt, one refused, one invalid, one that waits."""
+    rows = [NewOrder(line=n, imei=make_imei(n), columns=(make_imei(n), f"box {n}")) for n in range(2, 8)]
+    bad = NewOrder(line=8, imei=None, state=OrderState.INVALID, value="12", flaw="too_short", columns=("12", "box 8"))
+    made = add_job(session, [*rows, bad], columns=("IMEI", "Status"), imei_column="IMEI", has_header=True)
+    accepted = dict.fromkeys((2, 3, 4), OrderState.ACCEPTED)
+    answer(session, made, {**accepted, 5: OrderState.UNCONFIRMED, 6: OrderState.REFUSED})
+    texts = [
+        (2, ResultStatus.COMPLETED, "Model: iPhone 13<br>Carrier: T-Mobile<br>Estimated Purchase Date: 2023-11-14"),
+        (3, ResultStatus.COMPLETED, "Model: iPhone 12 - Odd Key: =1+1 - SimLock: Unlocked"),
+        (4, ResultStatus.REJECTED, "Not found"),
+    ]
+    complete(session, made, texts)
+    return made
+
+
+def test_what_the_results_say_stands_in_columns_of_their_own(session, completed, tmp_path):
+    export.export_to_file(session, wish(completed), tmp_path / "out.csv")
+    head, *rows = read_csv(tmp_path / "out.csv")
+    assert head[:2] == ["IMEI", "Status"]
+    assert head[13:] == ["model", "carrier", "simlock", "purchase_date", "Odd Key", "remarks"]
+    assert rows[0][13:] == ["iPhone 13", "T-Mobile", "", "2023-11-14", "", ""]
+    assert rows[1][13:] == ["iPhone 12", "", "unlocked", "", "'=1+1", ""]
+    assert {len(row) for row in rows} == {len(head)}
+
+
+def test_a_day_that_a_result_names_is_a_day_in_a_workbook(session, completed, tmp_path):
+    export.export_to_file(session, wish(completed, ExportFormat.XLSX), tmp_path / "out.xlsx")
+    sheet = openpyxl.load_workbook(tmp_path / "out.xlsx").active
+    column = [cell.value for cell in sheet[1]].index("purchase_date") + 1
+    cell = sheet.cell(2, column)
+    assert (cell.value.date().isoformat(), cell.number_format) == ("2023-11-14", "yyyy-mm-dd")
+    assert sheet.cell(3, column + 1).value == "=1+1"
+    assert sheet.cell(3, column + 1).data_type == "s"
+
+
+def test_json_lines_have_what_a_result_says_by_name(session, completed, tmp_path):
+    export.export_to_file(session, wish(completed, ExportFormat.JSONL), tmp_path / "out.jsonl")
+    rows = [json.loads(line) for line in (tmp_path / "out.jsonl").read_text().splitlines()]
+    assert rows[0]["fields"] == {"model": "iPhone 13", "carrier": "T-Mobile", "purchase_date": "2023-11-14"}
+    assert rows[2]["fields"] == {"remarks": ["Not found"]}
+    assert "fields" not in rows[3]
+
+
+def test_failed_rows_are_a_list_that_is_submitted_as_it_is_and_nothing_in_doubt_is_among_them(
+    session, completed, tmp_path
+):
+    for format_ in (ExportFormat.CSV, ExportFormat.XLSX):
+        target = tmp_path / f"failed.{format_}"
+        done = export.export_to_file(session, wish(completed, format_, layout=Layout.FAILED), target)
+        assert done.rows == 3
+        with open_sheet(target) as sheet:
+            rows = list(sheet.rows())
+            assert sheet.columns == ("IMEI", "Status", "Error")
+            assert sheet.columns[sheet.imei_column] == "IMEI"
+        assert [row.reading.imei for row in rows] == [make_imei(4), make_imei(6), None]
+        assert [row.columns[2] for row in rows] == [
+            "Rejected by the provider: Not found",
+            "Invalid IMEI!",
+            "It has too few digits; an IMEI has 15.",
+        ]
+
+
+def test_rows_that_fail_once_more_have_their_new_reason_and_no_second_error_column(session, tmp_path):
+    columns = ("IMEI", "Error")
+    row = NewOrder(line=2, imei=make_imei(2), columns=(make_imei(2), "an old reason"))
+    again = add_job(session, [row], columns=columns, imei_column="IMEI", has_header=True)
+    answer(session, again, {2: OrderState.REFUSED})
+    export.export_to_file(session, wish(again, layout=Layout.FAILED), tmp_path / "out.csv")
+    assert read_csv(tmp_path / "out.csv") == [["IMEI", "Error"], [make_imei(2), "Invalid IMEI!"]]
+
+
+def test_failed_rows_of_a_list_without_a_header_get_one_that_is_understood(session, tmp_path):
+    rows = [NewOrder(line=n, imei=make_imei(n), columns=("phone", make_imei(n))) for n in (1, 2)]
+    bare = add_job(session, rows, columns=("A", "B"), imei_column="B")
+    answer(session, bare, dict.fromkeys((1, 2), OrderState.REFUSED))
+    export.export_to_file(session, wish(bare, layout=Layout.FAILED), tmp_path / "out.csv")
+    with open_sheet(tmp_path / "out.csv") as sheet:
+        assert (sheet.columns, sheet.imei_column) == (("Column A", "IMEI", "Error"), 1)
+
+
+def test_the_providers_own_layout_has_its_columns_and_only_orders_that_it_took(session, completed, tmp_path):
+    done = export.export_to_file(session, wish(completed, layout=Layout.GSM_FUSION), tmp_path / "out.tsv")
+    head, *rows = [line.split("\t") for line in (tmp_path / "out.tsv").read_text().splitlines()]
+    assert head == list(ProviderTable.headings)
+    assert (head[1], head[11], len(head)) == ("IMEI NO.", "NOTES", 12)
+    assert (done.rows, done.left_out) == (3, 4)
+    assert rows[0][:4] == ["1", make_imei(2), "$0.08", "Completed"]
+    assert (rows[0][6], rows[0][8]) == ("T-Mobile", "iPhone 13")
+    assert re.fullmatch(r"\d{4}-\d\d-\d\d \d{1,2}:\d\d:\d\d", rows[0][10])
+    assert rows[2][3] == "Rejected"
+
+
+def test_rows_can_be_chosen_by_state_status_service_and_time(session, completed, tmp_path):
+    def lines(**wanted) -> list[str]:
+        target = tmp_path / "out.csv"
+        export.export_to_file(session, wish(completed, filter=Filter(**wanted)), target, replaces=True)
+        head, *rows = read_csv(target)
+        return [row[head.index("row")] for row in rows]
+
+    assert lines(states=frozenset({OrderState.REFUSED, OrderState.INVALID})) == ["6", "8"]
+    assert lines(statuses=frozenset({ResultStatus.COMPLETED})) == ["2", "3"]
+    now = session.ledger.clock()
+    assert lines(completed=Span(now - timedelta(hours=1), None)) == ["2", "3", "4"]
+    assert lines(accepted=Span(now + timedelta(hours=1), None)) == []
+    assert lines(service=ServiceId("other")) == []
+
+
+def test_several_jobs_go_into_one_file_with_columns_of_one_name_in_one_place(session, job, completed, tmp_path):
+    everything = Wish(jobs=None)
+    done = export.export_to_file(session, everything, tmp_path / "out.csv")
+    head, *rows = read_csv(tmp_path / "out.csv")
+    assert (done.jobs, done.rows) == (2, 14)
+    assert head[:6] == ["Model", "IMEI", "Grade", "Status", "job", "row"]
+    assert rows[0][:6] == ["iPhone 13", f"'{make_imei(2)}", "A", "", str(job), "2"]
+    assert rows[7][:6] == ["", make_imei(2), "", "box 2", str(completed), "2"]
+
+
+def test_rows_beyond_a_sheet_go_on_in_another_one_and_texts_beyond_a_cell_say_so(tmp_path):
+    rows = [["a" * 40_000 if number == 5 else f"text {number}"] for number in range(7)]
+    target = tmp_path / "out.xlsx"
+    with target.open("w+b") as file:
+        assert write_workbook(file, target, ["heading"], rows, most_rows=4) == (3, 1)
+    book = openpyxl.load_workbook(target)
+    assert [[cell.value for cell in sheet["A"]] for sheet in book][::2] == [
+        ["heading", "text 0", "text 1", "text 2"],
+        ["heading", "text 6"],
+    ]
+    assert [(sheet.freeze_panes, sheet.auto_filter.ref) for sheet in book][1:] == [("A2", "A1:A4"), ("A2", "A1:A2")]
+    cut = book.worksheets[1]["A4"].value
+    assert len(cut) == 32_767
+    assert cut.endswith("have it whole)")
+
+
+def test_an_export_without_rows_has_its_headings(session, tmp_path):
+    empty = add_job(session, [], columns=("IMEI",), imei_column="IMEI", has_header=True)
+    export.export_to_file(session, wish(empty, ExportFormat.XLSX), tmp_path / "out.xlsx")
+    assert openpyxl.load_workbook(tmp_path / "out.xlsx").active["A1"].value == "IMEI"

@@ -27,7 +27,7 @@ from imeiflow.operations.demonstration import (
     choose_behaviour,
     open_stage,
 )
-from imeiflow.operations.export import ExportFormat, export_to_file
+from imeiflow.operations.export import Wish, export_to_file
 from imeiflow.operations.follow import Followed
 from imeiflow.operations.proof import Proof, show_amount
 from imeiflow.operations.submit import Proposal, read_list
@@ -85,7 +85,7 @@ def demo(
             say(f"Interrupted: the demonstration ends here. What it wrote is in {directory}")
             return INTERRUPTED
         proof = stage.prove(followed.summary.job)
-        export_to_file(stage.session, followed.summary.job, directory / RESULTS_NAME, ExportFormat.CSV)
+        export_to_file(stage.session, Wish(jobs=(followed.summary.job,)), directory / RESULTS_NAME)
         if is_json:
             _print_json(stage, followed, proof)
         else:

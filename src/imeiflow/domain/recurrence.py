@@ -74,3 +74,13 @@ def explain_skip(past: Past, job: int) -> str:
     if past is Past.UNSETTLED:
         return f"Job {job} may have ordered it under this service: not sent, that has to be settled first."
     return f"Ordered before under this service, by job {job}: not sent again."
+
+
+def may_be_sent_anew(state: OrderState, status: ResultStatus | None) -> bool:
+    """Say whether a row can be mended and sent again: it was never placed, or the provider has rejected it.
+
+    What may have been placed never is, and what was cancelled or waits needs no mending.
+    """
+    if state is OrderState.ACCEPTED:
+        return status is ResultStatus.REJECTED
+    return state in {OrderState.INVALID, OrderState.REFUSED, OrderState.FAILED}

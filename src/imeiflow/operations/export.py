@@ -1,6 +1,6 @@
-"""A job's list given back: the file's own columns in the original order, and what became of every row.
+"""Lists given back: the files' own columns in the original order, and what became of every row.
 
-Reads only, at any time, also half done. Memory does not grow with the job.
+Reads only, at any time, also half done. Memory does not grow with the jobs.
 """
 
 from __future__ import annotations
@@ -8,61 +8,28 @@ from __future__ import annotations
 import csv
 import io
 import json
-import os
-import re
-import stat
-import tempfile
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager, suppress
-from dataclasses import dataclass
-from datetime import UTC, datetime
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass, field
 from enum import StrEnum
-from itertools import chain, islice
+from itertools import islice
 from pathlib import Path
-from typing import Any, BinaryIO, Final, TextIO, TypeAlias
+from typing import BinaryIO, Final, TextIO, TypeAlias, assert_never
 
 from imeiflow.domain.ident import JobId
-from imeiflow.domain.imei import Flaw
 from imeiflow.domain.order import OrderState
-from imeiflow.errors import ImeiflowError, UsageError
-from imeiflow.ledger.ledger import Ledger
+from imeiflow.domain.recurrence import may_be_sent_anew
+from imeiflow.errors import UsageError
+from imeiflow.ledger.filter import Filter
 from imeiflow.ledger.record import Job, OrderRow
+from imeiflow.operations.cell import Cell, make_safe, show_cell
+from imeiflow.operations.new_file import write_file
 from imeiflow.operations.session import Session
+from imeiflow.operations.table import FailedTable, JsonTable, ProviderTable, ResultTable, Table, is_at_provider
+from imeiflow.operations.workbook import write_workbook
 
-#: What is added to the file's own columns, in this order.
-ADDED: Final = (
-    "row",
-    "imei",
-    "state",
-    "reference",
-    "status",
-    "result",
-    "error",
-    "attempts",
-    "price",
-    "accepted_at",
-    "completed_at",
-)
 _BATCH: Final = 2_000
-_MOST_SHEET_ROWS: Final = 1_048_576
-_MOST_SHEET_COLUMNS: Final = 16_384
-_MOST_SHEET_TEXT: Final = 32_767
-_PREFIX: Final = "imeiflow_"
-#: Starts of a cell that a spreadsheet runs as a formula (OWASP, CSV injection); some do so with wide letters too.
-_DANGEROUS: Final = ("=", "+", "-", "@", "\t", "\r", "\n", "\uff1d", "\uff0b", "\uff0d", "\uff20")
-_NUMBER: Final = re.compile(r"[-+]?\d+(?:[.,]\d+)*")
 
 Report: TypeAlias = Callable[[int], None]
-
-
-class ExportError(ImeiflowError):
-    """{target}: {problem}"""
-
-
-class ExistsError(ExportError):
-    """{target}: {problem}"""
-
-    remedy = "Name another file, or overwrite it with --force."
 
 
 class ExportFormat(StrEnum):
@@ -73,19 +40,46 @@ class ExportFormat(StrEnum):
     JSONL = "jsonl"
 
 
-@dataclass(frozen=True, slots=True)
+class Layout(StrEnum):
+    """What an export holds."""
+
+    RESULTS = "results"  #: the file's own columns and ours
+    FAILED = "failed"  #: the file's own columns and an Error, of rows that can be mended and sent again
+    GSM_FUSION = "gsm-fusion"  #: the provider's own columns, tab separated
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Wish:
+    """What is to be exported: rows of some jobs (None: all, oldest first) that a filter lets through."""
+
+    jobs: tuple[JobId, ...] | None
+    filter: Filter = field(default_factory=Filter)
+    format: ExportFormat = ExportFormat.CSV
+    layout: Layout = Layout.RESULTS
+
+
+@dataclass(slots=True, kw_only=True)
 class Exported:
-    """What was written: how many rows, and how many of them have no answer yet."""
+    """What was written: `open` of the `rows` have no answer yet; `left_out` were not of the layout.
 
-    rows: int
-    open: int
+    `cut` texts were too long for a sheet, and say so where they stand.
+    """
+
+    jobs: int
+    rows: int = 0
+    open: int = 0
+    left_out: int = 0
+    sheets: int = 1
+    cut: int = 0
 
 
-def choose_format(target: Path | None, named: str | None) -> ExportFormat:
+def choose_format(target: Path | None, named: str | None, layout: Layout = Layout.RESULTS) -> ExportFormat:
     """Give the format that was named, or that the file's extension names. Raises UsageError where neither does."""
     suffix = target.suffix.lower().removeprefix(".") if target is not None else ""
     word = named or suffix
     formats = ", ".join(ExportFormat)
+    if layout is Layout.GSM_FUSION and word not in {"xlsx", "jsonl", "ndjson"}:
+        return ExportFormat.CSV
     try:
         chosen = ExportFormat({"ndjson": "jsonl", "xlsm": ""}.get(word, word))
     except ValueError:
@@ -93,239 +87,139 @@ def choose_format(target: Path | None, named: str | None) -> ExportFormat:
         raise UsageError(problem=what, remedy=f"Say which with --format: {formats}.") from None
     if target is None and chosen is ExportFormat.XLSX:
         raise UsageError(problem="a workbook cannot be written to standard output", remedy="Name a file with -o.")
+    if layout is Layout.GSM_FUSION:
+        raise UsageError(problem="the layout gsm-fusion is tab separated text", remedy="Name a .tsv or .txt file.")
+    if layout is Layout.FAILED and chosen is ExportFormat.JSONL:
+        raise UsageError(problem="failed rows are a list to be sent again", remedy="Write them as .csv or .xlsx.")
     return chosen
 
 
 def export_to_file(
-    session: Session,
-    job: JobId,
-    target: Path,
-    format_: ExportFormat,
-    *,
-    replaces: bool = False,
-    on_rows: Report = lambda _: None,
+    session: Session, wish: Wish, target: Path, *, replaces: bool = False, on_rows: Report = lambda _: None
 ) -> Exported:
-    """Write a job's list to a file that only its owner can read; it appears whole or not at all.
+    """Write a list to a file that only its owner can read; it appears whole or not at all.
 
     Raises UnknownJobError, ExistsError where the file is there and `replaces` is not said, ExportError.
     """
-    found = session.find_job(job)
-    if not replaces and target.exists():
-        raise ExistsError(target=target, problem="it is there already")
-    with _new_file(target, replaces=replaces) as file:
-        match format_:
-            case ExportFormat.XLSX:
-                return _write_workbook(session.ledger, found, file, target, on_rows)
-            case ExportFormat.CSV | ExportFormat.JSONL:
-                return _write_text(session.ledger, found, file, format_, on_rows, has_mark=True)
+    jobs = _choose_jobs(session, wish)
+    with write_file(target, replaces=replaces) as file:
+        if wish.format is not ExportFormat.XLSX:
+            return _write_text(session, jobs, wish, file, on_rows, has_mark=True)
+        done = Exported(jobs=len(jobs))
+        table = _make_table(session, jobs, wish)
+        rows = map(table.lay_out, _count(_pick(session, jobs, wish, on_rows, done), done))
+        done.sheets, done.cut = write_workbook(file, target, table.headings, rows)
+        return done
 
 
-def export_to_stream(
-    session: Session, job: JobId, stream: BinaryIO, format_: ExportFormat, *, on_rows: Report = lambda _: None
-) -> Exported:
-    """Write a job's list as CSV or JSON lines to a stream, in UTF-8 without a byte order mark."""
-    return _write_text(session.ledger, session.find_job(job), stream, format_, on_rows, has_mark=False)
+def export_to_stream(session: Session, wish: Wish, stream: BinaryIO, *, on_rows: Report = lambda _: None) -> Exported:
+    """Write a list as text to a stream, in UTF-8 without a byte order mark."""
+    return _write_text(session, _choose_jobs(session, wish), wish, stream, on_rows, has_mark=False)
 
 
-def make_safe(text: str) -> str:
-    """Put a ' before a text that a spreadsheet would run as a formula; plain numbers stay as they are."""
-    if text.startswith(_DANGEROUS) and not _NUMBER.fullmatch(text):
-        return "'" + text
-    return text
-
-
-def name_columns(own: Sequence[str]) -> list[str]:
-    """Name the added columns; one whose name the file has already gets a prefix."""
-    taken = set(own)
-    return [f"{_PREFIX}{name}" if name in taken else name for name in ADDED]
-
-
-def describe_row(row: OrderRow) -> list[Any]:
-    """Give the added columns of a row, in the order of `ADDED`; None where there is nothing to say."""
+def _choose_jobs(session: Session, wish: Wish) -> list[Job]:
+    """Find the jobs that are meant, all of them oldest first. Raises UnknownJobError."""
+    if wish.jobs is not None:
+        jobs = [session.find_job(job) for job in dict.fromkeys(wish.jobs)]
+    else:
+        jobs = session.ledger.list_jobs()[::-1]
+    wanted = wish.filter
     return [
-        row.line,
-        row.imei,
-        row.state.value,
-        row.reference,
-        row.status.value if row.status is not None else None,
-        row.result,
-        _describe_error(row),
-        row.attempts,
-        format(row.price * row.charges, "f") if row.price is not None and row.charges else None,
-        _show_time(row.accepted_at),
-        _show_time(row.completed_at),
+        job
+        for job in jobs
+        if (wanted.service is None or job.service == wanted.service)
+        and (wanted.account is None or job.account == wanted.account)
     ]
 
 
-def _describe_error(row: OrderRow) -> str | None:
-    if row.flaw is not None:
-        with suppress(ValueError):
-            return Flaw(row.flaw).sentence
-        return row.flaw
-    if row.state is OrderState.REPEATED:
-        return row.error or f"The same IMEI stands in row {row.repeated_of}; it is ordered at most once."
-    return row.error
+def _make_table(session: Session, jobs: Sequence[Job], wish: Wish) -> Table:
+    match wish.layout:
+        case Layout.RESULTS:
+            return ResultTable(jobs, _pick(session, jobs, wish, lambda _: None, Exported(jobs=0)))
+        case Layout.FAILED:
+            return FailedTable(jobs)
+        case Layout.GSM_FUSION:
+            return ProviderTable(jobs)
+        case _:
+            assert_never(wish.layout)
 
 
-def _show_time(at: datetime | None) -> str | None:
-    return None if at is None else at.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+def _pick(session: Session, jobs: Iterable[Job], wish: Wish, on_rows: Report, done: Exported) -> Iterator[OrderRow]:
+    """Read the rows that are wanted, job by job, in the order of the lists."""
+    wanted, states, read = wish.filter, wish.filter.states, 0
+    if wish.layout is Layout.FAILED:
+        states = _FAILED_STATES if states is None else states & _FAILED_STATES
+    for job in jobs:
+        rows = session.ledger.order_rows(job.id, states, batch=_BATCH)
+        while batch := list(islice(rows, _BATCH)):
+            for row in batch:
+                if not _matches(row, wanted):
+                    continue
+                if _is_of_layout(row, wish.layout):
+                    yield row
+                else:
+                    done.left_out += 1
+            read += len(batch)
+            on_rows(read)
 
 
-def _read_cells(row: OrderRow, width: int) -> list[str]:
-    """Give the file's own cells of a row; a list of one column stores only what differs from the IMEI.
-
-    They are more than `width` where the row is longer than the header.
-    """
-    if row.columns is not None:
-        return [*row.columns, *[""] * (width - len(row.columns))]
-    return [row.value if row.value is not None else row.imei or ""] if width == 1 else [""] * width
+#: States in which rows of the failed can be; of the accepted, only those that were rejected.
+_FAILED_STATES: Final = frozenset({OrderState.INVALID, OrderState.REFUSED, OrderState.FAILED, OrderState.ACCEPTED})
 
 
-def _lay_out(row: OrderRow, width: int) -> Iterator[Any]:
-    """Give the cells of a row: the file's own, ours, and what the file had beyond its header."""
-    cells = _read_cells(row, width)
-    return chain(cells[:width], describe_row(row), cells[width:])
+def _matches(row: OrderRow, wanted: Filter) -> bool:
+    """Say whether a row is wanted, as it is shown: a repeated one with the status and the times of what it repeats."""
+    return (
+        (wanted.statuses is None or row.status in wanted.statuses)
+        and (wanted.accepted is None or row.accepted_at in wanted.accepted)
+        and (wanted.completed is None or row.completed_at in wanted.completed)
+    )
 
 
-def _read_rows(ledger: Ledger, job: Job, on_rows: Report) -> Iterator[OrderRow]:
-    rows = ledger.order_rows(job.id, batch=_BATCH)
-    done = 0
-    while batch := list(islice(rows, _BATCH)):
-        yield from batch
-        done += len(batch)
-        on_rows(done)
+def _is_of_layout(row: OrderRow, layout: Layout) -> bool:
+    match layout:
+        case Layout.RESULTS:
+            return True
+        case Layout.FAILED:
+            return may_be_sent_anew(row.state, row.status)
+        case Layout.GSM_FUSION:
+            return is_at_provider(row)
+        case _:
+            assert_never(layout)
 
 
-class _Count:
-    """Counts the rows that pass, and those without an answer."""
-
-    def __init__(self) -> None:
-        self.rows = self.open = 0
-
-    def __call__(self, row: OrderRow) -> OrderRow:
-        self.rows += 1
-        self.open += row.state in {OrderState.QUEUED, OrderState.SENDING}
-        return row
+def _count(rows: Iterable[OrderRow], done: Exported) -> Iterator[OrderRow]:
+    for row in rows:
+        done.rows += 1
+        done.open += row.state in {OrderState.QUEUED, OrderState.SENDING}
+        yield row
 
 
 def _write_text(
-    ledger: Ledger, job: Job, file: BinaryIO, format_: ExportFormat, on_rows: Report, *, has_mark: bool
+    session: Session, jobs: Sequence[Job], wish: Wish, file: BinaryIO, on_rows: Report, *, has_mark: bool
 ) -> Exported:
-    encoding = "utf-8-sig" if has_mark and format_ is ExportFormat.CSV else "utf-8"
-    text = io.TextIOWrapper(file, encoding=encoding, errors="replace", newline="")
-    count = _Count()
-    rows = map(count, _read_rows(ledger, job, on_rows))
+    done = Exported(jobs=len(jobs))
+    needs_mark = has_mark and wish.format is ExportFormat.CSV and wish.layout is not Layout.GSM_FUSION
+    text = io.TextIOWrapper(file, encoding="utf-8-sig" if needs_mark else "utf-8", errors="replace", newline="")
+    rows = _count(_pick(session, jobs, wish, on_rows, done), done)
     try:
-        if format_ is ExportFormat.CSV:
-            _write_csv(text, job, rows)
+        if wish.format is ExportFormat.JSONL:
+            table = JsonTable(jobs)
+            for row in rows:
+                text.write(json.dumps(table.describe(row), ensure_ascii=False, separators=(",", ":")) + "\n")
         else:
-            _write_json(text, job, rows)
+            _write_csv(text, _make_table(session, jobs, wish), rows, wish.layout)
         text.flush()
     finally:
         text.detach()  # the stream is not ours to close
-    return Exported(count.rows, count.open)
+    return done
 
 
-def _write_csv(text: TextIO, job: Job, rows: Iterator[OrderRow]) -> None:
-    own = job.columns or ()
-    writer = csv.writer(text, lineterminator="\r\n")
-    writer.writerow([make_safe(name) for name in chain(own, name_columns(own))])
-    for row in rows:
-        writer.writerow([make_safe(cell) if isinstance(cell, str) else cell for cell in _lay_out(row, len(own))])
+def _write_csv(text: TextIO, table: Table, rows: Iterable[OrderRow], layout: Layout) -> None:
+    writer = csv.writer(text, lineterminator="\r\n", delimiter="\t" if layout is Layout.GSM_FUSION else ",")
+    writer.writerow(map(make_safe, table.headings))
+    writer.writerows(map(_make_text, table.lay_out(row)) for row in rows)
 
 
-def _write_json(text: TextIO, job: Job, rows: Iterator[OrderRow]) -> None:
-    own = make_keys(job.columns or ())
-    for row in rows:
-        values: dict[str, Any] = dict(zip(ADDED, describe_row(row), strict=True))
-        cells = _read_cells(row, len(own))
-        values["columns"] = dict(zip(own, cells, strict=False))
-        if len(cells) > len(own):
-            values["beyond"] = cells[len(own) :]
-        text.write(json.dumps(values, ensure_ascii=False, separators=(",", ":")) + "\n")
-
-
-def make_keys(columns: Sequence[str]) -> list[str]:
-    """Name every column of a file differently, for JSON: a blank one by its place, a repeated one by its count."""
-    keys: dict[str, None] = {}
-    taken, counts = set(columns), dict[str, int]()
-    for place, name in enumerate(columns, 1):
-        key = base = name or f"column {place}"
-        number = counts.get(base, 1)
-        while key in keys or (key != name and key in taken):
-            number += 1
-            key = f"{base} ({number})"
-        counts[base] = number
-        keys[key] = None
-    return list(keys)
-
-
-def _write_workbook(ledger: Ledger, job: Job, file: BinaryIO, target: Path, on_rows: Report) -> Exported:
-    if ledger.tally(job.id).total >= _MOST_SHEET_ROWS:
-        problem = f"a sheet has {_MOST_SHEET_ROWS:,} rows at most, this job has more"
-        raise ExportError(target=target, problem=problem, remedy="Write it as .csv or .jsonl.")
-    own = job.columns or ()
-    names = [*own, *name_columns(own)]
-    if len(names) > _MOST_SHEET_COLUMNS:
-        problem = f"a sheet has {_MOST_SHEET_COLUMNS:,} columns at most, this list would have {len(names):,}"
-        raise ExportError(target=target, problem=problem, remedy="Write it as .csv or .jsonl.")
-    from xlsxwriter import Workbook  # noqa: PLC0415 - slow to import, and most commands write no workbook
-
-    count = _Count()
-    options = {"constant_memory": True, "strings_to_formulas": False, "tmpdir": str(target.parent)}
-    with Workbook(file, options) as book:
-        sheet = book.add_worksheet("orders")
-        bold = book.add_format({"bold": True})
-        sheet.freeze_panes(1, 0)
-        sheet.set_column(0, len(names) - 1, 18)
-        sheet.ignore_errors({"number_stored_as_text": "A1:XFD1048576"})
-        for column, name in enumerate(names):
-            sheet.write_string(0, column, name[:_MOST_SHEET_TEXT], bold)
-        for number, row in enumerate(map(count, _read_rows(ledger, job, on_rows)), 1):
-            for column, cell in enumerate(_lay_out(row, len(own))):
-                if cell is not None and cell != "":
-                    sheet.write_string(number, column, str(cell)[:_MOST_SHEET_TEXT])
-        sheet.autofilter(0, 0, count.rows, len(names) - 1)
-    return Exported(count.rows, count.open)
-
-
-@contextmanager
-def _new_file(target: Path, *, replaces: bool) -> Iterator[BinaryIO]:
-    """Open a private file beside the target, and move it there when all was written."""
-    if target.is_dir():
-        raise ExportError(target=target, problem="this is a folder", remedy="Name a file in it.")
-    try:
-        # Private by construction: created with mode 0600.
-        descriptor, name = tempfile.mkstemp(prefix=f".{target.name[:100]}.", suffix=".part", dir=target.parent)
-    except OSError as error:
-        remedy = "Check that its folder exists and belongs to you."
-        raise ExportError(target=target, problem=str(error.strerror or error), remedy=remedy) from error
-    part = Path(name)
-    try:
-        with os.fdopen(descriptor, "w+b") as file:
-            yield file
-            file.flush()
-            os.fsync(file.fileno())
-        _move(part, target, replaces=replaces)
-    except OSError as error:
-        remedy = "Make room on its disk, or name a file elsewhere."
-        raise ExportError(target=target, problem=str(error.strerror or error), remedy=remedy) from error
-    finally:
-        part.unlink(missing_ok=True)
-
-
-def _move(part: Path, target: Path, *, replaces: bool) -> None:
-    if replaces:
-        is_special = target.exists() and not stat.S_ISREG(target.stat().st_mode)
-        if is_special:
-            raise ExportError(target=target, problem="this is no regular file", remedy="Name another file.")
-        part.replace(target)
-        return
-    try:
-        os.link(part, target)  # unlike a rename, it fails when the file has appeared meanwhile
-    except FileExistsError as error:
-        raise ExistsError(target=target, problem="it has appeared meanwhile") from error
-    except OSError:  # a file system without hard links
-        if target.exists():
-            raise ExistsError(target=target, problem="it has appeared meanwhile") from None
-        part.replace(target)
+def _make_text(cell: Cell) -> str | int | None:
+    return make_safe(cell) if isinstance(cell, str) else show_cell(cell)

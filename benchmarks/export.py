@@ -1,0 +1,154 @@
+"""What becomes of a full ledger: how fast a million rows are exported, how fast orders are found among millions.
+
+python -m benchmarks.export csv|xlsx|search LEDGER      measures one thing in this process, and prints JSON
+"""
+
+from __future__ import annotations
+
+import json
+import resource
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+from sqlalchemy import text
+
+from benchmarks.ledger import ACCOUNT, SERVICE, now
+from benchmarks.rig import make_imei
+from imeiflow.dispatch.clock import SteadyClock
+from imeiflow.domain.ident import JobId, Reference
+from imeiflow.domain.order import OrderState, ResultStatus
+from imeiflow.ledger.filter import Filter, Span
+from imeiflow.ledger.ledger import Ledger
+from imeiflow.ledger.record import JobDraft, NewOrder
+from imeiflow.operations.configuration import Configuration
+from imeiflow.operations.export import ExportFormat, Wish, export_to_file
+from imeiflow.operations.session import Session
+
+_BATCH = 10_000
+_EPOCH = datetime(2025, 1, 1, tzinfo=UTC)
+_SECOND = 1_000_000
+#: All but every hundredth order is accepted, of those all but every fiftieth completed; a second apart.
+_FILL = """
+UPDATE orders SET state = CASE WHEN id % 100 = 0 THEN 'refused' WHEN id % 100003 = 1 THEN 'unconfirmed'
+ELSE 'accepted' END,
+attempts = 1, error = CASE WHEN id % 100 = 0 THEN 'Invalid IMEI!' END;
+UPDATE orders SET reference = CAST(9000000 + id AS TEXT), price = '0.08', charges = 1,
+status = CASE WHEN id % 50 = 1 THEN 'rejected' ELSE 'completed' END,
+result = 'Model: iPhone 13 128GB Midnight<br>IMEI Number: ' || imei || '<br>Serial Number: F2LX' || id ||
+'<br>Carrier: T-Mobile USA<br>SimLock: Unlocked<br>Find My iPhone: OFF<br>Estimated Purchase Date: 2023-11-14',
+accepted_at = {start} + id * {second}, completed_at = {start} + id * {second} + 3600 * {second}
+WHERE state = 'accepted'
+"""
+
+
+def fill_ledger(folder: Path, orders: int, jobs: int) -> Path:
+    """Make a ledger of so many orders, most of them completed, in so many jobs of equal size."""
+    path = folder / "ledger.sqlite"
+    with Ledger.open(path, clock=now) as ledger:
+        size = orders // jobs
+        for number in range(jobs):
+            draft = JobDraft(
+                account=ACCOUNT,
+                provider="p",
+                service=SERVICE,
+                currency="USD",
+                columns=("IMEI", "Model", "Box"),
+                imei_column="IMEI",
+                has_header=True,
+            )
+            job = ledger.create_draft(draft)
+            for start in range(0, size, _BATCH):
+                lines = range(start, min(size, start + _BATCH))
+                ledger.add_orders(job, [_make_row(line, number * size + line) for line in lines])
+            ledger.start_job(job)
+        start_us = int(_EPOCH.timestamp()) * _SECOND
+        for statement in _FILL.format(start=start_us, second=_SECOND).split(";"):
+            ledger._write(lambda c, sql=statement: c.execute(text(sql)))  # type: ignore[misc] # noqa: SLF001
+    return path
+
+
+def _make_row(line: int, number: int) -> NewOrder:
+    imei = make_imei(number)
+    return NewOrder(line=line + 2, imei=imei, columns=(imei, "iPhone 13", f"box {number // 100}"))
+
+
+def measure(what: str, path: Path) -> Any:
+    """Measure one thing in a process of its own, so that its memory is nobody else's."""
+    command = [sys.executable, "-m", "benchmarks.export", what, str(path)]
+    done = subprocess.run(command, stdout=subprocess.PIPE, check=True, text=True)
+    return json.loads(done.stdout.splitlines()[-1])
+
+
+def _measure_export(format_: ExportFormat, path: Path) -> dict[str, float]:
+    clock = SteadyClock()
+    with Ledger.open(path, clock=clock.now) as ledger:
+        session = Session(Configuration(home=path.parent, ledger=path, accounts={}), ledger, clock)
+        began = time.process_time()
+        target = path.parent / f"out.{format_}"
+        done = export_to_file(session, Wish(jobs=None, format=format_), target, replaces=True)
+        took = time.process_time() - began
+        target.unlink()
+    peak_mb = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+    return {"rows": done.rows, "seconds": took, "peak_mb": peak_mb}
+
+
+def _wishes(total: int, job: JobId) -> dict[str, Filter]:
+    imeis = [make_imei(number) for number in range(0, total, max(1, total // 5_000))]
+    day = Span(_EPOCH + timedelta(days=3), _EPOCH + timedelta(days=4))
+    return {
+        "one IMEI": Filter(imeis=imeis[7:8]),
+        "5,000 IMEIs": Filter(imeis=imeis),
+        "a reference": Filter(references=[Reference(str(9_000_000 + total // 2))]),
+        "a rare state": Filter(states=frozenset({OrderState.UNCONFIRMED})),
+        "no order in a state": Filter(states=frozenset({OrderState.FAILED})),
+        "a common state": Filter(states=frozenset({OrderState.ACCEPTED, OrderState.REFUSED})),
+        "a status": Filter(statuses=frozenset({ResultStatus.REJECTED})),
+        "a status of a job": Filter(statuses=frozenset({ResultStatus.REJECTED}), jobs=[job]),
+        "a service": Filter(service=SERVICE),
+        "a day": Filter(accepted=day),
+        "a day and a status": Filter(completed=day, statuses=frozenset({ResultStatus.REJECTED})),
+        "a day and a job": Filter(accepted=day, jobs=[job]),
+    }
+
+
+def _measure_search(path: Path) -> dict[str, float]:
+    """Give for each search the milliseconds of its first page of 100, and of one far behind it; the median of five."""
+    taken: dict[str, float] = {}
+    with Ledger.open(path, clock=now) as ledger:
+        jobs = ledger.list_jobs()
+        total = sum(ledger.tallies([job.id for job in jobs])[job.id].total for job in jobs[:1]) * len(jobs)
+        for name, wanted in _wishes(total, jobs[len(jobs) // 2].id).items():
+            taken[name] = _time(lambda wanted=wanted: ledger.page_orders(wanted))  # type: ignore[misc]
+            after = None
+            for _ in range(10):
+                page = ledger.page_orders(wanted, after=after)
+                if page.next is None:
+                    break
+                after = page.next
+            if after is not None:
+                behind = _time(lambda wanted=wanted, after=after: ledger.page_orders(wanted, after=after))  # type: ignore[misc]
+                taken[name] = max(taken[name], behind)
+    return taken
+
+
+def _time(work: Callable[[], object]) -> float:
+    times = []
+    for _ in range(5):
+        began = time.perf_counter()
+        work()
+        times.append((time.perf_counter() - began) * 1000)
+    return sorted(times)[2]
+
+
+def main(what: str, path: Path) -> None:
+    """Measure one thing and print it."""
+    print(json.dumps(_measure_search(path) if what == "search" else _measure_export(ExportFormat(what), path)))
+
+
+if __name__ == "__main__":
+    main(sys.argv[1], Path(sys.argv[2]))
