@@ -43,8 +43,8 @@ def _write_page(lines: list[Line], folder: Path) -> None:
         "Measured by `make bench`, against the simulated provider in a process of its own on the same machine of\n"
         "two cores; `make bench ARGS=regimes` renews one part. Each share compares two figures of the same run:\n"
         "shares carry over to other machines, absolute figures do not. *Possible* is what the provider's own limits\n"
-        "allow to whoever knows them beforehand. A run that lost or doubled an order is not reported, but stops the\n"
-        "benchmark.\n\n"
+        "allow to whoever knows them beforehand; the length of a first ban, which nobody foresees, is added to it.\n"
+        "A run that lost or doubled an order is not reported, but stops the benchmark.\n\n"
         f"![measured speed as a share of the possible]({plot.name})\n\n"
         "| what | measured | possible | share | target | met |\n|---|---|---|---|---|---|\n" + "\n".join(rows) + "\n"
     )

@@ -31,6 +31,7 @@ class Regime:
     refused: float = 0.02
     few: int = 15  # finding a limit out takes about a dozen refusals, however long the job
     bans: int = 0
+    bears_ban: bool = False  #: the ideal has to bear the ban, too, where there was one
     teaches_late: bool = False
     share: float = 1.0  # 0.95: stragglers at the end are not counted
 
@@ -75,8 +76,22 @@ def show_regime(regime: Regime) -> Iterator[Showing]:
         lane = Lane(ceiling=regime.ceiling, learned=learned)
         run = run_lane(lane, regime.start_server(), calls)
         learned = lane.as_learned()
+        if regime.bears_ban:
+            ideal += run.bans * regime.start_server().ban_s
         speed = (ideal + _RAMP_S) / max(ideal, run.by(regime.share))
         yield Showing(which, speed, wanted, run, max(regime.few, regime.refused * calls))
+
+
+#: Limits behind a ban, and the least shares (cold, warm, long) that are reached where five refusals, or three, bring
+#: it. Where three do, only one may be risked, and a small bucket is found by small steps.
+_HIDDEN: dict[Limit, dict[int, tuple[float, float, float]]] = {
+    ("bucket", 10.0, 10.0): {5: (0.9, 0.9, 0.9), 3: (0.5, 0.85, 0.88)},
+    ("bucket", 5.0, 10.0): {5: (0.9, 0.85, 0.9), 3: (0.2, 0.8, 0.85)},
+    ("bucket", 1.0, 5.0): {5: (0.8, 0.9, 0.9), 3: (0.03, 0.01, 0.09)},
+    ("fixed", 100, 10.0): {5: (0.75, 0.5, 0.84), 3: (0.7, 0.3, 0.8)},
+    ("sliding", 20, 1.0): {5: (0.78, 0.9, 0.9), 3: (0.5, 0.9, 0.9)},
+    ("fixed", 60, 60.0): {5: (0.9, 0.9, 0.58), 3: (0.9, 0.9, 0.4)},
+}
 
 
 def _rate_of(limit: Limit) -> float:
@@ -151,9 +166,9 @@ def _bans() -> Iterator[Regime]:
                 300,
                 {**server, "limit": window},
                 bans=1,
-                cold=0.2,
-                long=0.65,
-                warm=0.65,
+                cold=0.33,
+                long=0.75,
+                warm=0.64,
                 teaches_late=True,
             )
             yield Regime(
@@ -172,6 +187,28 @@ def _bans() -> Iterator[Regime]:
             yield Regime(name, 300, server, bans=1, cold=least, warm=least, long=least)
     server = {"latency": steady(1.0), "limit": window, "says": "retry-after", "ban_after": 2, "ban_s": 60.0}
     yield Regime("ban of a minute that says so", 300, server, bans=1, cold=0.2, teaches_late=True)
+
+
+def _hidden_bans() -> Iterator[Regime]:
+    """A first ban of any usual length, compared with whoever knows the limit but bears that ban as well."""
+    for says in ("plain", "rate", "retry-after"):
+        for ban_s in (10.0, 30.0, 60.0):
+            for ban_after in (5, 3):
+                for limit in _HIDDEN:
+                    server = {"latency": steady(0.5), "says": says, "ban_after": ban_after, "ban_s": ban_s}
+                    cold, warm, long = _HIDDEN[limit][ban_after]
+                    yield Regime(
+                        f"{says}, ban of {ban_s:g} s after {ban_after}, {_name(limit)}",
+                        max(60, int(_rate_of(limit) * 30)),
+                        {**server, "limit": limit},
+                        ceiling=256,
+                        few=20,
+                        cold=cold,
+                        warm=warm,
+                        long=long,
+                        bans=1,
+                        bears_ban=True,
+                    )
 
 
 def _changes() -> Iterator[Regime]:
@@ -212,4 +249,4 @@ def _mixtures() -> Iterator[Regime]:
         yield Regime(f"{on_full} 30, one in 25 lost", 257, server, share=0.95)
 
 
-REGIMES: tuple[Regime, ...] = (*_rates(), *_slots(), *_bans(), *_changes(), *_mixtures())
+REGIMES: tuple[Regime, ...] = (*_rates(), *_slots(), *_bans(), *_hidden_bans(), *_changes(), *_mixtures())

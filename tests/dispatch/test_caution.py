@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from imeiflow.dispatch.caution import Caution
-from imeiflow.dispatch.rate import Window, spread
+from imeiflow.dispatch.rate import Model, Window, spread
 
 
 def test_without_a_ban_nothing_is_forbidden() -> None:
@@ -35,14 +36,66 @@ def test_the_ban_that_came_with_the_fewest_warnings_counts() -> None:
     assert caution.forbids
 
 
-def test_a_hidden_window_is_sought_from_long_periods_to_short_ones() -> None:
-    caution = Caution(bans=1, warnings=1, run=100, floor_s=5.0)
-    model, periods = spread(3.0), []
-    while (period_s := caution.next_period(model)) is not None:
+def _leaps(caution: Caution, model: Model) -> list[float]:
+    periods = []
+    while (period_s := caution.next_period(model, 1000.0)) is not None:
         periods.append(period_s)
         model = caution.leap(period_s)
-    assert periods == [20.0, 15.0, 10.0]
-    assert model.rate < 10.0
+    return periods
+
+
+def test_a_hidden_window_is_sought_from_long_periods_to_short_ones_where_one_refusal_may_be_borne() -> None:
+    assert _leaps(Caution(bans=1, warnings=1, run=100, floor_s=5.0), spread(1.0)) == [60.0, 30.0, 20.0, 10.0]
+
+
+def test_where_several_refusals_may_be_borne_a_leap_goes_to_the_middle() -> None:
+    assert _leaps(Caution(bans=1, warnings=4, run=100, floor_s=1.0), spread(3.0)) == [10.0, 5.0, 2.0]
+
+
+def test_fewer_refusals_are_borne_than_led_to_the_ban_and_none_twice() -> None:
+    caution = Caution()
+    for at in (0.0, 1.0, 2.0):
+        caution.warn(at)
+    caution.note_ban(3.0)
+    assert [caution.spare(10.0), caution.warn(11.0), caution.spare(12.0)] == [2, None, 1]
+    caution.warn(13.0)
+    assert caution.spare(14.0) == 0
+    assert caution.spare(140.0) == 2
+
+
+def test_a_single_refusal_is_borne_where_one_came_before_the_ban() -> None:
+    caution = Caution(bans=1, warnings=1)
+    assert caution.spare(0.0) == 1
+    caution.warn(0.0)
+    assert caution.spare(100.0) == 0
+    assert not caution.can_err
+
+
+def test_a_ban_is_asked_about_when_a_usual_one_has_ended() -> None:
+    caution = Caution()
+    caution.note_ban(0.0)
+    at, asked = 0.0, []
+    for _ in range(6):
+        at += caution.next_gap()
+        asked.append(at)
+    assert asked == [10.0, 30.0, 60.0, 120.0, 300.0, 600.0]
+
+
+def test_a_second_ban_is_left_alone_for_longer() -> None:
+    caution = Caution(bans=1)
+    caution.note_ban(0.0)
+    assert caution.next_gap() >= 60.0
+
+
+def test_after_a_ban_refusals_are_asked_about_at_the_end_of_usual_windows() -> None:
+    caution = Caution(bans=1, warnings=4)
+    assert caution.next_ask(0.0, 0.0) == pytest.approx(10.0, abs=1)
+    assert caution.next_ask(31.0, 0.0) == pytest.approx(120.0, abs=1)
+    caution.warn(0.0)
+    caution.warn(1.0)
+    caution.warn(2.0)
+    assert caution.next_ask(2.0, 2.0) == pytest.approx(62.0, abs=1)
+    assert caution.next_ask(90_000.0, 0.0) <= 91_000.0
 
 
 def test_a_leap_that_was_refused_is_not_taken_again() -> None:
@@ -51,7 +104,7 @@ def test_a_leap_that_was_refused_is_not_taken_again() -> None:
     caution.leap(5.0)
     caution.end_leap()
     assert caution.floor_s == 5.0
-    assert caution.next_period(model) is None
+    assert caution.next_period(model, 0.0) is None
 
 
 def test_a_step_that_was_refused_was_no_leap() -> None:
@@ -63,9 +116,9 @@ def test_a_step_that_was_refused_was_no_leap() -> None:
 
 
 def test_windows_that_are_known_and_paces_that_were_measured_hide_nothing() -> None:
-    assert Caution(run=100).next_period(spread(1.0)) is None
-    assert Caution(bans=1, warnings=1, run=0).next_period(spread(1.0)) is None
-    assert Caution(bans=1, warnings=1, run=100).next_period(Window(100, 60.0)) is None
+    assert Caution(run=100).next_period(spread(1.0), 0.0) is None
+    assert Caution(bans=1, warnings=1, run=0).next_period(spread(1.0), 0.0) is None
+    assert Caution(bans=1, warnings=1, run=100).next_period(Window(100, 60.0), 0.0) is None
 
 
 @given(st.integers(1, 5), st.integers(0, 9), st.integers(0, 500), st.floats(0, 600))

@@ -1,8 +1,9 @@
 """What bans teach: how carefully more may be tried. Pure: times are passed in.
 
-Nothing is risked where the first refusal is already a ban. Where refusals came before the ban, a single one is
-borne, if none was near. A ban of unknown length hides the length of a window: it is found by leaps, from one usual
-period to the next shorter one, with as many calls as were once admitted in a row spread over it.
+Nothing is risked where the first refusal is already a ban. Where refusals came before it, fewer of them are borne
+within a while, and never as many as led to it. A ban of unknown length hides the length of a window: it is found by
+leaps, with as many calls as were once admitted in a row spread over a usual period. Where several refusals may be
+borne a leap goes to the middle of what is left, otherwise only to the next shorter period.
 """
 
 from __future__ import annotations
@@ -13,9 +14,14 @@ from imeiflow.dispatch.rate import MARGIN, USUAL_PERIODS_S, Bucket, Model, sprea
 
 #: After a refusal nothing more is tried for so long.
 QUIET_S = 120.0
+#: When a ban of unknown length is asked about: its end where its length is a usual one, and each gap as long as
+#: such a ban, for those that every call during them begins anew.
+_GAPS_S = (10.0, 20.0, 30.0, 60.0, 180.0, 300.0, 600.0)
 _WINDOW_S = 60.0
-_LEAST_WAIT_S = 5.0
+_LEAST_WAIT_S = 1.0
 _MIN_RUN = 10
+_LEAST_RUN = 3
+_LEAP = 1.45
 
 
 class Caution:
@@ -28,15 +34,32 @@ class Caution:
         self.floor_s = floor_s  #: no window is shorter: so long after its first call it still refused
         self._refusals: deque[float] = deque()
         self._leapt_s: float | None = None
+        self._asked = 0  #: how often the present ban has refused
+        self.is_proved = False  #: the pace comes from a whole ban's time: it need not be tried out
+
+    def next_gap(self) -> float:
+        """Say how long after this refusal of a ban of unknown length the provider is asked again."""
+        self._asked += 1
+        return max(_GAPS_S[min(self._asked, len(_GAPS_S)) - 1], _WINDOW_S if self.bans > 1 else 0.0)
+
+    def next_ask(self, now: float, since: float) -> float:
+        """Say when the provider is asked again that has refused since `since`, its ban over or not yet known."""
+        least_s = max(_GAPS_S[0] if self.spare(now) else _WINDOW_S, 2 * (now - since))
+        return since + min(next((s for s in USUAL_PERIODS_S if s >= least_s), least_s), now - since + _GAPS_S[-1]) + 0.5
 
     @property
     def forbids(self) -> bool:
         """Say whether nothing more may be tried."""
         return self.bans > 0 and not self.warnings
 
+    @property
+    def can_err(self) -> bool:
+        """Say whether one refusal more than was meant to be borne would not be a ban yet."""
+        return (self.warnings or 0) > 1
+
     def warn(self, now: float) -> None:
         """Count a refusal, which may lead to a ban."""
-        while self._refusals and self._refusals[0] < now - _WINDOW_S:
+        while self._refusals and self._refusals[0] < now - QUIET_S:
             self._refusals.popleft()
         self._refusals.append(now)
 
@@ -45,21 +68,36 @@ class Caution:
         self.bans += 1
         count = sum(1 for at in self._refusals if at >= now - _WINDOW_S)
         self.warnings = count if self.warnings is None else min(count, self.warnings)
+        self._refusals.clear()
+        self._asked = 0
+
+    def spare(self, now: float) -> int:
+        """Count the refusals that may be borne now: one is left to chance, where it was not the only one."""
+        borne = sum(1 for at in self._refusals if at >= now - QUIET_S)
+        return max(0, max(1, (self.warnings or 0) - 1) - borne)
 
     def wait_s(self, model: Model | None) -> float:
         """Say how long a window that admits the longest run can be, at a rate that was not refused."""
-        return _LEAST_WAIT_S if model is None else max(_LEAST_WAIT_S, 1.1 * self.run / model.rate)
+        if self.is_proved or model is None:
+            return 0.0
+        return max(_LEAST_WAIT_S, 1.1 * self.run / model.rate)
 
-    def next_period(self, model: Model | None) -> float | None:
-        """Give the next shorter period that the hidden window may have; None where nothing is hidden."""
-        if not self.bans or not isinstance(model, Bucket) or self.run < _MIN_RUN:
+    def next_period(self, model: Model | None, now: float) -> float | None:
+        """Give a shorter period that the hidden window may have; None where nothing is hidden."""
+        can_spare = self.spare(now) > 1
+        if not self.bans or not isinstance(model, Bucket) or self.run < (_LEAST_RUN if can_spare else _MIN_RUN):
             return None
-        periods = (period_s for period_s in USUAL_PERIODS_S if period_s > self.floor_s)
-        return max((period_s for period_s in periods if MARGIN * self.run / period_s > 1.1 * model.rate), default=None)
+        periods = [period_s for period_s in USUAL_PERIODS_S if period_s > self.floor_s]
+        shorter = [period_s for period_s in periods if MARGIN * self.run / period_s > 1.1 * model.rate]
+        if not shorter:
+            return None
+        if can_spare:
+            return shorter[len(shorter) // 2]
+        return max((p for p in shorter if MARGIN * self.run / p >= _LEAP * model.rate), default=shorter[-1])
 
     def leap(self, period_s: float) -> Model:
         """Spread the longest run over a period."""
-        self._leapt_s = period_s
+        self._leapt_s, self.is_proved = period_s, False
         return spread(MARGIN * self.run / period_s)
 
     def take_step(self) -> None:

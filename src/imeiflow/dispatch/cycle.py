@@ -17,8 +17,10 @@ MAX_STEP = 0.25
 #: After a wait that long a limiter that admits again has begun a new window.
 _LONG_WAIT_S = 1.5
 #: A window this short is a guess: the provider rounds the time to wait up, or we did.
-_GUESS_S = 3.0
+GUESS_S = 3.0
 _MIN_COUNT = 3
+#: Buckets that people set fill in less.
+_USUAL_FILL_S = 5.0
 _AFTER_BAN = 0.93
 #: Servers give the time to wait in whole seconds, rounded up.
 _ROUNDING_S = 1.0
@@ -49,13 +51,46 @@ class Measurement:
     step: float
 
 
-def rate_between(starts: list[float], since: float, until: float) -> float | None:
-    """Give the calls a second that were admitted between two refusals; None for too few to tell."""
+def rate_between(starts: list[float], since: float, until: float, *, is_least: bool = False) -> float | None:
+    """Give the calls a second that were admitted between two refusals; None for too few to tell.
+
+    It is one more or less: `is_least` makes surer of what may be sent after a ban.
+    """
     count = sum(1 for at in starts if since < at <= until)
-    return count / (until - since) if count >= _MIN_COUNT else None
+    if count < _MIN_COUNT:
+        return None
+    return (min(count, (count - 0.5) / _AFTER_BAN) if is_least else count) / (until - since)
 
 
-def measure(cycle: Cycle, again_at: float, *, between: float | None) -> Measurement:
+def make_sure(good: Bucket, before_good: float, starts: list[float], until: float, *, run: int, can_err: bool) -> Model:
+    """Fall back further than to what was good, where a window of `run` calls does not explain the refusal at `until`.
+
+    A bucket may have admitted at `good` what it cannot in the long run. `starts` were admitted; `before_good` is the
+    rate that was good before. `can_err`: one refusal more would not lead to a ban.
+    """
+    starts = [at for at in starts if at <= until]
+    count = sum(1 for at in starts if at > until - MARGIN * run / good.rate)
+    is_window = count >= 0.9 * run
+    if is_window and count <= (2.0 if can_err else 1.1) * run:
+        return good
+    least = least_refill(starts, until, run, fills_in_s=_USUAL_FILL_S if is_window else None)
+    return spread(min(good.rate, MARGIN * max(least, before_good, good.rate / 4)))
+
+
+def least_refill(starts: list[float], until: float, burst: int, *, fills_in_s: float | None = None) -> float:
+    """Give the least calls a second at which a bucket refills that admitted these and was empty at `until`.
+
+    It holds `burst` at most, and with `fills_in_s` no more than refills in that time.
+    """
+    least = 0.0
+    for place, at in enumerate(starts):
+        count, span_s = len(starts) - place, until - at
+        if span_s > 0:
+            least = max(least, (count - burst) / span_s, count / (span_s + fills_in_s) if fills_in_s else 0.0)
+    return least
+
+
+def measure(cycle: Cycle, again_at: float) -> Measurement:
     """Say what a limiter allows that admitted calls up to a refusal, and again at `again_at`.
 
     The silence may have been longer than needed: the limit lies between what was admitted in the whole time and what
@@ -63,8 +98,6 @@ def measure(cycle: Cycle, again_at: float, *, between: float | None) -> Measurem
     """
     if cycle.is_banned and cycle.due_at is not None:
         again_at = cycle.due_at
-        if between is not None and again_at - cycle.began_at < _GUESS_S:
-            return Measurement(spread(_AFTER_BAN * between), MIN_STEP)
     elapsed_s = max(1e-3, again_at - cycle.began_at)
     earliest_s = cycle.asked_at - cycle.began_at
     if cycle.due_at is not None:
@@ -89,7 +122,7 @@ def measure_ban(cycle: Cycle, again_at: float, before: Model | None, *, between:
 
 def is_guess(window: Window, grace_s: float) -> bool:
     """Say whether a window is so short that waiting too long may have made it up."""
-    return window.period_s < max(_GUESS_S, 2 * grace_s)
+    return window.period_s < max(GUESS_S, 2 * grace_s)
 
 
 def correct(

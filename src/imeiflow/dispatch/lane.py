@@ -230,7 +230,6 @@ class Lane:
         suspicion = self._suspicion
         if refusal.says_rate or refusal.is_ban or refusal.retry_after_s is not None:
             if suspicion is not None and not self._speaks_of_rate:
-                self.pace.note_spent(suspicion.first_at)
                 self._free_limit(suspicion)
             self._speaks_of_rate = self._speaks_of_rate or not refusal.is_ban
             self._refuse_rate(now, call, refusal)
@@ -309,6 +308,7 @@ class Lane:
         self._refuse_rate(now, call, Refusal())
 
     def _free_limit(self, suspicion: _Suspicion) -> None:
+        self.pace.note_spent(suspicion.first_at)
         if self.limit.cap is not None:
             self.limit.free(value=max(suspicion.value, self.limit.value))
         self._drop_suspicion()

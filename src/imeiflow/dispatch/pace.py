@@ -16,25 +16,25 @@ from collections import deque
 
 from imeiflow.dispatch.caution import QUIET_S, Caution
 from imeiflow.dispatch.cycle import (
+    GUESS_S,
     MAX_STEP,
     MIN_STEP,
     Cycle,
     correct,
     fall_back,
     is_guess,
+    make_sure,
     measure,
     measure_ban,
     rate_between,
 )
-from imeiflow.dispatch.rate import USUAL_PERIODS_S, Bucket, Model, Window, describe_model, spread
+from imeiflow.dispatch.rate import Bucket, Model, Window, as_values, describe_model, good_moment, spread
 
 __all__ = ["Bucket", "Model", "Pace", "Window"]
 
 _FIRST_GAP_S = 0.25
 _GAP_GROWTH = 2.5
 _MAX_GAP_S = 60.0
-_BAN_GAP_S = 10.0
-_MAX_BAN_GAP_S = 600.0
 _MIN_GRACE_S = 0.020
 _MAX_GRACE_S = 3.0
 _QUIET_S = 2.0
@@ -45,6 +45,8 @@ _REMEMBER_S = 60.0
 _SPREAD = 1.1
 _TRUST_S = 5.0
 _MAX_FIRST_STEP = 4 * MIN_STEP
+_SHUT_OUT = "the provider has shut us out for a while"
+_REFUSED = "the provider refused a call: too many in the time"
 
 
 class Pace:
@@ -80,6 +82,7 @@ class Pace:
         self._gate_at = -math.inf
         self._is_rough = False  #: the model is a first guess: its cycle began rested
         self._good: Model | None = None  #: what was not refused, while more is being tried
+        self._before_good: Model | None = None  #: the same, before the last success
         self._trust_until = -math.inf  #: until then the provider may still count the calls of an earlier session
         self._is_recalled = model is not None
         self._step = min(max(MIN_STEP, step), _MAX_FIRST_STEP)
@@ -116,13 +119,7 @@ class Pace:
         if model is None and self.bans and self._cycle is not None:
             model = spread(self._cycle.count / _REMEMBER_S)  # left while shut out: whoever comes next begins slowly
         extra = {"step": min(self._step, _MAX_FIRST_STEP), "grace_s": self._grace_s, **self.caution.as_learned()}
-        match model:
-            case Window(calls=calls, period_s=period):
-                return {"calls": calls, "period_s": period, **extra}
-            case Bucket(rate=rate, burst=burst):
-                return {"rate": rate, "burst": burst, **extra}
-            case None:
-                return None
+        return None if model is None else {**as_values(model), **extra}
 
     def ready_at(self, now: float) -> float:
         """Say when one more call may begin: `now` or a later time."""
@@ -167,9 +164,9 @@ class Pace:
         if self._cycle is not None and began_at >= self._cycle.began_at:
             self._cycle.admitted = max(0, self._cycle.admitted - 1)
         for back, at in enumerate(reversed(self._starts), start=1):
+            if at == began_at:
+                del self._starts[-back]
             if at <= began_at:
-                if at == began_at:
-                    del self._starts[-back]
                 return
 
     def refused(
@@ -197,11 +194,7 @@ class Pace:
         self._probing = True
         self._gate_at = self.blocked_until
         self._quiet_since = None
-        self.reason = (
-            "the provider has shut us out for a while"
-            if is_ban
-            else "the provider refused a call: too many in the time"
-        )
+        self.reason = _SHUT_OUT if is_ban else _REFUSED
 
     def admitted(self, now: float, *, began_at: float) -> None:
         """Learn that the call that began at `began_at` was served."""
@@ -211,10 +204,7 @@ class Pace:
 
     def good_moment(self, now: float, gap_s: float) -> float:
         """Give a moment about `gap_s` from now, right after the end of a usual period where one is near."""
-        began_at = self._cycle.began_at if self._cycle is not None else now
-        ends = (began_at + period * 1.002 + 0.05 for period in USUAL_PERIODS_S)
-        near = (end for end in ends if now + 0.4 * gap_s <= end <= now + 1.6 * gap_s)
-        return next(near, now + gap_s)
+        return good_moment(self._cycle.began_at if self._cycle is not None else now, now, gap_s)
 
     # what the gate allows
 
@@ -287,13 +277,15 @@ class Pace:
         """Ask when the pace so far would allow it, and then after growing gaps."""
         is_first = cycle.refused_at == math.inf
         if is_ban:
-            gap_s = max(self._gap_s, _BAN_GAP_S)
-            self._gap_s = min(_MAX_BAN_GAP_S, gap_s * 2)
-            return now + gap_s
+            return now + self.caution.next_gap()
         gap_s, self._gap_s = self._gap_s, min(_MAX_GAP_S, self._gap_s * _GAP_GROWTH)
         model = self._good or self.model
         if self.bans:
-            return now + max(gap_s, self.caution.wait_s(model))
+            is_known = model is not None and is_first
+            rest_s = self.caution.wait_s(model)
+            return max(
+                now + gap_s, now + rest_s if is_known else self.caution.next_ask(now, min(now, cycle.refused_at))
+            )
         match model:
             case Window() if is_first:
                 return max(now + gap_s, self._by_model(now, model))
@@ -306,6 +298,8 @@ class Pace:
         """One call is admitted again: measure the cycle that ended and begin the next."""
         before = self.model
         self._adopt(self._learn(cycle, again_at), before)
+        if cycle.is_banned:
+            self._spent_at = None  # what was not sent while shut out says nothing of what would have been admitted
         self._cycle = Cycle(again_at, admitted=1)
         self._gap_s, self._wins = _FIRST_GAP_S, 0
         self._quiet_since, self._calls_since_change = now, 0
@@ -316,7 +310,7 @@ class Pace:
         self._good = None
         if before is not None and self.is_recalled(cycle.refused_at) and not cycle.is_banned:
             return good or before
-        between = self._measure_between()
+        between = self._measure_between(cycle)
         if before is None:
             caution.run = cycle.count
         if cycle.is_banned and self._between is not None:
@@ -326,22 +320,31 @@ class Pace:
             self._step = MAX_STEP if cycle.is_banned else max(MIN_STEP, self._step / 2)
             caution.end_leap()
             self._may_spread = isinstance(before, Window) and is_guess(before, self._grace_s)
-            return fall_back(good, between)
-        if cycle.is_banned and cycle.due_at is None:
+            return self._make_sure(fall_back(good, between), cycle)
+        if cycle.is_banned and (cycle.due_at is None or cycle.due_at - cycle.began_at < GUESS_S):
             caution.floor_s = max(caution.floor_s, cycle.asked_at - cycle.began_at)
+            caution.is_proved = True
             found = measure_ban(cycle, again_at, before, between=self._between)
         else:
-            found = measure(cycle, again_at, between=self._between)
+            found = measure(cycle, again_at)
         self._step = found.step
         if before is None or cycle.is_banned:
             return found.model
         return correct(before, found.model, cycle, again_at, between=between, is_rough=is_rough, grace_s=self._grace_s)
 
-    def _measure_between(self) -> float | None:
+    def _make_sure(self, good: Model, cycle: Cycle) -> Model:
+        """Fall back further where no refusal more may be borne."""
+        caution, until = self.caution, cycle.refused_at
+        if not self.bans or not caution.run or not isinstance(good, Bucket) or caution.spare(until):
+            return good
+        before = self._before_good.rate if self._before_good else 0.0
+        return make_sure(good, before, list(self._starts), until, run=caution.run, can_err=caution.can_err)
+
+    def _measure_between(self, cycle: Cycle) -> float | None:
         """Give the calls a second between this cycle's first refusal and the one before it, where it can be told."""
         if self._spent is None or self._spent[1] - self._spent[0] > _REMEMBER_S:
             return None
-        between = rate_between(list(self._starts), *self._spent)
+        between = rate_between(list(self._starts), *self._spent, is_least=cycle.is_banned)
         self._between = between or self._between
         return between
 
@@ -364,13 +367,14 @@ class Pace:
             return
         if self._quiet_since is None:
             self._quiet_since = now
-        if self._bound_at < (self._quiet_since + now) / 2 or (self.bans and now - self._refused_at < self._quiet_s):
+        if self._bound_at < (self._quiet_since + now) / 2 or (self.bans and not self.caution.spare(now)):
             return
-        period_s = self.caution.next_period(model)
+        period_s = self.caution.next_period(model, now)
         wait_s = self._quiet_s if period_s is None else self.caution.wait_s(model)
         if now - self._quiet_since < max(wait_s, 2.5 * self._grace_s):
             return
-        if self._calls_since_change < max(self._quiet_calls, model.calls + 1 if isinstance(model, Window) else 0):
+        least = model.calls + 1 if isinstance(model, Window) else 0
+        if self._calls_since_change < (max(self._quiet_calls, least) if period_s is None else wait_s * model.rate - 1):
             return
         self._count_win(model)
         self._quiet_since, self._calls_since_change = now, 0
@@ -384,7 +388,7 @@ class Pace:
             self._wins += 1
             if self._wins > 1 and not self.bans:
                 self._quiet_s = max(_QUIET_S, self._quiet_s / 2)
-        self._good = model
+        self._before_good, self._good = self._good, model
 
     def _step_up(self, model: Model) -> Model:
         """Allow a step more; where refusals lead to bans, a single call more."""

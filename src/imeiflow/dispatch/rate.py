@@ -45,6 +45,22 @@ def pad(period_s: float) -> float:
     return period_s * 1.005 + 0.02
 
 
+def good_moment(began_at: float, now: float, gap_s: float) -> float:
+    """Give a moment about `gap_s` from now: right after a usual period since `began_at`, where one ends near it."""
+    ends = (began_at + period * 1.002 + 0.05 for period in USUAL_PERIODS_S)
+    near = (end for end in ends if now + 0.4 * gap_s <= end <= now + 1.6 * gap_s)
+    return next(near, now + gap_s)
+
+
+def as_values(model: Model) -> dict[str, object]:
+    """Give a pace as JSON values."""
+    match model:
+        case Window(calls=calls, period_s=period_s):
+            return {"calls": calls, "period_s": period_s}
+        case Bucket(rate=rate, burst=burst):
+            return {"rate": rate, "burst": burst}
+
+
 def describe_model(model: Model) -> str:
     """Say a pace in words."""
     match model:
