@@ -72,6 +72,11 @@ class FastClock:
     def monotonic(self) -> float:
         return (time.monotonic() - self._started) * self.speed + self._skipped_s
 
+    def run_at(self, speed: float) -> None:
+        """Run at another speed from now on."""
+        self._skipped_s += (time.monotonic() - self._started) * (self.speed - speed)
+        self.speed = speed
+
     def skip(self, seconds: float) -> None:
         """Let time pass at once."""
         self._skipped_s += seconds

@@ -24,14 +24,18 @@ UNCLEAR = {Refusal.RESET, Refusal.JSON_BODY, Refusal.BUSY_BODY}
 @pytest.mark.parametrize("repeats", Repeat)
 @pytest.mark.parametrize("refusal", Refusal)
 async def test_a_rate_limit_costs_time_only(tmp_path: Path, refusal: Refusal, repeats: Repeat, chunk: int):
+    admits = 10 if chunk == 1 else 2
     behaviour = {
         "rate": "10/5s" if chunk == 1 else "2/10s",
+        "rate_kind": RateKind.SLIDING,
         "rate_actions": ("placeorder",),
         "rate_refusal": refusal,
         "repeats": repeats,
     }
-    async with open_rig(tmp_path, behaviour, clock=FastClock(80)) as rig:
+    clock = FastClock(0.5)  # until the first refusal: it has to come on a slow machine as well
+    async with open_rig(tmp_path, behaviour, clock=clock) as rig:
         job = rig.add_job(TOTALS[chunk], chunk_size=chunk)
+        rig.sim.site.watch(admits + 1, lambda: clock.run_at(80))
         if refusal in UNCLEAR and chunk == 100:  # what was refused is settled one by one, which takes long enough
             rig.sim.site.watch(5, lambda: rig.behave(rate=""))
         verdict = await rig.run_to_the_end(job)
