@@ -88,3 +88,17 @@ def test_a_base_url_without_tls_is_refused_before_anything_is_sent(tmp_path: Pat
     configuration = make_configuration(tmp_path, "http://shop.example")
     with pytest.raises(ConfigurationError, match="unencrypted"):
         asyncio.run(fetch_credit(configuration, configuration.choose_account(None)))
+
+
+def test_a_list_that_was_fetched_without_a_change_was_fetched_all_the_same(session: Session):
+    account = session.configuration.choose_account(None)
+    assert session.ledger.prices_fetched_at(ACCOUNT) is None
+    list_services(session.ledger, session.configuration, account)
+    first, changed = session.ledger.prices_fetched_at(ACCOUNT), session.ledger.priced_at(ACCOUNT)
+    list_services(session.ledger, session.configuration, account)
+    again = session.ledger.prices_fetched_at(ACCOUNT)
+    assert first is not None
+    assert again is not None
+    assert again > first
+    assert session.ledger.priced_at(ACCOUNT) == changed
+    assert [str(one.price) for one in session.ledger.price_history(ACCOUNT, ServiceId("1"))] == ["0.08"]

@@ -8,13 +8,14 @@ from pathlib import Path
 
 import pytest
 
+from imeiflow.domain.day import start_of_day
 from imeiflow.domain.ident import AccountName
 from imeiflow.domain.order import OrderState, ResultStatus
 from imeiflow.domain.outcome import Ending
 from imeiflow.ledger.change import StatusUpdate
 from imeiflow.ledger.record import NewOrder
 from imeiflow.operations.session import Session
-from imeiflow.operations.spending import Axis, add_up_spending, start_of_day, total_by_currency
+from imeiflow.operations.spending import Axis, add_up_spending, total_by_currency
 from tests.operations.stand import ACCOUNT, add_job, answer, make_configuration, make_imei
 
 LATE = datetime(2025, 6, 1, 22, 50, tzinfo=UTC)

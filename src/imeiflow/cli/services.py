@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 import click
 
 from imeiflow.cli.frame import open_session
 from imeiflow.cli.option import account_option, command, json_option
 from imeiflow.cli.output import clean, count, print_json_list, print_table, say, screen_width, show_time
+from imeiflow.domain.ident import ServiceId
 from imeiflow.errors import ProviderError
 from imeiflow.ledger.record import PricedService
 from imeiflow.operations.catalogue import PriceList, list_services
@@ -20,19 +21,25 @@ _WIDE = 90  #: columns from which a table has room for the category
     examples="""
     imeiflow services
     imeiflow services --search "carrier"
+    imeiflow services --history 12        its price over time
     imeiflow services --json | jq '.[] | select(.price < 0.2)'
     """
 )
 @click.option("--search", metavar="TEXT", help="Only those whose name, category or id has all these words.")
+@click.option("--history", metavar="ID", help="How this service stood in the price lists that were fetched.")
 @account_option
 @json_option
-def services(search: str | None, account: str | None, is_json: bool) -> None:
+def services(search: str | None, history: str | None, account: str | None, is_json: bool) -> None:
     """List the services of an account with their ids, prices and delivery times.
 
     The list is fetched afresh and kept in the ledger. Without an answer the one of last time is shown, with its date.
     """
     with open_session() as session:
-        prices = list_services(session.ledger, session.configuration, session.configuration.choose_account(account))
+        chosen = session.configuration.choose_account(account)
+        prices = list_services(session.ledger, session.configuration, chosen)
+        if history is not None:
+            _print_history(session.ledger.price_history(chosen.name, ServiceId(history)), history, is_json=is_json)
+            return
     if not prices.services:
         raise ProviderError(account=prices.account, problem=prices.problem, remedy="Nothing was ordered. Try again.")
     found = [one for one in prices.services if _matches(one, search)]
@@ -44,6 +51,15 @@ def services(search: str | None, account: str | None, is_json: bool) -> None:
         say(f"{len(found):,}{matching} {'service' if len(prices.services) == 1 else 'services'}.")
     if not prices.is_fresh:
         say(_tell_age(prices))
+
+
+def _print_history(found: Sequence[PricedService], service: str, *, is_json: bool) -> None:
+    """Show since when a service has had which price, the newest last; nothing is known of the time in between."""
+    if is_json:
+        print_json_list({"since": one.seen_at, **_as_values(one)} for one in found)
+        return
+    rows = [[show_time(one.seen_at), "-" if one.price is None else str(one.price), clean(one.name)] for one in found]
+    print_table(["SINCE", "PRICE", "NAME"], rows, right=(1,), empty=f"No price list ever had a service {service}.")
 
 
 def _matches(service: PricedService, search: str | None) -> bool:

@@ -69,15 +69,20 @@ class Course:
             if not self.is_settling(work.job.id):
                 self._forget_settlement(work)  # what comes into doubt from now on is settled anew
         elif work.is_capped:
-            cap = Money(work.job.max_spend or Decimal(0), work.job.currency)
-            reason = f"the spending cap of {cap} is reached; `resume --max-spend AMOUNT` sets another"
-            await self._end_settled(work, JobState.PAUSED, reason)
+            if work.is_over_cap or not any(other.calls_under_way for other in self._engine.desk.works.values()):
+                await self._end_settled(work, JobState.PAUSED, self._explain_cap(work))
         elif not work.is_read_out:
             return
         elif work.counts[OrderState.QUEUED] > 0:
             work.forget_waiting()
         else:
             await self._end_settled(work, JobState.FINISHED, None)
+
+    def _explain_cap(self, work: Work) -> str:
+        if not work.is_over_cap:
+            return work.budget.explain(work.job.unit_price, work.job.currency, self._engine.clock.now())
+        cap = Money(work.job.max_spend or Decimal(0), work.job.currency)
+        return f"the spending cap of {cap} is reached; `resume --max-spend AMOUNT` sets another"
 
     async def _end_settled(self, work: Work, to: JobState, reason: str | None) -> None:
         """Settle what is in doubt, as far as can be known; then end the job, unless orders may leave again."""

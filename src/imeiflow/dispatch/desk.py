@@ -11,6 +11,7 @@ from dataclasses import dataclass, field, replace
 from decimal import Decimal
 from typing import TYPE_CHECKING
 
+from imeiflow.dispatch.budget import Budget, Spent
 from imeiflow.dispatch.chunk import ChunkSize
 from imeiflow.dispatch.lane import Lane
 from imeiflow.dispatch.pace import Window
@@ -76,6 +77,8 @@ class Desk:
     def __init__(self, ledger: Ledger, provider: Provider, account: AccountName, settings: DispatchSettings) -> None:
         self.works: dict[JobId, Work] = {}
         self.settlements: dict[JobId, Settlement] = {}
+        self.budget = Budget(settings.max_spend_per_day, self.works.values())
+        self._today: Spent | None = None
         self._ledger = ledger
         self._provider = provider
         self._account = account
@@ -115,6 +118,7 @@ class Desk:
                 spending = self._ledger.spending(job.id)
                 spent = spending.amount if spending else Decimal(0)
                 found.append(Running(job, self._ledger.tally(job.id), spent, self._ledger.lost_probes(job.id)))
+        self._today = self.budget.ask(self._ledger, self._account, [one.job.id for one in found])
         return found
 
     def take(self, running: Sequence[Running]) -> None:
@@ -125,6 +129,7 @@ class Desk:
                 work = self.works[one.job.id] = self._begin(one)
             if one.job.wanted is not None:
                 self._ask(work, one.job.wanted)
+        self.budget.take(self._today)
         self._set_ceilings()
 
     def end_job(self, work: Work, to: JobState, reason: str | None) -> bool:
@@ -139,6 +144,7 @@ class Desk:
                 self._ledger.change_job(work.job.id, {JobState.RUNNING}, to, reason)
             elif not self._ledger.finish_job(work.job.id, reason):
                 return False
+        self.budget.add(work.at_risk)  # until the ledger is asked about it
         self.works.pop(work.job.id, None)
         self.settlements.pop(work.job.id, None)
         return True
@@ -167,6 +173,7 @@ class Desk:
     def _begin(self, running: Running) -> Work:
         job = running.job
         work = Work(job, running.tally, running.spent, self._chunk_size(job), self._settings.breaker)
+        work.budget = self.budget
         work.largest_chunk = job.largest_chunk
         work.lost_probes = running.lost_probes
         work.served = min((other.served for other in self.works.values()), default=0.0)

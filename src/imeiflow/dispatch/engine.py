@@ -402,7 +402,7 @@ class Engine:
             if ended.chunk.kind is AttemptKind.PROBE and change.outcome is Outcome.UNCONFIRMED:
                 work.lost_probes += 1
             if change.charges and change.price is not None:
-                work.spent += change.price
+                work.spend(change.price)
             self._repeats.pop(change.order, None)
         again = ended.again
         if again:

@@ -102,4 +102,4 @@ async def _mark_found(engine: Engine, work: Work, doubt: Doubt, sighting: Sighti
         return
     work.counts[OrderState.UNCONFIRMED] -= 1
     work.counts[OrderState.ACCEPTED] += 1
-    work.spent += work.job.unit_price or Decimal(0)
+    work.spend(work.job.unit_price or Decimal(0))

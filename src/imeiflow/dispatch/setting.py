@@ -17,6 +17,7 @@ class DispatchSettings:
 
     max_concurrency: int = 64
     rate_per_min: float | None = None
+    max_spend_per_day: Decimal | None = None
     repeat_probe_max_price: Decimal = Decimal("1.00")
     repeat_refusal_lasts: timedelta = LASTS  #: how long a refusal of a repeat that was seen is evidence
     retry: RetryPolicy = field(default_factory=RetryPolicy)

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from decimal import Decimal
 
 from imeiflow.dispatch.breaker import Breaker, BreakerPolicy
+from imeiflow.dispatch.budget import Budget
 from imeiflow.dispatch.chunk import ChunkSize
 from imeiflow.domain.ident import JobId, OrderId
 from imeiflow.domain.order import JobState, OrderState
@@ -51,6 +52,7 @@ class Work:
         self.breaker = Breaker(policy)
         self.counts: Counter[OrderState] = Counter(tally.counts)
         self.spent = spent
+        self.budget = Budget(None, ())  #: of the account, for the day
         self.lost_probes = 0  #: repeat probes whose reply was lost: each may have been charged
         self.attempts = 0
         self.calls_under_way = 0
@@ -124,13 +126,32 @@ class Work:
         """Forget the calls of settling that have not left."""
         self._alone.clear()
 
+    @property
+    def at_risk(self) -> Decimal:
+        """Give what may have been charged beyond `spent`: under way, unconfirmed, probes without answer."""
+        risky = self.orders_under_way + self.counts[OrderState.UNCONFIRMED] + self.lost_probes
+        return risky * (self.job.unit_price or Decimal(0))
+
     def affordable(self) -> int | None:
-        """Give how many more orders the spending cap allows; None without a cap."""
+        """Give how many more orders the job's spending cap and the account's for the day allow; None without a cap."""
+        limits = (self._within_cap(), self.budget.affordable(self.job.unit_price))
+        return min((limit for limit in limits if limit is not None), default=None)
+
+    @property
+    def is_over_cap(self) -> bool:
+        """Say whether it is the job's own cap that allows nothing more."""
+        return self._within_cap() == 0
+
+    def spend(self, amount: Decimal) -> None:
+        """Count what was charged."""
+        self.spent += amount
+        self.budget.add(amount)
+
+    def _within_cap(self) -> int | None:
         cap, price = self.job.max_spend, self.job.unit_price
         if cap is None or price is None or not price:
             return None
-        at_risk = (self.orders_under_way + self.counts[OrderState.UNCONFIRMED] + self.lost_probes) * price
-        return max(0, int((cap - self.spent - at_risk) / price))
+        return max(0, int((cap - self.spent - self.at_risk) / price))
 
     def take_chunk(self) -> Chunk | None:
         """Take the next call's orders; None when the spending cap allows none now."""

@@ -6,14 +6,14 @@ from collections.abc import Sequence
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Connection, func, insert, select
+from sqlalchemy import Connection, func, insert, select, update
 
 from imeiflow.domain.ident import AccountName, ServiceId
 from imeiflow.domain.money import Money
 from imeiflow.ledger.access import Access
 from imeiflow.ledger.dialect import AnyRow
 from imeiflow.ledger.record import PricedService
-from imeiflow.ledger.schema import service_price
+from imeiflow.ledger.schema import price_list, service_price
 
 
 class Prices(Access):
@@ -39,6 +39,9 @@ class Prices(Access):
             rows = [{"account": account, "seen_at": now, **row} for row in changed + gone]
             if rows:
                 connection.execute(insert(service_price), rows)
+            where = price_list.c.account == account
+            if not connection.execute(update(price_list).where(where).values(fetched_at=now)).rowcount:
+                connection.execute(insert(price_list).values(account=account, fetched_at=now))
             return len(rows)
 
         return self._write(record)
@@ -69,6 +72,11 @@ class Prices(Access):
         )
         with self._read() as connection:
             return connection.execute(query).scalar() or ""
+
+    def prices_fetched_at(self, account: AccountName) -> datetime | None:
+        """Say when the price list was last fetched, changed or not; None where it never was."""
+        with self._read() as connection:
+            return connection.execute(select(price_list.c.fetched_at).where(price_list.c.account == account)).scalar()
 
     def priced_at(self, account: AccountName) -> datetime | None:
         """Say when the price list last changed; None where none was ever stored."""

@@ -24,6 +24,7 @@ FORMS: Final[Mapping[str, Form]] = {
     "ca_file": TEXT,
     "max_concurrency": CONCURRENCY,
     "rate": RATE,
+    "max_spend_per_day": AMOUNT,
     "repeat_probe_max_price": AMOUNT,
     "currency": CURRENCY,
 }
@@ -53,6 +54,7 @@ class AccountSettings:
     ca_file: str | None = None
     max_concurrency: int = 64
     rate_per_min: float | None = None
+    max_spend_per_day: Decimal | None = None
     repeat_probe_max_price: Decimal = Decimal("1.00")
     currency: str = ""
 

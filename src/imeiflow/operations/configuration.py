@@ -103,6 +103,7 @@ class Configuration:
         return DispatchSettings(
             max_concurrency=account.max_concurrency,
             rate_per_min=account.rate_per_min,
+            max_spend_per_day=account.max_spend_per_day,
             repeat_probe_max_price=account.repeat_probe_max_price,
             repeat_refusal_lasts=timedelta(days=self.repeat_refusal_days),
             retry=self.retry,

@@ -8,10 +8,11 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass
-from datetime import date, datetime, time, timedelta, tzinfo
+from datetime import date, datetime, timedelta, tzinfo
 from decimal import Decimal
 from enum import StrEnum
 
+from imeiflow.domain.day import start_of_day
 from imeiflow.domain.ident import AccountName, JobId
 from imeiflow.domain.money import Money
 from imeiflow.ledger.record import Expense, Job
@@ -48,13 +49,6 @@ class Sum:
     def money(self, amount: Decimal) -> Money:
         """Give one of the amounts with its currency."""
         return Money(amount, self.currency)
-
-
-def start_of_day(day: date, zone: tzinfo | None = None) -> datetime:
-    """Give the moment at which a day begins, in the local time zone unless another is named."""
-    return (
-        datetime.combine(day, time(), tzinfo=zone) if zone is not None else datetime.combine(day, time()).astimezone()
-    )
 
 
 def add_up_spending(
