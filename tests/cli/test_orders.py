@@ -7,10 +7,11 @@ import subprocess
 
 import pytest
 
-from imeiflow.domain.order import OrderState
+from imeiflow.domain.order import OrderState, ResultStatus
+from imeiflow.ledger.change import StatusUpdate
 from imeiflow.ledger.record import NewOrder
 from tests.cli.typed import COMMAND, PATIENCE_S, make_environment, run_typed
-from tests.operations.stand import add_job, answer, make_imei, open_session
+from tests.operations.stand import ACCOUNT, add_job, answer, make_imei, open_session
 
 
 @pytest.fixture
@@ -94,3 +95,25 @@ def test_a_list_as_windows_saves_it_is_read_from_standard_input(environment):
         check=True,
     )
     assert len(json.loads(done.stdout)) == 10
+
+
+def test_a_timeline_tells_every_attempt_and_every_status_of_an_order(tmp_path):
+    with open_session(tmp_path / "home") as session:
+        job = add_job(session, [NewOrder(line=2, imei=make_imei(2))])
+        answer(session, job, {2: OrderState.ACCEPTED})
+        (order,) = (row.id for row in session.ledger.order_rows(job))
+        for status, text in ((ResultStatus.IN_PROCESS, None), (ResultStatus.COMPLETED, "SimLock: Unlocked")):
+            session.ledger.update_statuses(ACCOUNT, [StatusUpdate(order=order, status=status, result=text)])
+    environment = make_environment(tmp_path / "home")
+    done = run_typed(("orders", "--imei", make_imei(2), "--timeline"), environment)
+    assert done.returncode == 0, done.stderr
+    head, *lines = done.stdout.splitlines()
+    assert head == f"{make_imei(2)}  job 1, row 2: accepted, completed"
+    assert [line.split("  ")[-1] for line in lines] == [
+        "row 2 of job 1 (), service 1",
+        "attempt 1 (place, alone): accepted, reference R2, charged 0.08, HTTP 200, after 0.0 s",
+        "in process",
+        "completed: SimLock: Unlocked",
+    ]
+    (told,) = json.loads(run_typed(("orders", "--reference", "R2", "--timeline", "--json"), environment).stdout)
+    assert [one["kind"] for one in told["timeline"]] == ["read", "attempt", "status", "status"]

@@ -12,7 +12,17 @@ import click
 
 from imeiflow.cli.frame import open_session, read_file, read_pasted
 from imeiflow.cli.option import account_option, command, json_option
-from imeiflow.cli.output import as_values, clean, count, print_json_list, print_table, say, screen_width, show_time
+from imeiflow.cli.output import (
+    as_values,
+    clean,
+    count,
+    print_json_list,
+    print_table,
+    say,
+    screen_width,
+    show_time,
+    tell,
+)
 from imeiflow.cli.selection import read_filter, selection_options
 from imeiflow.domain.ident import Reference
 from imeiflow.domain.imei import Imei
@@ -22,6 +32,8 @@ from imeiflow.ledger.filter import Cursor, Filter
 from imeiflow.ledger.record import FoundOrder
 from imeiflow.ledger.search import end_with
 from imeiflow.operations.order_list import Wanted, find_orders, read_wanted
+from imeiflow.operations.session import Session
+from imeiflow.operations.timeline import read_timeline
 
 _LIMIT = 50
 _WIDE = 95  #: columns from which a table has room for more than the essential
@@ -32,6 +44,7 @@ _PART = 1_000  #: rows that are laid out together
 @command(
     examples="""
     imeiflow orders --imei 356938030000012           what became of one phone
+    imeiflow orders --imei 356938030000012 --timeline  and all that happened to it
     imeiflow orders --imei-file phones.txt           of a list of thousands; - reads a pasted one (Ctrl-D ends it)
     imeiflow orders --job 7 --state unconfirmed --state refused
     imeiflow orders --status completed --completed-from yesterday --limit 0 --json
@@ -54,6 +67,9 @@ _PART = 1_000  #: rows that are laid out together
     help=f"The most to list; 0 is all. {_LIMIT} unless IMEIs are named.",
 )
 @click.option("--after", metavar="CURSOR", help="Go on behind a list that ended with this cursor, same options.")
+@click.option(
+    "--timeline", "is_timeline", is_flag=True, help="Tell all that happened to each order, attempt by attempt."
+)
 @json_option
 def orders(
     *,
@@ -62,6 +78,7 @@ def orders(
     references: tuple[str, ...],
     limit: int | None,
     after: str | None,
+    is_timeline: bool,
     is_json: bool,
     **selection: Any,
 ) -> None:
@@ -81,7 +98,9 @@ def orders(
     limit = limit if limit is not None else (0 if wanted is not None else _LIMIT)
     with open_session() as session:
         listing = _Listing(find_orders(session, filter_, _read_cursor(after)), limit, filter_)
-        if is_json:
+        if is_timeline:
+            _print_timelines(session, listing, is_json=is_json)
+        elif is_json:
             print_json_list(as_values(order) for order in listing)
         else:
             _print_orders(listing)
@@ -152,6 +171,22 @@ def _print_orders(listing: _Listing) -> None:
         print_table(columns, [[_COLUMNS[name](order) for name in columns] for order in part], right=right)
     if is_empty:
         say("No order matches.")
+
+
+def _print_timelines(session: Session, listing: _Listing, *, is_json: bool) -> None:
+    if is_json:
+        print_json_list(
+            {**as_values(order), "timeline": [as_values(one) for one in read_timeline(session, order)]}
+            for order in listing
+        )
+        return
+    for order in listing:
+        state = order.state.value + (f", {_STATUS[order.status]}" if order.status is not None else "")
+        told = f"{order.imei or '-'}  job {order.job}, row {order.line}: {state}"
+        tell([f"{told} - {clean(order.error)}" if order.error else told])
+        tell(
+            f"  {one.at.astimezone():%Y-%m-%d %H:%M:%S}  {clean(one.sentence)}" for one in read_timeline(session, order)
+        )
 
 
 def _choose_columns(width: int) -> list[str]:

@@ -44,6 +44,7 @@ class Events(Access):
         self,
         *,
         job: JobId | None = None,
+        order: OrderId | None = None,
         account: AccountName | None = None,
         kinds: Sequence[str] | None = None,
         after: int = 0,
@@ -55,6 +56,8 @@ class Events(Access):
             query = query.where(event.c.kind.in_(kinds))
         if job is not None:
             query = query.where(event.c.job_id == job)
+        if order is not None:
+            query = query.where(event.c.order_id == order)
         if account is not None:
             query = query.where(event.c.account == account)
         with self._read() as connection:

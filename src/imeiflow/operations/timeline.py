@@ -1,0 +1,86 @@
+"""All that happened to one order, in the order in which it happened. Reads only."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Final
+
+from imeiflow.domain.ident import OrderId
+from imeiflow.ledger.record import FoundOrder, OrderAttempt, StatusChange
+from imeiflow.operations.session import Session
+
+_PAGE: Final = 500
+_LONGEST: Final = 200
+_DECISIONS: Final = {
+    "marked_placed": "marked placed",
+    "marked_not_placed": "marked not placed: queued again",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Happening:
+    """Something that happened to an order: when, of what kind, and a sentence about it."""
+
+    at: datetime
+    kind: str
+    sentence: str
+
+
+def read_timeline(session: Session, order: FoundOrder) -> list[Happening]:
+    """List what happened to an order: read in, every attempt and what it proved, decisions, statuses."""
+    ledger = session.ledger
+    job = session.find_job(order.job)
+    told = [Happening(job.created_at, "read", f"row {order.line} of job {job.id} ({job.name}), service {job.service}")]
+    for one in ledger.attempts_of(order.id):
+        told.append(Happening(one.attempt.started_at, "attempt", _describe_attempt(one)))
+        if one.settled_at is not None:
+            told.append(Happening(one.settled_at, "settled", f"the doubt of attempt {one.attempt.id} was settled"))
+    told += _read_decisions(session, order)
+    told += [Happening(one.at, "status", _describe_change(one)) for one in _read_changes(session, order.id)]
+    return sorted(told, key=lambda happening: happening.at)
+
+
+def _read_decisions(session: Session, order: FoundOrder) -> list[Happening]:
+    found = []
+    for event in session.ledger.events(job=order.job, order=order.id, limit=_PAGE):
+        what = _DECISIONS.get(event.kind, event.kind.replace("_", " "))
+        by, note = event.data.get("actor"), event.data.get("note")
+        found.append(
+            Happening(event.at, "decision", what + (f" by {by}" if by else "") + (f": {note}" if note else ""))
+        )
+    return found
+
+
+def _read_changes(session: Session, order: OrderId) -> list[StatusChange]:
+    changes = page = session.ledger.status_changes(order=order, limit=_PAGE)
+    while len(page) == _PAGE:
+        page = session.ledger.status_changes(after=page[-1].id, order=order, limit=_PAGE)
+        changes = [*changes, *page]
+    return changes
+
+
+def _describe_attempt(one: OrderAttempt) -> str:
+    """Say what an attempt was and what it proved about the order."""
+    attempt = one.attempt
+    others = f", with {attempt.size - 1:,} others" if attempt.size > 1 else ", alone"
+    start = f"attempt {attempt.id} ({attempt.kind.value}{others})"
+    if one.outcome is None:
+        return f"{start}: under way, no answer yet"
+    told = [one.outcome.value]
+    if one.reference:
+        told.append(f"reference {one.reference}")
+    if one.charges and one.price is not None:
+        told.append(f"charged {one.price:f}")
+    told.append(f"HTTP {attempt.http_status}" if attempt.http_status is not None else "no HTTP answer")
+    if attempt.elapsed_ms is not None:
+        told.append(f"after {attempt.elapsed_ms / 1000:.1f} s")
+    said = next((text for text in (one.message, attempt.error, attempt.problem) if text), "")
+    return f"{start}: {', '.join(told)}" + (f"; {said}" if said else "")
+
+
+def _describe_change(change: StatusChange) -> str:
+    result = " ".join((change.result or "").split())
+    if len(result) > _LONGEST:
+        result = f"{result[: _LONGEST - 1]}…"
+    return change.status.value.replace("_", " ") + (f": {result}" if result else "")
