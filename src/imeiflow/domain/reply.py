@@ -110,7 +110,7 @@ class Account:
 
     def count(self, outcome: Outcome) -> int:
         """Count the orders with `outcome`."""
-        return sum(1 for finding in self.findings.values() if finding.outcome is outcome)
+        return [finding.outcome for finding in self.findings.values()].count(outcome)
 
 
 def account_for_failure(sent: Sequence[Imei], ending: Ending, error: WholeError) -> Account:
@@ -137,9 +137,10 @@ def account_for(sent: Sequence[Imei], content: ReplyContent) -> Account:
     error: refused, or throttled where the error is of the account or the rate. Not named: unconfirmed. An error of
     the whole call decides only where it proves that nothing was placed, or where the call carried a single order.
     """
+    plain = _account_for_plain(sent, content)
+    if plain is not None:
+        return plain
     asked = set(sent)
-    if _is_plain(content, asked):
-        return _account_for_plain(sent, content)
     anomalies: list[Anomaly] = []
     references = _collect_references(sent, content, asked, anomalies)
     duplicates = _collect_asked(content.duplicates, asked, anomalies)
@@ -169,26 +170,22 @@ def account_for(sent: Sequence[Imei], content: ReplyContent) -> Account:
     return Account(findings, content.error, tuple(anomalies))
 
 
-def _is_plain(content: ReplyContent, asked: set[Imei]) -> bool:
-    """Say whether the reply only names orders, each once, each asked for, each with a reference of its own."""
+def _account_for_plain(sent: Sequence[Imei], content: ReplyContent) -> Account | None:
+    """Account for a reply that only names orders, each once, each asked for, each with a reference of its own."""
     if content.duplicates or content.errors or content.error is not None:
-        return False
-    count = len(content.orders)
-    references = {order.reference for order in content.orders}
-    imeis = {order.imei for order in content.orders}
-    return len(references) == len(imeis) == count and "" not in references and imeis <= asked
-
-
-def _account_for_plain(sent: Sequence[Imei], content: ReplyContent) -> Account:
-    findings: dict[Imei, Finding] = {}
+        return None
     named = {order.imei: order for order in content.orders}
+    references = {order.reference for order in content.orders}
+    if not len(references) == len(named) == len(content.orders) or "" in references:
+        return None
+    findings: dict[Imei, Finding] = {}
     for imei in sent:
         order = named.get(imei)
         if order is None:
             findings[imei] = _finding_of_unnamed(len(sent), content)
         else:
             findings[imei] = Finding(Outcome.ACCEPTED, Reference(order.reference), order.status)
-    return Account(findings)
+    return Account(findings) if named.keys() <= findings.keys() else None
 
 
 def finding_of_error(kind: ErrorKind, message: str) -> Finding:

@@ -27,6 +27,7 @@ from imeiflow.providers.gsm_fusion.listing import (
     read_services,
     read_statuses,
 )
+from imeiflow.providers.gsm_fusion.plain import read_plain
 from imeiflow.providers.gsm_fusion.reply import read_placement
 from imeiflow.providers.gsm_fusion.verdict import Verdict, judge
 from imeiflow.providers.retry_after import read_retry_after
@@ -143,7 +144,7 @@ class GsmFusionConnection:
             raise UsageError(problem="an IMEI is written in digits only")
         check_extra(extra or {})
         form = self._form.write_order(imeis, service, extra or {})
-        answer: _Answer[ReplyContent] = await self._call(form, read_placement, _is_telling, on_sent)
+        answer: _Answer[ReplyContent] = await self._call(form, read_placement, _is_telling, on_sent, read_plain)
         exchange = answer.exchange
         if answer.found is None:
             return Placement(exchange, account_for_failure(imeis, exchange.ending, answer.error))
@@ -247,15 +248,20 @@ class GsmFusionConnection:
         read: Callable[[_Element], T],
         is_telling: Callable[[T], bool],
         on_sent: Callable[[], None] | None = None,
+        read_bytes: Callable[[bytes], T | None] = lambda _: None,
     ) -> _Answer[T]:
         """Make one call; give what `read` made of the document, or else the error that stands for the whole call.
 
         A status other than 2xx is overruled by a document only where `is_telling` says that it means something.
+        `read_bytes` saves the document where it can give, of what is telling, the same that `read` would.
         """
         body, evidence = form
         exchange, failure = await self._transport.post(self._url, body, evidence=evidence, on_sent=on_sent)
         if failure is not None:
             return _Answer(exchange, None, failure)
+        plain = read_bytes(exchange.reply)
+        if plain is not None:
+            return _Answer(exchange, plain)
         document = read_document(exchange.reply)
         is_success = 200 <= (exchange.http_status or 0) < 300
         if not isinstance(document, Unreadable):
