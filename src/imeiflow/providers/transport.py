@@ -31,7 +31,9 @@ import io
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from functools import lru_cache
 from importlib.metadata import version
+from types import MappingProxyType
 from typing import TYPE_CHECKING
 
 import aiohttp
@@ -52,6 +54,7 @@ if TYPE_CHECKING:
 MAX_REPLY_BYTES = 8 * 1024 * 1024  #: after decompression
 EVIDENCE_BYTES = 64 * 1024  #: what is kept of a reply that did not end well
 KEPT_HEADERS = ("Content-Type", "Retry-After", "Server", "CF-RAY", "Date", "Location")
+_KEPT_NAMES = {name.lower().encode(): name for name in KEPT_HEADERS}
 #: Shorter than Apache's 5 s: the side that closes first should be ours.
 KEEPALIVE_S = 4.0
 _LARGEST_PLAIN_BODY = 1024 * 1024
@@ -137,7 +140,7 @@ class _Call:
     """What is known of the reply of one call while it is under way."""
 
     status: int | None = None
-    headers: dict[str, str] = field(default_factory=dict)
+    headers: Mapping[str, str] = field(default_factory=dict)  #: without the key
     body: bytes = b""
 
 
@@ -171,6 +174,8 @@ class Transport:
         )
         self._session: aiohttp.ClientSession | None = None
         self._is_closed = False
+        #: Remembered: the replies of one second bear the same headers.
+        self._keep_headers = lru_cache(maxsize=256)(self._read_headers)
 
     async def post(
         self, url: URL, body: bytes, *, evidence: bytes, on_sent: Callable[[], None] | None = None
@@ -185,7 +190,7 @@ class Transport:
         PASSAGE.set(passage)
         try:
             session = self._open()
-            with Backstop(self._total_s, self._loop):
+            with self._backstop.guard():
                 await self._exchange(session, url, body, call)
         except Exception as error:  # noqa: BLE001 - whatever breaks, it must be said whether a paid call may have left
             return self._fail(call, passage, evidence, error)
@@ -196,24 +201,34 @@ class Transport:
         self._is_closed = True
         if self._session is not None:
             await self._session.close()
+            self._backstop.close()
 
     async def _exchange(self, session: aiohttp.ClientSession, url: URL, body: bytes, call: _Call) -> None:
         # aiohttp warns of large plain bodies; a stream of bytes is never sent twice either.
         data = body if len(body) <= _LARGEST_PLAIN_BODY else io.BytesIO(body)
         response = await session.post(url, data=data, allow_redirects=False)
         call.status = response.status
-        call.headers = {name: response.headers[name] for name in KEPT_HEADERS if name in response.headers}
+        call.headers = self._keep_headers(response.raw_headers)
         try:
             await _read_body(response.content, call)
         except BaseException:
             response.close()
             raise
 
+    def _read_headers(self, raw: tuple[tuple[bytes, bytes], ...]) -> Mapping[str, str]:
+        """Give the headers that are kept, the key blanked; of one that is repeated the first."""
+        found: dict[str, str] = {}
+        for name, value in raw:
+            kept = _KEPT_NAMES.get(name.lower())
+            if kept is not None and kept not in found:
+                found[kept] = self._secret.blank_text(value.decode("utf-8", "surrogateescape"))
+        return MappingProxyType({name: found[name] for name in KEPT_HEADERS if name in found})
+
     def _open(self) -> aiohttp.ClientSession:
         if self._session is None:
             if self._is_closed:
                 raise _ClosedError("the connection is closed")
-            self._loop = asyncio.get_running_loop()
+            self._backstop = Backstop(self._total_s, asyncio.get_running_loop())
             self._session = aiohttp.ClientSession(
                 connector=WatchfulConnector(
                     limit=self._limit, keepalive_timeout=KEEPALIVE_S, ssl=self._ssl if self._ssl is not None else True
@@ -243,7 +258,7 @@ class Transport:
             request=blank(evidence),
             reply=blank(call.body),
             http_status=call.status,
-            headers={name: self._secret.blank_text(value) for name, value in call.headers.items()},
+            headers=call.headers,
             elapsed_s=time.perf_counter() - passage.started_s,
             connect_s=passage.connect_s,
             problem=problem,
