@@ -36,7 +36,7 @@ class SteadyClock:
 
     def now(self) -> datetime:
         """Give the time of day."""
-        return self._started_at + timedelta(seconds=self.monotonic() - self._monotonic_start)
+        return self._started_at + timedelta(0, self.monotonic() - self._monotonic_start)
 
     def monotonic(self) -> float:
         """Give seconds from an arbitrary start, those of a suspended machine included where it can tell them."""

@@ -55,6 +55,8 @@ class Ended:
     @property
     def again(self) -> list[QueuedOrder]:
         """List the orders that are queued again, each with the attempts that it has spent."""
+        if OrderState.QUEUED not in self.states.values():
+            return []
         return [
             replace(order, attempts=order.attempts + change.spends_attempt)
             for order, change in zip(self.chunk.orders, self.conclusion.changes, strict=True)

@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass, field
+from functools import lru_cache
 
 _COHORT = 16
 _RIPE = 12  #: ended calls of a full cohort
@@ -43,6 +44,7 @@ class Sample:
     began_at: float
     crowd: int
     took_s: float | None = None  #: None while it is under way
+    is_kept: bool = False  #: in a cohort
 
     def least_s(self, now: float) -> float:
         """Give what it took, or has taken so far."""
@@ -70,20 +72,26 @@ class LatencyBook:
     def begin(self, now: float, crowd: int) -> Sample:
         """Note a call that begins while `crowd` others are under way."""
         sample = Sample(now, crowd)
-        filling = self._groups.setdefault(_group_of(crowd), _Group()).filling
-        if len(filling) < _COHORT:
-            filling.append(sample)
+        number = _group_of(crowd)
+        group = self._groups.get(number)
+        if group is None:
+            group = self._groups[number] = _Group()
+        if len(group.filling) < _COHORT:
+            group.filling.append(sample)
+            sample.is_kept = True
         return sample
 
     def drop(self, sample: Sample) -> None:
         """Note that a call ended without a latency worth keeping."""
         group = self._groups.get(_group_of(sample.crowd))
-        if group is not None and sample in group.filling:
+        if sample.is_kept and group is not None and sample in group.filling:
             group.filling.remove(sample)
 
     def end(self, now: float, sample: Sample) -> bool:
         """Note that a call was served; say whether that made a cohort fit to be compared."""
         sample.took_s = now - sample.began_at
+        if not sample.is_kept:
+            return False
         group = self._groups.get(_group_of(sample.crowd))
         if group is None or len(group.filling) < _COHORT:
             return False
@@ -133,6 +141,7 @@ class LatencyBook:
         return base
 
 
+@lru_cache(maxsize=4096)
 def _group_of(crowd: float) -> int:
     """Group crowds by thirds of a doubling, so that neighbours differ by a quarter."""
     return round(3 * math.log2(crowd + 1))

@@ -72,16 +72,18 @@ def decide_again(finding: Finding) -> Decision:
             assert_never(finding.outcome)
 
 
+_STOPPING = frozenset({ErrorKind.ACCOUNT, ErrorKind.SERVICE})
+
+
 def reason_to_pause(account: Account) -> str | None:
     """Say why the job must stop at once because of this reply, or None.
 
     An error of the account (key, user, IP, credit) or of the service concerns every order that would follow.
     """
-    stopping = {ErrorKind.ACCOUNT, ErrorKind.SERVICE}
-    if account.error is not None and account.error.kind in stopping:
+    if account.error is not None and account.error.kind in _STOPPING:
         return account.error.message
     for finding in account.findings.values():
-        if finding.kind in stopping:
+        if finding.kind in _STOPPING:
             return finding.message
     return None
 
