@@ -45,15 +45,15 @@ def test_a_pair_and_then_one_full_call_find_that_all_sizes_work() -> None:
 @pytest.mark.parametrize(
     ("works", "canaries", "found"),
     [
-        (50, [2, 100, 20, 50, 56], 50),
-        (20, [2, 100, 20, 50, 30, 22], 20),
+        (50, [2, 100, 50, 56], 50),
+        (20, [2, 100, 50, 20, 30, 22], 20),
         (1, [2], 1),
-        (37, [2, 100, 20, 50, 30, 33, 41, 37], 37),
+        (37, [2, 100, 50, 20, 30, 33, 41, 37], 37),
     ],
 )
 def test_limits_that_people_set_are_tried_before_others(works: int, canaries: list[int], found: int) -> None:
     chunk = ChunkSize()
-    assert _search(chunk, works, named=0) == canaries[: len(canaries)]
+    assert _search(chunk, works, named=0) == canaries
     assert chunk.usual == found
 
 

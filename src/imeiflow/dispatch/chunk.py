@@ -209,7 +209,7 @@ class ChunkSize:
             return self._guess
         between = [size for size in _COMMON if self.proved < size < self.failed]
         if between:
-            return between[len(between) // 2]
+            return between[-1] if self.failed == self.full else between[len(between) // 2]  # fifty are most usual
         if self.proved in _COMMON and self.proved + self._nearness < self.failed:
             return self.proved + self._nearness
         middle = round((self.proved * self.failed) ** 0.5)
