@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from datetime import timedelta
 from decimal import Decimal
 
@@ -10,6 +11,7 @@ import pytest
 from imeiflow.domain.money import Money
 from imeiflow.domain.order import OrderState
 from imeiflow.errors import UsageError
+from imeiflow.ledger.change import AttemptKind, Intent
 from imeiflow.ledger.record import NewOrder
 from imeiflow.operations.probe import (
     ChunkVerdict,
@@ -107,3 +109,26 @@ def test_what_a_repeat_showed_is_evidence_for_settling_doubts_under_the_service(
 def test_a_repeat_of_an_order_whose_age_is_not_known_is_no_evidence(session):
     judge_repeat(session, add_orders(session, DUPLICATE))
     assert session.ledger.repeat_evidence(ACCOUNT, SERVICE) == []
+
+
+def test_a_repeat_whose_answer_was_lost_is_a_finding_so_that_no_other_is_made(session):
+    job = add_orders(session, ACCEPTED, ACCEPTED)
+    (first, _) = session.ledger.order_rows(job)
+    token, _ = session.ledger.take_lane(ACCOUNT, "a test")
+    asyncio.run(
+        session.ledger.intend(
+            Intent(
+                job=job,
+                account=ACCOUNT,
+                token=token,
+                kind=AttemptKind.PROBE,
+                orders=(first.id,),
+                started_at=session.ledger.clock(),
+                expected=OrderState.ACCEPTED,
+            )
+        )
+    )
+    session.ledger.take_lane(ACCOUNT, "whoever comes next")
+    finding = judge_settling(session, job)
+    assert finding is not None
+    assert finding.verdict is RepeatVerdict.UNKNOWN

@@ -123,10 +123,11 @@ class _Found:
 def _probe(session: Session, make_request: Callable[[], Request], proposal: Proposal, *, is_json: bool) -> int:
     followed = _order(session, plan_chunk(make_request(), proposal.preview.valid))
     job = followed.summary.job
-    found = _Found(judge_chunk(session, job), judge_settling(session, job) or RepeatFinding(RepeatVerdict.UNKNOWN))
+    settled = judge_settling(session, job)
+    found = _Found(judge_chunk(session, job), settled or RepeatFinding(RepeatVerdict.UNKNOWN))
     chosen = choose_repeat(session, job)
     is_ended = followed.summary.state is JobState.FINISHED
-    if is_ended and chosen is not None and found.repeat.verdict is RepeatVerdict.UNKNOWN:
+    if is_ended and chosen is not None and settled is None:
         source = io.BytesIO((chosen.imei or "").encode())
         request = Request(source=source, service=proposal.service, account=proposal.account)
         followed = _order(session, plan_repeat(request))

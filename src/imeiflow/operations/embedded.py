@@ -18,11 +18,13 @@ from imeiflow.domain.ident import AccountName, JobId
 from imeiflow.domain.order import JobState
 from imeiflow.errors import FencedError, ImeiflowError, JobStateError, LedgerError
 from imeiflow.jobs.lock import LaneLock
+from imeiflow.jobs.telling import tell_meanwhile
 from imeiflow.operations.detachment import LaneKeeper
 from imeiflow.operations.orphan import give_up_calls, recover_orphans
 from imeiflow.operations.sampling import Sampler
 from imeiflow.operations.session import Session
 from imeiflow.operations.steering import resume_job
+from imeiflow.operations.telling import make_teller
 
 log = structlog.get_logger(__name__)
 
@@ -45,9 +47,14 @@ class EmbeddedRunner:
         self._woken = asyncio.Event()
         self._is_stopping = False
         self._sampler = Sampler(session.ledger)
+        self._teller = make_teller(session)
 
     async def run(self) -> None:
-        """Work until `stop`; returns when all calls under way have ended."""
+        """Work, and tell webhooks, until `stop`; returns when all calls under way have ended."""
+        async with tell_meanwhile(self._teller):
+            await self._run()
+
+    async def _run(self) -> None:
         await asyncio.to_thread(self._take_up_again)
         while not self._is_stopping:
             try:

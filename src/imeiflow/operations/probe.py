@@ -129,12 +129,18 @@ def choose_repeat(session: Session, job: JobId) -> OrderRow | None:
 
 
 def judge_settling(session: Session, job: JobId) -> RepeatFinding | None:
-    """Say what the settling of a probe's doubts showed of repeats; None where nothing had to be settled."""
+    """Say what the settling of a probe's doubts showed of repeats; None where no order was repeated for it.
+
+    A repeat whose answer was lost may have been charged: it is a finding too, so that none is repeated on top of it.
+    """
+    lost: RepeatFinding | None = None
     for row in session.ledger.order_rows(job):
         for one in session.ledger.attempts_of(row.id):
             if one.attempt.kind is AttemptKind.PROBE and one.outcome in _REPEATS:
                 return RepeatFinding(_REPEATS[one.outcome], _message(one))
-    return None
+            if one.attempt.kind is AttemptKind.PROBE and one.outcome not in _NOTHING:
+                lost = RepeatFinding(RepeatVerdict.UNKNOWN, _message(one))
+    return lost
 
 
 def judge_repeat(session: Session, job: JobId) -> RepeatFinding:
