@@ -20,7 +20,7 @@ from collections.abc import Mapping
 from enum import StrEnum
 
 from imeiflow.domain.outcome import Ending, ErrorKind, Outcome
-from imeiflow.domain.reply import Account
+from imeiflow.domain.reply import Account, WholeError
 
 _MAX_NARROWINGS = 5
 _REGROW_AFTER = 8
@@ -251,7 +251,12 @@ def read_hint(account: Account) -> int | None:
     """Read the size that a refusal of the size names ("at most 50 IMEIs"), if it names one."""
     if account.error is None or account.error.kind is not ErrorKind.CHUNK:
         return None
-    numbers = [int(text) for text in _NUMBER.findall(account.error.message)]
+    return find_number(account.error)
+
+
+def find_number(error: WholeError) -> int | None:
+    """Find the smallest number above 1 that an error names."""
+    numbers = [int(text) for text in _NUMBER.findall(error.message)]
     return min((number for number in numbers if number > 1), default=None)
 
 

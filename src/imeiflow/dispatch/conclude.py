@@ -75,10 +75,12 @@ def conclude(
     repeats: Mapping[OrderId, Repeat],
     asked_by: JobId | None = None,
     is_reachable: bool = True,
+    due_at: datetime | None = None,
 ) -> Ended:
     """Turn a placement into a conclusion. `repeats` tells, for orders sent again, what is repeated.
 
     `asked_by`: the job that a probe is made for. `is_reachable`: another call reached the provider meanwhile.
+    `due_at` is when the status of what was accepted is asked for first.
     """
     exchange, account = placement.exchange, placement.account
     changes: list[OrderChange] = []
@@ -99,6 +101,7 @@ def conclude(
                 spends_attempt=decision.spends_attempt,
                 price=price,
                 charges=_charges(chunk.kind, finding.outcome, repeat),
+                due_at=due_at,
             )
         )
         if repeat is not None:

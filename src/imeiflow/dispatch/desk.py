@@ -20,6 +20,7 @@ from imeiflow.dispatch.work import Work
 from imeiflow.domain.ident import AccountName, JobId, ServiceId
 from imeiflow.domain.order import JobState
 from imeiflow.domain.progress import Tally
+from imeiflow.domain.schedule import UNKNOWN, Delivery, read_delivery
 from imeiflow.errors import JobStateError
 from imeiflow.ledger.ledger import Ledger
 from imeiflow.ledger.record import Job
@@ -69,6 +70,7 @@ class Running:
     tally: Tally = field(default_factory=Tally)
     spent: Decimal = Decimal(0)
     lost_probes: int = 0
+    delivery: Delivery = UNKNOWN
 
 
 class Desk:
@@ -103,6 +105,10 @@ class Desk:
             if work.stop is None
         )
 
+    def recall(self, kind: str) -> object:
+        """Give what was learned earlier about the account as a whole, as JSON values; None for nothing."""
+        return self._learned.get((WHOLE_ACCOUNT, kind))
+
     def next_work(self) -> Work | None:
         """Give the job whose turn it is: of those with work, the one least served for its weight."""
         ready = [work for work in self.works.values() if work.has_work]
@@ -117,7 +123,9 @@ class Desk:
             else:
                 spending = self._ledger.spending(job.id)
                 spent = spending.amount if spending else Decimal(0)
-                found.append(Running(job, self._ledger.tally(job.id), spent, self._ledger.lost_probes(job.id)))
+                lost = self._ledger.lost_probes(job.id)
+                delivery = read_delivery(self._ledger.delivery(self._account, job.service)) or UNKNOWN
+                found.append(Running(job, self._ledger.tally(job.id), spent, lost, delivery))
         self._today = self.budget.ask(self._ledger, self._account, [one.job.id for one in found])
         return found
 
@@ -159,13 +167,14 @@ class Desk:
         """Store what was learned since the last time. Blocks."""
         view = self.lane.view()
         reason = f"{view.concurrency} at once: {view.concurrency_reason}; pace: {view.pace_reason}"
-        self._keep(WHOLE_ACCOUNT, LANE_KIND, self.lane.as_learned(), reason)
+        self.keep(WHOLE_ACCOUNT, LANE_KIND, self.lane.as_learned(), reason)
         for (service, wished), size in list(self._chunk_sizes.items()):
             learned = size.as_learned()
             if wished is None and learned is not None:
-                self._keep(service, CHUNK_KIND, learned, size.reason)
+                self.keep(service, CHUNK_KIND, learned, size.reason)
 
-    def _keep(self, service: ServiceId, kind: str, value: object, reason: str) -> None:
+    def keep(self, service: ServiceId, kind: str, value: object, reason: str) -> None:
+        """Store one thing that was learned, unless it is stored already. Blocks."""
         if self._saved.get((service, kind)) != value:
             self._ledger.learn(self._account, service, kind, value, reason)
             self._saved[service, kind] = value
@@ -176,6 +185,7 @@ class Desk:
         work.budget = self.budget
         work.largest_chunk = job.largest_chunk
         work.lost_probes = running.lost_probes
+        work.delivery = running.delivery
         work.served = min((other.served for other in self.works.values()), default=0.0)
         return work
 

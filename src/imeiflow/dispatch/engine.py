@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import math
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Collection, Coroutine
 
 import structlog
 
@@ -16,9 +16,10 @@ from imeiflow.dispatch.chunk import has_all
 from imeiflow.dispatch.clock import Clock
 from imeiflow.dispatch.conclude import Ended, Repeat, conclude, doubt_refusal, is_slow_refusal, read_call, withhold
 from imeiflow.dispatch.course import Course
-from imeiflow.dispatch.desk import Desk
+from imeiflow.dispatch.desk import WHOLE_ACCOUNT, Desk
 from imeiflow.dispatch.lane import Call, CallEnd
 from imeiflow.dispatch.meter import Meter
+from imeiflow.dispatch.poll import IDS_KIND, Poller
 from imeiflow.dispatch.reach import Reach
 from imeiflow.dispatch.setting import DispatchSettings
 from imeiflow.dispatch.view import JobView, view_job
@@ -58,6 +59,8 @@ class Engine:
         token: Token,
         clock: Clock,
         settings: DispatchSettings,
+        polls: bool = False,
+        prefer: Collection[JobId] = (),
         on_change: Callable[[], None] = lambda: None,
     ) -> None:
         self.ledger = ledger
@@ -71,9 +74,10 @@ class Engine:
         self.fatal: Exception | None = None
         self.is_stopping = False
         self.was_abandoned = False
-        self._account = account
+        self.account = account
         self._token = token
         self.on_change = on_change
+        self.poller = Poller(self, prefer=prefer) if polls else None
         self._course = Course(self)
         self._repeats: dict[OrderId, Repeat] = {}
         self._tasks: set[asyncio.Task[None]] = set()
@@ -85,8 +89,12 @@ class Engine:
         self._pause_reason: str | None = None
         self._fastest_s = math.inf
 
-    async def run(self, *, is_done: Callable[[], bool] = lambda: False) -> None:
+    async def run(
+        self, *, is_done: Callable[[], bool] = lambda: False, stays: Callable[[], bool] = lambda: False
+    ) -> None:
         """Work until no job of the account runs any more, `is_done` says so, or `stop` was called.
+
+        While `stays` says so, it goes on without jobs: to ask for statuses.
 
         Raises FencedError when the lane was lost, LedgerFullError when nothing more can be recorded, and whatever
         went wrong that nobody foresaw; in each case only after the calls under way have ended. A cancellation gives
@@ -94,7 +102,7 @@ class Engine:
         """
         self._loop = asyncio.get_running_loop()  # kept: to ask for it again costs a system call
         try:
-            await self._work(is_done)
+            await self._work(is_done, stays)
         except asyncio.CancelledError:
             await self.abandon()
             raise
@@ -105,12 +113,14 @@ class Engine:
         if self.fatal is not None:
             raise self.fatal
 
-    async def _work(self, is_done: Callable[[], bool]) -> None:
+    async def _work(self, is_done: Callable[[], bool], stays: Callable[[], bool]) -> None:
         while True:
             await self._refresh()
+            if self.poller is not None and not self.is_stopping:
+                await self.poller.look()
             wake_at = self._fill()
             await self._course.move_on()
-            if self._is_over(is_done):
+            if self._is_over(is_done, stays):
                 return
             await self._sleep(wake_at)
 
@@ -184,19 +194,27 @@ class Engine:
             if now < self._hold_until:
                 return self._hold_until
             work = self.desk.next_work()
-            if work is None:
-                return math.inf
+            polls = self.poller is not None and self.poller.has_turn(now, is_placing=work is not None)
+            if work is None and not polls:
+                return math.inf if self.poller is None else self.poller.wake_at(now)
             lane.hold_ramp(is_canary_phase=self.desk.is_canary_phase)
             ready_at = lane.ready_at(now)
             if ready_at > now:
                 return ready_at
-            chunk = work.take_chunk()
-            if chunk is None:
-                continue
-            call = lane.begin(now, len(chunk.orders))
-            work.begin(chunk)
-            self._start(self._attempt(work, chunk, call))
+            if polls and self.poller is not None:
+                batch = self.poller.take()
+                # Less than nothing: how long these calls take is kept apart from those that place orders.
+                self._start(self.poller.ask(batch, lane.begin(now, -len(batch.orders))))
+            elif work is not None and (chunk := work.take_chunk()) is not None:
+                call = lane.begin(now, len(chunk.orders))
+                work.begin(chunk)
+                self._note_placing()
+                self._start(self._attempt(work, chunk, call))
         return math.inf
+
+    def _note_placing(self) -> None:
+        if self.poller is not None:
+            self.poller.note_placing()
 
     def _start(self, coroutine: Coroutine[None, None, None]) -> None:
         task = self._loop.create_task(coroutine)
@@ -223,8 +241,8 @@ class Engine:
             timer.cancel()
             self._wake.clear()
 
-    def _is_over(self, is_done: Callable[[], bool]) -> bool:
-        if not self.desk.works or is_done():
+    def _is_over(self, is_done: Callable[[], bool], stays: Callable[[], bool]) -> bool:
+        if is_done() or not (self.desk.works or stays()):
             self.is_stopping = True
         return self.is_stopping and not self._tasks and not self._course.settling
 
@@ -279,7 +297,7 @@ class Engine:
         return await self.ledger.intend(
             Intent(
                 job=chunk.job,
-                account=self._account,
+                account=self.account,
                 token=self._token,
                 kind=chunk.kind,
                 orders=tuple(order.id for order in chunk.orders),
@@ -291,12 +309,12 @@ class Engine:
     async def _require_lane(self) -> None:
         """Stop where the lane was lost while this process stood still, or where that cannot be known."""
         try:
-            owner = await asyncio.to_thread(self.ledger.lane_owner, self._account)
+            owner = await asyncio.to_thread(self.ledger.lane_owner, self.account)
         except LedgerError as error:
             self.fail(error)
             return
         if owner is None or owner.token != self._token:
-            self.fail(FencedError(account=self._account, path=self.ledger.path))
+            self.fail(FencedError(account=self.account, path=self.ledger.path))
 
     async def _withhold(self, work: Work, chunk: Chunk, call: Call, attempt: AttemptId) -> None:
         """Make no call: something said stop while its intent was being written."""
@@ -445,5 +463,7 @@ class Engine:
     async def _save(self) -> None:
         try:
             await asyncio.to_thread(self.desk.save)
+            if self.poller is not None and (learned := self.poller.as_learned()) is not None:
+                await asyncio.to_thread(self.desk.keep, WHOLE_ACCOUNT, IDS_KIND, *learned)
         except LedgerError as error:
             log.warning("limits_not_saved", error=str(error))

@@ -16,6 +16,7 @@ from imeiflow.dispatch.chunk import ChunkSize
 from imeiflow.domain.ident import JobId, OrderId
 from imeiflow.domain.order import JobState, OrderState
 from imeiflow.domain.progress import Tally
+from imeiflow.domain.schedule import UNKNOWN
 from imeiflow.ledger.change import AttemptKind
 from imeiflow.ledger.record import Job, QueuedOrder
 
@@ -49,6 +50,7 @@ class Work:
         self.job = job
         self.chunk_size = chunk_size
         self.largest_chunk: int | None = None  #: a maximum, where the user set one; sizes below it are still found out
+        self.delivery = UNKNOWN  #: how long the service takes
         self.breaker = Breaker(policy)
         self.counts: Counter[OrderState] = Counter(tally.counts)
         self.spent = spent

@@ -135,12 +135,12 @@ class Statuses(Access):
         with self._read() as connection:
             return connection.execute(query).scalar_one()
 
-    def count_unknown(self, job_id: JobId) -> int:
-        """Count a job's orders that are followed although the provider did not name them when it was asked last."""
+    def count_unknown(self, job_id: JobId, *, misses: int = 1) -> int:
+        """Count a job's orders that are followed although the last so many replies did not name them."""
         query = (
             select(func.count())
             .select_from(orders)
-            .where(orders.c.job_id == job_id, orders.c.due_at.is_not(None), orders.c.misses > 0)
+            .where(orders.c.job_id == job_id, orders.c.due_at.is_not(None), orders.c.misses >= misses)
         )
         with self._read() as connection:
             return connection.execute(query).scalar_one()

@@ -1,0 +1,350 @@
+"""Asking for the statuses of accepted orders: which are due, how many a call, what becomes of those not named.
+
+The engine lets its calls through the lane's gate, behind those that place orders. Nothing is claimed: an order stays
+due in the ledger until its answer is stored, so that a process that dies forgets nothing, and asking twice costs
+nothing. May not place anything.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import math
+from collections import Counter, deque
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from random import Random
+from typing import TYPE_CHECKING, Final
+
+import structlog
+
+from imeiflow.dispatch.ask import Batch, BatchKind, Lesson, Suspicion, put_off_all, sort_out
+from imeiflow.dispatch.chunk import ChunkSize, Verdict
+from imeiflow.dispatch.conclude import read_answer
+from imeiflow.dispatch.lane import Call
+from imeiflow.dispatch.meter import Meter
+from imeiflow.domain.ident import JobId, OrderId, ServiceId
+from imeiflow.domain.order import ResultStatus
+from imeiflow.domain.schedule import UNKNOWN, Delivery, next_wait, plan, read_delivery
+from imeiflow.domain.status import Said, StatusAccount, StatusAnomalyKind
+from imeiflow.errors import LedgerBusyError, LedgerError
+from imeiflow.ledger.change import PutOff, StatusUpdate
+from imeiflow.ledger.record import DueOrder
+
+if TYPE_CHECKING:
+    from imeiflow.dispatch.engine import Engine
+
+log = structlog.get_logger(__name__)
+
+#: How many ids one call may carry, learned for the account as a whole.
+IDS_KIND: Final = "ids_per_call"
+_PAGE: Final = 2000
+_LOOK_S: Final = 1.0
+#: While orders wait to be placed, results that are overdue by so long get one call in so many.
+_STARVED_S: Final = 60.0
+_SHARE: Final = 20
+_LONGEST_HOLD_S: Final = 300.0
+_BUSY_S: Final = 0.5
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PollView:
+    """What a person sees of the polling of one account."""
+
+    asked: int  #: orders that were asked for and answered since it began
+    calls: int
+    orders_per_s: float
+    calls_per_s: float
+    waiting: int  #: due, and not asked for yet
+    under_way: int
+    next_due_at: datetime | None  #: when the next ones are due; None where nothing is followed
+    ids_per_call: int
+    ids_reason: str
+    changes: dict[ResultStatus, int]
+    anomalies: dict[StatusAnomalyKind, int]
+    failures: int  #: calls in a row that got no answer
+    trouble: str  #: what keeps it from asking just now
+    halted: str  #: why it asks nothing more: an error of the account
+
+
+class Poller:
+    """Asks for what is due of one account. `prefer` are the jobs whose orders come first."""
+
+    def __init__(self, engine: Engine, *, prefer: Collection[JobId] = (), random: Random | None = None) -> None:
+        self.halted = ""
+        self.trouble = ""
+        self.failures = 0
+        self.changes: Counter[ResultStatus] = Counter()
+        self.anomalies: Counter[StatusAnomalyKind] = Counter()
+        self.next_due_at: datetime | None = None
+        self._engine = engine
+        self._prefer = frozenset(prefer)
+        self._random = random or Random()
+        digest = hashlib.sha256(f"{engine.ledger.path}\n{engine.account}".encode()).digest()
+        self._phase = digest[0] / 256
+        self._meter = Meter(engine.clock.monotonic)
+        self._ids = ChunkSize(full=engine.provider.max_chunk, learned=engine.desk.recall(IDS_KIND) or _FULL)
+        self._is_sure = engine.desk.recall(IDS_KIND) is not None  #: a call of the usual size was answered
+        self._is_trying = False  #: a call of a size that is not sure is under way
+        self._queue: deque[DueOrder] = deque()
+        self._batches: deque[Batch] = deque()  #: what goes before the queue: single ids, halves of a call that failed
+        self._suspicions: set[Suspicion] = set()
+        self._known: set[OrderId] = set()
+        self._deliveries: dict[ServiceId, Delivery] = {}
+        self._services: dict[JobId, ServiceId] = {}
+        self._looked_at = -math.inf
+        self._look_again_s = _LOOK_S
+        self._hold_until = -math.inf
+        self._placed = 0  #: placing calls since the last one of ours
+        self._under_way = 0
+
+    @property
+    def is_at_rest(self) -> bool:
+        """Say whether nothing is due or under way, as of the last look."""
+        return not (self._queue or self._batches or self._under_way)
+
+    def view(self) -> PollView:
+        """Give what a person sees."""
+        calls_per_s, orders_per_s = self._meter.rates()
+        return PollView(
+            asked=self._meter.orders,
+            calls=self._meter.calls,
+            orders_per_s=orders_per_s,
+            calls_per_s=calls_per_s,
+            waiting=len(self._known) - self._under_way,
+            under_way=self._under_way,
+            next_due_at=self.next_due_at,
+            ids_per_call=self._ids.usual,
+            ids_reason=self._ids.reason if self._is_sure else "not known yet",
+            changes=dict(self.changes),
+            anomalies=dict(self.anomalies),
+            failures=self.failures,
+            trouble=self.trouble,
+            halted=self.halted,
+        )
+
+    def as_learned(self) -> tuple[object, str] | None:
+        """Give what is worth remembering, as JSON values, with the reason; None while nothing was learned."""
+        learned = self._ids.as_learned() if self._is_sure else None
+        return None if learned is None else (learned, self._ids.reason)
+
+    def delivery(self, service: ServiceId) -> Delivery:
+        """Give how long a service takes. Blocks the first time that it is asked for."""
+        if service not in self._deliveries:
+            text = self._engine.ledger.delivery(self._engine.account, service)
+            self._deliveries[service] = read_delivery(text) or UNKNOWN
+        return self._deliveries[service]
+
+    # what is due
+
+    async def look(self) -> None:
+        """Look into the ledger for orders that are due, when it is time to."""
+        now = self._engine.clock.monotonic()
+        is_wanted = not self.halted and len(self._queue) < _PAGE // 4
+        if not is_wanted or now - self._looked_at < self._look_again_s:
+            return
+        self._looked_at = now
+        try:
+            found = await asyncio.to_thread(self._find_due)
+        except LedgerBusyError as error:
+            self.trouble = str(error)
+            return
+        took_s = self._engine.clock.monotonic() - now
+        self._look_again_s = max(_LOOK_S, 10 * took_s)
+        for order in found:
+            if order.id not in self._known:
+                self._known.add(order.id)
+                self._queue.append(order)
+
+    def _find_due(self) -> list[DueOrder]:
+        ledger, now = self._engine.ledger, self._engine.clock.now()
+        jobs = ledger.due_jobs(self._engine.account)
+        self.next_due_at = min((one.due_at for one in jobs), default=None)
+        jobs.sort(key=lambda one: one.id not in self._prefer)
+        found: list[DueOrder] = []
+        for one in jobs:
+            self._services[one.id] = one.service
+            self.delivery(one.service)
+            if one.due_at <= now and len(found) < _PAGE:
+                # Those in hand are still due in the ledger: behind them are the others.
+                found += ledger.due_orders(one.id, now, limit=_PAGE - len(found) + len(self._known))
+        return found
+
+    # whose turn it is
+
+    def has_turn(self, now: float, *, is_placing: bool) -> bool:
+        """Say whether a call may leave now, behind those that place orders: they come first, but not for ever."""
+        if self.halted or now < self._hold_until or not self._has_batch():
+            return False
+        if not is_placing:
+            return True
+        oldest = self._queue[0].due_at if self._queue else self._engine.clock.now()
+        overdue_s = (self._engine.clock.now() - oldest).total_seconds()
+        return overdue_s > _STARVED_S and self._placed >= _SHARE
+
+    def note_placing(self) -> None:
+        """Count a placing call that leaves."""
+        self._placed += 1
+
+    def wake_at(self, now: float) -> float:
+        """Say when there may be something to ask again; infinity while there is nothing to wait for."""
+        if self.halted:
+            return math.inf
+        if self._hold_until > now and (self._queue or self._batches):
+            return self._hold_until
+        return max(now, self._looked_at + self._look_again_s)
+
+    def _has_batch(self) -> bool:
+        return bool(self._batches) or (bool(self._queue) and not self._is_trying and not self._suspicions)
+
+    def take(self) -> Batch:
+        """Take what the next call asks for; only after `has_turn` has said yes."""
+        self._placed = 0
+        if self._batches:
+            batch = self._batches.popleft()
+        else:
+            size, is_canary = self._ids.next()
+            is_missed = self._queue[0].misses > 0
+            orders: list[DueOrder] = []
+            while self._queue and len(orders) < size and (self._queue[0].misses > 0) == is_missed:
+                orders.append(self._queue.popleft())
+            kind = BatchKind.MISSED if is_missed else BatchKind.USUAL
+            batch = Batch(kind, tuple(orders), is_canary=is_canary and len(orders) == size)
+            if batch.is_canary:
+                self._ids.sent(size)
+            self._is_trying = batch.is_canary or not self._is_sure
+            batch = batch if not self._is_trying else batch.as_trial()
+        self._under_way += len(batch.orders)
+        return batch
+
+    # one call
+
+    async def ask(self, batch: Batch, call: Call) -> None:
+        """Make one call and store what it says."""
+        engine = self._engine
+        answered = False
+        try:
+            listing = await engine.connection.fetch_statuses(batch.references)
+            answered = True
+        finally:
+            self._under_way -= len(batch.orders)
+            self._is_trying = self._is_trying and not batch.is_trial
+            if not answered:
+                self._let_go(batch.orders)
+        end, refusal = read_answer(listing.exchange, listing.error, is_crowded=False)
+        engine.desk.lane.end(engine.clock.monotonic(), call, end, refusal)
+        lesson = sort_out(batch, listing)
+        unknown = self._heed(batch, lesson)
+        await self._keep(batch.orders, lesson.account)
+        if unknown:
+            await self._keep(unknown, put_off_all(unknown))
+        engine.on_change()
+        engine.wake()
+
+    def _heed(self, batch: Batch, lesson: Lesson) -> Sequence[DueOrder]:
+        """Learn from an answer how many ids a call may carry, and what to ask next.
+
+        Give the orders of an earlier call that turn out to be unknown to the provider.
+        """
+        if lesson.halt:
+            self.halted = lesson.halt
+            log.warning("polling_halted", account=self._engine.account, reason=lesson.halt)
+        if lesson.is_failure:
+            self.failures += 1
+            self.trouble = lesson.problem
+            self._hold_until = self._engine.clock.monotonic() + min(_LONGEST_HOLD_S, 0.5 * 2.0**self.failures)
+        elif lesson.is_answer:
+            self.failures, self.trouble = 0, ""
+        if batch.is_canary and lesson.verdict is Verdict.NOTHING and lesson.suspicion is None:
+            self._ids.withdraw()
+        elif lesson.verdict is not Verdict.NOTHING:
+            self._learn(len(batch.orders), lesson.verdict, lesson.named, lesson.hint, is_canary=batch.is_canary)
+        unknown = () if batch.suspicion is None else self._weigh(batch.suspicion, lesson)
+        if lesson.suspicion is not None:
+            self._suspicions.add(lesson.suspicion)
+        self._batches.extend(lesson.next)
+        self._queue.extendleft(reversed(lesson.again))
+        return unknown
+
+    def _learn(self, size: int, verdict: Verdict, named: int, hint: int | None, *, is_canary: bool) -> None:
+        if verdict is Verdict.DOUBTFUL:
+            self._ids.doubt(size)
+            return
+        self._ids.learn(size, verdict, named=named, hint=hint, is_canary=is_canary)
+        self._is_sure = True
+
+    def _weigh(self, suspicion: Suspicion, lesson: Lesson) -> tuple[DueOrder, ...]:
+        """Say, once ids were asked again, whether the call that did not name them was too long for the server.
+
+        Give those that it did not name either, where it was not.
+        """
+        verdict = suspicion.hear(lesson)
+        if verdict is None:
+            return ()
+        self._suspicions.discard(suspicion)
+        if verdict is Verdict.NOTHING:
+            if suspicion.is_canary:
+                self._ids.withdraw()
+            return ()
+        self._learn(suspicion.size, verdict, suspicion.named, None, is_canary=suspicion.is_canary)
+        if verdict is Verdict.WORKS:
+            return suspicion.rest
+        mine = [one for one in self._batches if one.suspicion is suspicion]
+        self._batches = deque(one for one in self._batches if one.suspicion is not suspicion)
+        self._queue.extendleft(order for one in mine for order in one.orders)
+        self._queue.extendleft(suspicion.rest)
+        return ()
+
+    async def _keep(self, orders: Sequence[DueOrder], account: StatusAccount) -> None:
+        """Store what is said, and when to ask again; what cannot be stored now stays due."""
+        engine = self._engine
+        by_id = {order.id: order for order in orders}
+        updates = [self._as_update(by_id[said.order], said) for said in account.said]
+        odd = {one.order for one in account.anomalies if one.order is not None} - {said.order for said in account.said}
+        missing = {one.order for one in account.missing}
+        put_off = [self._put_off(by_id[id_], is_missing=id_ in missing) for id_ in (odd | missing) if id_ in by_id]
+        answered = [*(said.order for said in account.said), *(one.order for one in put_off)]
+        try:
+            kept = await asyncio.to_thread(
+                engine.ledger.update_statuses,
+                engine.account,
+                updates,
+                put_off=put_off,
+                anomalies=account.anomalies,
+            )
+        except LedgerBusyError as error:
+            self.trouble = str(error)
+            self._hold_until = engine.clock.monotonic() + _BUSY_S
+            return
+        except LedgerError as error:
+            engine.fail(error)
+            return
+        finally:
+            self._known.difference_update(answered)
+        self.changes.update(kept.changes)
+        self.anomalies.update(kept.anomalies)
+        self._meter.add(len(answered))
+
+    def _as_update(self, order: DueOrder, said: Said) -> StatusUpdate:
+        due_at = None if said.status.is_final else self._plan(order, 0)
+        return StatusUpdate(order=said.order, status=said.status, result=said.code, due_at=due_at)
+
+    def _put_off(self, order: DueOrder, *, is_missing: bool) -> PutOff:
+        return PutOff(order.id, self._plan(order, order.misses + 1 if is_missing else 0), is_missing=is_missing)
+
+    def _plan(self, order: DueOrder, misses: int) -> datetime:
+        now = self._engine.clock.now()
+        delivery = self._deliveries.get(self._services[order.job], UNKNOWN)
+        age_s = max(0.0, (now - order.accepted_at).total_seconds())
+        return plan(now, next_wait(delivery, age_s, misses), jitter=self._jitter(now), phase=self._phase)
+
+    def _jitter(self, now: datetime) -> float:
+        """Give a number that is the same for a moment, so that those asked for together stay together."""
+        return Random(f"{self._phase}:{now.timestamp() // 2}").random()
+
+    def _let_go(self, orders: Sequence[DueOrder]) -> None:
+        self._known.difference_update(order.id for order in orders)
+
+
+_FULL: Final = {"size": 1_000_000, "failed": None}
