@@ -8,10 +8,10 @@ from typing import Any
 
 import pytest
 
+from imeiflow.dispatch.poll import IDS_KIND
 from imeiflow.domain.ident import JobId
 from imeiflow.domain.order import JobState, OrderState, ResultStatus
 from imeiflow.domain.status import StatusAnomalyKind
-from imeiflow.dispatch.poll import IDS_KIND
 from imeiflow.jobs.goal import FinalGoal, OnceGoal
 from imeiflow.jobs.tracker import Tracker
 from imeiflow.simulator.result import make_result
@@ -28,32 +28,22 @@ async def open_fast(path: Path, speed: float = 20.0, **behaviour: Any) -> AsyncI
         yield rig
 
 
-def agree(rig: Rig, job: JobId, *, without: int = 0) -> None:
-    """Compare status and result of each order with the book; `without` may be known there only."""
-    now = rig.sim.site.now() if hasattr(rig.sim.site, "now") else rig.clock.now().timestamp()
-    behaviour = rig.sim.behaviour
-    behind = 0
+def agree(rig: Rig, job: JobId) -> None:
+    """Compare status and result of each order that has come to its end with the book, and its history with both."""
+    now = rig.sim.site.clock()
+    seed, layout = rig.sim.behaviour.seed, rig.sim.behaviour.result_layout
+    ends = {change.order: change for change in rig.ledger.status_changes(is_end=True, limit=100_000)}
     for row in rig.rows(job):
-        if row.state is not OrderState.ACCEPTED or row.reference is None:
+        entry = rig.sim.book.find(row.reference or "")
+        if entry is None or row.status is None or not row.status.is_final:
+            assert row.completed_at is None
+            assert row.result is None
             continue
-        entry = rig.sim.book.find(row.reference)
-        assert entry is not None
-        assert entry.imei == row.imei
-        status = entry.status_at(now)
-        if row.status is not status:
-            behind += 1
-            assert row.status is None or not row.status.is_final, "a status that the provider never had"
-            continue
-        if status.is_final:
-            told = make_result(
-                entry.imei, entry.service, behaviour.seed, behaviour.result_layout, is_rejected=status is REJECTED
-            )
-            assert row.result is not None
-            assert row.result.split() == told.replace("\r\n", " ").split() or row.result
-            assert row.completed_at is not None
-    assert behind <= without
-    changes = rig.ledger.status_changes(is_end=True, limit=100_000)
-    assert len({change.order for change in changes}) == len(changes)
+        assert row.status is entry.status_at(now)
+        told = make_result(entry.imei, entry.service, seed, layout, is_rejected=row.status is REJECTED)
+        assert (row.result or "").split() == told.split()
+        assert row.completed_at is not None
+        assert (ends[row.id].status, ends[row.id].result) == (row.status, row.result)
 
 
 async def track(rig: Rig, *jobs: JobId) -> Tracker:
@@ -79,3 +69,177 @@ async def test_every_order_comes_to_the_status_and_the_result_that_the_provider_
         assert sum(counts.values()) == 300
         assert rig.ledger.count_open(job) == 0
         assert rig.judge()
+
+
+async def test_calls_are_as_long_as_the_server_takes_and_that_is_remembered(tmp_path: Path):
+    async with open_fast(tmp_path, status_limit=30) as rig:
+        job = rig.add_job(200)
+        await rig.run(job)
+        await track(rig, job)
+        agree(rig, job)
+        assert rig.ledger.count_anomalies(job) == {}
+        learned = {entry.kind: entry.value for entry in rig.ledger.learned(ACCOUNT)}
+        assert learned[IDS_KIND] == {"size": 30, "failed": 31}
+        again = rig.add_job(90)
+        await rig.run(again)
+        view = (await track(rig, again)).view()
+        assert view is not None
+        assert (view.ids_per_call, view.ids_reason) == (30, "30 orders a call, learned earlier")
+
+
+@pytest.mark.parametrize("options", [{"status_limit": 30, "status_limit_error": True}, {"status_limit": 1}])
+async def test_a_server_that_takes_few_ids_or_refuses_many_is_asked_for_all(tmp_path: Path, options: dict[str, Any]):
+    async with open_fast(tmp_path, **options) as rig:
+        job = rig.add_job(60)
+        await rig.run(job)
+        await track(rig, job)
+        agree(rig, job)
+        assert rig.ledger.count_open(job) == 0
+        assert rig.ledger.count_anomalies(job) == {}
+
+
+async def test_ids_that_the_provider_does_not_know_are_said_and_keep_nobody_else_waiting(tmp_path: Path):
+    async with open_fast(tmp_path, speed=200.0, status_unknown_share=0.15) as rig:
+        job = rig.add_job(120)
+        await rig.run(job)
+        await track(rig, job)
+        agree(rig, job)
+        left = rig.ledger.count_open(job)
+        assert 0 < left < 40
+        assert rig.ledger.count_anomalies(job) == {StatusAnomalyKind.UNKNOWN: left}
+        assert rig.ledger.count_unknown(job, misses=3) == left
+        assert rig.ledger.status_counts(job)[COMPLETED] == 120 - left
+        learned = {entry.kind: entry.value for entry in rig.ledger.learned(ACCOUNT)}
+        assert learned[IDS_KIND] == {"size": 100, "failed": None}
+
+
+async def test_a_word_on_another_imei_is_not_believed_and_a_status_may_go_back(tmp_path: Path):
+    async with open_fast(
+        tmp_path, status_foreign_share=0.1, status_backwards_share=1.0, status_extra=3, process_for="30"
+    ) as rig:
+        job = rig.add_job(60)
+        await rig.run(job)
+        tracker = make_tracker(rig, FinalGoal(rig.ledger, [job]))
+        tracking = asyncio.create_task(tracker.run())
+        foreign = 0
+        async with asyncio.timeout(PATIENCE_S):
+            while rig.ledger.status_counts(job).get(COMPLETED, 0) + foreign < 60:
+                await asyncio.sleep(0.05)
+                foreign = rig.ledger.count_anomalies(job).get(StatusAnomalyKind.FOREIGN_IMEI, 0)
+        tracker.stop()
+        await tracking
+        agree(rig, job)
+        kinds = rig.ledger.count_anomalies(job)
+        assert 0 < kinds[StatusAnomalyKind.FOREIGN_IMEI] < 30
+        assert kinds[StatusAnomalyKind.BACKWARDS] > 30
+        assert rig.ledger.count_open(job) == foreign
+
+
+async def test_lost_replies_lose_nothing(tmp_path: Path):
+    faults = {"faults": ("reset:after@20%", "cut-xml:after@20%", "html-502@20%"), "fault_actions": ("getimeis",)}
+    async with open_fast(tmp_path, speed=100.0, **faults) as rig:
+        job = rig.add_job(150)
+        await rig.run(job)
+        await track(rig, job)
+        agree(rig, job)
+        assert rig.ledger.count_open(job) == 0
+        assert rig.ledger.count_anomalies(job) == {}
+
+
+async def test_an_error_of_the_account_ends_the_asking_with_the_reason(tmp_path: Path):
+    async with open_fast(tmp_path) as rig:
+        job = rig.add_job(20)
+        await rig.run(job)
+        rig.behave(lockout="inactive")
+        before = rig.sim.stats.actions["getimeis"]
+        tracker = await track(rig, job)
+        assert tracker.halted == "This user is not active"
+        assert rig.ledger.count_open(job) == 20
+        assert rig.sim.stats.actions["getimeis"] == before + 1
+
+
+async def test_a_rate_that_the_server_sets_holds_for_statuses_as_well(tmp_path: Path):
+    async with open_fast(tmp_path, rate="30/min", rate_refusal="retry-after", status_limit=5) as rig:
+        job = rig.add_job(200, chunk_size=100)
+        await rig.run(job)
+        await track(rig, job)
+        agree(rig, job)
+        refused = sum(rig.sim.stats.refused.values())
+        assert rig.ledger.count_open(job) == 0
+        assert refused <= 12
+
+
+async def test_a_second_process_asks_nothing_while_the_first_owns_the_lane_and_says_who_does(tmp_path: Path):
+    async with open_fast(tmp_path) as rig:
+        job = rig.add_job(50)
+        await rig.run(job)
+        first = make_tracker(rig, FinalGoal(rig.ledger, [job]))
+        second = make_tracker(rig, FinalGoal(rig.ledger, [job]))
+        async with asyncio.timeout(PATIENCE_S):
+            tasks = [asyncio.create_task(first.run())]
+            await until(lambda: first.view() is not None)
+            tasks.append(asyncio.create_task(second.run()))
+            await asyncio.gather(*tasks)
+        agree(rig, job)
+        assert second.view() is None
+        assert second.owner is not None
+        assert "process" in second.owner
+
+
+async def test_one_look_asks_each_order_once_and_leaves_the_rest_for_their_time(tmp_path: Path):
+    async with open_fast(tmp_path, pending_for="3600") as rig:
+        job = rig.add_job(150)
+        await rig.run(job)
+        skip(rig, 60)
+        rig.ledger.hurry(job, asked_before=rig.clock.now())
+        tracker = make_tracker(rig, OnceGoal(rig.ledger, [job], rig.clock.now()))
+        async with asyncio.timeout(PATIENCE_S):
+            await tracker.run()
+        view = tracker.view()
+        assert view is not None
+        assert view.asked == 150
+        assert rig.ledger.count_open(job) == 150
+
+
+async def test_a_job_that_starts_meanwhile_is_placed_by_the_process_that_has_the_lane(tmp_path: Path):
+    async with open_fast(tmp_path, process_for="40") as rig:
+        job = rig.add_job(50)
+        await rig.run(job)
+        tracker = make_tracker(rig, FinalGoal(rig.ledger, [job]))
+        tracking = asyncio.create_task(tracker.run())
+        async with asyncio.timeout(PATIENCE_S):
+            await until(lambda: tracker.view() is not None)
+            later = rig.add_job(150)
+            await until(lambda: rig.state(later) is JobState.FINISHED)
+            await tracking
+        agree(rig, job)
+        assert rig.count(later, OrderState.ACCEPTED) == 150
+        rig.judge()
+
+
+async def test_being_stopped_or_given_up_at_any_moment_forgets_nothing(tmp_path: Path):
+    async with open_fast(tmp_path, read_latency="2") as rig:
+        job = rig.add_job(250)
+        await rig.run(job)
+        for moment in (0.0, 0.05, 0.15, 0.3):
+            tracker = make_tracker(rig, FinalGoal(rig.ledger, [job]))
+            task = asyncio.create_task(tracker.run())
+            await asyncio.sleep(moment)
+            task.cancel()
+            await asyncio.gather(task, return_exceptions=True)
+            agree(rig, job)
+        await track(rig, job)
+        agree(rig, job)
+        assert rig.ledger.count_open(job) == 0
+
+
+async def until(is_so: Callable[[], bool]) -> None:
+    """Wait for something that another task does."""
+    while not is_so():  # noqa: ASYNC110 - the ledger tells nobody
+        await asyncio.sleep(0.02)
+
+
+def skip(rig: Rig, seconds: float) -> None:
+    """Let time pass at once, for both sides."""
+    assert isinstance(rig.clock, FastClock)
+    rig.clock.skip(seconds)

@@ -349,3 +349,27 @@ def test_file_and_server_orders_are_placed_and_found():
     assert error_of(shop.ask(make_form("getfileorder", orderId="10000002"))) == "Invalid Order ID"
     assert error_of(shop.ask(make_form("placefileorder", networkId="901"))) == "Invalid File!"
     assert shop.book.charged == Decimal("3.30")
+
+
+def test_getimeis_shows_some_orders_otherwise_than_they_are_and_always_the_same_ones():
+    ids = ",".join(str(10_000_001 + n) for n in range(10))
+    for options, expected in (
+        ({"status_unknown_share": 0.5}, lambda found: 0 < len(found) < 10),
+        ({"status_foreign_share": 0.5}, lambda found: 0 < len(set(found) - set(TEN)) < 10),
+        ({"status_extra": 2}, lambda found: found == TEN + TEN[:2]),
+    ):
+        shop = Counter(**options)
+        shop.order(*TEN)
+        first = re.findall(r"<imei>(\d+)</imei>", shop.ask(make_form("getimeis", orderIds=ids)))
+        assert expected(first), options
+        assert re.findall(r"<imei>(\d+)</imei>", shop.ask(make_form("getimeis", orderIds=ids))) == first
+
+
+def test_a_status_goes_back_to_pending_late_in_its_process_and_comes_to_its_end_all_the_same():
+    shop = Counter(status_backwards_share=1.0)
+    shop.order(TEN[0])
+
+    def ask(now: float) -> list[str]:
+        return re.findall(r"<status>([^<]*)</status>", shop.ask(make_form("getimeis", orderIds="10000001"), now))
+
+    assert [ask(now) for now in (1.0, 6.0, 9.0, 10.0)] == [["Pending"], ["In Process"], ["Pending"], ["Completed"]]

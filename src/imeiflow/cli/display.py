@@ -11,7 +11,7 @@ import termios
 import time
 from collections.abc import Callable
 from contextlib import suppress
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol, TextIO
 
 from imeiflow.cli.moment import Line, describe_left, describe_line, describe_moment, share_done
 from imeiflow.cli.output import clean, count, cut, is_terminal, say
@@ -38,9 +38,12 @@ class Display(Protocol):
 
 def open_display() -> Display:
     """Choose how progress is shown on standard error."""
-    if is_terminal(sys.stderr) and os.environ.get("TERM", "dumb") not in {"dumb", "unknown"}:
-        return LiveDisplay()
-    return PlainDisplay()
+    return LiveDisplay() if has_live_terminal(sys.stderr) else PlainDisplay()
+
+
+def has_live_terminal(stream: TextIO) -> bool:
+    """Say whether a stream leads to a terminal on which a picture can be drawn anew."""
+    return is_terminal(stream) and os.environ.get("TERM", "dumb") not in {"dumb", "unknown"}
 
 
 class PlainDisplay:
@@ -71,21 +74,24 @@ class PlainDisplay:
 
 
 class LiveDisplay:
-    """A picture that is drawn anew a few times a second, and is gone at the end."""
+    """A picture that is drawn anew a few times a second, and is gone at the end; `draw` lays a moment out."""
 
-    def __init__(self, console: Console | None = None) -> None:
+    def __init__(
+        self, console: Console | None = None, *, draw: Callable[[Any, int], RenderableType] | None = None
+    ) -> None:
         from rich.console import Console
         from rich.live import Live
 
         self._console = console or Console(stderr=True, highlight=False, soft_wrap=False)
         self._live = Live(console=self._console, auto_refresh=False, transient=True, redirect_stdout=False)
+        self._draw = draw or draw_moment
         self._is_lost = False
         self._terminal = _hide_control_characters()
         self._guard(self._live.start)
 
-    def show(self, progress: Progress) -> None:
+    def show(self, progress: Any) -> None:
         """Draw a moment."""
-        self._guard(lambda: self._live.update(draw_moment(progress, self._console.width), refresh=True))
+        self._guard(lambda: self._live.update(self._draw(progress, self._console.width), refresh=True))
 
     def close(self) -> None:
         """Take the picture away."""

@@ -30,7 +30,7 @@ from imeiflow.operations.session import Session
 T = TypeVar("T")
 
 _DRAW_EVERY_S = 0.2
-_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 
 def follow_job(session: Session, job: JobId, *, lock: LaneLock | None = None, is_json: bool = False) -> int:
@@ -95,7 +95,7 @@ def _find_loop_factory() -> Any:
 
 async def _watch(follower: Follower, display: Display) -> Followed:
     loop = asyncio.get_running_loop()
-    for number in _SIGNALS:
+    for number in SIGNALS:
         loop.add_signal_handler(number, _interrupt, follower, display)
     drawing = asyncio.create_task(_draw(follower, display))
     try:
@@ -104,7 +104,7 @@ async def _watch(follower: Follower, display: Display) -> Followed:
         drawing.cancel()
         await asyncio.gather(drawing, return_exceptions=True)
         display.close()
-        for number in _SIGNALS:
+        for number in SIGNALS:
             loop.remove_signal_handler(number)
 
 

@@ -51,6 +51,7 @@ SECTIONS: Final[Mapping[str, Mapping[str, Entry]]] = {
         "pause": Entry("steering:pause", "let calls under way end, and send nothing more"),
         "cancel": Entry("steering:cancel", "send nothing more of a job, for good"),
         "retry": Entry("steering:retry", "send again what was refused or failed"),
+        "sync": Entry("sync:sync", "fetch statuses and results, once or until all is final"),
         "settle": Entry("settle:settle", "say what became of unconfirmed orders"),
     },
     "Look": {

@@ -6,6 +6,7 @@ long for the server; if none is, the provider does not know them, and the call w
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from enum import StrEnum
@@ -20,6 +21,7 @@ from imeiflow.providers.contract import Listing, OrderStatus
 
 #: The most ids of one reply that are asked for again alone.
 MOST_ALONE = 10
+_ABOUT_ID = re.compile(r"order.?id|(?:no|unknown|invalid).{0,10}order|not found|lists nothing", re.IGNORECASE)
 _SLOW_DOWN = frozenset({ErrorKind.RATE, ErrorKind.OVERLOAD})
 
 
@@ -164,7 +166,7 @@ def _may_be_too_long(batch: Batch, listing: Listing[OrderStatus]) -> bool:
 
 def _is_unclear(error: WholeError | None) -> bool:
     """Say whether an error may be about anything: it does not prove that the provider knows no such order."""
-    return error is not None and error.kind is not ErrorKind.ORDER and not error.message.endswith("lists nothing")
+    return error is not None and error.kind is not ErrorKind.ORDER and _ABOUT_ID.search(error.message) is None
 
 
 def _give_up(account: StatusAccount, problem: str, *, is_known: bool) -> Lesson:

@@ -241,6 +241,18 @@ class Behaviour:
     status_limit_error: bool = field(
         default=False, metadata=_about("orders", "refuse a longer list instead of cutting it silently")
     )
+    status_unknown_share: float = field(
+        default=0.0, metadata=_about("orders", "share of orders that getimeis does not know, always the same ones")
+    )
+    status_foreign_share: float = field(
+        default=0.0, metadata=_about("orders", "share of orders that getimeis shows with another IMEI")
+    )
+    status_backwards_share: float = field(
+        default=0.0, metadata=_about("orders", "share of orders that are pending again late in their process")
+    )
+    status_extra: int = field(
+        default=0, metadata=_about("orders", "so many orders that nobody asked for stand in each reply of getimeis")
+    )
     lists_recent: int = field(
         default=0, metadata=_about("orders", "getimeis without ids lists so many recent orders; 0 is an error")
     )

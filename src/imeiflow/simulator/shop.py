@@ -248,10 +248,26 @@ class Shop:
                     raise _WholeError("chunk", "Too many order ids!")
                 references = references[: behaviour.status_limit]
             found = (self._book.find(reference) for reference in references)
-            entries = [entry for entry in found if entry is not None]
+            entries = [entry for entry in found if entry is not None and not self._is_odd("unknown", entry)]
             if not entries:
                 raise _WholeError("order", "Invalid Order ID")
+            entries += self._book.slice(0, behaviour.status_extra)
+            entries = [self._distort(entry, now) for entry in entries]
         return self._writer.write_statuses(entries, list_offers(), now)
+
+    def _is_odd(self, purpose: str, entry: Entry) -> bool:
+        """Say whether an order is one of those that getimeis shows otherwise than the book has them."""
+        share: float = getattr(self._behaviour, f"status_{purpose}_share")
+        return share > 0 and make_share(self._behaviour.seed, purpose, entry.imei) < share
+
+    def _distort(self, entry: Entry, now: float) -> Entry:
+        """Give an order as getimeis shows it."""
+        if self._is_odd("foreign", entry):
+            return entry._replace(imei=entry.imei[::-1])
+        last_third = entry.final_at - entry.life.process / 3
+        if self._is_odd("backwards", entry) and last_third <= now < entry.final_at:
+            return entry._replace(life=entry.life._replace(pending=2.0**40))
+        return entry
 
     def _place_file_order(self, fields: Mapping[str, str], call: int, now: float) -> bytes:
         name = fields.get("fileName", "")

@@ -1,0 +1,124 @@
+"""`imeiflow sync`: fetch statuses and results, once or until all is final."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+from collections.abc import Iterator
+from contextlib import suppress
+
+import click
+
+from imeiflow.cli.following import SIGNALS, run_loop
+from imeiflow.cli.frame import open_session
+from imeiflow.cli.option import command, json_option
+from imeiflow.cli.output import print_json, say, tell
+from imeiflow.cli.program import INTERRUPTED
+from imeiflow.cli.watching import SyncDisplay, open_sync_display, tell_statuses, tell_when
+from imeiflow.domain.ident import JobId
+from imeiflow.domain.status import StatusAnomalyKind
+from imeiflow.operations.session import Session
+from imeiflow.operations.sync import Synced, Syncer
+
+_DRAW_EVERY_S = 0.2
+
+
+@command(
+    examples="""
+    imeiflow sync 7              ask the provider once for all of job 7 that is open
+    imeiflow sync 7 --watch      go on until every order is completed or rejected
+    imeiflow sync                of all jobs, in all accounts
+    imeiflow sync 7 --json | jq .completed
+    """
+)
+@click.argument("job", type=click.IntRange(min=1), metavar="[JOB]", required=False)
+@click.option("--watch", "watches", is_flag=True, help="Follow here until all is final.")
+@json_option
+def sync(job: int | None, watches: bool, is_json: bool) -> int:
+    """Fetch the statuses and results of accepted orders, of one job or of all.
+
+    It asks at once for what is open, many orders a call. With --watch it goes on: every few seconds for instant
+    services, hours apart for slow unlocks, within the limits that the provider was seen to have. What is final is not
+    asked for again. Ctrl-C ends it; nothing is lost, and the next `sync` goes on.
+
+    \b
+    Exit status: 0 all final; 1 error; 2 wrong usage; 4 some are still open, or
+    the provider turned the account away; 130 interrupted.
+    """
+    with open_session() as session:
+        synced = follow_statuses(session, None if job is None else JobId(job), watches=watches)
+    tell(tell_synced(synced), is_aside=is_json)
+    if is_json:
+        print_json(synced.as_dict())
+    return synced.exit_code
+
+
+def follow_statuses(session: Session, job: JobId | None, *, watches: bool) -> Synced:
+    """Fetch statuses with the progress on standard error; report nothing. Raises what stops a lane."""
+    syncer = Syncer(session, job, watches=watches)
+    return run_loop(_watch(syncer, open_sync_display(watches=watches)))
+
+
+def tell_synced(synced: Synced) -> Iterator[str]:
+    """Say what the statuses are now, what did not fit, and what to do next."""
+    tally = synced.tally
+    name = f"Job {synced.jobs[0]}" if len(synced.jobs) == 1 else f"{len(synced.jobs):,} jobs"
+    if not tally.total:
+        yield "Nothing is followed: no accepted order waits for its result."
+        return
+    verdict = "all is final" if not tally.open else f"{tally.open:,} of {tally.total:,} orders are not final yet"
+    yield f"{name}: {verdict}."
+    yield from tell_statuses(tally)
+    for kind, count in synced.anomalies.items():
+        fresh = synced.fresh.get(kind, 0)
+        yield f"  {count:,} × {kind.sentence}" + (f" ({fresh:,} new)" if 0 < fresh < count else "")
+    if fresh := synced.fresh.get(StatusAnomalyKind.UNASKED, 0):
+        yield f"  {fresh:,} × {StatusAnomalyKind.UNASKED.sentence}"
+    for account, reason in synced.reasons.items():
+        yield f"Why it ended: account {account}: {reason}"
+    yield from _tell_next(synced)
+
+
+def _tell_next(synced: Synced) -> Iterator[str]:
+    tally, one = synced.tally, synced.jobs[0] if len(synced.jobs) == 1 else None
+    job = "" if one is None else f" {one}"
+    if tally.open > tally.unknown:
+        when = tell_when(synced.next_due_at, synced.now)
+        yield f"Next: imeiflow sync{job} --watch    follows until all is final" + (f"; due {when}" if when else "")
+    elif tally.open:
+        yield f"Next: ask the provider about them; imeiflow show{job or ' JOB'} lists them"
+    if tally.final and one is not None:
+        yield f"Next: imeiflow export {one} -o results.csv    your list with the results"
+
+
+async def _watch(syncer: Syncer, display: SyncDisplay) -> Synced:
+    loop = asyncio.get_running_loop()
+    for number in SIGNALS:
+        loop.add_signal_handler(number, _interrupt, syncer, display)
+    drawing = asyncio.create_task(_draw(syncer, display))
+    try:
+        return await syncer.run()
+    finally:
+        drawing.cancel()
+        await asyncio.gather(drawing, return_exceptions=True)
+        display.close()
+        for number in SIGNALS:
+            with suppress(ValueError):
+                loop.remove_signal_handler(signal.Signals(number))
+
+
+async def _draw(syncer: Syncer, display: SyncDisplay) -> None:
+    while True:
+        display.show(syncer.progress())
+        await asyncio.sleep(_DRAW_EVERY_S)
+
+
+def _interrupt(syncer: Syncer, display: SyncDisplay) -> None:
+    """Heed Ctrl-C: end well; then at once; and a third one does not even wait for that."""
+    number = syncer.interrupt()
+    if number > 2:
+        display.close()
+        os._exit(INTERRUPTED)
+    if number == 1:
+        say("leaving: calls under way end first; what is open is asked for by the next `imeiflow sync`")
