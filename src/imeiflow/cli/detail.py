@@ -8,15 +8,18 @@ from typing import Any
 
 from imeiflow.cli.output import as_values, clean, count, cut, screen_width, show_seconds, show_time
 from imeiflow.cli.report import headline, next_steps, tell_counts, tell_money, tell_reason, tell_steps
+from imeiflow.cli.watching import tell_statuses
 from imeiflow.dispatch.desk import CHUNK_KIND, LANE_KIND, WHOLE_ACCOUNT
+from imeiflow.dispatch.poll import IDS_KIND
 from imeiflow.domain.ident import JobId
 from imeiflow.domain.imei import Flaw
 from imeiflow.domain.money import Money
-from imeiflow.domain.order import OrderState, Policy
+from imeiflow.domain.order import OrderState, Policy, ResultStatus
 from imeiflow.ledger.log import PROBE_CHARGED, PROBE_IN_DOUBT
 from imeiflow.ledger.record import Doubt, Event, Job, Learned, OrderAttempt, Reason
 from imeiflow.operations.session import Session
 from imeiflow.operations.steering import find_dear_probe
+from imeiflow.operations.sync import count_statuses
 
 _SHOWN_DOUBTS = 5
 _LISTED_DOUBTS = 100
@@ -40,10 +43,11 @@ def tell_job(session: Session, job: JobId) -> Iterator[str]:
     if money:
         yield money
     yield from _tell_reasons(session.ledger.reasons(job))
+    yield from _tell_results(session, job)
     yield from _tell_doubts(session, job, summary.tally[OrderState.UNCONFIRMED])
     yield from _tell_probes(session, found)
     yield from _tell_limits(session, found)
-    told = next_steps(found, summary.tally, find_dear_probe(session, job))
+    told = next_steps(found, summary.tally, find_dear_probe(session, job), session.ledger.count_open(job))
     steps = [step for step in told if not step.command.startswith("imeiflow show")]
     if steps:
         yield ""
@@ -62,6 +66,11 @@ def job_as_dict(session: Session, job: JobId) -> dict[str, object]:
         "reasons": [{**as_values(reason), "message": tell_reason(reason)} for reason in session.ledger.reasons(job)],
         "doubts": [_doubt_as_dict(session, doubt) for doubt in doubts],
         "probes": [_probe_as_dict(found, probe) for probe in _costly_probes(session, job)],
+        "statuses": _statuses_as_dict(session, job),
+        "status_anomalies": [
+            as_values(one, "account", "job")
+            for one in session.ledger.status_anomalies(job_id=job, limit=_LISTED_DOUBTS)
+        ],
         "limits": [as_values(learned, "account") for learned in _limits(session, found)],
     }
 
@@ -99,6 +108,33 @@ def _tell_reasons(reasons: list[Reason]) -> Iterator[str]:
     if len(told) > _MOST_REASONS:
         rest = sum(reason.count for reason in told[_MOST_REASONS:])
         yield f"  {rest:,} for {len(told) - _MOST_REASONS:,} other reasons: `imeiflow export` has them row by row"
+
+
+def _tell_results(session: Session, job: JobId) -> Iterator[str]:
+    """Say how far the results are, and what in the provider's words about them does not fit."""
+    tally = count_statuses(session, (job,))
+    if not tally.total:
+        return
+    yield ""
+    yield f"Results: {tally.final:,} of {count(tally.total, 'accepted order')} final"
+    yield from tell_statuses(tally)
+    kinds = session.ledger.count_anomalies(job)
+    if not kinds:
+        return
+    yield ""
+    yield f"Anomalies: {sum(kinds.values()):,}, which changed no result"
+    for kind, number in kinds.items():
+        yield f"  {number:,} × {kind.sentence}"
+    for one in session.ledger.status_anomalies(job_id=job, limit=_SHOWN_DOUBTS):
+        often = f", {one.times:,} times" if one.times > 1 else ""
+        detail = f": {cut(clean(one.detail), 60)}" if one.detail else ""
+        yield f"  order {one.reference}, {one.kind.replace('_', ' ')}, {show_time(one.last_at)}{often}{detail}"
+
+
+def _statuses_as_dict(session: Session, job: JobId) -> dict[str, object]:
+    tally = count_statuses(session, (job,))
+    counts: dict[str, object] = {status.value: tally[status] for status in ResultStatus}
+    return {**counts, "unheard": tally[None], "open": tally.open, "unknown": tally.unknown}
 
 
 def _tell_doubts(session: Session, job: JobId, total: int) -> Iterator[str]:
@@ -192,6 +228,8 @@ def _describe_limit(learned: Learned) -> str:
     match learned.kind, learned.value:
         case kind, {"size": int(size)} if kind == CHUNK_KIND:
             return f"{count(size, 'order')} a call: {clean(learned.reason)}"
+        case kind, {"size": int(size)} if kind == IDS_KIND:
+            return f"{count(size, 'order')} a call when statuses are asked for: {clean(learned.reason)}"
         case kind, Mapping() if kind == LANE_KIND:
             return clean(learned.reason)
         case kind, value:

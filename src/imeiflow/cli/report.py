@@ -55,7 +55,7 @@ def report_job(session: Session, job: JobId, followed: Followed | None = None, *
         lines.append(money)
     if summary.reason:
         lines.append(f"Why: {clean(summary.reason)}.")
-    steps = next_steps(found, summary.tally, find_dear_probe(session, job))
+    steps = next_steps(found, summary.tally, find_dear_probe(session, job), session.ledger.count_open(job))
     lines += tell_steps(steps)
     tell(lines, is_aside=is_aside)
 
@@ -109,8 +109,11 @@ def tell_money(job: Job, summary: Summary) -> str:
     return text
 
 
-def next_steps(job: Job, tally: Tally, probe: Money | None = None) -> list[Step]:
-    """List what the user can do next, the most urgent first; `probe` is the cost of one that needs the user's word."""
+def next_steps(job: Job, tally: Tally, probe: Money | None = None, awaited: int = 0) -> list[Step]:
+    """List what the user can do next, the most urgent first.
+
+    `probe` is the cost of one that needs the user's word; `awaited` orders are waiting for their results.
+    """
     id_, steps = job.id, []
     price = job.price
     waiting, doubts = tally.waiting, tally[OrderState.UNCONFIRMED]
@@ -133,6 +136,8 @@ def next_steps(job: Job, tally: Tally, probe: Money | None = None) -> list[Step]
         steps.append(Step(f"imeiflow retry {id_}", f"send the {again:,} refused or failed again{cost}"))
     if again or doubts or tally[OrderState.INVALID]:
         steps.append(Step(f"imeiflow show {id_}", "all reasons"))
+    if awaited and job.state is not JobState.RUNNING:
+        steps.append(Step(f"imeiflow sync {id_} --watch", f"follow the {awaited:,} accepted orders to their results"))
     if job.state in {JobState.FINISHED, JobState.CANCELLED}:
         steps.append(Step(f"imeiflow export {id_} -o FILE", "your file back, with what became of every row"))
     return steps

@@ -7,10 +7,11 @@ from decimal import Decimal
 import click
 
 from imeiflow.cli.departure import detach_job
-from imeiflow.cli.frame import follow_job, open_session
+from imeiflow.cli.frame import open_session
 from imeiflow.cli.option import AMOUNT, command, job_argument, json_option
 from imeiflow.cli.output import print_json, say
 from imeiflow.cli.report import report_job
+from imeiflow.cli.sync import follow_through
 from imeiflow.domain.ident import JobId
 from imeiflow.domain.progress import exit_code
 from imeiflow.errors import UsageError
@@ -72,4 +73,4 @@ def go_on(session: Session, job: JobId, *, is_detached: bool, is_json: bool) -> 
         return 0
     if is_detached:
         return detach_job(session, job, resumed.lock, is_json=is_json)
-    return follow_job(session, job, lock=resumed.lock, is_json=is_json)
+    return follow_through(session, job, resumed.lock, is_json=is_json)

@@ -10,10 +10,11 @@ from typing import BinaryIO
 import click
 
 from imeiflow.cli.departure import detach_job
-from imeiflow.cli.frame import confirm, follow_job, open_session
+from imeiflow.cli.frame import confirm, open_session
 from imeiflow.cli.option import AMOUNT, RATE_TYPE, account_option, command, json_option, yes_option
 from imeiflow.cli.output import count, is_terminal, print_json, say, tell
 from imeiflow.cli.preview import describe_cost, proposal_as_dict, tell_proposal
+from imeiflow.cli.sync import follow_through
 from imeiflow.domain.ident import ServiceId
 from imeiflow.domain.order import Policy
 from imeiflow.operations.configuration import load_configuration
@@ -27,6 +28,7 @@ _TELL_EVERY = 100_000
     imeiflow submit phones.xlsx --service 12 --dry-run     what it would order and cost; sends nothing
     imeiflow submit phones.xlsx --service 12               the same, then asks, orders, and follows
     imeiflow submit phones.csv --service 12 --max-spend 500 --detach
+    imeiflow submit phones.csv --service 12 --follow-results     until every result is there
     cut -f2 stock.tsv | imeiflow submit - --service 12 --yes --json
     """
 )
@@ -51,6 +53,7 @@ _TELL_EVERY = 100_000
 )
 @click.option("--dry-run", "is_dry", is_flag=True, help="Say what it would order and cost; send and write nothing.")
 @yes_option
+@click.option("--follow-results", is_flag=True, help="When all is placed, go on until every result is there.")
 @click.option("--detach", "is_detached", is_flag=True, help="Leave it to a runner that survives this terminal.")
 @json_option
 def submit(
@@ -68,6 +71,7 @@ def submit(
     again: bool,
     is_dry: bool,
     is_sure: bool,
+    follow_results: bool,
     is_detached: bool,
     is_json: bool,
 ) -> int:
@@ -94,6 +98,7 @@ def submit(
         rate=rate,
         policy=Policy(unconfirmed),
         again=again,
+        follow_results=follow_results,
     )
     if is_dry:
         return _preview(request, is_json=is_json)
@@ -111,7 +116,7 @@ def _order(request: Request, *, is_sure: bool, is_detached: bool, is_json: bool)
             draft.start(proposal)
             if is_detached:
                 return detach_job(session, draft.job, draft.lock, is_json=is_json)
-            return follow_job(session, draft.job, lock=draft.lock, is_json=is_json)
+            return follow_through(session, draft.job, draft.lock, is_json=is_json)
 
 
 def _open_source(file: str) -> Path | BinaryIO:

@@ -11,13 +11,15 @@ from contextlib import suppress
 import click
 
 from imeiflow.cli.following import SIGNALS, run_loop
-from imeiflow.cli.frame import open_session
+from imeiflow.cli.frame import follow_job, open_session
 from imeiflow.cli.option import command, json_option
 from imeiflow.cli.output import print_json, say, tell
 from imeiflow.cli.program import INTERRUPTED
 from imeiflow.cli.watching import SyncDisplay, open_sync_display, tell_statuses, tell_when
 from imeiflow.domain.ident import JobId
+from imeiflow.domain.order import JobState
 from imeiflow.domain.status import StatusAnomalyKind
+from imeiflow.jobs.lock import LaneLock
 from imeiflow.operations.session import Session
 from imeiflow.operations.sync import Synced, Syncer
 
@@ -58,6 +60,17 @@ def follow_statuses(session: Session, job: JobId | None, *, watches: bool) -> Sy
     """Fetch statuses with the progress on standard error; report nothing. Raises what stops a lane."""
     syncer = Syncer(session, job, watches=watches)
     return run_loop(_watch(syncer, open_sync_display(watches=watches)))
+
+
+def follow_through(session: Session, job: JobId, lock: LaneLock, *, is_json: bool) -> int:
+    """Follow a running job to its end, and to its results where they were asked for; give the exit status."""
+    status = follow_job(session, job, lock=lock, is_json=is_json)
+    found = session.find_job(job)
+    if not found.follow_results or found.state is not JobState.FINISHED or not session.ledger.count_open(job):
+        return status
+    synced = follow_statuses(session, job, watches=True)
+    tell(tell_synced(synced), is_aside=is_json)
+    return status or synced.exit_code
 
 
 def tell_synced(synced: Synced) -> Iterator[str]:

@@ -125,8 +125,8 @@ class Poller:
         )
 
     def as_learned(self) -> tuple[object, str] | None:
-        """Give what is worth remembering, as JSON values, with the reason; None while nothing was learned."""
-        learned = self._ids.as_learned() if self._is_sure else None
+        """Give what is worth remembering, as JSON values, with the reason; None while that is still being found out."""
+        learned = self._ids.as_learned() if self._is_sure and self._ids.is_known else None
         return None if learned is None else (learned, self._ids.reason)
 
     def delivery(self, service: ServiceId) -> Delivery:

@@ -7,6 +7,7 @@ from collections.abc import Iterable
 from imeiflow.domain.ident import AccountName, Reference
 from imeiflow.domain.order import OrderState
 from imeiflow.domain.outcome import Ending, ErrorKind
+from imeiflow.domain.status import Asked, account_for_statuses
 from imeiflow.errors import ProviderError
 from imeiflow.ledger.change import StatusUpdate
 from imeiflow.ledger.ledger import Ledger
@@ -55,12 +56,10 @@ def keep_statuses(ledger: Ledger, account: AccountName, found: Iterable[OrderSta
         orders = ledger.search_orders(
             references=portion, states={OrderState.ACCEPTED}, account=account, limit=10 * _PORTION
         )
-        updates = []
-        for order in orders:
-            status = statuses[order.reference] if order.reference is not None else None
-            if status is not None and status.status is not None:
-                updates.append(StatusUpdate(order=order.id, status=status.status, result=status.code or None))
-        stored += ledger.update_statuses(account, updates).stored
+        asked = [Asked(one.id, one.reference, one.imei or "") for one in orders if one.reference is not None]
+        told = account_for_statuses(asked, [statuses[one.reference] for one in asked])
+        updates = [StatusUpdate(order=one.order, status=one.status, result=one.code) for one in told.said]
+        stored += ledger.update_statuses(account, updates, anomalies=told.anomalies).stored
     return stored
 
 

@@ -16,6 +16,7 @@ from imeiflow.dispatch.view import JobView
 from imeiflow.domain.ident import JobId
 from imeiflow.domain.order import JobState
 from imeiflow.errors import ImeiflowError, LedgerError
+from imeiflow.jobs.goal import WantedGoal
 from imeiflow.jobs.lock import LaneLock
 from imeiflow.jobs.runner import Runner
 from imeiflow.jobs.telling import tell_meanwhile
@@ -80,7 +81,9 @@ def _start(session: Session, account: AccountSettings) -> int:
 
 
 class LaneKeeper:
-    """Works for one account until no job of it runs; holds the jobs' locks meanwhile, so that none seems orphaned.
+    """Works for one account until no job of it runs, and no result is missing that a job waits for.
+
+    Holds the jobs' locks while they run, so that none seems orphaned.
 
     `on_change` is called in the event loop.
     """
@@ -132,6 +135,7 @@ class LaneKeeper:
         try:
             async with tell_meanwhile(self._teller):
                 await self._runner.run(None)
+                await self._runner.follow(WantedGoal(self._session.ledger, self._account.name))
         finally:
             ticker.cancel()
             await asyncio.gather(ticker, *self._tasks, return_exceptions=True)

@@ -68,6 +68,7 @@ class Request:
     name: str = ""
     column: str | None = None
     max_spend: Decimal | None = None
+    follow_results: bool = False  #: runners go on until its results are there
     chunk_size: int | None = None
     max_concurrency: int | None = None
     rate: float | None = None
@@ -209,6 +210,7 @@ def _make_draft(request: Request, account: AccountSettings, sheet: Sheet) -> Job
         source=_mend_name(sheet.name),
         policy=request.policy,
         max_spend=request.max_spend,
+        follow_results=request.follow_results,
         chunk_size=request.chunk_size,
         max_concurrency=request.max_concurrency,
         rate=request.rate,
