@@ -60,16 +60,17 @@ class PlainSyncDisplay:
         self._clock = clock
         self._written_at: float | None = None
         self._state: object = None
+        self._urgent: object = None
 
     def show(self, progress: SyncProgress) -> None:
-        """Write a line when it is time for one."""
+        """Write a line when it is time for one, and at once when somebody else asks or nobody can."""
         now = self._clock()
-        owners = tuple(one.owner for one in progress.askings)
-        state = (dict(progress.tally.counts), owners, progress.anomalies, _trouble(progress))
-        is_first = self._written_at is None
-        if state == self._state or not (is_first or now - (self._written_at or 0.0) >= self._every_s):
+        urgent = (tuple(one.owner for one in progress.askings), _trouble(progress), progress.tally.unknown > 0)
+        state = (dict(progress.tally.counts), progress.anomalies)
+        is_time = self._written_at is None or now - self._written_at >= self._every_s
+        if urgent == self._urgent and (not is_time or state == self._state):
             return
-        self._written_at, self._state = now, state
+        self._written_at, self._state, self._urgent = now, state, urgent
         self._write(f"{time.strftime('%H:%M:%S')} {describe_sync(progress)}")
 
     def close(self) -> None:

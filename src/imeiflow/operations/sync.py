@@ -22,8 +22,10 @@ from imeiflow.domain.order import ResultStatus
 from imeiflow.domain.status import StatusAnomalyKind
 from imeiflow.errors import LedgerError
 from imeiflow.jobs.goal import MISSES_TO_GIVE_UP, FinalGoal, OnceGoal
+from imeiflow.jobs.telling import tell_meanwhile
 from imeiflow.jobs.tracker import Tracker
 from imeiflow.operations.session import Session
+from imeiflow.operations.telling import make_teller
 
 log = structlog.get_logger(__name__)
 
@@ -145,6 +147,7 @@ class Syncer:
         self._scope = _find_scope(session, job)
         self._accounts = {name: session.configuration.choose_account(name) for name in self._scope}
         self.jobs = tuple(sorted(job for jobs in self._scope.values() for job in jobs))
+        self._teller = make_teller(session)
         self._trackers: dict[AccountName, Tracker] = {}
         self._began_at = time.monotonic()
         self._tally = self._before = count_statuses(session, self.jobs)
@@ -181,7 +184,7 @@ class Syncer:
         since = self._session.clock.now()
         ticker = asyncio.create_task(self._tick())
         try:
-            async with asyncio.TaskGroup() as group:
+            async with tell_meanwhile(self._teller), asyncio.TaskGroup() as group:
                 for name, jobs in self._scope.items():
                     self._trackers[name] = self._make_tracker(name, jobs, since)
                     group.create_task(self._trackers[name].run())
