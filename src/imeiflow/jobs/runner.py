@@ -104,7 +104,7 @@ class Runner:
             if await asyncio.to_thread(goal.is_met):
                 return
             wait_s = max(_TAKE_OVER_S, 10 * (time.monotonic() - began_at))  # counting a million orders takes a while
-            if not self._is_due(await asyncio.to_thread(self._next_due)):
+            if not await asyncio.to_thread(self._has_work):
                 await self._wait(wait_s)
             elif await asyncio.to_thread(self._lock.acquire):
                 self.busy_owner = None
@@ -215,8 +215,9 @@ class Runner:
         poller = engine.poller
         return poller is not None and (not poller.is_at_rest or self._is_due(poller.next_due_at))
 
-    def _next_due(self) -> datetime | None:
-        return min((one.due_at for one in self._ledger.due_jobs(self._account.login.account)), default=None)
+    def _has_work(self) -> bool:
+        due = (one.due_at for one in self._ledger.due_jobs(self._account.login.account))
+        return self._is_due(min(due, default=None)) or self._is_running(None)
 
     def _is_due(self, at: datetime | None) -> bool:
         return at is not None and at <= self._clock.now() + timedelta(seconds=_KEEP_LANE_S)
