@@ -117,7 +117,7 @@ class Job:
     started_at: datetime | None
     ended_at: datetime | None
     worked_s: float
-    follow_results: bool
+    follow_results: bool = False
     submitted_by: str | None
     hold_after: OrderId | None  #: the last order that may be claimed while a trial is not over
     kind: OrderKind
