@@ -111,7 +111,7 @@ class Lesson:
 
 def sort_out(batch: Batch, listing: Listing[OrderStatus]) -> Lesson:
     """Say what an answer means for the orders of a batch: each is told of, asked for again, or put off."""
-    asked = [Asked(order.id, order.reference, order.imei) for order in batch.orders]
+    asked = [Asked(order.id, order.reference, order.imei or "") for order in batch.orders]
     account = account_for_statuses(asked, listing.items)
     if listing.exchange.ending is Ending.ANSWERED and len(account.missing) < len(asked):
         return _read_words(batch, account)
@@ -197,5 +197,5 @@ def _add_unknown(account: StatusAccount) -> StatusAccount:
 
 def put_off_all(orders: Sequence[DueOrder]) -> StatusAccount:
     """Give the account of orders that a reply which named others did not name."""
-    missing = tuple(Asked(order.id, order.reference, order.imei) for order in orders)
+    missing = tuple(Asked(order.id, order.reference, order.imei or "") for order in orders)
     return _add_unknown(StatusAccount(missing=missing))

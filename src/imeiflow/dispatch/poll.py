@@ -25,12 +25,14 @@ from imeiflow.dispatch.conclude import read_answer
 from imeiflow.dispatch.lane import Call
 from imeiflow.dispatch.meter import Meter
 from imeiflow.domain.ident import JobId, OrderId, ServiceId
+from imeiflow.domain.item import OrderKind
 from imeiflow.domain.order import ResultStatus
 from imeiflow.domain.schedule import UNKNOWN, Delivery, next_wait, plan, read_delivery
 from imeiflow.domain.status import Said, StatusAccount, StatusAnomalyKind
 from imeiflow.errors import LedgerBusyError, LedgerError
 from imeiflow.ledger.change import PutOff, StatusUpdate
 from imeiflow.ledger.record import DueOrder
+from imeiflow.providers.contract import Listing, OrderStatus
 
 if TYPE_CHECKING:
     from imeiflow.dispatch.engine import Engine
@@ -93,6 +95,7 @@ class Poller:
         self._known: set[OrderId] = set()
         self._deliveries: dict[ServiceId, Delivery] = {}
         self._services: dict[JobId, ServiceId] = {}
+        self._kinds: dict[JobId, OrderKind] = {}
         self._looked_at = -math.inf
         self._look_again_s = _LOOK_S
         self._hold_until = -math.inf
@@ -164,7 +167,7 @@ class Poller:
         jobs.sort(key=lambda one: one.id not in self._prefer)
         found: list[DueOrder] = []
         for one in jobs:
-            self._services[one.id] = one.service
+            self._services[one.id], self._kinds[one.id] = one.service, one.kind
             self.delivery(one.service)
             if one.due_at <= now and len(found) < _PAGE:
                 # Those in hand are still due in the ledger: behind them are the others.
@@ -203,11 +206,13 @@ class Poller:
         self._placed = 0
         if self._batches:
             batch = self._batches.popleft()
+        elif self._kind(self._queue[0]) is not OrderKind.IMEI:
+            batch = Batch(BatchKind.ALONE, (self._queue.popleft(),))  # of these a call names one
         else:
             size, is_canary = self._ids.next()
             is_missed = self._queue[0].misses > 0
             orders: list[DueOrder] = []
-            while self._queue and len(orders) < size and (self._queue[0].misses > 0) == is_missed:
+            while self._queue and len(orders) < size and self._fits(self._queue[0], is_missed=is_missed):
                 orders.append(self._queue.popleft())
             kind = BatchKind.MISSED if is_missed else BatchKind.USUAL
             batch = Batch(kind, tuple(orders), is_canary=is_canary and len(orders) == size)
@@ -218,6 +223,13 @@ class Poller:
         self._under_way += len(batch.orders)
         return batch
 
+    def _kind(self, order: DueOrder) -> OrderKind:
+        return self._kinds.get(order.job, OrderKind.IMEI)
+
+    def _fits(self, order: DueOrder, *, is_missed: bool) -> bool:
+        """Say whether an order may be asked for with others: those missed before among themselves."""
+        return (order.misses > 0) == is_missed and self._kind(order) is OrderKind.IMEI
+
     # one call
 
     async def ask(self, batch: Batch, call: Call) -> None:
@@ -225,7 +237,7 @@ class Poller:
         engine = self._engine
         answered = False
         try:
-            listing = await engine.connection.fetch_statuses(batch.references)
+            listing = await self._fetch(batch)
             answered = True
         finally:
             self._under_way -= len(batch.orders)
@@ -241,6 +253,12 @@ class Poller:
             await self._keep(unknown, put_off_all(unknown))
         engine.on_change()
         engine.wake()
+
+    async def _fetch(self, batch: Batch) -> Listing[OrderStatus]:
+        kind, connection = self._kind(batch.orders[0]), self._engine.connection
+        if kind is OrderKind.IMEI:
+            return await connection.fetch_statuses(batch.references)
+        return await connection.fetch_item_status(kind, batch.references[0])
 
     def _heed(self, batch: Batch, lesson: Lesson) -> Sequence[DueOrder]:
         """Learn from an answer how many ids a call may carry, and what to ask next.

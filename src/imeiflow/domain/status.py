@@ -63,7 +63,7 @@ class Word(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Asked:
-    """An order that was asked for."""
+    """An order that was asked for; its `imei` is empty where it is about something else."""
 
     order: OrderId
     reference: Reference
@@ -133,7 +133,7 @@ def _read(asked: Asked, words: Sequence[Word]) -> Said | StatusAnomaly:
     if any(_differ(word, other) for other in words[1:]):
         detail = "; ".join(map(_describe, words[:3]))
         return StatusAnomaly(StatusAnomalyKind.CONTRADICTION, asked.reference, asked.order, _cut(detail))
-    if word.imei and word.imei != asked.imei:
+    if word.imei and asked.imei and word.imei != asked.imei:
         return StatusAnomaly(StatusAnomalyKind.FOREIGN_IMEI, asked.reference, asked.order, _describe(word))
     if word.status is None:
         return StatusAnomaly(StatusAnomalyKind.UNREADABLE, asked.reference, asked.order, _cut(word.code))

@@ -363,7 +363,7 @@ class DueOrder:
     id: OrderId
     job: JobId
     reference: Reference
-    imei: Imei
+    imei: Imei | None  #: None for an order about a file or a service's own fields
     due_at: datetime
     accepted_at: datetime
     misses: int
@@ -377,6 +377,7 @@ class DueJob:
     service: ServiceId
     due_at: datetime
     follow_results: bool
+    kind: OrderKind
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

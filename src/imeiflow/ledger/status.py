@@ -19,6 +19,7 @@ from sqlalchemy import Connection, Integer, Select, Text, and_, case, func, inse
 
 from imeiflow.domain.ident import AccountName, JobId, OrderId, Reference, ServiceId
 from imeiflow.domain.imei import Imei
+from imeiflow.domain.item import OrderKind
 from imeiflow.domain.order import OrderState, ResultStatus
 from imeiflow.domain.status import Standing, StatusAnomaly, StatusAnomalyKind, decide_status
 from imeiflow.ledger.access import Access
@@ -84,11 +85,15 @@ class Statuses(Access):
             .scalar_subquery()
             .label("due_at")
         )
-        asked = select(job.c.id, job.c.service, first, job.c.follow_results).where(job.c.account == account).subquery()
+        asked = (
+            select(job.c.id, job.c.service, first, job.c.follow_results, job.c.kind)
+            .where(job.c.account == account)
+            .subquery()
+        )
         query = select(asked).where(asked.c.due_at.is_not(None)).order_by(asked.c.due_at, asked.c.id)
         with self._read() as connection:
             return [
-                DueJob(JobId(row.id), ServiceId(row.service), row.due_at, row.follow_results)
+                DueJob(JobId(row.id), ServiceId(row.service), row.due_at, row.follow_results, OrderKind(row.kind))
                 for row in connection.execute(query)
             ]
 
@@ -322,7 +327,7 @@ def _read_due(row: AnyRow) -> DueOrder:
         id=OrderId(row.id),
         job=JobId(row.job_id),
         reference=Reference(row.reference),
-        imei=Imei(row.imei),
+        imei=None if row.imei is None else Imei(row.imei),
         due_at=row.due_at,
         accepted_at=row.accepted_at,
         misses=row.misses,
