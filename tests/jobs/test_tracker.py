@@ -114,9 +114,8 @@ async def test_ids_that_the_provider_does_not_know_are_said_and_keep_nobody_else
 
 
 async def test_a_word_on_another_imei_is_not_believed_and_a_status_may_go_back(tmp_path: Path):
-    async with open_fast(
-        tmp_path, status_foreign_share=0.1, status_backwards_share=1.0, status_extra=3, process_for="30"
-    ) as rig:
+    odd = {"status_foreign_share": 0.1, "status_backwards_share": 1.0, "status_extra": 3}
+    async with open_fast(tmp_path, speed=60.0, process_for="300", **odd) as rig:
         job = rig.add_job(60)
         await rig.run(job)
         tracker = make_tracker(rig, FinalGoal(rig.ledger, [job]))
@@ -131,7 +130,7 @@ async def test_a_word_on_another_imei_is_not_believed_and_a_status_may_go_back(t
         agree(rig, job)
         kinds = rig.ledger.count_anomalies(job)
         assert 0 < kinds[StatusAnomalyKind.FOREIGN_IMEI] < 30
-        assert kinds[StatusAnomalyKind.BACKWARDS] > 30
+        assert kinds[StatusAnomalyKind.BACKWARDS] > 0
         assert rig.ledger.count_open(job) == foreign
 
 
