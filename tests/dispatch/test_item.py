@@ -14,6 +14,7 @@ from imeiflow.domain.item import FileItem, Item, OrderKind, ServerItem
 from imeiflow.domain.order import JobState, OrderState, Policy
 from imeiflow.errors import GuardError
 from imeiflow.ledger.record import JobDraft
+from imeiflow.operations.item_order import name_columns
 from tests.rig import ACCOUNT, IMPATIENT, Rig, open_rig
 
 S = OrderState
@@ -28,7 +29,7 @@ def add_job(rig: Rig, service: str, price: str, items: Sequence[Item], **values:
     base: dict[str, Any] = {"account": ACCOUNT, "provider": "gsm-fusion", "service": ServiceId(service)}
     base |= {"unit_price": Decimal(price), "currency": "USD", "policy": Policy.HOLD, "chunk_size": 1}
     job = rig.ledger.create_draft(JobDraft(**{**base, "kind": items[0].kind, **values}))
-    rig.ledger.add_items(job, items)
+    rig.ledger.add_items(job, items, name_columns(items))
     rig.ledger.start_job(job)
     return job
 

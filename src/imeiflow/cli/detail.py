@@ -13,6 +13,7 @@ from imeiflow.dispatch.desk import CHUNK_KIND, LANE_KIND, WHOLE_ACCOUNT
 from imeiflow.dispatch.poll import IDS_KIND
 from imeiflow.domain.ident import JobId
 from imeiflow.domain.imei import Flaw
+from imeiflow.domain.item import OrderKind
 from imeiflow.domain.money import Money
 from imeiflow.domain.order import OrderState, Policy, ResultStatus
 from imeiflow.ledger.log import PROBE_CHARGED, PROBE_IN_DOUBT
@@ -83,7 +84,7 @@ def _tell_terms(job: Job) -> Iterator[str]:
     yield f"  created   {show_time(job.created_at)}" + (f", ended {show_time(job.ended_at)}" if job.ended_at else "")
     terms = [
         f"at most {Money(job.max_spend, job.currency)}" if job.max_spend is not None else "",
-        f"{job.chunk_size} IMEIs a call" if job.chunk_size else "",
+        f"{job.chunk_size} IMEIs a call" if job.chunk_size and job.kind is OrderKind.IMEI else "",
         f"at most {job.max_concurrency} calls at once" if job.max_concurrency else "",
         f"at most {job.rate:g} calls a minute" if job.rate else "",
         "unconfirmed orders are held, never repeated" if job.policy is Policy.HOLD else "",

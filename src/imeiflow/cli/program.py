@@ -47,6 +47,8 @@ SECTIONS: Final[Mapping[str, Mapping[str, Entry]]] = {
     },
     "Order": {
         "submit": Entry("submit:submit", "order a service for a list of IMEIs (csv, xlsx, txt)"),
+        "order-file": Entry("item_order:order_file", "order a file service, once for each file"),
+        "order-server": Entry("item_order:order_server", "order a server service: credits, licences, tools"),
         "resume": Entry("resume:resume", "go on with a job, also after a crash"),
         "pause": Entry("steering:pause", "let calls under way end, and send nothing more"),
         "cancel": Entry("steering:cancel", "send nothing more of a job, for good"),

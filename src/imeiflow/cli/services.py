@@ -10,6 +10,7 @@ from imeiflow.cli.frame import open_session
 from imeiflow.cli.option import account_option, command, json_option
 from imeiflow.cli.output import clean, count, print_json_list, print_table, say, screen_width, show_time
 from imeiflow.domain.ident import ServiceId
+from imeiflow.domain.item import OrderKind
 from imeiflow.errors import ProviderError
 from imeiflow.ledger.record import PricedService
 from imeiflow.operations.catalogue import PriceList, list_services
@@ -22,21 +23,29 @@ _WIDE = 90  #: columns from which a table has room for the category
     imeiflow services
     imeiflow services --search "carrier"
     imeiflow services --history 12        its price over time
+    imeiflow services --kind file
     imeiflow services --json | jq '.[] | select(.price < 0.2)'
     """
 )
 @click.option("--search", metavar="TEXT", help="Only those whose name, category or id has all these words.")
 @click.option("--history", metavar="ID", help="How this service stood in the price lists that were fetched.")
+@click.option(
+    "--kind",
+    type=click.Choice([kind.value for kind in OrderKind]),
+    default=OrderKind.IMEI.value,
+    show_default=True,
+    help="Services for IMEIs, for files, or of servers.",
+)
 @account_option
 @json_option
-def services(search: str | None, history: str | None, account: str | None, is_json: bool) -> None:
+def services(search: str | None, history: str | None, kind: str, account: str | None, is_json: bool) -> None:
     """List the services of an account with their ids, prices and delivery times.
 
     The list is fetched afresh and kept in the ledger. Without an answer the one of last time is shown, with its date.
     """
     with open_session() as session:
         chosen = session.configuration.choose_account(account)
-        prices = list_services(session.ledger, session.configuration, chosen)
+        prices = list_services(session.ledger, session.configuration, chosen, OrderKind(kind))
         if history is not None:
             _print_history(session.ledger.price_history(chosen.name, ServiceId(history)), history, is_json=is_json)
             return

@@ -41,6 +41,11 @@ class FileItem:
         return self.name[:_LONGEST_SUBJECT]
 
     @property
+    def cells(self) -> Mapping[str, str]:
+        """Give what a row of its list holds, by column."""
+        return {"file": self.name}
+
+    @property
     def digest(self) -> str:
         """Tell its content apart from any other, whatever the file is called: SHA-256 in hexadecimal digits."""
         return hashlib.sha256(self.content).hexdigest()
@@ -61,6 +66,11 @@ class ServerItem:
     def subject(self) -> str:
         """Name it as a person would."""
         return ", ".join(f"{name}={value}" for name, value in self.fields.items())[:_LONGEST_SUBJECT]
+
+    @property
+    def cells(self) -> Mapping[str, str]:
+        """Give what a row of its list holds, by column."""
+        return self.fields
 
     @property
     def digest(self) -> str:

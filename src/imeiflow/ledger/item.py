@@ -9,7 +9,7 @@ from sqlalchemy import Connection, Text, func, insert, select
 from imeiflow.domain.ident import AccountName, JobId, OrderId, Reference, ServiceId
 from imeiflow.domain.item import FileItem, Item, ServerItem
 from imeiflow.domain.order import JobState, OrderState
-from imeiflow.ledger.dialect import encode_rows, json_rows
+from imeiflow.ledger.dialect import encode, encode_rows, json_rows
 from imeiflow.ledger.job import Jobs
 from imeiflow.ledger.record import PastItem
 from imeiflow.ledger.schema import attempt, job, order_item, orders
@@ -28,8 +28,8 @@ _STANDING = (
 class Items(Jobs):
     """The part of the ledger that keeps what file and server orders are about."""
 
-    def add_items(self, job_id: JobId, items: Sequence[Item]) -> None:
-        """Add an order an item to a draft, in order, the first on line 1; all or none.
+    def add_items(self, job_id: JobId, items: Sequence[Item], columns: Sequence[str]) -> None:
+        """Add an order an item to a draft, in order, the first on line 1, with its cells under `columns`; all or none.
 
         Raises JobStateError where the job is no draft, GuardError where an item is not of its kind.
         """
@@ -45,6 +45,7 @@ class Items(Jobs):
                         job_id=job_id,
                         line=line,
                         value=item.subject,
+                        columns=encode([item.cells.get(name, "") for name in columns]),
                         state=OrderState.QUEUED.value,
                         attempts=0,
                         charges=0,

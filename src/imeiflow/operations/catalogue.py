@@ -93,8 +93,16 @@ async def fetch_offer(
         return Offer(services=(), problem=str(error.data["problem"]), credit=told)
 
 
-def list_services(ledger: Ledger, configuration: Configuration, account: AccountSettings) -> PriceList:
-    """Fetch the price list and keep it in the ledger; without an answer give the ledger's own, with its date."""
+def list_services(
+    ledger: Ledger, configuration: Configuration, account: AccountSettings, kind: OrderKind = OrderKind.IMEI
+) -> PriceList:
+    """Fetch the price list and keep it in the ledger; without an answer give the ledger's own, with its date.
+
+    Of file and server services nothing is kept: ProviderError where there is no answer.
+    """
+    if kind is not OrderKind.IMEI:
+        services = asyncio.run(fetch_services(configuration, account, kind))
+        return PriceList(account=account.name, services=services, is_fresh=True, as_of=ledger.clock())
     try:
         services = asyncio.run(fetch_services(configuration, account))
     except ProviderError as error:

@@ -26,7 +26,7 @@ from imeiflow.operations.account import AccountSettings
 from imeiflow.operations.admission import admit_one
 from imeiflow.operations.catalogue import Credit, Offer, fetch_offer
 from imeiflow.operations.session import Session, find_account_provider
-from imeiflow.operations.submit import UnknownPriceError, UnknownServiceError
+from imeiflow.operations.submit import UnknownPriceError, UnknownServiceError, name_currency
 
 #: A file travels in one form, and stays in the ledger.
 LARGEST_FILE: Final = 16 << 20
@@ -134,7 +134,7 @@ def propose_items(session: Session, request: ItemRequest) -> ItemProposal:
         service=request.service,
         service_name=service.name if service is not None else "",
         name=request.name or request.items[0].subject,
-        price=service.price if service is not None else None,
+        price=name_currency(service.price if service is not None else None, offer.credit.balance),
         price_problem=offer.problem,
         credit=offer.credit,
         earlier={place: past[digest] for place, digest in enumerate(digests) if digest in past},
@@ -155,11 +155,12 @@ def order_items(session: Session, proposal: ItemProposal, *, reorder: bool = Fal
         chosen = [item for item in proposal.items if _is_wanted(item, past.get(item.digest), reorder=reorder)]
         if not chosen:
             raise UsageError(problem="all of it was ordered before", remedy="Say --again to order it once more.")
-        job = ledger.create_draft(_make_draft(account, proposal))
+        columns = name_columns(chosen)
+        job = ledger.create_draft(_make_draft(account, proposal, columns))
         lock = session.job_lock(job)
         lock.acquire()
         try:
-            ledger.add_items(job, chosen)
+            ledger.add_items(job, chosen, columns)
             ledger.start_job(job)
         except BaseException:
             with suppress(LedgerError, UsageError):
@@ -167,6 +168,12 @@ def order_items(session: Session, proposal: ItemProposal, *, reorder: bool = Fal
             lock.release()
             raise
     return job, lock
+
+
+def name_columns(items: Sequence[Item]) -> tuple[str, ...]:
+    """Name what tells the items apart, as the columns of their list: `file`, or the fields in the order they came."""
+    names = dict.fromkeys(name for item in items for name in item.cells)
+    return tuple(names)
 
 
 def _read_file(path: Path) -> bytes:
@@ -214,7 +221,7 @@ def _is_wanted(item: Item, past: PastItem | None, *, reorder: bool) -> bool:
     return reorder
 
 
-def _make_draft(account: AccountSettings, proposal: ItemProposal) -> JobDraft:
+def _make_draft(account: AccountSettings, proposal: ItemProposal, columns: tuple[str, ...]) -> JobDraft:
     price = proposal.price
     return JobDraft(
         account=account.name,
@@ -229,4 +236,6 @@ def _make_draft(account: AccountSettings, proposal: ItemProposal) -> JobDraft:
         currency=account.currency if price is None else price.currency,
         max_spend=proposal.max_spend,
         chunk_size=1,
+        columns=columns,
+        has_header=True,
     )

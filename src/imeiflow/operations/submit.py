@@ -312,7 +312,7 @@ def _propose(
     service = prices.find(request.service)
     if service is None and prices.is_fresh:
         raise UnknownServiceError(account=account.name, service=request.service)
-    price = _name_currency(service.price if service is not None else None, offer.credit.balance)
+    price = name_currency(service.price if service is not None else None, offer.credit.balance)
     if request.max_spend is not None and price is None:
         raise UnknownPriceError(service=request.service)
     return Proposal(
@@ -330,7 +330,7 @@ def _propose(
     )
 
 
-def _name_currency(price: Money | None, balance: Money | None) -> Money | None:
+def name_currency(price: Money | None, balance: Money | None) -> Money | None:
     """Give a price the balance's currency where the price list names none."""
     if price is None or price.currency or balance is None:
         return price

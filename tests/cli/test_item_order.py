@@ -1,0 +1,116 @@
+"""`imeiflow order-file` and `order-server`, typed as a shop would."""
+
+from __future__ import annotations
+
+import csv
+import json
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.cli.shop import Shop, add_up, last_json, open_shop
+
+
+@pytest.fixture
+def shop(tmp_path: Path) -> Iterator[Shop]:
+    with open_shop(tmp_path) as opened:
+        yield opened
+
+
+def write(directory: Path, name: str, text: str) -> str:
+    path = directory / name
+    path.write_text(text, encoding="utf-8")
+    return str(path)
+
+
+def test_each_file_is_ordered_once_and_told_again_by_its_content(shop: Shop, tmp_path: Path):
+    files = [write(tmp_path, f"{number}.ask", f"request {number}") for number in range(3)]
+    done = shop.type("order-file", *files, "--service", "902", "--yes", "--json")
+    summary = last_json(done.stdout)
+    assert (done.returncode, summary["accepted"], add_up(summary)) == (0, 3, 3)
+    assert (summary["spent"], summary["currency"]) == (11.25, "USD")
+    renamed = write(tmp_path, "renamed.ask", "request 1")
+    fresh = write(tmp_path, "fresh.ask", "request 9")
+    dry = json.loads(shop.type("order-file", renamed, fresh, "--service", "902", "--dry-run", "--json").stdout)
+    assert (dry["total"], dry["to_order"], dry["cost"]) == (2, 1, 3.75)
+    assert [past["job"] for past in dry["ordered_before"]] == [summary["job"]]
+    again = shop.type("order-file", renamed, "--service", "902", "--yes")
+    assert again.returncode == 2
+    assert "--again" in again.stderr
+    assert shop.type("order-file", renamed, "--service", "902", "--yes", "--again").returncode == 0
+    assert len(shop.simulator.book()) == 4
+    assert not shop.judge().problems
+
+
+def test_a_table_orders_a_server_service_row_by_row_and_comes_back_with_what_became_of_it(shop: Shop, tmp_path: Path):
+    table = write(tmp_path, "orders.csv", "email_951;quantity_951\na@example.com;2\n\nb@example.com;1\n")
+    done = shop.type("order-server", "--from", table, "--service", "951", "--yes", "--json")
+    job = str(last_json(done.stdout)["job"])
+    assert done.returncode == 0
+    assert {entry.imei for entry in shop.simulator.book()} == {
+        "email_951=a@example.com, quantity_951=2",
+        "email_951=b@example.com, quantity_951=1",
+    }
+    rows = list(csv.DictReader(shop.type("export", job, "-o", "-", "--format", "csv").stdout.splitlines()))
+    assert [(row["email_951"], row["quantity_951"], row["state"]) for row in rows] == [
+        ("a@example.com", "2", "accepted"),
+        ("b@example.com", "1", "accepted"),
+    ]
+    assert all(row["reference"] for row in rows)
+    assert not shop.judge().problems
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (["order-file", "missing.ask", "--service", "902"], "missing.ask cannot be ordered"),
+        (["order-server", "--service", "951"], "either --field"),
+        (["order-server", "--service", "951", "--field", "email"], "'email' is not NAME=VALUE"),
+        (["order-server", "--service", "951", "--field", "a_1=1", "--field", "a_1=2"], "a_1 is given twice"),
+        (["order-server", "--service", "951", "--field", "apiKey=x"], "'apiKey' is set by imeiflow itself"),
+        (["order-server", "--service", "12", "--field", "email_1=x"], "has no service 12"),
+    ],
+)
+def test_what_cannot_be_ordered_is_said_and_nothing_is_sent(shop: Shop, arguments: list[str], words: str):
+    done = shop.type(*arguments, "--yes")
+    assert done.returncode == 2
+    assert words in done.stderr
+    assert "Traceback" not in done.stderr
+    assert not shop.simulator.book()
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("email_1,email_1\na,b\n", "two columns are called 'email_1'"),
+        ("email_1,quantity_1\na,1,surplus\n", "line 2"),
+        ("email_1,quantity_1\n", "nothing below"),
+        ("email_1,quantity_1\na,1\nb,2\na,1\n", "line 4 holds the same as line 2"),
+    ],
+)
+def test_a_table_that_cannot_be_read_names_the_line(shop: Shop, tmp_path: Path, text: str, words: str):
+    table = write(tmp_path, "orders.csv", text)
+    done = shop.type("order-server", "--from", table, "--service", "951", "--yes")
+    assert done.returncode in {1, 2}
+    assert words in done.stderr
+    assert not shop.simulator.book()
+
+
+def test_one_whose_reply_was_lost_has_to_be_settled_before_it_is_ordered_again(tmp_path: Path):
+    with open_shop(tmp_path, faults="reset:after@100%", fault_actions="all") as shop:
+        file = write(tmp_path, "1.ask", "request")
+        done = shop.type("order-file", file, "--service", "902", "--yes", "--json")
+        assert done.returncode == 4
+        assert last_json(done.stdout)["unconfirmed"] == 1
+        again = shop.type("order-file", file, "--service", "902", "--yes", "--again")
+        assert again.returncode == 2
+        assert "settle" in again.stderr
+        assert len(shop.simulator.book()) == 1
+        assert not shop.judge().problems
+
+
+def test_the_services_of_each_kind_are_listed(shop: Shop):
+    listed = json.loads(shop.type("services", "--kind", "file", "--json").stdout)
+    assert [one["id"] for one in listed] == ["901", "902"]
+    assert "FRP" in shop.type("services", "--kind", "server").stdout
