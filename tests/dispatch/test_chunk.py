@@ -138,6 +138,31 @@ def test_a_learned_size_is_used_at_once_by_whoever_comes_later(works: int) -> No
     assert later.is_known
 
 
+@given(works=st.integers(1, 100), steps=st.integers(1, 8))
+def test_a_search_that_was_broken_off_goes_on_where_it_stopped(works: int, steps: int) -> None:
+    whole = ChunkSize()
+    canaries = _search(whole, works, named=0)
+    broken_off = ChunkSize()
+    for size in canaries[:steps]:
+        broken_off.sent(size)
+        verdict = Verdict.WORKS if size <= works else Verdict.FAILS
+        broken_off.learn(size, verdict, named=size if size <= works else 0, hint=None, is_canary=True)
+    later = ChunkSize(learned=json.loads(json.dumps(broken_off.as_learned())))
+    assert later.is_known == broken_off.is_known
+    assert _search(later, works, named=0) == canaries[steps:]
+    assert later.usual == whole.usual
+
+
+def test_a_full_call_that_failed_does_not_leave_single_calls_for_ever() -> None:
+    chunk = ChunkSize()
+    chunk.learn(2, Verdict.DOUBTFUL, named=0, hint=None, is_canary=True)
+    chunk.learn(100, Verdict.FAILS, named=0, hint=None, is_canary=True)
+    assert chunk.usual == 1
+    later = ChunkSize(learned=chunk.as_learned())
+    assert not later.is_known
+    assert later.next()[1]
+
+
 def test_nothing_is_remembered_before_anything_was_found() -> None:
     assert ChunkSize().as_learned() is None
 

@@ -156,18 +156,26 @@ class ChunkSize:
         """Give what is worth remembering, as JSON values; None while no call of several orders has shown anything."""
         if self.proved == 1 and self.failed is None:
             return None
-        return {"size": self.proved, "failed": self.failed}
+        found: dict[str, object] = {"size": self.proved, "failed": self.failed}
+        return found if self._done else {**found, "narrowings": self._narrowings}
 
     def _recall(self, learned: Mapping[str, object]) -> None:
-        """Take up what was learned earlier. A size alone, without what failed, is a person's: it is not questioned."""
-        size, failed = learned.get("size"), learned.get("failed")
+        """Take up what was learned earlier; `narrowings` tells that the search was broken off: it goes on there.
+
+        A size alone, without what failed, is a person's: it is not questioned.
+        """
+        size, failed, narrowings = learned.get("size"), learned.get("failed"), learned.get("narrowings")
         if not isinstance(size, int) or isinstance(size, bool) or size < 1:
             return
         self.proved = min(size, self.full)
         if isinstance(failed, int) and size < failed <= self.full:
             self.failed = failed
-        self._done = self.proved >= self.full or self.failed is not None or "failed" not in learned
-        self.reason = f"{self.proved} orders a call, learned earlier"
+        if isinstance(narrowings, int) and self.proved < self.full:
+            self._narrowings = narrowings
+            self.reason = f"{self.proved} a call so far: the search for the largest number goes on"
+        else:
+            self._done = self.proved >= self.full or self.failed is not None or "failed" not in learned
+            self.reason = f"{self.proved} orders a call, learned earlier"
 
     def _works(self, size: int) -> None:
         if size > self.proved and (self.failed is None or size < self.failed):
