@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from playwright.sync_api import Browser, BrowserContext, Page, Playwright, sync_playwright
+from playwright.sync_api import Browser, BrowserContext, Page, Playwright, expect, sync_playwright
 
 from imeiflow.domain.user import Role
 from imeiflow.ledger.identity import User
@@ -33,6 +33,7 @@ AXE = Path(__file__).parent / "vendor" / "axe.min.js"
 WIDE = {"width": 1440, "height": 900}
 NARROW = {"width": 390, "height": 844}
 PATIENCE_MS = 30_000
+expect.set_options(timeout=PATIENCE_MS)
 
 
 def find_chromium() -> str | None:
@@ -72,7 +73,8 @@ class Watch:
         page.on("request", lambda request: self._see(request.url))
 
     def _hear(self, kind: str, text: str) -> None:
-        if kind in {"error", "warning"} and not any(f"status of {status}" in text for status in self.expected):
+        told = (words.format(status) for status in self.expected for words in ("status of {}", "Error Code {}"))
+        if kind in {"error", "warning"} and not any(words in text for words in told):
             self.problems.append(f"console: {text}")
 
     def _see(self, url: str) -> None:

@@ -8,13 +8,15 @@ from __future__ import annotations
 import asyncio
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from imeiflow.domain.ident import JobId
-from imeiflow.domain.order import JobState
+from imeiflow.domain.order import JobState, OrderState
 from imeiflow.domain.user import Role
 from imeiflow.ledger.identity import User
 from imeiflow.ledger.record import NewOrder
@@ -25,7 +27,7 @@ from imeiflow.web.access import cookie_name
 from imeiflow.web.server import WebServer, open_socket
 from imeiflow.web.setting import WebSettings
 from tests.judge import Verdict, judge
-from tests.operations.stand import add_job, make_configuration, make_imei
+from tests.operations.stand import add_job, answer, finish, make_configuration, make_imei
 from tests.rig import make_behaviour
 
 PASSWORD = "seven brass kettles sing"
@@ -82,7 +84,7 @@ class Site:
         self.session.close()
         self.session = self._open(self._home)
         port = int(self.base_url.rpartition(":")[2])
-        self._settings = WebSettings(port=port)
+        self._settings = replace(self._settings, port=port)
         self.start()
 
     def add_user(self, name: str = "mia", role: Role = Role.ADMIN) -> User:
@@ -99,6 +101,24 @@ class Site:
         """Add a running job of new IMEIs; the runner finds it."""
         rows = [NewOrder(line=number + 2, imei=make_imei(start + number)) for number in range(count)]
         return add_job(self.session, rows, **draft)
+
+    def add_answered(self, states: Mapping[int, OrderState], **draft: Any) -> JobId:
+        """Add a finished job whose lines are in these states; the server stands still meanwhile."""
+
+        def add() -> JobId:
+            rows = [NewOrder(line=line, imei=make_imei(line)) for line in states]
+            job = add_job(self.session, rows, name="stock.csv", **draft)
+            answer(self.session, job, states)
+            finish(self.session, job)
+            return job
+
+        port = int(self.base_url.rpartition(":")[2])
+        self.stop()
+        with ThreadPoolExecutor(1) as pool:  # the tests' own thread has an event loop: Playwright's
+            job = pool.submit(add).result(PATIENCE_S)
+        self._settings = replace(self._settings, port=port)
+        self.start()
+        return job
 
     def wait_for(self, job: JobId, *states: JobState) -> JobState:
         """Wait until a job is in one of the states."""

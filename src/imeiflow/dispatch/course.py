@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Set
+from contextlib import suppress
 from decimal import Decimal
 from typing import TYPE_CHECKING
 
@@ -25,6 +26,8 @@ if TYPE_CHECKING:
 
 log = structlog.get_logger(__name__)
 
+#: Why a job pauses after the first orders of it, where the user wanted to see those first.
+TRIED = "the first orders were sent, as you asked: look at them, then go on"
 _BUSY_PAUSE_S = 0.5
 
 
@@ -74,7 +77,10 @@ class Course:
         elif not work.is_read_out:
             return
         elif work.counts[OrderState.QUEUED] > 0:
-            work.forget_waiting()
+            if work.job.hold_after is None or await self._has_queued(work):
+                work.forget_waiting()
+            else:
+                await self._end_settled(work, JobState.PAUSED, TRIED)
         else:
             await self._end_settled(work, JobState.FINISHED, None)
 
@@ -98,8 +104,12 @@ class Course:
             task.result()
         settlement = self._engine.desk.settlements.get(work.job.id)
         reasons = [text for text in (reason, settlement and settlement.reason) if text]
-        if to is JobState.FINISHED or work.is_capped:
+        if to is JobState.FINISHED or work.is_capped or reason == TRIED:
             await self._end_job(work, to, "; ".join(reasons) or None)
+
+    async def _has_queued(self, work: Work) -> bool:
+        """Say whether the ledger has orders of a job that may be sent now."""
+        return bool(await asyncio.to_thread(self._engine.ledger.queued_orders, work.job.id, limit=1))
 
     def _settle(self, work: Work) -> None:
         lasts = self._engine.settings.repeat_refusal_lasts
@@ -133,4 +143,7 @@ class Course:
             self._engine.fail(error)
             return
         self._tasks.pop(work.job.id, None)
+        if to is JobState.PAUSED and (reason or "").startswith(TRIED):
+            with suppress(LedgerError):  # then it pauses like this once more
+                await asyncio.to_thread(self._engine.ledger.end_trial, work.job.id)
         self._engine.on_change()

@@ -82,19 +82,28 @@ class Jobs(Access):
 
         self._write(add)
 
-    def start_job(self, job_id: JobId, **confirmed: Unpack[Confirmed]) -> None:
-        """Turn a draft into a running job with what the user confirmed. Raises JobStateError where it is no draft."""
+    def start_job(self, job_id: JobId, *, trial: int | None = None, **confirmed: Unpack[Confirmed]) -> None:
+        """Turn a draft into a running job with what the user confirmed. Raises JobStateError where it is no draft.
+
+        `trial`: so many orders are sent first, then the job pauses.
+        """
         now = self.clock()
         values: dict[str, Any] = dict(confirmed)
 
         def start(connection: Connection) -> None:
             self._require(connection, job_id, {JobState.DRAFT}, "started")
+            if trial is not None:
+                values["hold_after"] = connection.execute(_nth_queued(job_id, trial)).scalar()
             connection.execute(
                 update(job).where(job.c.id == job_id).values(state=JobState.RUNNING.value, started_at=now, **values)
             )
             write_event(connection, "job_started", at=now, job=job_id)
 
         self._write(start)
+
+    def end_trial(self, job_id: JobId) -> None:
+        """Let all orders of a job be sent: the first of them were. Raises UnknownJobError."""
+        self._write(lambda c: self._set(c, job_id, {"hold_after": None}))
 
     def discard_draft(self, job_id: JobId) -> None:
         """Delete a draft and its rows. Raises JobStateError where it is no draft."""
@@ -311,6 +320,12 @@ def _say_why(job_id: JobId) -> Select[Any]:
         )
         .group_by(orders.c.state, orders.c.error_kind, message)
     )
+
+
+def _nth_queued(job_id: JobId, number: int) -> Select[Any]:
+    """Ask for the last of the first orders to be sent; none where there are fewer."""
+    query = select(orders.c.id).where(orders.c.job_id == job_id, orders.c.state == OrderState.QUEUED.value)
+    return query.order_by(orders.c.id).offset(number - 1).limit(1)
 
 
 def _tallies(connection: Connection, jobs: Sequence[JobId]) -> dict[JobId, Tally]:

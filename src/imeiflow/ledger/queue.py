@@ -22,6 +22,8 @@ from imeiflow.ledger.log import PROBE_IN_DOUBT
 from imeiflow.ledger.record import Doubt, Learned, PlacedOrder, QueuedOrder
 from imeiflow.ledger.schema import attempt, attempt_order, event, job, learned, orders, repeat_seen
 
+_NO_HOLD = 1 << 62  #: above every order's id
+
 _asked = json_rows("refs", reference=Text(), imei=Text())
 
 
@@ -29,10 +31,16 @@ class Queue(Access):
     """The part of the ledger that the engine reads, and where it keeps what it learned."""
 
     def queued_orders(self, job_id: JobId, *, after: OrderId = OrderId(0), limit: int = 1000) -> list[QueuedOrder]:  # noqa: B008
-        """List orders that wait, in file order, those with an id above `after`."""
+        """List orders that wait, in file order, those with an id above `after`; while a trial goes on, only its own."""
+        held = select(job.c.hold_after).where(job.c.id == job_id).scalar_subquery()
         query = (
             select(orders.c.id, func.coalesce(orders.c.imei, orders.c.value), orders.c.attempts, orders.c.line)
-            .where(orders.c.job_id == job_id, orders.c.state == OrderState.QUEUED.value, orders.c.id > after)
+            .where(
+                orders.c.job_id == job_id,
+                orders.c.state == OrderState.QUEUED.value,
+                orders.c.id > after,
+                orders.c.id <= func.coalesce(held, _NO_HOLD),
+            )
             .order_by(orders.c.id)
             .limit(limit)
         )

@@ -10,6 +10,7 @@ import threading
 from collections import OrderedDict
 from collections.abc import Callable
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import Final, TypeAlias
 
 from imeiflow.dispatch.view import JobView
@@ -17,7 +18,9 @@ from imeiflow.domain.ident import JobId
 from imeiflow.domain.money import Money
 from imeiflow.domain.order import JobState, OrderState
 from imeiflow.domain.progress import Tally
-from imeiflow.ledger.record import Job
+from imeiflow.errors import UsageError
+from imeiflow.ledger.filter import Cursor, Filter
+from imeiflow.ledger.record import FoundOrder, Job
 from imeiflow.operations.session import Session
 
 #: Gives the view of a job that is worked on here.
@@ -37,6 +40,8 @@ SHOWN: Final = (
     OrderState.REPEATED,
 )
 _REMEMBERED: Final = 500
+_MOST_POINTS: Final = 600
+_MOST_CHANGES: Final = 60
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -62,6 +67,34 @@ class JobLine:
     def unconfirmed(self) -> int:
         """Count the orders that may have been placed."""
         return self.tally[OrderState.UNCONFIRMED]
+
+    @property
+    def share(self) -> float:
+        """Give the share of the orders that wait for nothing any more, from 0 to 1."""
+        return self.done / self.tally.to_place if self.tally.to_place else 1.0
+
+    @property
+    def stopping(self) -> JobState | None:
+        """Say what a running job was asked to become."""
+        if self.job.state is not JobState.RUNNING:
+            return None
+        return self.view.stopping if self.view is not None and self.view.stopping is not None else self.job.wanted
+
+    @property
+    def calls_under_way(self) -> int:
+        """Count the calls whose answer is awaited, as far as is known here."""
+        return self.view.calls_under_way if self.view is not None else 0
+
+    @property
+    def most(self) -> Money | None:
+        """Give what the job can cost at most; None where its price is not known."""
+        price = self.job.price
+        return None if price is None else price * (self.tally.to_place - self.tally[OrderState.CANCELLED])
+
+    @property
+    def at_stake(self) -> Money | None:
+        """Give what may have been spent on orders that are unconfirmed."""
+        return None if self.job.price is None else self.job.price * self.unconfirmed
 
 
 class _Memory:
@@ -102,3 +135,48 @@ def list_job_lines(session: Session, find_view: FindView, *, before: int | None 
     """List jobs, newest first, those older than `before`."""
     jobs = session.ledger.list_jobs(before=None if before is None else JobId(before), limit=limit)
     return [count_job(session, job, find_view(job.id)) for job in jobs]
+
+
+@dataclass(frozen=True, slots=True)
+class OrderPage:
+    """Some of a job's orders, and where the next begin."""
+
+    orders: list[FoundOrder]
+    next: str | None
+
+
+def list_orders(session: Session, wanted: Filter, *, after: str | None, limit: int = 50) -> OrderPage:
+    """Give a page of the orders that match. Raises UsageError for a place that is none."""
+    try:
+        cursor = None if after is None else Cursor.parse(after)
+    except ValueError:
+        raise UsageError(problem="this page of the list is not there any more", remedy="Begin at its start.") from None
+    page = session.ledger.page_orders(wanted, after=cursor, limit=limit)
+    return OrderPage(page.orders, None if page.next is None else str(page.next))
+
+
+def chart_job(session: Session, job: JobId) -> dict[str, object]:
+    """Give the speed of a job over time as columns for a chart, thinned to some hundred moments, and why it changed."""
+    samples = session.ledger.samples(job)
+    changes = [
+        {"at": one.at.timestamp(), "about": about, "why": why}
+        for one in samples
+        for about, why in (one.reasons or {}).items()
+        if why
+    ]
+    step = max(1, len(samples) // _MOST_POINTS)
+    kept = samples[::step]
+    if samples and kept[-1] is not samples[-1]:
+        kept.append(samples[-1])
+    refused = [0, *(one.refused for one in kept)]
+    return {
+        "at": [one.at.timestamp() for one in kept],
+        "orders": [round(one.orders_per_s, 2) for one in kept],
+        "calls": [round(one.calls_per_s, 2) for one in kept],
+        "in_flight": [one.in_flight for one in kept],
+        "concurrency": [one.concurrency for one in kept],
+        "chunk_size": [one.chunk_size for one in kept],
+        "pace": [None if one.pace is None else round(one.pace, 3) for one in kept],
+        "refused": [max(0, now - before) for before, now in pairwise(refused)],
+        "changes": changes[-_MOST_CHANGES:],
+    }

@@ -28,7 +28,7 @@ from imeiflow.intake.repetition import Deduplicator
 from imeiflow.intake.sheet import Row, Sheet, open_sheet
 from imeiflow.jobs.lock import LaneLock
 from imeiflow.ledger.ledger import Ledger
-from imeiflow.ledger.record import JobDraft, NewOrder, PastOrder
+from imeiflow.ledger.record import Confirmed, JobDraft, NewOrder, PastOrder
 from imeiflow.operations.account import AccountSettings
 from imeiflow.operations.admission import admit_one, list_rivals, refuse_rivals
 from imeiflow.operations.catalogue import Credit, Offer, PriceList, fetch_offer, recall_prices
@@ -74,6 +74,8 @@ class Request:
     rate: float | None = None
     policy: Policy = Policy.SETTLE
     again: bool = False
+    source_name: str | None = None  #: what messages call the list, where its path says nothing
+    submitted_by: str | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -91,6 +93,8 @@ class Proposal:
     preview: Preview
     earlier: Earlier
     max_spend: Decimal | None
+    columns: tuple[str, ...] = ()
+    imei_column: int = 0
 
     @property
     def cost(self) -> Money | None:
@@ -108,21 +112,27 @@ class Draft:
         self._rivals = rivals
         self._is_started = False
 
-    def start(self, proposal: Proposal) -> None:
-        """Make it a running job with the proposed price.
+    def start(self, proposal: Proposal, *, trial: int | None = None, max_spend: Decimal | None = None) -> None:
+        """Make it a running job with the proposed price; `trial`: it pauses when so many orders were sent.
+
+        `max_spend` is a cap that was set since the list was read.
 
         Raises JobStateError where it is no draft any more; WaitingElsewhereError, OrderedMeanwhileError where a job
         that started since the list was read orders the same.
         """
         price, ledger = proposal.price, self._session.ledger
+        if max_spend is not None and price is None:
+            raise UnknownPriceError(service=proposal.service)
+        confirmed: Confirmed = {
+            "service_name": proposal.service_name,
+            "unit_price": None if price is None else price.amount,
+            "currency": "" if price is None else price.currency,
+        }
+        if max_spend is not None:
+            confirmed["max_spend"] = max_spend
         with admit_one(self._session, proposal.account):
             refuse_rivals(ledger, self.job, proposal.account, proposal.service, self._rivals)
-            ledger.start_job(
-                self.job,
-                service_name=proposal.service_name,
-                unit_price=None if price is None else price.amount,
-                currency="" if price is None else price.currency,
-            )
+            ledger.start_job(self.job, trial=trial, **confirmed)
         self._is_started = True
 
     def __enter__(self) -> Draft:
@@ -142,7 +152,7 @@ def preview_list(configuration: Configuration, request: Request) -> Proposal:
     """
     account = check_request(configuration, request)
     asked = _ask_in_background(configuration, account)
-    with open_sheet(request.source, column=request.column) as sheet:
+    with open_sheet(request.source, column=request.column, name=request.source_name) as sheet:
         is_known = configuration.ledger.exists()
         ledger = Session.open(configuration).ledger if is_known else None
         try:
@@ -166,7 +176,7 @@ def read_list(
     asked = _ask_in_background(session.configuration, account)
     ledger = session.ledger
     ledger.discard_stale_drafts(session.clock.now() - _STALE_DRAFT)
-    with open_sheet(request.source, column=request.column) as sheet:
+    with open_sheet(request.source, column=request.column, name=request.source_name) as sheet:
         rivals = list_rivals(ledger, account.name, request.service)
         job = ledger.create_draft(_make_draft(request, account, sheet))
         lock = session.job_lock(job)
@@ -217,6 +227,7 @@ def _make_draft(request: Request, account: AccountSettings, sheet: Sheet) -> Job
         columns=sheet.columns,
         imei_column=sheet.columns[sheet.imei_column],
         has_header=sheet.has_header,
+        submitted_by=request.submitted_by,
     )
 
 
@@ -327,6 +338,8 @@ def _propose(
         preview=sifter.preview,
         earlier=sifter.earlier,
         max_spend=request.max_spend,
+        columns=sheet.columns,
+        imei_column=sheet.imei_column,
     )
 
 

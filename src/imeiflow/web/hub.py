@@ -22,6 +22,11 @@ def job_topic(job: int) -> str:
     return f"job-{job}"
 
 
+def preparation_topic(id_: str) -> str:
+    """Name the topic of a list that is being prepared: ids are of any letters, topics of small ones."""
+    return f"list-{id_.encode().hex()}"
+
+
 class Viewer:
     """One open page."""
 

@@ -10,6 +10,7 @@ from litestar.datastructures import State
 
 from imeiflow.ledger.identity import User
 from imeiflow.operations.embedded import EmbeddedRunner
+from imeiflow.operations.preparation import Preparations
 from imeiflow.operations.session import Session
 from imeiflow.web.hub import Hub
 from imeiflow.web.setting import WebSettings
@@ -24,6 +25,7 @@ class Office:
     settings: WebSettings
     runner: EmbeddedRunner
     hub: Hub
+    preparations: Preparations
     throttle: Throttle = field(default_factory=Throttle)
     is_stopping: bool = False
 

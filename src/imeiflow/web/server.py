@@ -20,9 +20,10 @@ from imeiflow.errors import ConfigurationError
 from imeiflow.ledger.identity import NOBODY
 from imeiflow.operations.embedded import EmbeddedRunner
 from imeiflow.operations.identity import invite_user
+from imeiflow.operations.preparation import Preparations
 from imeiflow.operations.session import Session
 from imeiflow.web.app import create_app
-from imeiflow.web.hub import ALL, Hub, job_topic
+from imeiflow.web.hub import ALL, Hub, job_topic, preparation_topic
 from imeiflow.web.live import watch_ledger
 from imeiflow.web.office import Office
 from imeiflow.web.setting import WebSettings
@@ -63,17 +64,23 @@ class WebServer:
 
     def __init__(self, session: Session, settings: WebSettings) -> None:
         hub = Hub()
+        self._loop: asyncio.AbstractEventLoop | None = None
 
         def tell(jobs: Set[JobId]) -> None:
             hub.tell("jobs", *map(job_topic, jobs))
 
         self.office = Office(
-            session=session, settings=settings, runner=EmbeddedRunner(session, on_change=tell), hub=hub
+            session=session,
+            settings=settings,
+            runner=EmbeddedRunner(session, on_change=tell),
+            hub=hub,
+            preparations=Preparations(session, self._tell_preparation),
         )
         self._http = _HttpServer(_configure(self.office, settings))
 
     async def run(self, listener: socket.socket, on_ready: Callable[[], None] = lambda: None) -> None:
         """Serve until `stop`; returns when no call is under way any more."""
+        self._loop = asyncio.get_running_loop()
         working = asyncio.create_task(self.office.runner.run())
         watching = asyncio.create_task(watch_ledger(self.office))
         working.add_done_callback(lambda _: self._leave())
@@ -84,7 +91,14 @@ class WebServer:
             self.office.runner.stop()
             watching.cancel()
             await asyncio.gather(working, watching, return_exceptions=True)
+            self._loop = None
+            await asyncio.to_thread(self.office.preparations.close)
         working.result()
+
+    def _tell_preparation(self, id_: str) -> None:
+        """Tell, from the thread that reads a list, whoever waits for it."""
+        if self._loop is not None:
+            self._loop.call_soon_threadsafe(self.office.hub.tell, preparation_topic(id_))
 
     def stop(self) -> int:
         """Begin the end, and count the calls that are still under way; called again, leave at once."""

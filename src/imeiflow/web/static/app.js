@@ -10,8 +10,24 @@
   let polling = null;
   let failures = 0;
 
+  // What costs more to draw listens for `slowly:…`: at most every three seconds, and once after the last change.
+  const SLOW_MS = 3000;
+  const slow = new Map();
+  const announceSlowly = (name) => {
+    const known = slow.get(name) || { last: 0, timer: null };
+    slow.set(name, known);
+    if (known.timer !== null) return;
+    known.timer = setTimeout(() => {
+      known.timer = null;
+      known.last = Date.now();
+      htmx.trigger(body, `slowly:${name}`);
+    }, Math.max(0, known.last + SLOW_MS - Date.now()));
+  };
   const announce = (names) => {
-    for (const name of names) htmx.trigger(body, `changed:${name}`);
+    for (const name of names) {
+      htmx.trigger(body, `changed:${name}`);
+      announceSlowly(name);
+    }
   };
   const setOffline = (isOffline) => {
     document.getElementById("offline").hidden = !isOffline;
@@ -103,7 +119,13 @@
     form.dataset.sent = "yes";
   });
 
-  body.addEventListener("htmx:afterSettle", () => showTimes(body));
+  body.addEventListener("htmx:afterSettle", () => {
+    showTimes(body);
+    for (const dialog of document.querySelectorAll("dialog[data-show]:not([open])")) {
+      dialog.removeAttribute("data-show");
+      dialog.showModal();
+    }
+  });
   showTimes(body);
   listen();
 })();

@@ -1,29 +1,250 @@
-"""One job, live: how far it is, how fast and why, what it costs."""
+"""One job, live: how far it is, how fast and why, what it costs, what can be done; its reasons, orders and exports."""
 
 from __future__ import annotations
 
-from litestar import Response, get
-from litestar.params import FromPath
+import tempfile
+from collections.abc import AsyncIterator, Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import Annotated, Any, Final
+from urllib.parse import urlencode
+
+from litestar import Response, get, post
+from litestar.enums import RequestEncodingType
+from litestar.params import Body, FromPath, FromQuery
+from litestar.response import Stream
 
 from imeiflow.domain.ident import JobId
-from imeiflow.operations.job_view import count_job
+from imeiflow.domain.order import OrderState, ResultStatus
+from imeiflow.domain.user import Role
+from imeiflow.errors import UsageError
+from imeiflow.ledger.filter import Filter
+from imeiflow.operations.audit import record_action
+from imeiflow.operations.export import ExportFormat, Layout, Wish, export_to_file
+from imeiflow.operations.job_control import (
+    Adopt,
+    ask_to_cancel,
+    ask_to_pause,
+    go_on,
+    list_choices,
+    send_again,
+)
+from imeiflow.operations.job_view import SHOWN, chart_job, count_job, list_orders
+from imeiflow.operations.order_list import read_wanted
+from imeiflow.operations.steering import RETRIED, plan_retry
+from imeiflow.web.access import needs
 from imeiflow.web.navigation import Page
-from imeiflow.web.office import WebRequest, office_of
+from imeiflow.web.office import Office, WebRequest, office_of
 from imeiflow.web.page_template import draw
-from imeiflow.web.thread import threaded
+from imeiflow.web.thread import in_thread, threaded
 
-_TEMPLATE = "page/job/page.html"
+_TEMPLATE: Final = "page/job/page.html"
+_ORDERS: Final = "page/job/orders.html"
+_CHUNK: Final = 1 << 18
+_TYPES: Final = {
+    ExportFormat.CSV: "text/csv; charset=utf-8",
+    ExportFormat.XLSX: "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet",
+    ExportFormat.JSONL: "application/x-ndjson",
+}
 
 
 @get("/jobs/{job_id:int}")
 @threaded
-def job_page(request: WebRequest, job_id: FromPath[int]) -> Response[str]:
+def job_page(
+    request: WebRequest, job_id: FromPath[int], imei: FromQuery[str] = "", after: FromQuery[str | None] = None
+) -> Response[str]:
     """Show a job; only what lives where it is asked for again."""
+    states = _read_states(request)
+    where = {"states": states, "imei": imei, "after": after, "query": _query(states, imei)}
+    return _draw_job(request, job_id, "live" if "hx-request" in request.headers else None, **where)
+
+
+@get("/jobs/{job_id:int}/orders")
+@threaded
+def job_orders(
+    request: WebRequest, job_id: FromPath[int], imei: FromQuery[str] = "", after: FromQuery[str | None] = None
+) -> Response[str]:
+    """Show a page of a job's orders, as filtered; the address of the whole page follows."""
+    office = office_of(request)
+    job = office.session.find_job(JobId(job_id))
+    states = _read_states(request)
+    page = list_orders(office.session, _make_filter(job_id, states, imei), after=after)
+    query = _query(states, imei)
+    answer = draw(
+        request,
+        _ORDERS,
+        job=job,
+        page=page,
+        query=query,
+        states=states,
+        imei=imei,
+        after=after,
+        shown=SHOWN,
+    )
+    place = "&".join(part for part in (query, f"after={after}" if after else "") if part)
+    answer.headers["hx-replace-url"] = f"/jobs/{job_id}" + (f"?{place}" if place else "")
+    return answer
+
+
+@get("/jobs/{job_id:int}/reasons")
+@threaded
+def job_reasons(request: WebRequest, job_id: FromPath[int]) -> Response[str]:
+    """Show why orders are not accepted, grouped."""
+    office = office_of(request)
+    job = office.session.find_job(JobId(job_id))
+    return draw(request, "page/job/reasons.html", job=job, reasons=office.session.ledger.reasons(job.id)[:50])
+
+
+@get("/jobs/{job_id:int}/chart.json")
+@threaded
+def job_chart(request: WebRequest, job_id: FromPath[int]) -> dict[str, object]:
+    """Give what the chart is drawn from."""
+    office = office_of(request)
+    return chart_job(office.session, office.session.find_job(JobId(job_id)).id)
+
+
+@post("/jobs/{job_id:int}/pause", guards=[needs(Role.OPERATOR)], status_code=200)
+@threaded
+def pause(request: WebRequest, job_id: FromPath[int]) -> Response[str]:
+    """Ask a job to pause."""
+    ask_to_pause(office_of(request).session, JobId(job_id), request.user.user.name)
+    return _draw_job(request, job_id, "live")
+
+
+@post("/jobs/{job_id:int}/cancel", guards=[needs(Role.OPERATOR)], status_code=200)
+@threaded
+def cancel(request: WebRequest, job_id: FromPath[int]) -> Response[str]:
+    """Cancel what a job has not sent."""
+    ask_to_cancel(office_of(request).session, JobId(job_id), request.user.user.name)
+    return _draw_job(request, job_id, "live")
+
+
+@post("/jobs/{job_id:int}/resume", guards=[needs(Role.OPERATOR)], status_code=200)
+async def resume(request: WebRequest, job_id: FromPath[int]) -> Response[str]:
+    """Let a job go on."""
+    office, name = office_of(request), request.user.user.name
+    if not await _adopting(office, lambda adopt: go_on(office.session, JobId(job_id), name, adopt)):
+        raise UsageError(problem="nothing of this job goes on by itself", remedy="See its unconfirmed orders.")
+    return await in_thread(_draw_job, request, job_id, "live")
+
+
+@get("/jobs/{job_id:int}/retry", guards=[needs(Role.OPERATOR)])
+@threaded
+def retry_question(request: WebRequest, job_id: FromPath[int]) -> Response[str]:
+    """Say what a retry would send again, and what it would cost."""
+    office = office_of(request)
+    job = office.session.find_job(JobId(job_id))
+    plans = {state: plan_retry(office.session, job.id, {state}) for state in sorted(RETRIED)}
+    return draw(request, "page/job/retry.html", job=job, plans=plans, plan=plan_retry(office.session, job.id))
+
+
+@post("/jobs/{job_id:int}/retry", guards=[needs(Role.OPERATOR)], status_code=200)
+async def retry(
+    request: WebRequest,
+    job_id: FromPath[int],
+    data: Annotated[dict[str, str], Body(media_type=RequestEncodingType.URL_ENCODED)],
+) -> Response[str]:
+    """Send the refused or the failed orders again, as chosen."""
+    office, name = office_of(request), request.user.user.name
+    states = {state for state in RETRIED if state.value in data}
+    if not states:
+        raise UsageError(problem="nothing was chosen", remedy="Choose refused or failed orders.")
+    await _adopting(office, lambda adopt: send_again(office.session, JobId(job_id), states, name, adopt))
+    return await in_thread(_draw_job, request, job_id, "live")
+
+
+@get("/jobs/{job_id:int}/export")
+async def export(
+    request: WebRequest,
+    job_id: FromPath[int],
+    format: FromQuery[str] = "csv",  # noqa: A002
+    layout: FromQuery[str] = "",
+    imei: FromQuery[str] = "",
+) -> Stream:
+    """Give the list back as a file, as filtered; it is written to disk first, and sent from there."""
+    office = office_of(request)
+    chosen = ExportFormat(format) if format in set(ExportFormat) else ExportFormat.CSV
+    job = await in_thread(office.session.find_job, JobId(job_id))
+    wish = Wish(
+        jobs=(job.id,),
+        filter=replace(_make_filter(job_id, _read_states(request), imei), jobs=None),
+        format=chosen,
+        layout=Layout(layout) if layout in set(Layout) else Layout.RESULTS,
+    )
+    folder = tempfile.TemporaryDirectory(prefix="imeiflow-export-")
+    target = Path(folder.name) / f"job.{chosen.value}"
+    try:
+        await in_thread(export_to_file, office.session, wish, target)
+        await in_thread(record_action, office.session, request.user.user.name, "export", job=job.id, format=chosen)
+    except BaseException:
+        folder.cleanup()
+        raise
+    headers = {
+        "content-disposition": f'attachment; filename="imeiflow-job-{job.id}.{chosen.value}"',
+        "content-length": str(target.stat().st_size),
+    }
+    return Stream(_send(folder, target), media_type=_TYPES[chosen], headers=headers)
+
+
+async def _send(folder: tempfile.TemporaryDirectory[str], target: Path) -> AsyncIterator[bytes]:
+    with folder, target.open("rb") as file:
+        while part := await in_thread(file.read, _CHUNK):
+            yield part
+
+
+async def _adopting(office: Office, act: Callable[[Adopt], Any]) -> Any:
+    """Do something in a thread that may let a job run; the runner answers for the job before the page is told."""
+    taken: list[tuple[JobId, Any]] = []
+    done = await in_thread(act, lambda job, lock: taken.append((job, lock)))
+    for job, lock in taken:
+        office.runner.adopt(job, lock)
+    return done
+
+
+def _draw_job(request: WebRequest, job_id: int, block: str | None, **where: Any) -> Response[str]:
     office = office_of(request)
     job = office.session.find_job(JobId(job_id))
     line = count_job(office.session, job, office.runner.view(job.id))
-    block = "live" if "hx-request" in request.headers else None
-    return draw(request, _TEMPLATE, block, job=job, line=line)
+    values = {"states": [], "imei": "", "after": None, "query": "", **where}
+    owner = office.runner.busy_owner(job.account)
+    return draw(request, _TEMPLATE, block, job=job, line=line, choices=list_choices(line), owner=owner, **values)
 
 
-PAGE = Page(handlers=[job_page])
+def _read_states(request: WebRequest) -> list[str]:
+    """Read the states in an address. Raises UsageError for a word that is none."""
+    states = [str(state) for state in request.query_params.getall("state", []) if state]
+    unknown = [state for state in states if state not in set(OrderState) | set(ResultStatus)]
+    if unknown:
+        raise UsageError(problem=f"{unknown[0][:40]!r} is no state of an order", remedy="Choose one from the list.")
+    return states
+
+
+def _make_filter(job_id: int, states: list[str], imei: str) -> Filter:
+    return Filter(
+        jobs=[JobId(job_id)],
+        states={OrderState(state) for state in states if state in set(OrderState)} or None,
+        statuses={ResultStatus(state) for state in states if state in set(ResultStatus)} or None,
+        imeis=list(read_wanted([imei]).imeis) if imei.strip() else None,
+    )
+
+
+def _query(states: list[str], imei: str) -> str:
+    """Write a filter as it stands in an address."""
+    pairs = [("state", state) for state in states] + ([("imei", imei)] if imei.strip() else [])
+    return urlencode(pairs)
+
+
+PAGE = Page(
+    handlers=[
+        job_page,
+        job_orders,
+        job_reasons,
+        job_chart,
+        pause,
+        cancel,
+        resume,
+        retry_question,
+        retry,
+        export,
+    ]
+)

@@ -1,0 +1,268 @@
+"""Lists that are being prepared to be ordered: kept on disk, read in the background, shown, changed, confirmed once.
+
+Sends nothing before it is confirmed. What is not confirmed in time is discarded with its file.
+"""
+
+from __future__ import annotations
+
+import secrets
+import shutil
+import threading
+import zipfile
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
+from dataclasses import dataclass, field, replace
+from datetime import datetime, timedelta
+from decimal import Decimal
+from enum import StrEnum
+from pathlib import Path
+from typing import Final
+
+import structlog
+
+from imeiflow.domain.ident import JobId, ServiceId
+from imeiflow.errors import ImeiflowError, InputError, UsageError
+from imeiflow.jobs.lock import LaneLock
+from imeiflow.operations.audit import record_action
+from imeiflow.operations.session import Session
+from imeiflow.operations.submit import Draft, Proposal, Request, read_list
+
+log = structlog.get_logger(__name__)
+
+#: From this cost on the amount has to be typed.
+TYPED_FROM: Final = Decimal(100)
+MOST_ROWS: Final = 2_000_000
+_MOST_UNPACKED: Final = 2_000_000_000
+_MOST_RATIO: Final = 200
+_MOST_WAITING: Final = 20  #: of one user
+_KEPT: Final = timedelta(hours=4)
+_LIST: Final = "list"
+
+
+class UnknownPreparationError(UsageError):
+    """This list is not here any more."""
+
+    remedy = "Drop it again: lists that are not ordered are kept for a few hours, and not over a restart."
+
+
+class NotTypedError(UsageError):
+    """To order for {figure}, type that figure."""
+
+    remedy = "Nothing was ordered."
+
+
+class BusyPreparationError(UsageError):
+    """This list is still being read, or could not be."""
+
+    remedy = "Wait until its preview is there."
+
+
+class Stage(StrEnum):
+    """How far a preparation is."""
+
+    READING = "reading"
+    READY = "ready"
+    FAILED = "failed"
+    ORDERED = "ordered"
+
+
+@dataclass(slots=True, kw_only=True)
+class Preparation:
+    """One list on its way to be ordered. `rows` counts what was read so far."""
+
+    id: str
+    owner: str
+    folder: Path
+    began_at: datetime
+    request: Request
+    stage: Stage = Stage.READING
+    rows: int = 0
+    error: ImeiflowError | None = None
+    proposal: Proposal | None = None
+    job: JobId | None = None
+    draft: Draft | None = None
+    turn: int = 0  #: of reading: an older one that ends late counts for nothing
+    lock: threading.Lock = field(default_factory=threading.Lock)
+
+    @property
+    def figure(self) -> str | None:
+        """Give what has to be typed to confirm: the amount, or the count where no price is known; None for nothing."""
+        if self.proposal is None:
+            return None
+        cost = self.proposal.cost
+        if cost is None:
+            return str(self.proposal.preview.valid)
+        return f"{cost.amount:.2f}" if cost.amount >= TYPED_FROM else None
+
+
+class Preparations:
+    """All lists that are being prepared. `on_change` hears, in some thread, which one has changed."""
+
+    def __init__(self, session: Session, on_change: Callable[[str], None] = lambda _: None) -> None:
+        self._session = session
+        self._on_change = on_change
+        self._root = Path(session.ledger.path).parent / "uploads"
+        self._known: dict[str, Preparation] = {}
+        self._lock = threading.Lock()
+        self._pool = ThreadPoolExecutor(2, thread_name_prefix="prepare")
+        shutil.rmtree(self._root, ignore_errors=True)  # of a server before this one
+
+    def make_folder(self, owner: str) -> Path:
+        """Make a private place for an upload. Raises UsageError where a user has too many lists waiting."""
+        self._discard_old()
+        with self._lock:
+            waiting = sum(one.owner == owner and one.stage is not Stage.ORDERED for one in self._known.values())
+        if waiting >= _MOST_WAITING:
+            raise UsageError(problem=f"{waiting} lists wait already", remedy="Order them, or discard some.")
+        folder = self._root / secrets.token_urlsafe(12)
+        self._root.mkdir(mode=0o700, exist_ok=True)
+        folder.mkdir(mode=0o700)
+        return folder
+
+    def begin(self, folder: Path, owner: str, request: Request) -> Preparation:
+        """Begin to read the list that was put into `folder` (`list_path`)."""
+        made = Preparation(
+            id=folder.name, owner=owner, folder=folder, began_at=self._session.clock.now(), request=request
+        )
+        with self._lock:
+            self._known[made.id] = made
+        self._read(made)
+        return made
+
+    def find(self, id_: str, owner: str) -> Preparation:
+        """Give a preparation of a user. Raises UnknownPreparationError."""
+        with self._lock:
+            found = self._known.get(id_)
+        if found is None or found.owner != owner:
+            raise UnknownPreparationError
+        return found
+
+    def change(
+        self, one: Preparation, *, service: ServiceId, account: str | None, column: str | None, again: bool
+    ) -> None:
+        """Read the list again, otherwise."""
+        with one.lock:
+            if one.stage is Stage.ORDERED:
+                return
+            self._drop_draft(one)
+            one.request = replace(one.request, service=service, account=account, column=column, again=again)
+        self._read(one)
+
+    def confirm(
+        self, one: Preparation, *, typed: str, max_spend: Decimal | None, trial: int | None
+    ) -> tuple[JobId, LaneLock | None]:
+        """Order it, once: asked again it gives the same job, without a lock. Whoever gets the lock answers for the job.
+
+        Raises NotTypedError, BusyPreparationError, and what `Draft.start` raises; nothing was ordered then.
+        """
+        with one.lock:
+            if one.job is not None:
+                return one.job, None
+            if one.stage is not Stage.READY or one.draft is None or one.proposal is None:
+                raise BusyPreparationError
+            if one.figure is not None and not _is_same(typed, one.figure):
+                raise NotTypedError(figure=one.figure)
+            one.draft.start(one.proposal, trial=trial, max_spend=max_spend)
+            one.job, one.stage = one.draft.job, Stage.ORDERED
+            lock = one.draft.lock
+        told = {"count": one.proposal.preview.valid, "cost": str(one.proposal.cost or ""), "trial": trial}
+        record_action(self._session, one.owner, "order", job=one.job, **told)
+        shutil.rmtree(one.folder, ignore_errors=True)
+        return one.job, lock
+
+    def discard(self, one: Preparation) -> None:
+        """Forget a list that was not ordered, with its file."""
+        with one.lock:
+            if one.stage is not Stage.ORDERED:
+                self._drop_draft(one)
+        with self._lock:
+            self._known.pop(one.id, None)
+        shutil.rmtree(one.folder, ignore_errors=True)
+
+    def close(self) -> None:
+        """Discard all lists that were not ordered: the server stops."""
+        self._pool.shutdown(wait=True, cancel_futures=True)
+        for one in list(self._known.values()):
+            self.discard(one)
+        shutil.rmtree(self._root, ignore_errors=True)
+
+    def _read(self, one: Preparation) -> None:
+        one.turn += 1
+        one.stage, one.rows, one.error, one.proposal = Stage.READING, 0, None, None
+        self._pool.submit(self._read_in, one, one.turn)
+
+    def _read_in(self, one: Preparation, turn: int) -> None:
+        def count(rows: int) -> None:
+            if rows > MOST_ROWS:
+                raise UsageError(problem=f"it has over {MOST_ROWS:,} rows", remedy="Part it into several lists.")
+            one.rows = rows
+            self._on_change(one.id)
+
+        error: ImeiflowError | None = None
+        draft, proposal = None, None
+        try:
+            check_archive(list_path(one.folder), one.request.source_name or "")
+            draft, proposal = read_list(self._session, one.request, count)
+        except ImeiflowError as problem:
+            error = problem
+        except Exception:  # a thread's error is seen by nobody else
+            log.exception("not_read", preparation=one.id)
+            error = UsageError(problem="it could not be read: an error of ours, which is in the log")
+        with one.lock:
+            if turn != one.turn or one.id not in self._known:
+                if draft is not None:
+                    draft.__exit__()
+                return
+            one.draft, one.proposal, one.error = draft, proposal, error
+            one.stage = Stage.FAILED if error is not None else Stage.READY
+        self._on_change(one.id)
+
+    def _drop_draft(self, one: Preparation) -> None:
+        if one.draft is not None:
+            one.draft.__exit__()
+            one.draft = None
+
+    def _discard_old(self) -> None:
+        before = self._session.clock.now() - _KEPT
+        for one in list(self._known.values()):
+            if one.began_at < before:
+                self.discard(one)
+
+
+def list_path(folder: Path) -> Path:
+    """Give where the bytes of an upload belong."""
+    return folder / _LIST
+
+
+def clean_file_name(name: str) -> str:
+    """Give a name to show: no path, nothing that is not printable, not too long."""
+    base = name.replace("\\", "/").rpartition("/")[2]
+    shown = "".join(letter for letter in base if letter.isprintable()).strip(" .")
+    return shown[-120:] or "list"
+
+
+def check_archive(path: Path, name: str) -> None:
+    """Raise InputError for an archive that would unpack to far more than a list (a zip bomb); nothing is unpacked."""
+    if not zipfile.is_zipfile(path):
+        return
+    size = path.stat().st_size
+    with suppress(zipfile.BadZipFile, NotImplementedError), zipfile.ZipFile(path) as archive:
+        entries = archive.infolist()
+        unpacked = sum(entry.file_size for entry in entries)
+        if (
+            len(entries) > 10_000
+            or unpacked > _MOST_UNPACKED
+            or (unpacked > 50_000_000 and unpacked > _MOST_RATIO * size)
+        ):
+            problem = f"it would unpack to {unpacked / 1e6:,.0f} MB"
+            raise InputError(source=name, problem=problem, remedy="Save the list alone, as XLSX or CSV.")
+
+
+def _is_same(typed: str, figure: str) -> bool:
+    """Say whether somebody typed a figure: signs, spaces and thousands do not matter, the digits do."""
+    digits = "".join(letter for letter in typed if (letter.isascii() and letter.isdigit()) or letter == ".")
+    try:
+        return Decimal(digits) == Decimal(figure)
+    except ArithmeticError:
+        return False

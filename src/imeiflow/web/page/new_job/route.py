@@ -1,0 +1,258 @@
+"""A new job, in two pages: what to order and the list; then the preview, the cost, and the word to order."""
+
+from __future__ import annotations
+
+import shutil
+from dataclasses import dataclass
+from decimal import Decimal
+from typing import Annotated, Any, Final
+
+from litestar import Response, get, post
+from litestar.enums import RequestEncodingType
+from litestar.params import Body, FromPath, FromQuery
+from litestar.response import Redirect
+
+from imeiflow.domain.ident import ServiceId
+from imeiflow.domain.user import Role
+from imeiflow.errors import ImeiflowError, UsageError
+from imeiflow.intake.column import show_letter
+from imeiflow.ledger.record import PricedService
+from imeiflow.operations.account import AccountSettings
+from imeiflow.operations.catalogue import PriceList, list_services, recall_prices
+from imeiflow.operations.preparation import Preparation, Stage, clean_file_name, list_path
+from imeiflow.operations.setting import AMOUNT, read_amount
+from imeiflow.operations.submit import Request
+from imeiflow.web.access import needs
+from imeiflow.web.hub import preparation_topic
+from imeiflow.web.navigation import Page
+from imeiflow.web.office import WebRequest, office_of
+from imeiflow.web.page.new_job.upload import receive
+from imeiflow.web.page_template import draw
+from imeiflow.web.thread import in_thread, threaded
+
+_CHOOSE: Final = "page/new_job/choose.html"
+_PREVIEW: Final = "page/new_job/preview.html"
+_MOST_SHOWN: Final = 60
+_TRIAL: Final = 5
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ChangeForm:
+    """How a list is to be read instead."""
+
+    service: str
+    account: str = ""
+    column: str = ""
+    again: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OrderForm:
+    """The word to order."""
+
+    typed: str = ""
+    max_spend: str = ""
+    trial: str = ""
+
+
+@get("/jobs/new", guards=[needs(Role.OPERATOR)])
+@threaded
+def choose_page(request: WebRequest, account: FromQuery[str | None] = None) -> Response[str]:
+    """Show what can be ordered, and where the list goes."""
+    office = office_of(request)
+    accounts = sorted(office.session.configuration.accounts.values(), key=lambda one: one.name)
+    chosen = _choose_account(accounts, account)
+    prices = None if chosen is None else _recall(request, chosen)
+    limit = office.settings.max_upload_bytes // 1_048_576
+    shown, matches = _search(prices, "")
+    return draw(
+        request,
+        _CHOOSE,
+        accounts=accounts,
+        account=chosen,
+        prices=prices,
+        services=shown,
+        matches=matches,
+        limit=limit,
+        search="",
+    )
+
+
+@get("/jobs/new/services", guards=[needs(Role.OPERATOR)])
+@threaded
+def find_services(
+    request: WebRequest, account: FromQuery[str], search: FromQuery[str] = "", fresh: FromQuery[str] = ""
+) -> Response[str]:
+    """Show the services that match; asked for afresh where wanted."""
+    office = office_of(request)
+    chosen = office.session.configuration.choose_account(account)
+    if fresh:
+        prices = list_services(office.session.ledger, office.session.configuration, chosen)
+    else:
+        prices = _recall(request, chosen)
+    shown, matches = _search(prices, search)
+    return draw(request, _CHOOSE, "services", account=chosen, prices=prices, services=shown, matches=matches)
+
+
+@post("/jobs/new/upload", guards=[needs(Role.OPERATOR)], status_code=201, request_max_body_size=None)
+async def upload(
+    request: WebRequest, service: FromQuery[str], account: FromQuery[str], name: FromQuery[str] = "pasted list"
+) -> dict[str, str]:
+    """Take a list in, begin to read it, and say where its preview will be."""
+    office, owner = office_of(request), request.user.user.name
+    if not service.strip():
+        raise UsageError(problem="no service was chosen", remedy="Choose what to order first.")
+    folder = await in_thread(office.preparations.make_folder, owner)
+    shown = clean_file_name(name)
+    try:
+        if await receive(request, list_path(folder), most=office.settings.max_upload_bytes) == 0:
+            raise UsageError(problem=f"{shown} is empty", remedy="Choose a file with IMEIs in it, or paste them.")
+        wanted = Request(
+            source=list_path(folder),
+            source_name=shown,
+            service=ServiceId(service),
+            account=account,
+            name=shown,
+            submitted_by=owner,
+        )
+        begun = await in_thread(office.preparations.begin, folder, owner, wanted)
+    except BaseException:
+        shutil.rmtree(folder, ignore_errors=True)
+        raise
+    return {"location": f"/jobs/new/{begun.id}"}
+
+
+@get("/jobs/new/{id_:str}", guards=[needs(Role.OPERATOR)])
+@threaded
+def preview_page(request: WebRequest, id_: FromPath[str]) -> Response[Any]:
+    """Show what a list would order and cost; how far it is read while it is."""
+    found = _find(request, id_)
+    if found.stage is Stage.ORDERED:
+        return _go_to(request, f"/jobs/{found.job}")
+    return _draw_preview(request, found, "preview" if "hx-request" in request.headers else None)
+
+
+@post("/jobs/new/{id_:str}/change", guards=[needs(Role.OPERATOR)], status_code=200)
+@threaded
+def change(
+    request: WebRequest,
+    id_: FromPath[str],
+    data: Annotated[ChangeForm, Body(media_type=RequestEncodingType.URL_ENCODED)],
+) -> Response[Any]:
+    """Read a list again: another column, another service, or what was ordered before as well."""
+    found = _find(request, id_)
+    office_of(request).preparations.change(
+        found,
+        service=ServiceId(data.service),
+        account=data.account or found.request.account,
+        column=data.column or None,
+        again=data.again == "yes",
+    )
+    return _draw_preview(request, found, "preview")
+
+
+@post("/jobs/new/{id_:str}/order", guards=[needs(Role.OPERATOR)], status_code=200)
+async def order(
+    request: WebRequest,
+    id_: FromPath[str],
+    data: Annotated[OrderForm, Body(media_type=RequestEncodingType.URL_ENCODED)],
+) -> Response[Any]:
+    """Order a list, once; asked again it leads to the same job."""
+    office = office_of(request)
+    found = _find(request, id_)
+    job, lock = await in_thread(
+        office.preparations.confirm,
+        found,
+        typed=data.typed,
+        max_spend=_read_cap(data.max_spend),
+        trial=_TRIAL if data.trial == "yes" else None,
+    )
+    if lock is not None:
+        office.runner.adopt(job, lock)
+    return _go_to(request, f"/jobs/{job}")
+
+
+@post("/jobs/new/{id_:str}/discard", guards=[needs(Role.OPERATOR)], status_code=200)
+@threaded
+def discard(request: WebRequest, id_: FromPath[str]) -> Response[Any]:
+    """Forget a list."""
+    office_of(request).preparations.discard(_find(request, id_))
+    return _go_to(request, "/jobs/new")
+
+
+def _find(request: WebRequest, id_: str) -> Preparation:
+    return office_of(request).preparations.find(id_, request.user.user.name)
+
+
+def _draw_preview(request: WebRequest, found: Preparation, block: str | None) -> Response[str]:
+    proposal = found.proposal
+    columns = [] if proposal is None else [_name(place, text) for place, text in enumerate(proposal.columns[:200])]
+    return draw(
+        request,
+        _PREVIEW,
+        block,
+        one=found,
+        proposal=proposal,
+        columns=columns,
+        topic=preparation_topic(found.id),
+        trial=_TRIAL,
+        size=list_path(found.folder).stat().st_size if list_path(found.folder).exists() else 0,
+    )
+
+
+def _name(place: int, text: str) -> tuple[str, str]:
+    """Give a column's letter, and what to call it."""
+    letter = show_letter(place)
+    return letter, letter if text in {"", letter} else f"{letter}: {text[:60]}"
+
+
+def _go_to(request: WebRequest, path: str) -> Response[Any]:
+    """Lead a browser on, whoever asked: the page, or a part of it."""
+    if "hx-request" in request.headers:
+        return Response("", headers={"hx-redirect": path})
+    return Redirect(path, status_code=303)
+
+
+def _choose_account(accounts: list[AccountSettings], name: str | None) -> AccountSettings | None:
+    return next((one for one in accounts if one.name == name), accounts[0] if accounts else None)
+
+
+def _recall(request: WebRequest, account: AccountSettings) -> PriceList:
+    """Give the price list as it is known; asked for only where nothing is."""
+    session = office_of(request).session
+    known = recall_prices(session.ledger, account, problem="")
+    if known.services:
+        return known
+    try:
+        return list_services(session.ledger, session.configuration, account)
+    except ImeiflowError as error:
+        return recall_prices(session.ledger, account, problem=f"{error} {error.remedy}")
+
+
+def _search(prices: PriceList | None, search: str) -> tuple[list[PricedService], int]:
+    """Find the services that hold every word of a search, and count all that do."""
+    words = search.casefold().split()
+    services = prices.services if prices is not None else ()
+    found = [
+        one
+        for one in services
+        if all(word in f"{one.id} {one.name} {one.category} {one.note}".casefold() for word in words)
+    ]
+    return found[:_MOST_SHOWN], len(found)
+
+
+def _read_cap(text: str) -> Decimal | None:
+    """Read a spending cap. Raises UsageError."""
+    plain = text.strip().lstrip("$€£").replace(",", "")
+    if not plain:
+        return None
+    try:
+        amount = read_amount(plain)
+    except ValueError:
+        amount = Decimal(0)
+    if amount <= 0:
+        raise UsageError(problem=f"{text[:40]!r} is no cap", remedy=f"Write {AMOUNT.says.split(' that')[0]}, above 0.")
+    return amount
+
+
+PAGE = Page(handlers=[choose_page, find_services, upload, preview_page, change, order, discard])

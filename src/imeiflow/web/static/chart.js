@@ -1,0 +1,105 @@
+// The chart of a job: how fast it went, and why. Colours are those of the page, so that it follows light and dark.
+"use strict";
+
+(() => {
+  const place = document.getElementById("chart");
+  if (!place) return;
+  const why = document.getElementById("chart-why");
+  const empty = document.getElementById("chart-empty");
+  const ABOUT = { chunk_size: "Orders a call", concurrency: "Calls at once", pace: "Pace" };
+  const STEPS = [1, 2, 5, 10, 15, 30, 60, 120, 300, 600, 900, 1800, 3600, 7200, 14400, 28800, 86400];
+  const clock = new Intl.DateTimeFormat(undefined, { timeStyle: "medium" });
+  const sayTime = (at) => clock.format(new Date(at * 1000));
+  let plots = [];
+  let columns = null;
+
+  // A custom property may hold light-dark(): only an element that uses it tells the colour.
+  const probe = document.createElement("span");
+  probe.hidden = true;
+  place.after(probe);
+  const colour = (name) => {
+    probe.style.color = `var(--${name})`;
+    return getComputedStyle(probe).color;
+  };
+
+  const axis = (options) => ({
+    stroke: colour("quiet"),
+    grid: { stroke: colour("line"), width: 1 },
+    ticks: { stroke: colour("line"), width: 1 },
+    font: "12px system-ui, sans-serif",
+    ...options,
+  });
+  const line = (label, name, options = {}) => ({
+    label, stroke: colour(name), width: 2, points: { show: false }, value: (_, value) => (value ?? "–"), ...options,
+  });
+  const options = (series, height) => ({
+    width: Math.max(260, place.clientWidth), height, series: [{ label: "Time", value: (_, at) => (at === null ? "–" : sayTime(at)) }, ...series],
+    axes: [axis({ incrs: STEPS, values: (_, times) => times.map(sayTime) }), axis({ size: 46 })],
+    scales: { y: { range: (_, low, high) => [0, Math.max(1, high * 1.1)] } },
+    cursor: { sync: { key: "job" }, drag: { x: true, y: false } },
+    legend: { live: true },
+  });
+
+  const draw = () => {
+    for (const plot of plots) plot.destroy();
+    plots = [];
+    place.replaceChildren();
+    if (!columns || !columns.at.length) return;
+    const height = place.clientWidth < 500 ? 150 : 180;
+    const bars = uPlot.paths.bars({ size: [0.6, 8] });
+    plots.push(new uPlot(
+      options([
+        line("orders/s", "accepted", { fill: colour("accepted-soft") }),
+        line("calls refused", "refused", { paths: bars, fill: colour("refused"), width: 0 }),
+      ], height),
+      [columns.at, columns.orders, columns.refused], place,
+    ));
+    plots.push(new uPlot(
+      options([
+        line("calls allowed at once", "sending", { dash: [6, 4] }),
+        line("calls under way", "sending"),
+        line("orders a call", "invalid"),
+        line("calls/s allowed", "unconfirmed", { dash: [2, 3] }),
+      ], height),
+      [columns.at, columns.concurrency, columns.in_flight, columns.chunk_size, columns.pace], place,
+    ));
+  };
+  const feed = () => {
+    if (plots.length !== 2) return draw();
+    plots[0].setData([columns.at, columns.orders, columns.refused]);
+    plots[1].setData([columns.at, columns.concurrency, columns.in_flight, columns.chunk_size, columns.pace]);
+  };
+  const tell = () => {
+    why.replaceChildren(...columns.changes.slice().reverse().map((change) => {
+      const item = document.createElement("li");
+      const parts = [sayTime(change.at), ABOUT[change.about] || change.about, change.why];
+      for (const [index, text] of parts.entries()) {
+        const part = document.createElement(index < 2 ? "span" : "div");
+        part.textContent = text;
+        item.append(part);
+      }
+      return item;
+    }));
+    why.hidden = !columns.changes.length;
+  };
+
+  const load = async () => {
+    const answer = await fetch(place.dataset.chart, { headers: { accept: "application/json" } }).catch(() => null);
+    if (!answer || !answer.ok) return;
+    columns = await answer.json();
+    empty.hidden = columns.at.length > 0;
+    feed();
+    tell();
+  };
+  document.body.addEventListener(`slowly:${place.dataset.topic}`, load);
+  document.addEventListener("themechange", draw);
+  matchMedia("(prefers-color-scheme: dark)").addEventListener("change", draw);
+  let width = place.clientWidth;
+  new ResizeObserver(() => {
+    if (place.clientWidth !== width) {
+      width = place.clientWidth;
+      for (const plot of plots) plot.setSize({ width: Math.max(260, width), height: plot.height });
+    }
+  }).observe(place);
+  load();
+})();

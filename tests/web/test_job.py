@@ -1,0 +1,170 @@
+"""The page of a job: counts that add up, live, over reload and restart; what can be done; orders, exports."""
+
+from __future__ import annotations
+
+import csv
+import io
+import re
+
+import pytest
+from playwright.sync_api import Page, expect
+
+from imeiflow.domain.ident import JobId
+from imeiflow.domain.order import JobState, OrderState
+from imeiflow.domain.user import Role
+from tests.operations.stand import make_imei
+from tests.web.conftest import NARROW, WIDE, Visitor, find_violations, overflows
+
+#: How a job is added that lasts for some seconds.
+SLOWLY = {"chunk_size": 5, "max_concurrency": 2}
+
+
+def read_counts(page: Page) -> dict[str, int]:
+    """Read the legend: what it counts, by state, and the total."""
+    counts = {}
+    for text in page.locator(".legend li").all_inner_texts():
+        number, state = re.fullmatch(r"(?:= )?\s*([\d,]+)\s+(.+?)\s*", text.replace("\n", " ")).groups()
+        counts["total" if state.startswith("row") else state] = int(number.replace(",", ""))
+    return counts
+
+
+def test_the_counts_add_up_and_the_end_is_seen_without_a_reload(site, visitor, admin):
+    job = site.add_job(400, name="stock.csv")
+    page = visitor.open(f"/jobs/{job}", user=admin)
+    site.wait_for(job, JobState.FINISHED)
+    expect(page.locator(".progress-line .tag")).to_have_text("finished")
+    counts = read_counts(page)
+    assert counts.pop("total") == sum(counts.values()) == 400
+    expect(page.get_by_text("$32.00").first).to_be_visible()
+    site.judge()
+
+
+def test_it_pauses_survives_a_reload_and_goes_on(make_site, browser):
+    site = make_site(latency="0.3")
+    visitor = Visitor(browser, site)
+    job = site.add_job(200, name="stock.csv", **SLOWLY)
+    page = visitor.open(f"/jobs/{job}", user=site.add_user())
+    expect(page.get_by_role("button", name="Pause")).to_be_visible()
+    page.get_by_role("button", name="Pause").click()
+    expect(page.get_by_text("paused by the user")).to_be_visible(timeout=30_000)
+    assert site.wait_for(job, JobState.PAUSED) is JobState.PAUSED
+    page.reload()
+    expect(page.get_by_text("paused by the user")).to_be_visible()
+    page.get_by_role("button", name="Go on").click()
+    expect(page.get_by_role("button", name="Pause")).to_be_visible()
+    site.wait_for(job, JobState.FINISHED)
+    assert site.session.ledger.tally(job)[OrderState.ACCEPTED] == 200
+    actions = [one.data["action"] for one in site.session.ledger.events(job=job) if one.kind == "user_action"]
+    assert actions == ["pause", "resume"]
+    assert {one.actor for one in site.session.ledger.events(job=job) if one.kind == "user_action"} == {"mia"}
+    site.judge()
+    visitor.close()
+
+
+def test_a_restart_of_the_server_goes_on_by_itself_and_loses_nothing(make_site, browser):
+    site = make_site(latency="0.2")
+    visitor = Visitor(browser, site)
+    job = site.add_job(150, name="stock.csv", **SLOWLY)
+    page = visitor.open(f"/jobs/{job}", user=site.add_user())
+    expect(page.get_by_role("button", name="Pause")).to_be_visible()
+    page.goto("about:blank")
+    site.restart()
+    page.goto(f"{site.base_url}/jobs/{job}")
+    site.wait_for(job, JobState.FINISHED)
+    expect(page.locator(".progress-line .tag")).to_have_text("finished")
+    assert site.session.ledger.tally(job)[OrderState.ACCEPTED] == 150
+    site.judge()
+    visitor.close()
+
+
+def test_a_job_is_cancelled_only_after_a_question(make_site, browser):
+    site = make_site(latency="0.3")
+    visitor = Visitor(browser, site)
+    job = site.add_job(300, name="stock.csv", **SLOWLY)
+    page = visitor.open(f"/jobs/{job}", user=site.add_user())
+    page.get_by_role("button", name="Cancel…").click()
+    expect(page.get_by_role("dialog")).to_contain_text("Calls under way end, and are charged")
+    page.get_by_role("button", name="Keep it").click()
+    assert site.session.find_job(job).wanted is None
+    page.get_by_role("button", name="Cancel…").click()
+    page.get_by_role("button", name="Cancel the job").click()
+    site.wait_for(job, JobState.CANCELLED)
+    expect(page.locator(".progress-line .tag")).to_have_text("cancelled")
+    assert site.session.ledger.tally(job)[OrderState.CANCELLED] > 0
+    site.judge()
+    visitor.close()
+
+
+@pytest.fixture
+def refused(site) -> JobId:
+    """Give a finished job: line 2 accepted, 3 and 4 refused, 5 unconfirmed."""
+    return site.add_answered(
+        {2: OrderState.ACCEPTED, 3: OrderState.REFUSED, 4: OrderState.REFUSED, 5: OrderState.UNCONFIRMED}
+    )
+
+
+def test_a_retry_says_what_it_sends_and_costs_and_leaves_doubt_alone(site, visitor, admin, refused):
+    page = visitor.open(f"/jobs/{refused}", user=admin)
+    page.get_by_role("button", name="Retry…").click()
+    expect(page.get_by_role("dialog")).to_contain_text("2 orders refused")
+    expect(page.get_by_role("dialog")).to_contain_text("$0.16")
+    page.get_by_role("dialog").get_by_role("button", name="Send again").click()
+    site.wait_for(refused, JobState.FINISHED)
+    assert site.session.ledger.tally(refused)[OrderState.REFUSED] == 0
+
+
+def test_reasons_are_grouped_and_orders_are_filtered_in_the_address(site, visitor, admin, refused):
+    page = visitor.open(f"/jobs/{refused}?state=refused", user=admin)
+    expect(page.get_by_role("heading", name="Why orders are not accepted")).to_be_visible()
+    expect(page.locator("#reasons")).to_contain_text("Invalid IMEI!")
+    rows = page.locator("#orders tbody tr")
+    expect(rows).to_have_count(2)
+    page.locator("#orders select[name=state]").select_option("unconfirmed")
+    expect(rows).to_have_count(1)
+    expect(page).to_have_url(re.compile(r"state=unconfirmed$"))
+    page.reload()
+    expect(rows).to_have_count(1)
+    page.get_by_placeholder("IMEI, or several").fill(str(make_imei(1)))
+    page.get_by_placeholder("IMEI, or several").press("Enter")
+    expect(page.get_by_text("No order matches.")).to_be_visible()
+
+
+def test_the_list_comes_back_as_a_file(site, visitor, admin, refused):
+    page = visitor.open(f"/jobs/{refused}", user=admin)
+    with page.expect_download() as download:
+        page.get_by_role("link", name="CSV").click()
+    text = download.value.path().read_text(encoding="utf-8-sig")
+    rows = list(csv.DictReader(io.StringIO(text)))
+    assert [row["state"] for row in rows] == ["accepted", "refused", "refused", "unconfirmed"]
+    assert download.value.suggested_filename == f"imeiflow-job-{refused}.csv"
+
+
+def test_a_job_that_is_not_there_says_so(site, visitor, admin):
+    visitor.watch.expected.add(404)
+    expect(visitor.open("/jobs/77", user=admin).get_by_text("There is no job 77.")).to_be_visible()
+
+
+def test_a_viewer_cannot_pause(site, visitor, refused):
+    visitor.watch.expected.add(403)
+    page = visitor.open(f"/jobs/{refused}", user=site.add_user("vic", Role.VIEWER))
+    expect(page.get_by_role("button", name="Retry…")).to_have_count(0)
+    token = "JSON.parse(document.body.getAttribute('hx-headers'))"
+    for action in ("pause", "resume", "cancel", "retry"):
+        status = page.evaluate(
+            f"fetch('/jobs/{refused}/{action}', {{method: 'POST', headers: {token}}}).then(a => a.status)"
+        )
+        assert status == 403, action
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+@pytest.mark.parametrize("viewport", [WIDE, NARROW], ids=["wide", "narrow"])
+def test_the_page_is_open_to_all(site, visitor, admin, viewport, scheme):
+    job = site.add_job(300, name="stock.csv")
+    site.wait_for(job, JobState.FINISHED)
+    page = visitor.open(f"/jobs/{job}", user=admin, viewport=viewport, scheme=scheme)
+    expect(page.locator("#orders tbody tr").first).to_be_visible()
+    assert find_violations(page) == []
+    assert not overflows(page)
+    page.goto("/jobs")
+    assert find_violations(page) == []
+    assert not overflows(page)

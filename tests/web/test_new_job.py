@@ -1,0 +1,225 @@
+"""A new job: the list, the service, the preview, the cost, and the word to order, which counts once."""
+
+from __future__ import annotations
+
+import re
+import zipfile
+from pathlib import Path
+
+import pytest
+from openpyxl import Workbook
+from playwright.sync_api import Page, expect
+
+from imeiflow.domain.ident import JobId
+from imeiflow.domain.order import JobState, OrderState
+from imeiflow.domain.user import Role
+from tests.operations.stand import make_imei
+from tests.web.conftest import NARROW, WIDE, find_violations, overflows
+
+
+def choose_service(page: Page) -> None:
+    page.locator("input[name=service]").first.check()
+
+
+def paste(page: Page, *lines: str) -> None:
+    choose_service(page)
+    page.get_by_label("Or paste IMEIs").fill("\n".join(lines))
+    page.get_by_role("button", name="Preview").click()
+
+
+def order(page: Page, name: str = "Order") -> JobId:
+    page.get_by_role("button", name=re.compile(f"^{name} ")).click()
+    page.wait_for_url(re.compile(r"/jobs/\d+$"))
+    return JobId(int(page.url.rpartition("/")[2]))
+
+
+def write_workbook(path: Path, count: int) -> Path:
+    book = Workbook()
+    sheet = book.active
+    sheet.append(["Model", "IMEI", "Box"])
+    for number in range(count):
+        sheet.append(["iPhone 13", str(make_imei(number)), f"B{number}"])
+    book.save(path)
+    return path
+
+
+def test_a_workbook_is_previewed_and_ordered_to_the_end(site, visitor, admin, tmp_path):
+    page = visitor.open("/jobs/new", user=admin)
+    choose_service(page)
+    page.locator("#file").set_input_files(write_workbook(tmp_path / "May stock.xlsx", 300))
+    page.get_by_role("button", name="Preview").click()
+    expect(page.get_by_role("heading", name="300 to order")).to_be_visible()
+    expect(page.get_by_text("The IMEIs are taken from column B ('IMEI').")).to_be_visible()
+    expect(page.get_by_text("300 × $0.08")).to_be_visible()
+    assert site.sim.stats.actions["placeorder"] == 0
+    job = order(page)
+    assert site.wait_for(job, JobState.FINISHED, JobState.PAUSED) is JobState.FINISHED
+    assert site.session.ledger.tally(job)[OrderState.ACCEPTED] == 300
+    assert site.session.find_job(job).submitted_by == "mia"
+    site.judge()
+
+
+def test_the_preview_says_what_is_wrong_and_what_was_mended(site, visitor, admin):
+    page = visitor.open("/jobs/new", user=admin)
+    imei = make_imei(1)
+    paste(page, imei, imei, "356938030000000", "not a number", f"{make_imei(2)[:6]}-{make_imei(2)[6:]}")
+    expect(page.get_by_role("heading", name="2 to order")).to_be_visible()
+    expect(page.get_by_text("1 repeated").first).to_be_visible()
+    expect(page.locator(".tag-invalid").first).to_be_visible()
+    assert find_violations(page) == []
+
+
+def test_what_was_ordered_before_is_left_out_unless_it_is_wanted(site, visitor, admin):
+    page = visitor.open("/jobs/new", user=admin)
+    paste(page, make_imei(1))
+    first = order(page)
+    site.wait_for(first, JobState.FINISHED)
+    page.goto("/jobs/new")
+    paste(page, make_imei(1), make_imei(2))
+    expect(page.get_by_role("heading", name="1 to order")).to_be_visible()
+    page.get_by_label("Order again what was ordered before").check()
+    expect(page.get_by_role("heading", name="2 to order")).to_be_visible()
+
+
+def test_another_column_can_be_chosen(site, visitor, admin, tmp_path):
+    path = tmp_path / "two.csv"
+    rows = [f"{make_imei(number)},{make_imei(number + 50)}" for number in range(3)]
+    path.write_text("\n".join(["IMEI,IMEI 2", *rows]), encoding="utf-8")
+    page = visitor.open("/jobs/new", user=admin)
+    choose_service(page)
+    page.locator("#file").set_input_files(path)
+    page.get_by_role("button", name="Preview").click()
+    page.get_by_label("Column of the IMEIs").select_option("B")
+    expect(page.get_by_text("The IMEIs are taken from column B ('IMEI 2').")).to_be_visible()
+    job = order(page)
+    site.wait_for(job, JobState.FINISHED)
+    assert {row.imei for row in site.session.ledger.order_rows(job)} == {make_imei(number + 50) for number in range(3)}
+
+
+def test_a_list_without_imeis_says_so_with_the_remedy(site, visitor, admin):
+    page = visitor.open("/jobs/new", user=admin)
+    paste(page, "red", "green", "blue")
+    expect(page.get_by_role("alert")).to_contain_text("Name the column")
+
+
+def test_a_double_click_orders_once(site, visitor, admin):
+    page = visitor.open("/jobs/new", user=admin)
+    paste(page, make_imei(1), make_imei(2))
+    button = page.get_by_role("button", name=re.compile("^Order 2 "))
+    expect(button).to_be_visible()
+    path = page.url
+    button.dblclick()
+    page.wait_for_url(re.compile(r"/jobs/\d+$"))
+    page.goto(path)  # the preview of what was ordered leads to its job
+    page.wait_for_url(re.compile(r"/jobs/\d+$"))
+    assert len(site.session.ledger.list_jobs()) == 1
+
+
+def test_a_large_sum_has_to_be_typed(site, visitor, admin):
+    visitor.watch.expected.add(400)
+    page = visitor.open("/jobs/new", user=admin)
+    paste(page, *(make_imei(number) for number in range(1300)))
+    field = page.get_by_label("Type 104.00 to order")
+    field.fill("10.40")
+    page.get_by_role("button", name="Order 1,300").click()
+    expect(page.get_by_role("alert")).to_contain_text("type that figure")
+    assert site.session.ledger.list_jobs() == []
+    field.fill("$104")
+    site.wait_for(order(page), JobState.FINISHED)
+    site.judge()
+
+
+def test_the_first_five_are_sent_and_then_it_waits(site, visitor, admin):
+    page = visitor.open("/jobs/new", user=admin)
+    paste(page, *(make_imei(number) for number in range(40)))
+    page.get_by_label("Send the first 5, then wait for me").check()
+    job = order(page)
+    assert site.wait_for(job, JobState.PAUSED, JobState.FINISHED) is JobState.PAUSED
+    tally = site.session.ledger.tally(job)
+    assert (tally[OrderState.ACCEPTED], tally[OrderState.QUEUED]) == (5, 35)
+    expect(page.get_by_text("the first orders were sent, as you asked")).to_be_visible()
+    page.get_by_role("button", name="Go on").click()
+    site.wait_for(job, JobState.FINISHED)
+    assert site.session.ledger.tally(job)[OrderState.ACCEPTED] == 40
+    site.judge()
+
+
+def test_a_spending_cap_pauses_the_job(site, visitor, admin):
+    page = visitor.open("/jobs/new", user=admin)
+    paste(page, *(make_imei(number) for number in range(40)))
+    page.get_by_label("Spending cap").fill("0.80")
+    job = order(page)
+    assert site.wait_for(job, JobState.PAUSED, JobState.FINISHED) is JobState.PAUSED
+    assert site.session.ledger.tally(job)[OrderState.ACCEPTED] == 10
+
+
+def test_the_services_are_searched_by_every_word(site, visitor, admin):
+    page = visitor.open("/jobs/new", user=admin)
+    shown = page.locator(".service")
+    everything = shown.count()
+    page.get_by_label("Search").fill("check carrier")
+    expect(page.locator(".service").first).to_contain_text(re.compile("carrier", re.IGNORECASE))
+    assert 0 < shown.count() < everything
+    page.get_by_label("Search").fill("no such service at all")
+    expect(page.get_by_text("No service matches.")).to_be_visible()
+
+
+def test_a_zip_bomb_and_a_file_that_is_too_large_are_turned_away(site, visitor, admin, tmp_path):
+    visitor.watch.expected.add(413)
+    bomb = tmp_path / "bomb.xlsx"
+    with zipfile.ZipFile(bomb, "w", zipfile.ZIP_DEFLATED) as archive:
+        archive.writestr("xl/worksheets/sheet1.xml", b"0" * 60_000_000)
+    page = visitor.open("/jobs/new", user=admin)
+    choose_service(page)
+    page.locator("#file").set_input_files(bomb)
+    page.get_by_role("button", name="Preview").click()
+    expect(page.get_by_role("alert")).to_contain_text("would unpack to")
+
+
+def test_a_file_s_name_is_shown_and_never_trusted(site, visitor, admin):
+    page = visitor.open("/jobs/new", user=admin)
+    choose_service(page)
+    name = "..\\..\\<img src=x onerror=alert(1)>.csv"
+    content = f"IMEI\n{make_imei(1)}\n".encode()
+    page.locator("#file").set_input_files({"name": name, "mimeType": "text/csv", "buffer": content})
+    page.get_by_role("button", name="Preview").click()
+    expect(page.get_by_role("heading", name="<img src=x onerror=alert(1)>.csv")).to_be_visible()
+
+
+def test_a_viewer_may_look_and_order_nothing(site, visitor):
+    visitor.watch.expected.add(403)
+    viewer = site.add_user("vic", Role.VIEWER)
+    page = visitor.open("/jobs", user=viewer)
+    expect(page.get_by_role("link", name="New job")).to_have_count(0)
+    page.goto("/jobs/new")
+    expect(page.get_by_text("This needs the role operator.")).to_be_visible()
+
+
+def test_nobody_sees_the_list_of_another_user(site, visitor, admin):
+    visitor.watch.expected.add(400)
+    page = visitor.open("/jobs/new", user=admin)
+    paste(page, make_imei(1))
+    expect(page.get_by_role("heading", name="1 to order")).to_be_visible()
+    other = visitor.open(page.url, user=site.add_user("ola", Role.OPERATOR))
+    expect(other.get_by_text("This list is not here any more.")).to_be_visible()
+
+
+def test_an_upload_without_the_session_s_token_is_turned_away(site, visitor, admin):
+    visitor.watch.expected.add(403)
+    page = visitor.open("/jobs/new", user=admin)
+    status = page.evaluate(
+        "fetch('/jobs/new/upload?service=1&account=gsm-fusion', {method: 'POST', body: 'x'}).then(a => a.status)"
+    )
+    assert status == 403
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+@pytest.mark.parametrize("viewport", [WIDE, NARROW], ids=["wide", "narrow"])
+def test_both_pages_are_open_to_all(site, visitor, admin, viewport, scheme):
+    page = visitor.open("/jobs/new", user=admin, viewport=viewport, scheme=scheme)
+    assert find_violations(page) == []
+    assert not overflows(page)
+    paste(page, make_imei(1), "rubbish")
+    expect(page.get_by_role("heading", name="1 to order")).to_be_visible()
+    assert find_violations(page) == []
+    assert not overflows(page)
