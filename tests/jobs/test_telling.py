@@ -11,16 +11,17 @@ from typing import Any
 
 import pytest
 
-from imeiflow.domain.ident import JobId
+from imeiflow.domain.ident import JobId, Reference
 from imeiflow.domain.notice import DeliveryState, Told
 from imeiflow.domain.order import JobState, OrderState, Policy, ResultStatus
+from imeiflow.domain.outcome import Ending, Outcome
 from imeiflow.errors import GuardError
 from imeiflow.jobs.endpoint import Endpoint
 from imeiflow.jobs.lock import LaneLock
 from imeiflow.jobs.message import LINGER, MOST
 from imeiflow.jobs.signature import verify
 from imeiflow.jobs.telling import Teller, tell_meanwhile
-from imeiflow.ledger.change import AttemptKind, Intent, StatusUpdate
+from imeiflow.ledger.change import AttemptKind, Conclusion, Intent, OrderChange, StatusUpdate
 from imeiflow.ledger.delivery import Delivery
 from tests.jobs.receiver import SECRET, Receiver, open_receiver
 from tests.rig import ACCOUNT, PATIENCE_S, Rig, open_rig
@@ -69,9 +70,36 @@ class Story:
         finally:
             await teller.close()
 
-    def complete(self, job: JobId, status: ResultStatus = ResultStatus.COMPLETED) -> None:
+    async def place(self, count: int, status: ResultStatus) -> JobId:
+        """Let orders be accepted in one call whose reply names this status; nobody asks for them yet."""
+        job, now = self.rig.add_job(count), self.rig.clock.now()
+        orders = self.ledger.queued_orders(job, limit=count)
+        attempt = await self.ledger.intend(
+            Intent(
+                job=job,
+                account=ACCOUNT,
+                token=self.rig.take_lane("the one who places"),
+                kind=AttemptKind.PLACE,
+                orders=tuple(order.id for order in orders),
+                started_at=now,
+            )
+        )
+        changes = tuple(
+            OrderChange(
+                order=order.id,
+                outcome=Outcome.ACCEPTED,
+                state=OrderState.ACCEPTED,
+                reference=Reference(f"R{order.id}"),
+                status=status,
+            )
+            for order in orders
+        )
+        await self.ledger.conclude(Conclusion(attempt=attempt, ending=Ending.ANSWERED, ended_at=now, changes=changes))
+        return job
+
+    def complete(self, job: JobId, status: ResultStatus = ResultStatus.COMPLETED, *, text: str | None = RESULT) -> None:
         rows = list(self.ledger.order_rows(job, {OrderState.ACCEPTED}))
-        self.ledger.update_statuses(ACCOUNT, [StatusUpdate(order=row.id, status=status, result=RESULT) for row in rows])
+        self.ledger.update_statuses(ACCOUNT, [StatusUpdate(order=row.id, status=status, result=text) for row in rows])
 
     def deliveries(self, **values: Any) -> list[Delivery]:
         return self.ledger.deliveries(limit=1000, **values)
@@ -146,6 +174,45 @@ async def test_a_rejected_order_is_told_as_such(tmp_path):
         told.complete(job, ResultStatus.REJECTED)
         await told.tell()
         assert told.receiver.types == ["order.rejected"]
+
+
+@pytest.mark.parametrize("end", [ResultStatus.COMPLETED, ResultStatus.REJECTED])
+async def test_an_end_that_the_placing_reply_names_is_told_when_its_text_is_there(tmp_path, end):
+    async with open_told(tmp_path, events=[Told.ORDER_COMPLETED, Told.ORDER_REJECTED]) as told:
+        job = await told.place(2, end)
+        assert {row.status for row in told.rig.rows(job)} == {end}
+        await told.tell()
+        assert told.receiver.types == []
+        told.complete(job, end)
+        await told.tell()
+        (got,) = told.receiver.received
+        assert got.message["type"] == f"order.{end.value}"
+        assert [order["result"] for order in got.message["data"]["orders"]] == [RESULT, RESULT]
+        told.complete(job, end)
+        await told.tell()
+        assert len(told.receiver.received) == 1
+
+
+async def test_an_end_without_a_text_is_told_when_nobody_asks_for_one_and_the_text_that_comes_late_as_well(tmp_path):
+    async with open_told(tmp_path, events=[Told.ORDER_COMPLETED]) as told:
+        job = await told.place(1, ResultStatus.COMPLETED)
+        for text in (None, RESULT, RESULT):
+            told.complete(job, text=text)
+            await told.tell()
+        orders = [got.message["data"]["orders"] for got in told.receiver.received]
+        assert [order["result"] for (order,) in orders] == [None, RESULT]
+        assert len({got.message["id"] for got in told.receiver.received}) == 2
+
+
+async def test_a_note_on_an_order_that_goes_on_is_not_told(tmp_path):
+    async with open_told(tmp_path, events=[Told.ORDER_COMPLETED]) as told:
+        job = await told.place(1, ResultStatus.PENDING)
+        told.complete(job, ResultStatus.IN_PROCESS, text="in the queue")
+        await told.tell()
+        assert told.receiver.types == []
+        told.complete(job)
+        await told.tell()
+        assert told.receiver.types == ["order.completed"]
 
 
 async def test_a_doubt_is_told_when_its_job_has_ended_and_only_if_it_is_still_one(tmp_path):
