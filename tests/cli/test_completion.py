@@ -37,7 +37,7 @@ def complete(environment, *words: str) -> list[str]:
 
 
 def test_bash_completes_commands(environment):
-    assert sorted(complete(environment, "imeiflow", "se")) == ["services", "settle"]
+    assert sorted(complete(environment, "imeiflow", "se")) == ["serve", "services", "settle"]
 
 
 def test_bash_completes_options_and_their_values(environment):

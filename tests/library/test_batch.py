@@ -116,7 +116,7 @@ def test_progress_is_told_in_the_callers_thread_and_the_last_word_is_the_result(
     result = BatchIMEIProcessor(max_workers=2, chunk_size=10).process_batch(make_imeis(60), SERVICE, note)
     assert {thread for *_, thread in told} == {threading.get_ident()}
     assert [processed for processed, *_ in told] == sorted(processed for processed, *_ in told)
-    assert 0 < told[-2][0] < 60, "nothing was told on the way"
+    assert any(0 < processed < 60 for processed, *_ in told), "nothing was told on the way"
     assert told[-1][:3] == (60, 60, result)
     for processed, total, so_far, _ in told[:-1]:
         parts = ("successful", "duplicates", "errors", "unconfirmed")
