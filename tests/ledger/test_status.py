@@ -230,11 +230,18 @@ async def test_the_due_question_is_answered_from_its_index_in_its_order(desk: De
     desk.ledger.due_orders(desk.job, desk.clock())
     desk.ledger.due_jobs(ACCOUNT)
     desk.ledger.count_open(desk.job, until=desk.clock())
-    due_orders, due_jobs, count_open = (explain(sql, *[1] * sql.count("?")) for sql in seen)
+    desk.ledger.count_unknown(desk.job)
+    desk.ledger.status_counts(desk.job)
+    due_orders, due_jobs, count_open, count_unknown, heard, unheard = (
+        explain(sql, *[1] * sql.count("?")) for sql in seen
+    )
     assert due_orders == ["SEARCH orders USING INDEX ix_orders_due (job_id=? AND due_at>? AND due_at<?)"]
     assert "SEARCH orders USING COVERING INDEX ix_orders_due (job_id=? AND due_at>?)" in due_jobs
     assert not [step for step in due_jobs if step.startswith("SCAN orders")]
     assert count_open == ["SEARCH orders USING COVERING INDEX ix_orders_due (job_id=? AND due_at>? AND due_at<?)"]
+    assert count_unknown == ["SEARCH orders USING COVERING INDEX ix_orders_due (job_id=? AND due_at>?)"]
+    assert heard == ["SEARCH orders USING COVERING INDEX ix_orders_status (job_id=? AND status>?)"]
+    assert unheard == ["SEARCH orders USING COVERING INDEX ix_orders_unheard (job_id=? AND state=? AND status=?)"]
 
 
 def test_a_ledger_of_the_first_version_is_migrated_with_what_it_waits_for(tmp_path: Path, clock: Clock, desk: Desk):

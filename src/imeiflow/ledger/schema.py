@@ -36,7 +36,7 @@ from imeiflow.ledger.change import AttemptKind
 from imeiflow.ledger.dialect import Exact, Instant, Json
 
 #: Every revision of the schema, oldest first; the last one is what this program writes.
-REVISIONS = ("0001", "0002", "0003", "0004", "0005", "0006", "0007", "0008", "0009")
+REVISIONS = ("0001", "0002", "0003", "0004", "0005", "0006", "0007", "0008", "0009", "0010")
 HEAD = REVISIONS[-1]
 
 metadata = MetaData(
@@ -143,8 +143,17 @@ orders = Table(
         "job_id",
         "status",
         "id",
+        "state",
         sqlite_where=text("status IS NOT NULL"),
         postgresql_where=text("status IS NOT NULL"),
+    ),
+    Index(  # of accepted orders whose placing call named no status: few, and not for long
+        "ix_orders_unheard",
+        "job_id",
+        "state",
+        "status",
+        sqlite_where=text("status IS NULL AND state = 'accepted'"),
+        postgresql_where=text("status IS NULL AND state = 'accepted'"),
     ),
     *(
         Index(
@@ -169,6 +178,8 @@ orders = Table(
         "ix_orders_due",
         "job_id",
         "due_at",
+        "id",
+        "misses",
         sqlite_where=text("due_at IS NOT NULL"),
         postgresql_where=text("due_at IS NOT NULL"),
     ),

@@ -15,7 +15,7 @@ from collections.abc import Set as AbstractSet
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Connection, Integer, Select, Text, and_, case, func, insert, or_, select, update
+from sqlalchemy import Connection, Integer, Select, Text, and_, case, func, insert, literal_column, or_, select, update
 
 from imeiflow.domain.ident import AccountName, JobId, OrderId, Reference, ServiceId
 from imeiflow.domain.imei import Imei
@@ -38,6 +38,8 @@ from imeiflow.ledger.schema import Id, job, orders, status_anomaly, status_chang
 
 #: States in which the provider has the order, so that it may have a status there.
 _FOLLOWED = (OrderState.ACCEPTED.value, OrderState.DUPLICATE.value)
+#: Written out, so that an index of accepted orders alone can answer.
+_ACCEPTED = literal_column(f"'{OrderState.ACCEPTED.value}'", Text())
 _HURRIED_AT_ONCE = 10_000
 _FINAL = [status.value for status in ResultStatus if status.is_final]
 
@@ -152,13 +154,15 @@ class Statuses(Access):
 
     def status_counts(self, job_id: JobId) -> dict[ResultStatus | None, int]:
         """Count a job's accepted orders by status; None: the provider has not been heard yet."""
-        query = (
-            select(orders.c.status, func.count())
-            .where(orders.c.job_id == job_id, orders.c.state == OrderState.ACCEPTED.value)
-            .group_by(orders.c.status)
+        mine = (orders.c.job_id == job_id, orders.c.state == _ACCEPTED)
+        heard = (
+            select(orders.c.status, func.count()).where(*mine, orders.c.status.is_not(None)).group_by(orders.c.status)
         )
+        unheard = select(func.count()).select_from(orders).where(*mine, orders.c.status.is_(None))
         with self._read() as connection:
-            return {_STATUSES[status]: count for status, count in connection.execute(query)}
+            counts = {_STATUSES[status]: count for status, count in connection.execute(heard)}
+            count = connection.execute(unheard).scalar_one()
+        return {**counts, None: count} if count else counts
 
     # what is said
 
