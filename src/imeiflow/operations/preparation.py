@@ -5,6 +5,7 @@ Sends nothing before it is confirmed. What is not confirmed in time is discarded
 
 from __future__ import annotations
 
+import re
 import secrets
 import shutil
 import threading
@@ -38,6 +39,7 @@ _MOST_RATIO: Final = 200
 _MOST_WAITING: Final = 20  #: of one user
 _KEPT: Final = timedelta(hours=4)
 _LIST: Final = "list"
+_FOLDER: Final = re.compile(r"[A-Za-z0-9_-]{16}")
 
 
 class UnknownPreparationError(UsageError):
@@ -118,6 +120,13 @@ class Preparations:
         folder = self._root / secrets.token_urlsafe(12)
         self._root.mkdir(mode=0o700, exist_ok=True)
         folder.mkdir(mode=0o700)
+        return folder
+
+    def find_folder(self, name: str) -> Path:
+        """Give the place of an upload that was made before. Raises UnknownPreparationError."""
+        folder = self._root / name
+        if not _FOLDER.fullmatch(name) or not list_path(folder).is_file():
+            raise UnknownPreparationError
         return folder
 
     def begin(self, folder: Path, owner: str, request: Request) -> Preparation:

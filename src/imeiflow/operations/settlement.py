@@ -71,6 +71,20 @@ def list_doubtful(session: Session, job: JobId) -> Iterator[DoubtfulOrder]:
             yield _describe(doubt, told)
 
 
+def page_doubtful(
+    session: Session, job: JobId, *, after: OrderId, limit: int
+) -> tuple[list[tuple[OrderId, DoubtfulOrder]], OrderId | None]:
+    """Give some unconfirmed orders in file order, those with an id above `after`, and where the rest begins."""
+    session.find_job(job)
+    doubts = session.ledger.doubts(job, after=after, limit=limit + 1)
+    found = []
+    for doubt in doubts[:limit]:
+        told = [one for one in session.ledger.attempts_of(doubt.order) if _is_in_doubt(one)]
+        if told:
+            found.append((doubt.order, _describe(doubt, told)))
+    return found, doubts[limit - 1].order if len(doubts) > limit else None
+
+
 def sum_up_doubts(session: Session, job: JobId, *, most: int) -> Doubts:
     """Sum a job's unconfirmed orders up, the first `most` in full. Raises UnknownJobError.
 

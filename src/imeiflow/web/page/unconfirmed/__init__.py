@@ -1,0 +1,1 @@
+"""Orders that may have been placed: the evidence, and settling them."""

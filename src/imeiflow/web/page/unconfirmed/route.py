@@ -1,0 +1,170 @@
+"""Orders that may have been placed: the evidence of each, and settling them by word or by the provider's export.
+
+They are never shown as failed. What is settled is said by a person, or by the provider's own list; both are in the log.
+"""
+
+from __future__ import annotations
+
+import io
+import shutil
+from typing import Any, Final
+
+from litestar import Response, get, post
+from litestar.exceptions import NotFoundException
+from litestar.params import FromPath, FromQuery
+
+from imeiflow.domain.ident import AttemptId, JobId, OrderId, Reference
+from imeiflow.domain.user import Role
+from imeiflow.errors import UsageError
+from imeiflow.operations.audit import record_action
+from imeiflow.operations.job_view import count_job, list_job_lines
+from imeiflow.operations.preparation import list_path
+from imeiflow.operations.reconciliation import Reconciliation, reconcile, settle_by_export, settle_missing
+from imeiflow.operations.session import Session
+from imeiflow.operations.settlement import (
+    SettlementPlan,
+    choose_orders,
+    page_doubtful,
+    plan_settlement,
+    settle_not_placed,
+    settle_placed,
+)
+from imeiflow.web.access import needs
+from imeiflow.web.navigation import Entry, Page
+from imeiflow.web.office import WebRequest, office_of
+from imeiflow.web.page.new_job.upload import receive
+from imeiflow.web.page_template import draw
+from imeiflow.web.thread import in_thread, threaded
+
+_PAGE: Final = "page/unconfirmed/page.html"
+_LIST: Final = 50
+_JOBS: Final = 200
+_MOST_SHOWN: Final = 20_000
+_MOST_EXPORT: Final = 64 * 1_048_576
+
+
+@get("/unconfirmed")
+@threaded
+def unconfirmed_jobs(request: WebRequest) -> Response[str]:
+    """List the jobs in which something waits for a person."""
+    office = office_of(request)
+    lines = [one for one in list_job_lines(office.session, office.runner.view, limit=_JOBS) if one.unconfirmed]
+    block = "list" if "hx-request" in request.headers else None
+    return draw(request, "page/unconfirmed/jobs.html", block, lines=lines)
+
+
+@get("/jobs/{job_id:int}/unconfirmed")
+@threaded
+def unconfirmed_page(request: WebRequest, job_id: FromPath[int], after: FromQuery[int] = 0) -> Response[str]:
+    """Show a job's unconfirmed orders, with what can be done about them."""
+    office = office_of(request)
+    job = office.session.find_job(JobId(job_id))
+    line = count_job(office.session, job, office.runner.view(job.id))
+    found, more = page_doubtful(office.session, job.id, after=OrderId(after), limit=_LIST)
+    return draw(request, _PAGE, job=job, line=line, found=found, after=after, more=more)
+
+
+@get("/jobs/{job_id:int}/attempts/{attempt:int}")
+@threaded
+def attempt_evidence(request: WebRequest, job_id: FromPath[int], attempt: FromPath[int]) -> Response[str]:
+    """Show what a call sent, keys blanked, and what came back."""
+    session = office_of(request).session
+    evidence = session.ledger.attempt_evidence(AttemptId(attempt)) if _belongs(session, job_id, attempt) else None
+    if evidence is None:
+        raise NotFoundException
+    return draw(request, "page/unconfirmed/evidence.html", sent=_show(evidence.request), came=_show(evidence.reply))
+
+
+@post("/jobs/{job_id:int}/unconfirmed/settle", guards=[needs(Role.OPERATOR)], status_code=200)
+async def settle(request: WebRequest, job_id: FromPath[int]) -> Response[Any]:
+    """Settle the orders that were chosen, or all, as the person says."""
+    form = await request.form()
+    session, name = office_of(request).session, request.user.user.name
+    chosen = [int(one) for one in form.getall("order", []) if str(one).isdigit()]
+    await in_thread(
+        _settle,
+        session,
+        JobId(job_id),
+        None if form.get("scope") == "all" else chosen,
+        verdict=str(form.get("verdict", "")),
+        reference=str(form.get("reference", "")).strip(),
+        note=str(form.get("note", ""))[:500],
+        actor=name,
+    )
+    return Response("", headers={"hx-redirect": f"/jobs/{job_id}"})
+
+
+@post(
+    "/jobs/{job_id:int}/unconfirmed/export", guards=[needs(Role.OPERATOR)], status_code=200, request_max_body_size=None
+)
+async def compare_export(request: WebRequest, job_id: FromPath[int]) -> Response[str]:
+    """Take the provider's export in, and show what it would settle; nothing is settled yet."""
+    office = office_of(request)
+    folder = await in_thread(office.preparations.make_folder, request.user.user.name)
+    try:
+        await receive(request, list_path(folder), most=_MOST_EXPORT)
+        found = await in_thread(_reconcile, office.session, job_id, list_path(folder).read_bytes())
+    except BaseException:
+        shutil.rmtree(folder, ignore_errors=True)
+        raise
+    return draw(request, "page/unconfirmed/export.html", job_id=job_id, found=found, folder=folder.name)
+
+
+@post("/jobs/{job_id:int}/unconfirmed/export/{name:str}", guards=[needs(Role.OPERATOR)], status_code=200)
+async def settle_export(request: WebRequest, job_id: FromPath[int], name: FromPath[str]) -> Response[Any]:
+    """Settle what an export that was shown names; and, where its completeness is vouched for, what it does not."""
+    form = await request.form()
+    office, actor = office_of(request), request.user.user.name
+    folder = office.preparations.find_folder(name)
+    is_complete = form.get("complete") == "yes"
+
+    def carry_out() -> None:
+        found = _reconcile(office.session, job_id, list_path(folder).read_bytes())
+        count = settle_by_export(office.session, found, note="by the provider's export", actor=actor)
+        missing = settle_missing(office.session, found, note="not in the export", actor=actor) if is_complete else 0
+        record_action(office.session, actor, "settle", job=JobId(job_id), placed=count, not_placed=missing, by="export")
+
+    await in_thread(carry_out)
+    shutil.rmtree(folder, ignore_errors=True)
+    return Response("", headers={"hx-redirect": f"/jobs/{job_id}"})
+
+
+def _settle(
+    session: Session, job: JobId, chosen: list[int] | None, *, verdict: str, reference: str, note: str, actor: str
+) -> None:
+    plan: SettlementPlan = plan_settlement(session, job, None)
+    if chosen is not None:
+        plan = choose_orders(plan, [OrderId(one) for one in chosen])
+    if not plan.orders:
+        raise UsageError(problem="no order was chosen", remedy="Tick some, or choose all of them.")
+    match verdict:
+        case "placed":
+            settle_placed(session, plan, Reference(reference) if reference else None, note=note, actor=actor)
+        case "not-placed":
+            settle_not_placed(session, plan, note=note, actor=actor)
+        case _:
+            raise UsageError(problem="it was not said what became of them", remedy="Choose placed or not placed.")
+    record_action(session, actor, "settle", job=job, verdict=verdict, count=len(plan.orders), note=note)
+
+
+def _reconcile(session: Session, job_id: int, content: bytes) -> Reconciliation:
+    stream = io.BytesIO(content)
+    stream.name = "the export"  # what messages call it
+    return reconcile(session, JobId(job_id), stream)
+
+
+def _belongs(session: Session, job_id: int, attempt: int) -> bool:
+    found = session.ledger.list_attempts(JobId(job_id), after=AttemptId(attempt + 1), limit=1)
+    return bool(found) and found[0].id == attempt
+
+
+def _show(content: bytes) -> str:
+    """Give what went over the wire as text, cut where it is long."""
+    text = content.decode("utf-8", "replace")
+    return text if len(text) <= _MOST_SHOWN else f"{text[:_MOST_SHOWN]}\n… ({len(content):,} bytes)"
+
+
+PAGE = Page(
+    handlers=[unconfirmed_jobs, unconfirmed_page, attempt_evidence, settle, compare_export, settle_export],
+    entry=Entry(label="Unconfirmed", path="/unconfirmed", icon="doubt", rank=40),
+)

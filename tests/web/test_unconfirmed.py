@@ -1,0 +1,107 @@
+"""Orders that may have been placed: a page of their own, the evidence, and settling them."""
+
+from __future__ import annotations
+
+import re
+
+import pytest
+from playwright.sync_api import expect
+
+from imeiflow.domain.ident import JobId
+from imeiflow.domain.order import JobState, OrderState, Policy
+from imeiflow.domain.user import Role
+from tests.operations.stand import make_imei
+from tests.web.conftest import NARROW, WIDE, Visitor, find_violations, overflows
+
+SERVICE_NAME = "Apple Basic Info"
+
+
+@pytest.fixture
+def doubtful(site) -> JobId:
+    """Give a finished job: line 2 accepted, 3 to 6 unconfirmed."""
+    states = {2: OrderState.ACCEPTED, **dict.fromkeys(range(3, 7), OrderState.UNCONFIRMED)}
+    return site.add_answered(states, service_name=SERVICE_NAME)
+
+
+def count(site, job: JobId, state: OrderState) -> int:
+    return site.session.ledger.tally(job)[state]
+
+
+def test_one_is_marked_placed_with_its_reference_and_who_said_so(site, visitor, admin, doubtful):
+    page = visitor.open("/unconfirmed", user=admin)
+    page.get_by_role("link", name="stock.csv").click()
+    page.get_by_label(str(make_imei(3))).check()
+    expect(page.get_by_text("1 on this page chosen")).to_be_visible()
+    page.get_by_label("They were placed").check()
+    page.get_by_label("Reference").fill("R-77")
+    page.get_by_label("Note").fill("seen on their site")
+    page.get_by_role("button", name="Settle", exact=True).click()
+    page.wait_for_url(re.compile(rf"/jobs/{doubtful}$"))
+    assert (count(site, doubtful, OrderState.ACCEPTED), count(site, doubtful, OrderState.UNCONFIRMED)) == (2, 3)
+    told = [one.data for one in site.session.ledger.events(job=doubtful) if one.kind == "marked_placed"]
+    assert [(one["actor"], one["note"], one["reference"]) for one in told] == [("mia", "seen on their site", "R-77")]
+
+
+def test_all_are_marked_not_placed_and_wait_to_be_sent_again(site, visitor, admin, doubtful):
+    page = visitor.open(f"/jobs/{doubtful}/unconfirmed", user=admin)
+    page.get_by_label("All 4, also on other pages").check()
+    page.get_by_label("They were not placed").check()
+    page.get_by_role("button", name="Settle", exact=True).click()
+    page.wait_for_url(re.compile(rf"/jobs/{doubtful}$"))
+    assert count(site, doubtful, OrderState.QUEUED) == 4
+    page.get_by_role("button", name="Go on").click()
+    expect(page.locator(".legend")).to_contain_text(re.compile(r"5\s+accepted"))
+    assert count(site, doubtful, OrderState.ACCEPTED) == 5
+
+
+def test_nothing_is_settled_where_nothing_is_chosen(site, visitor, admin, doubtful):
+    visitor.watch.expected.add(400)
+    page = visitor.open(f"/jobs/{doubtful}/unconfirmed", user=admin)
+    page.get_by_label("They were placed").check()
+    page.get_by_role("button", name="Settle", exact=True).click()
+    expect(page.get_by_role("alert")).to_contain_text("no order was chosen")
+    assert count(site, doubtful, OrderState.UNCONFIRMED) == 4
+
+
+def test_the_provider_s_export_says_what_it_would_settle_and_then_does(site, visitor, admin, doubtful, tmp_path):
+    rows = ["SERVICE\tIMEI NO.\tCREDITS\tSTATUS\tCODE\tORDER DATE"]
+    at = site.session.clock.now().strftime("%Y-%m-%d %H:%M:%S")
+    rows += [f"{SERVICE_NAME}\t{make_imei(line)}\t$0.08\tPending\t\t{at}" for line in (2, 3, 4)]
+    path = tmp_path / "export.tsv"
+    path.write_text("\n".join(rows) + "\n", encoding="utf-8")
+    page = visitor.open(f"/jobs/{doubtful}/unconfirmed", user=admin)
+    page.locator("#export-file").set_input_files(path)
+    expect(page.get_by_text("It names 2 orders of this job")).to_be_visible()
+    assert count(site, doubtful, OrderState.UNCONFIRMED) == 4
+    page.get_by_role("button", name="Settle by this export").click()
+    page.wait_for_url(re.compile(rf"/jobs/{doubtful}$"))
+    assert (count(site, doubtful, OrderState.ACCEPTED), count(site, doubtful, OrderState.UNCONFIRMED)) == (3, 2)
+
+
+def test_the_evidence_shows_what_was_sent_without_the_key_and_what_came_back(make_site, browser):
+    site = make_site(chunk_limit=1, repeats="charge", latency="0")
+    visitor = Visitor(browser, site)
+    job = site.add_job(6, name="stock.csv", policy=Policy.HOLD)
+    site.wait_for(job, JobState.FINISHED, JobState.PAUSED)
+    assert count(site, job, OrderState.UNCONFIRMED) > 0
+    page = visitor.open(f"/jobs/{job}/unconfirmed", user=site.add_user())
+    page.get_by_role("button", name="Evidence").first.click()
+    dialog = page.get_by_role("dialog")
+    expect(dialog).to_contain_text("placeorder")
+    expect(dialog).to_contain_text("<imeis>")
+    assert site.sim.api_key not in page.content()
+    visitor.close()
+
+
+def test_a_viewer_sees_the_evidence_and_settles_nothing(site, visitor, doubtful):
+    page = visitor.open(f"/jobs/{doubtful}/unconfirmed", user=site.add_user("vic", Role.VIEWER))
+    expect(page.get_by_role("button", name="Evidence").first).to_be_visible()
+    expect(page.get_by_role("button", name="Settle", exact=True)).to_have_count(0)
+
+
+@pytest.mark.parametrize(("viewport", "scheme"), [(WIDE, "light"), (WIDE, "dark"), (NARROW, "light"), (NARROW, "dark")])
+def test_the_pages_are_open_to_all(visitor, admin, doubtful, viewport, scheme):
+    for path in ("/unconfirmed", f"/jobs/{doubtful}/unconfirmed"):
+        page = visitor.open(path, user=admin, viewport=viewport, scheme=scheme)
+        assert find_violations(page) == []
+        assert not overflows(page)
