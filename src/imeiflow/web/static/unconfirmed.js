@@ -14,12 +14,13 @@
   }
   const input = document.querySelector("[data-export]");
   if (!input) return;
+  const zone = document.getElementById("export-zone");
   const place = document.getElementById("export-found");
   input.addEventListener("change", async () => {
     if (!input.files[0]) return;
     place.textContent = "Comparing…";
     const token = JSON.parse(document.body.getAttribute("hx-headers"));
-    const answer = await fetch(input.dataset.export, {
+    const answer = await fetch(`${input.dataset.export}?${new URLSearchParams({ zone: zone.value })}`, {
       method: "POST", body: input.files[0],
       headers: { ...token, "hx-request": "true", "content-type": "application/octet-stream" },
     }).catch(() => null);

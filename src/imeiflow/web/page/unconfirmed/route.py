@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import io
 import shutil
+from collections import Counter
 from typing import Any, Final
 
 from litestar import Response, get, post
@@ -17,6 +18,7 @@ from imeiflow.domain.ident import AttemptId, JobId, OrderId, Reference
 from imeiflow.domain.user import Role
 from imeiflow.errors import UsageError
 from imeiflow.operations.audit import record_action
+from imeiflow.operations.claim import Obscurity
 from imeiflow.operations.job_view import count_job, list_job_lines
 from imeiflow.operations.preparation import list_path
 from imeiflow.operations.reconciliation import Reconciliation, reconcile, settle_by_export, settle_missing
@@ -29,6 +31,7 @@ from imeiflow.operations.settlement import (
     settle_not_placed,
     settle_placed,
 )
+from imeiflow.operations.time_zone import name_time_zone
 from imeiflow.web.access import needs
 from imeiflow.web.navigation import Entry, Page
 from imeiflow.web.office import WebRequest, office_of
@@ -97,17 +100,27 @@ async def settle(request: WebRequest, job_id: FromPath[int]) -> Response[Any]:
 @post(
     "/jobs/{job_id:int}/unconfirmed/export", guards=[needs(Role.OPERATOR)], status_code=200, request_max_body_size=None
 )
-async def compare_export(request: WebRequest, job_id: FromPath[int]) -> Response[str]:
+async def compare_export(request: WebRequest, job_id: FromPath[int], zone: FromQuery[str] = "") -> Response[str]:
     """Take the provider's export in, and show what it would settle; nothing is settled yet."""
     office = office_of(request)
     folder = await in_thread(office.preparations.make_folder, request.user.user.name)
     try:
         await receive(request, list_path(folder), most=_MOST_EXPORT)
-        found = await in_thread(_reconcile, office.session, job_id, list_path(folder).read_bytes())
+        found = await in_thread(_reconcile, office.session, job_id, list_path(folder).read_bytes(), zone)
     except BaseException:
         shutil.rmtree(folder, ignore_errors=True)
         raise
-    return draw(request, "page/unconfirmed/export.html", job_id=job_id, found=found, folder=folder.name)
+    obscure = Counter(why for _, why in found.obscure)
+    return draw(
+        request,
+        "page/unconfirmed/export.html",
+        job_id=job_id,
+        found=found,
+        folder=folder.name,
+        obscure=obscure,
+        zone=zone,
+        is_unsure_of_time=Obscurity.TIME_UNKNOWN in obscure,
+    )
 
 
 @post("/jobs/{job_id:int}/unconfirmed/export/{name:str}", guards=[needs(Role.OPERATOR)], status_code=200)
@@ -116,10 +129,10 @@ async def settle_export(request: WebRequest, job_id: FromPath[int], name: FromPa
     form = await request.form()
     office, actor = office_of(request), request.user.user.name
     folder = office.preparations.find_folder(name)
-    is_complete = form.get("complete") == "yes"
+    is_complete, zone = form.get("complete") == "yes", str(form.get("zone", ""))
 
     def carry_out() -> None:
-        found = _reconcile(office.session, job_id, list_path(folder).read_bytes())
+        found = _reconcile(office.session, job_id, list_path(folder).read_bytes(), zone)
         count = settle_by_export(office.session, found, note="by the provider's export", actor=actor)
         missing = settle_missing(office.session, found, note="not in the export", actor=actor) if is_complete else 0
         record_action(office.session, actor, "settle", job=JobId(job_id), placed=count, not_placed=missing, by="export")
@@ -147,10 +160,10 @@ def _settle(
     record_action(session, actor, "settle", job=job, verdict=verdict, count=len(plan.orders), note=note)
 
 
-def _reconcile(session: Session, job_id: int, content: bytes) -> Reconciliation:
+def _reconcile(session: Session, job_id: int, content: bytes, zone: str) -> Reconciliation:
     stream = io.BytesIO(content)
     stream.name = "the export"  # what messages call it
-    return reconcile(session, JobId(job_id), stream)
+    return reconcile(session, JobId(job_id), stream, zone=name_time_zone(zone) if zone.strip() else None)
 
 
 def _belongs(session: Session, job_id: int, attempt: int) -> bool:
