@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 import pytest
 
 from imeiflow.dispatch.lane import Lane
@@ -57,6 +59,19 @@ def test_what_is_learned_of_a_queueing_server_keeps_its_slots_busy() -> None:
     lane = Lane(ceiling=512)
     run_lane(lane, ServerModel(slots=30, latency=steady(1.0)), 900)
     assert 30 <= lane.as_learned()["queued"] <= 60  # type: ignore[operator]
+
+
+@pytest.mark.parametrize("canary_phase_s", [0.0, 2.0])
+@pytest.mark.parametrize(("slots", "latency_s"), [(5, 1.0), (2, 1.0), (5, 3.5)])
+def test_of_a_server_with_few_slots_few_calls_are_asked_at_once(
+    slots: int, latency_s: float, canary_phase_s: float
+) -> None:
+    lane = Lane(ceiling=64)
+    calls = int(60 / latency_s) * slots + 64
+    run = run_lane(lane, ServerModel(slots=slots, latency=steady(latency_s)), calls, canary_phase_s=canary_phase_s)
+    assert run.seconds <= math.ceil(calls / slots) * latency_s + 0.5
+    assert slots <= lane.limit.value <= 2 * slots + 4
+    assert lane.limit.is_queued
 
 
 @pytest.mark.parametrize("says", ["plain", "rate", "retry-after"])

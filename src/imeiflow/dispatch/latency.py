@@ -18,7 +18,10 @@ from functools import lru_cache
 _COHORT = 16
 _RIPE = 12  #: ended calls of a full cohort
 _MAX_BASE = 32
-_MIN_BASE = 8
+_MIN_BASE = 4  #: fewer than eight never make certain
+#: Where a server has few slots, calls begun among a dozen wait already: then the fewest alone tell what a call takes.
+_FLOOR = 8
+_FLOOR_SIGMAS = 3.0
 _MIN_RATIO = 1.5
 _SIGMAS = 3.8
 _MAX_SIGMAS = 5.0
@@ -120,25 +123,28 @@ class LatencyBook:
         base = self._base(now, typical / 2)
         if sum(1 for sample in base if sample.took_s is not None) < _MIN_BASE:
             return None
+        floor, rest = base[:_FLOOR], base[_FLOOR:]
+        if len(rest) >= _FLOOR and _sigmas_slower(rest, floor, now) >= _FLOOR_SIGMAS:
+            base = floor
         median_s, base_s = _median_s(here), _median_s(base)
         if math.isinf(base_s) or math.isinf(median_s):
             return None
         is_certain = (
             median_s >= _MIN_RATIO * base_s
             and median_s - base_s >= _MIN_EXCESS_S
-            and _sigmas_slower(here, base, now) >= self._sigmas
+            and _sigmas_slower(here, floor + rest, now) >= self._sigmas
         )
         return Queueing(typical, median_s / max(base_s, 1e-4), median_s, is_certain)
 
     def _base(self, now: float, most: float) -> list[Sample]:
-        """Give the calls begun among the fewest."""
+        """Give the calls begun among the fewest, the fewest first."""
         base: list[Sample] = []
         for number in sorted(self._groups):
             if len(base) >= _MAX_BASE or number > _group_of(most):
                 break
             known = self._groups[number].known()
             base.extend(s for s in known if s.crowd <= most and now - s.began_at < _FORGET_AFTER_S)
-        return base
+        return sorted(base, key=lambda sample: sample.crowd)
 
 
 @lru_cache(maxsize=4096)
