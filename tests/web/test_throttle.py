@@ -1,0 +1,63 @@
+"""Guessing passwords is slowed down, and nothing else is."""
+
+from __future__ import annotations
+
+from imeiflow.web.throttle import Throttle
+
+
+class Clock:
+    """A clock that is moved by hand."""
+
+    def __init__(self) -> None:
+        self.now = 1000.0
+
+    def __call__(self) -> float:
+        return self.now
+
+
+def fail(throttle: Throttle, times: int, *keys: str) -> None:
+    for _ in range(times):
+        throttle.fail(*keys)
+
+
+def test_four_failures_are_free_and_the_fifth_waits():
+    throttle = Throttle(Clock())
+    fail(throttle, 4, "name mia")
+    assert throttle.wait_s("name mia") == 0
+    throttle.fail("name mia")
+    assert throttle.wait_s("name mia") == 15
+    assert throttle.wait_s("name ola") == 0
+
+
+def test_each_further_failure_waits_longer_but_never_over_a_quarter_of_an_hour():
+    throttle = Throttle(Clock())
+    waits = []
+    for _ in range(20):
+        throttle.fail("name mia")
+        waits.append(throttle.wait_s("name mia"))
+    assert waits == sorted(waits)
+    assert waits[-1] == 900
+
+
+def test_a_wait_ends_and_success_forgets():
+    clock = Clock()
+    throttle = Throttle(clock)
+    fail(throttle, 5, "name mia", "address 1")
+    clock.now += 16
+    assert throttle.wait_s("name mia", "address 1") == 0
+    throttle.succeed("name mia")
+    fail(throttle, 4, "name mia")
+    assert throttle.wait_s("name mia") == 0
+
+
+def test_any_of_the_keys_makes_wait():
+    throttle = Throttle(Clock())
+    fail(throttle, 5, "address 1")
+    assert throttle.wait_s("name mia", "address 1") == 15
+
+
+def test_what_it_holds_does_not_grow_with_the_names_that_are_tried():
+    throttle = Throttle(Clock())
+    for number in range(10_050):
+        throttle.fail(f"name {number}")
+    assert len(throttle._records) == 10_000
