@@ -57,6 +57,33 @@ def test_limits_that_people_set_are_tried_before_others(works: int, canaries: li
     assert chunk.usual == found
 
 
+def test_a_long_job_tries_fifty_before_a_hundred() -> None:
+    chunk = ChunkSize()
+    chunk.learn(2, Verdict.WORKS, named=2, hint=None, is_canary=True)
+    assert chunk.next(waiting=20_000) == (100, True)
+    assert chunk.next(waiting=30_000) == (50, True)
+    chunk.learn(50, Verdict.WORKS, named=50, hint=None, is_canary=True)
+    assert not chunk.is_far_from_known
+    assert chunk.next(waiting=30_000) == (100, True)
+
+
+@pytest.mark.parametrize(("waiting", "size"), [(30_000, (50, False)), (300_000, (56, True)), (None, (56, True))])
+def test_a_canary_that_may_fail_must_be_worth_it(waiting: int | None, size: tuple[int, bool]) -> None:
+    chunk = ChunkSize()
+    for tried, verdict in ((2, Verdict.WORKS), (100, Verdict.FAILS), (50, Verdict.WORKS)):
+        chunk.learn(tried, verdict, named=0, hint=None, is_canary=True)
+    assert chunk.next(waiting=waiting) == size
+    assert chunk.is_known_up_to(None, waiting) is (not size[1])
+
+
+def test_a_short_job_stays_with_the_size_that_works() -> None:
+    chunk = ChunkSize()
+    for tried, verdict in ((2, Verdict.WORKS), (100, Verdict.FAILS)):
+        chunk.learn(tried, verdict, named=0, hint=None, is_canary=True)
+    assert chunk.next(waiting=150) == (2, False)
+    assert chunk.next(waiting=1000) == (50, True)
+
+
 def test_single_calls_go_beside_a_canary_and_never_a_second_canary() -> None:
     chunk = ChunkSize()
     chunk.sent(chunk.next()[0])

@@ -4,10 +4,12 @@ Pure.
 
     pair       one call of two (the canary), single calls beside it
     full       one call of the full size, calls of the largest proved size beside it
-    narrowing  one call between the largest proved and the smallest that failed
+    narrowing  one call between the largest proved and the smallest that failed, where enough orders wait to repay it
     known      all calls of the largest size that works
 
-A job may have a maximum of its own (`largest`): the search goes on below it, and what it shows serves the others.
+A long job tries fifty before the full size: that costs half a round where the full size works, and spares one where
+it does not. A job may have a maximum of its own (`largest`): the search goes on below it, and what it shows serves
+the others.
 Only a call whose every order is accounted for proves a size. What a call leaves unnamed, or a refusal of the
 size, shows that the size does not work. A call in doubt shows it only for a canary: a size not yet proved. A pair may
 be lost by chance, and any call may be spoiled by one of its orders: another canary tells.
@@ -26,6 +28,11 @@ _MAX_NARROWINGS = 5
 _REGROW_AFTER = 8
 #: Limits that people set: tried before any other size between one that works and one that does not.
 _COMMON = (5, 10, 20, 30, 50)
+_MOST_USUAL = 50
+_LONG = 24_000  #: orders: a dozen rounds of twenty full calls
+#: A canary that fails leaves its orders in doubt, each of which is sent alone: so many times that must be spared by
+#: one that works, where the provider named the size, where it is a common one, and otherwise.
+_STAKES = (1, 2, 8)
 _NUMBER = re.compile(r"\b(\d{1,3})\b")
 
 
@@ -76,15 +83,18 @@ class ChunkSize:
     @property
     def is_far_from_known(self) -> bool:
         """Say whether sizes are still looked for that are many times the proved one."""
-        return not self._done and not self._has_all and (self.failed is None or self.proved * 2 < self.failed)
+        return not self._done and not self._has_all and self.proved * 2 < (self.failed or self.full)
 
-    def is_known_up_to(self, largest: int | None) -> bool:
-        """Say whether nothing is left to find out for calls of at most `largest` orders."""
-        return self._candidate(largest) is None
+    def is_known_up_to(self, largest: int | None, waiting: int | None = None) -> bool:
+        """Say whether nothing is left to find out for `waiting` orders in calls of at most `largest`."""
+        return self._candidate(largest, waiting) is None
 
-    def next(self, largest: int | None = None) -> tuple[int, bool]:
-        """Give the size of the next call, at most `largest`, and whether it is a canary; then call `sent`."""
-        candidate = self._candidate(largest)
+    def next(self, largest: int | None = None, waiting: int | None = None) -> tuple[int, bool]:
+        """Give the size of the next call, at most `largest`, and whether it is a canary; then call `sent`.
+
+        `waiting` orders are still to be sent, those of this call among them; None: so many that all is worth knowing.
+        """
+        candidate = self._candidate(largest, waiting)
         if candidate is None or self._canary is not None or self._has_all:
             return min(self.usual, largest or self.usual), False
         return candidate, True
@@ -203,16 +213,28 @@ class ChunkSize:
         self._narrowings += 1
         self._finish()
 
-    def _candidate(self, largest: int | None) -> int | None:
-        """Give the size to try next; None when none above the proved one is left to try."""
+    def _candidate(self, largest: int | None, waiting: int | None) -> int | None:
+        """Give the size to try next; None when none above the proved one is left to try, or worth it."""
         if self._done:
             return None
-        size = min(self._next_size(), largest or self.full)
-        return size if size > self.proved else None
+        size = min(self._next_size(waiting), largest or self.full)
+        is_worth_it = size > self.proved and (waiting is None or self._pays(size, waiting))
+        return size if is_worth_it else None
 
-    def _next_size(self) -> int:
+    def _pays(self, size: int, waiting: int) -> bool:
+        """Say whether a canary of `size` spares `waiting` orders calls enough for the doubt that it may leave."""
         if self.failed is None:
-            return min(2, self.full) if self.proved < 2 else self.full
+            return True
+        named, common, other = _STAKES
+        stake = named if size == self._guess else common if size in _COMMON else other
+        return waiting / self.proved - waiting / size >= stake * size
+
+    def _next_size(self, waiting: int | None) -> int:
+        if self.failed is None:
+            if self.proved < 2:
+                return min(2, self.full)
+            is_long = waiting is not None and waiting >= _LONG
+            return _MOST_USUAL if is_long and self.proved < _MOST_USUAL < self.full else self.full
         if self._guess is not None and self.proved < self._guess < self.failed:
             return self._guess
         between = [size for size in _COMMON if self.proved < size < self.failed]

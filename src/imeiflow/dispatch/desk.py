@@ -18,7 +18,7 @@ from imeiflow.dispatch.pace import Window
 from imeiflow.dispatch.setting import DispatchSettings
 from imeiflow.dispatch.work import Work
 from imeiflow.domain.ident import AccountName, JobId, ServiceId
-from imeiflow.domain.order import JobState
+from imeiflow.domain.order import JobState, OrderState
 from imeiflow.domain.progress import Tally
 from imeiflow.domain.schedule import UNKNOWN, Delivery, read_delivery
 from imeiflow.errors import JobStateError
@@ -100,7 +100,8 @@ class Desk:
     def is_canary_phase(self) -> bool:
         """Say whether calls are still far smaller than they may become: many at once would only be in the way."""
         return any(
-            work.chunk_size.is_far_from_known and not work.chunk_size.is_known_up_to(work.largest_chunk)
+            work.chunk_size.is_far_from_known
+            and not work.chunk_size.is_known_up_to(work.largest_chunk, work.counts[OrderState.QUEUED])
             for work in self.works.values()
             if work.stop is None
         )

@@ -159,7 +159,7 @@ class Work:
         """Take the next call's orders; None when the spending cap allows none now."""
         if self._alone:
             return self._alone.popleft()
-        size, is_canary = self.chunk_size.next(self.largest_chunk)
+        size, is_canary = self.chunk_size.next(self.largest_chunk, self.counts[OrderState.QUEUED])
         if is_canary and size > len(self._waiting):
             size, is_canary = min(self.chunk_size.usual, self.largest_chunk or PAGE), False
         affordable = self.affordable()
