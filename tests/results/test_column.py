@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection, Sequence
 from datetime import date
 
 from hypothesis import given
 from hypothesis import strategies as st
 
-from imeiflow.results.column import MOST_UNKNOWN, ColumnCollector, collect_columns, fill_cells
+from imeiflow.results.column import MOST_UNKNOWN, Cell, Column, ColumnCollector
 from imeiflow.results.reader import read_result
-from imeiflow.results.result import Kind
+from imeiflow.results.result import Kind, Result
 from imeiflow.results.vocabulary import NAMES
 
 from .sample import KNOWN_KEYS, unknown_keys, words
@@ -20,8 +21,17 @@ results = st.lists(
 )
 
 
+def lay_out(found: Sequence[Result], taken: Collection[str] = ()) -> tuple[tuple[Column, ...], list[list[Cell]]]:
+    """Collect the columns of results, and give each one's cells under them."""
+    collector = ColumnCollector()
+    rows = [collector.add(result) for result in found]
+    columns = collector.list_columns(taken)
+    assert {name for cells in rows for name in cells} == {column.name for column in columns}
+    return columns, [[cells.get(column.name) for column in columns] for cells in rows]
+
+
 def headings(*texts: str, taken: tuple[str, ...] = ()) -> list[str]:
-    return [column.heading for column in collect_columns(map(read_result, texts), taken)]
+    return [column.heading for column in lay_out([*map(read_result, texts)], taken)[0]]
 
 
 def test_known_columns_have_one_order_and_unknown_ones_follow_as_they_were_seen():
@@ -33,9 +43,8 @@ def test_known_columns_have_one_order_and_unknown_ones_follow_as_they_were_seen(
 
 def test_remarks_have_the_last_column_where_there_are_any():
     assert headings("Model: A<br>Zebra: 1", "Not found") == ["model", "Zebra", "remarks"]
-    columns = collect_columns([read_result("Not found")])
-    assert fill_cells(read_result("Not found<br>Sorry"), columns) == ["Not found; Sorry"]
-    assert fill_cells(read_result("Model: A"), columns) == [None]
+    _, rows = lay_out([read_result("Not found<br>Sorry"), read_result("Model: A")])
+    assert rows == [[None, "Not found; Sorry"], ["A", None]]
 
 
 def test_a_heading_that_is_taken_is_told_apart():
@@ -45,33 +54,29 @@ def test_a_heading_that_is_taken_is_told_apart():
 
 def test_cells_are_typed_normalised_and_hold_every_value_once():
     text = "FMI: ON ❌<br>Purchase Date: 14 Nov 2023<br>Carrier: A<br>Carrier: B<br>Network: A<br>Model: <br>IMEI: 35*"
-    result = read_result(text)
-    columns = collect_columns([result])
+    columns, rows = lay_out([read_result(text), read_result("Purchase Date: 03/04/2024")])
     assert [column.heading for column in columns] == ["model", "imei", "carrier", "find_my", "purchase_date"]
     assert [column.kind for column in columns] == [Kind.TEXT, Kind.IMEI, Kind.TEXT, Kind.SWITCH, Kind.DATE]
-    assert fill_cells(result, columns) == ["", "35*", "A; B", "on", date(2023, 11, 14)]
-    assert fill_cells(read_result("Purchase Date: 03/04/2024"), columns) == [None, None, None, None, "03/04/2024"]
+    assert rows == [["", "35*", "A; B", "on", date(2023, 11, 14)], [None, None, None, None, "03/04/2024"]]
 
 
 def test_too_many_unknown_keys_share_a_column_in_which_none_is_lost():
-    collector = ColumnCollector()
-    many = [read_result(f"Zebra {number}: {number}<br>Model: A") for number in range(MOST_UNKNOWN + 2)]
-    for result in many:
-        collector.add(result)
-    columns = collector.list_columns()
+    columns, rows = lay_out(
+        [read_result(f"Zebra {number}: {number}<br>Model: A") for number in range(MOST_UNKNOWN + 2)]
+    )
     assert len(columns) == 1 + MOST_UNKNOWN + 1
     assert columns[-1].heading == "other_results"
-    assert fill_cells(many[-1], columns)[-1] == f"Zebra {MOST_UNKNOWN + 1}: {MOST_UNKNOWN + 1}"
-    assert fill_cells(many[-1], columns)[1:-1] == [None] * MOST_UNKNOWN
-    assert fill_cells(many[0], columns)[1] == "0"
+    assert rows[-1][-1] == f"Zebra {MOST_UNKNOWN + 1}: {MOST_UNKNOWN + 1}"
+    assert rows[-1][1:-1] == [None] * MOST_UNKNOWN
+    assert rows[0][1] == "0"
 
 
 @given(results)
 def test_every_field_of_every_result_stands_in_its_column(found):
-    columns = collect_columns(found)
+    columns, rows = lay_out(found)
     assert len({column.heading.casefold() for column in columns}) == len(columns)
-    for result in found:
-        cells = dict(zip((column.heading.casefold() for column in columns), fill_cells(result, columns), strict=True))
+    for result, row in zip(found, rows, strict=True):
+        cells = dict(zip((column.heading.casefold() for column in columns), row, strict=True))
         for field in result.fields:
             assert field.shown in str(cells[field.name.casefold()])
         assert sum(cell is not None for cell in cells.values()) == len(
@@ -81,7 +86,7 @@ def test_every_field_of_every_result_stands_in_its_column(found):
 
 @given(results)
 def test_columns_do_not_depend_on_the_order_of_results_but_for_unknown_keys(found):
-    forth, back = collect_columns(found), collect_columns(found[::-1])
+    forth, back = lay_out(found)[0], lay_out(found[::-1])[0]
     assert {column.name for column in forth} == {column.name for column in back}
     known = [column for column in forth if column.name in NAMES]
     assert known == [column for column in back if column.name in NAMES]

@@ -24,6 +24,7 @@ from imeiflow.ledger.record import Job, OrderRow
 from imeiflow.operations.cell import Cell, make_safe, show_cell
 from imeiflow.operations.new_file import write_file
 from imeiflow.operations.session import Session
+from imeiflow.operations.spool import Spool
 from imeiflow.operations.table import FailedTable, JsonTable, ProviderTable, ResultTable, Table, is_at_provider
 from imeiflow.operations.workbook import write_workbook
 
@@ -104,17 +105,18 @@ def export_to_file(
     jobs = _choose_jobs(session, wish)
     with write_file(target, replaces=replaces) as file:
         if wish.format is not ExportFormat.XLSX:
-            return _write_text(session, jobs, wish, file, on_rows, has_mark=True)
+            return _write_text(session, jobs, wish, file, on_rows, folder=target.parent)
         done = Exported(jobs=len(jobs))
-        table = _make_table(session, jobs, wish)
-        rows = map(table.lay_out, _count(_pick(session, jobs, wish, on_rows, done), done))
-        done.sheets, done.cut = write_workbook(file, target, table.headings, rows)
+        with Spool(target.parent) as spool:
+            rows = _count(_pick(session, jobs, wish, on_rows, done), done)
+            headings, laid = _make_table(jobs, wish, spool).lay_out_all(rows)
+            done.sheets, done.cut = write_workbook(file, target, headings, laid)
         return done
 
 
 def export_to_stream(session: Session, wish: Wish, stream: BinaryIO, *, on_rows: Report = lambda _: None) -> Exported:
     """Write a list as text to a stream, in UTF-8 without a byte order mark."""
-    return _write_text(session, _choose_jobs(session, wish), wish, stream, on_rows, has_mark=False)
+    return _write_text(session, _choose_jobs(session, wish), wish, stream, on_rows)
 
 
 def _choose_jobs(session: Session, wish: Wish) -> list[Job]:
@@ -132,10 +134,10 @@ def _choose_jobs(session: Session, wish: Wish) -> list[Job]:
     ]
 
 
-def _make_table(session: Session, jobs: Sequence[Job], wish: Wish) -> Table:
+def _make_table(jobs: Sequence[Job], wish: Wish, spool: Spool) -> Table:
     match wish.layout:
         case Layout.RESULTS:
-            return ResultTable(jobs, _pick(session, jobs, wish, lambda _: None, Exported(jobs=0)))
+            return ResultTable(jobs, spool)
         case Layout.FAILED:
             return FailedTable(jobs)
         case Layout.GSM_FUSION:
@@ -196,10 +198,11 @@ def _count(rows: Iterable[OrderRow], done: Exported) -> Iterator[OrderRow]:
 
 
 def _write_text(
-    session: Session, jobs: Sequence[Job], wish: Wish, file: BinaryIO, on_rows: Report, *, has_mark: bool
+    session: Session, jobs: Sequence[Job], wish: Wish, file: BinaryIO, on_rows: Report, *, folder: Path | None = None
 ) -> Exported:
+    """Write a list as text; a table in a file of a `folder` begins with a byte order mark, which Excel asks for."""
     done = Exported(jobs=len(jobs))
-    needs_mark = has_mark and wish.format is ExportFormat.CSV and wish.layout is not Layout.GSM_FUSION
+    needs_mark = folder is not None and wish.format is ExportFormat.CSV and wish.layout is not Layout.GSM_FUSION
     text = io.TextIOWrapper(file, encoding="utf-8-sig" if needs_mark else "utf-8", errors="replace", newline="")
     rows = _count(_pick(session, jobs, wish, on_rows, done), done)
     try:
@@ -208,17 +211,18 @@ def _write_text(
             for row in rows:
                 text.write(json.dumps(table.describe(row), ensure_ascii=False, separators=(",", ":")) + "\n")
         else:
-            _write_csv(text, _make_table(session, jobs, wish), rows, wish.layout)
+            with Spool(folder) as spool:
+                _write_csv(text, *_make_table(jobs, wish, spool).lay_out_all(rows), wish.layout)
         text.flush()
     finally:
         text.detach()  # the stream is not ours to close
     return done
 
 
-def _write_csv(text: TextIO, table: Table, rows: Iterable[OrderRow], layout: Layout) -> None:
+def _write_csv(text: TextIO, headings: Sequence[str], rows: Iterable[Sequence[Cell]], layout: Layout) -> None:
     writer = csv.writer(text, lineterminator="\r\n", delimiter="\t" if layout is Layout.GSM_FUSION else ",")
-    writer.writerow(map(make_safe, table.headings))
-    writer.writerows(map(_make_text, table.lay_out(row)) for row in rows)
+    writer.writerow(map(make_safe, headings))
+    writer.writerows([_make_text(cell) for cell in row] for row in rows)
 
 
 def _make_text(cell: Cell) -> str | int | None:

@@ -1,6 +1,6 @@
 """What an export lays out: its headings, and the cells of each row under them.
 
-Nothing is written here. Memory does not grow with the rows; result fields have to be looked through once beforehand.
+Nothing is written here but to a spool. Memory does not grow with the rows.
 """
 
 from __future__ import annotations
@@ -9,7 +9,6 @@ from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from datetime import datetime
 from functools import lru_cache
-from itertools import chain
 from typing import Any, Final, Protocol
 
 from imeiflow.domain.ident import JobId
@@ -17,7 +16,8 @@ from imeiflow.domain.money import Money
 from imeiflow.domain.order import OrderState, ResultStatus
 from imeiflow.ledger.record import Job, OrderRow
 from imeiflow.operations.cell import ADDED, Cell, describe_row, explain_row, make_keys, read_cells, show_cell
-from imeiflow.results.column import ColumnCollector, fill_cells
+from imeiflow.operations.spool import Spool, Spooled
+from imeiflow.results.column import ColumnCollector
 from imeiflow.results.reader import read_result
 from imeiflow.results.result import Result
 
@@ -29,14 +29,10 @@ _read: Any = lru_cache(maxsize=512)(read_result)
 
 
 class Table(Protocol):
-    """Headings, and the cells of a row of a job; they may be more than the headings."""
+    """Lays out the rows of some jobs, in one pass over them."""
 
-    @property
-    def headings(self) -> Sequence[str]:
-        """Name the columns."""
-
-    def lay_out(self, row: OrderRow) -> Iterable[Cell]:
-        """Give the cells of a row."""
+    def lay_out_all(self, rows: Iterable[OrderRow]) -> tuple[Sequence[str], Iterator[Sequence[Cell]]]:
+        """Give the headings, and the cells of each row under them; they may be more than the headings."""
 
 
 class OwnColumns:
@@ -66,26 +62,35 @@ class OwnColumns:
 
 
 class ResultTable:
-    """The files' own columns, ours, and one for each thing that the results say."""
+    """The files' own columns, ours, and one for each thing that the results say.
 
-    def __init__(self, jobs: Sequence[Job], rows: Iterable[OrderRow]) -> None:
+    Takes all rows once, each as it was then, into a spool: only the last one tells which columns there are.
+    """
+
+    def __init__(self, jobs: Sequence[Job], spool: Spool) -> None:
         self._own = OwnColumns(jobs)
         self._has_job = len(jobs) > 1
+        self._collector = ColumnCollector()
+        self._spool = spool
         added = ("job", *ADDED) if self._has_job else ADDED
-        named = [*self._own.names, *name_columns(self._own.names, added)]
-        collector = ColumnCollector()
-        for result in read_results(rows):
-            collector.add(result)
-        self._fields = collector.list_columns(named)
-        self._blank: list[Cell] = [None] * len(self._fields)
-        self.headings = (*named, *(column.heading for column in self._fields))
+        self._named = [*self._own.names, *name_columns(self._own.names, added)]
 
-    def lay_out(self, row: OrderRow) -> Iterator[Cell]:
-        """Give the cells of a row, at the end those that its file had beyond its header."""
+    def lay_out_all(self, rows: Iterable[OrderRow]) -> tuple[Sequence[str], Iterator[list[Cell]]]:
+        """Take the rows, then give the headings and each row's cells, last those that its file had beyond its header.
+
+        The rows are given for as long as the spool is open.
+        """
+        self._spool.fill(map(self._take, rows))
+        fields = self._collector.list_columns(self._named)
+        names = [column.name for column in fields]
+        laid = ([*row.cells, *map(row.fields.get, names), *row.beyond] for row in self._spool.read())
+        return (*self._named, *(column.heading for column in fields)), laid
+
+    def _take(self, row: OrderRow) -> Spooled:
         own, beyond = self._own.read(row)
         job: tuple[Cell, ...] = (row.job,) if self._has_job else ()
-        fields = self._blank if row.result is None else fill_cells(_read(row.result), self._fields)
-        return chain(own, job, describe_row(row), fields, beyond)
+        fields = {} if row.result is None else self._collector.add(_read(row.result))
+        return Spooled([*own, *job, *describe_row(row)], fields, beyond)
 
 
 class FailedTable:
@@ -103,20 +108,23 @@ class FailedTable:
         self._replaces = len(names) > 1 and names[-1] == _ERROR
         self._width = len(names) - self._replaces
         error = next(name for name in (_ERROR, _PREFIX + _ERROR) if name not in names[: self._width])
-        self.headings = (*names[: self._width], error)
+        self._headings = (*names[: self._width], error)
 
-    def lay_out(self, row: OrderRow) -> Iterator[Cell]:
-        """Give the cells of a row."""
+    def lay_out_all(self, rows: Iterable[OrderRow]) -> tuple[Sequence[str], Iterator[list[Cell]]]:
+        """Give the headings, and the cells of each row."""
+        return self._headings, map(self._lay_out, rows)
+
+    def _lay_out(self, row: OrderRow) -> list[Cell]:
         own, beyond = self._own.read(row)
         if not self._own.names:
             own = [row.value if row.value is not None else row.imei or ""]
-        return chain(own[: self._width], (explain_failure(row),), beyond)
+        return [*own[: self._width], explain_failure(row), *beyond]
 
 
 class ProviderTable:
     """The columns of GSM Fusion's own "Advanced Export", for orders that the provider has."""
 
-    headings: Final = (
+    _HEADINGS: Final = (
         "SERVICE",
         "IMEI NO.",
         "CREDITS",
@@ -134,14 +142,17 @@ class ProviderTable:
     def __init__(self, jobs: Sequence[Job]) -> None:
         self._jobs = {job.id: job for job in jobs}
 
-    def lay_out(self, row: OrderRow) -> Iterator[Cell]:
-        """Give the cells of a row, each a text in one line."""
+    def lay_out_all(self, rows: Iterable[OrderRow]) -> tuple[Sequence[str], Iterator[list[Cell]]]:
+        """Give the headings, and the cells of each row, each a text in one line."""
+        return self._HEADINGS, map(self._lay_out, rows)
+
+    def _lay_out(self, row: OrderRow) -> list[Cell]:
         job = self._jobs[row.job]
         result = _read(row.result) if row.result is not None else Result("")
         found = {name: result.find(name) for name in ("imei2", "carrier", "simlock", "model", "find_my")}
         cells = (
             job.service_name or job.service,
-            row.imei or "",
+            row.imei or row.value or "",
             "" if row.price is None else str(Money(row.price * row.charges, job.currency)),
             _WORDS[row.status or ResultStatus.PENDING],
             row.result or "",
@@ -149,7 +160,7 @@ class ProviderTable:
             _show_provider_time(row.accepted_at),
             f"job {row.job}, order {row.reference}" if row.reference else f"job {row.job}",
         )
-        return (" ".join(cell.split()) for cell in cells)
+        return [" ".join(cell.split()) for cell in cells]
 
 
 _WORDS: Final = {
@@ -158,11 +169,6 @@ _WORDS: Final = {
     ResultStatus.COMPLETED: "Completed",
     ResultStatus.REJECTED: "Rejected",
 }
-
-
-def read_results(rows: Iterable[OrderRow]) -> Iterator[Result]:
-    """Read the results of some rows."""
-    return (_read(row.result) for row in rows if row.result is not None)
 
 
 def name_columns(own: Sequence[str], added: Sequence[str] = ADDED) -> list[str]:

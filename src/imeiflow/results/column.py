@@ -6,7 +6,7 @@ Nothing is lost when there are too many of them: what has no column of its own s
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from datetime import date
 from typing import Final, TypeAlias
@@ -36,7 +36,10 @@ _OTHERS: Final = "others:"
 
 
 class ColumnCollector:
-    """Collects the columns of results, one after the other; its memory does not grow with their number."""
+    """Collects the columns of results and fills their cells, one result after the other.
+
+    Its memory does not grow with their number.
+    """
 
     def __init__(self) -> None:
         self._known: set[str] = set()
@@ -44,18 +47,33 @@ class ColumnCollector:
         self._has_remarks = False
         self._has_others = False
 
-    def add(self, result: Result) -> None:
-        """Take note of what columns a result needs."""
-        self._has_remarks = self._has_remarks or bool(result.remarks)
+    def add(self, result: Result) -> dict[str, Cell]:
+        """Take note of what columns a result needs, and fill its cells, by the names of their columns.
+
+        A cell is None where it says nothing, a date where only one can be meant, else text, normalised where that is
+        safe. What a result says several times stands in one cell, each different value once.
+        """
+        groups: dict[str, list[Field]] = {}
         for field in result.fields:
-            name = _identify(field)
-            if field.is_known:
-                self._known.add(name)
-            elif name not in self._unknown:
-                if len(self._unknown) < MOST_UNKNOWN:
-                    self._unknown[name] = field.name
-                else:
-                    self._has_others = True
+            groups.setdefault(self._find_column(field), []).append(field)
+        cells = {name: _fill_cell(name, fields) for name, fields in groups.items()}
+        if result.remarks:
+            self._has_remarks = True
+            cells[_REMARKS] = _JOINT.join(result.remarks)
+        return cells
+
+    def _find_column(self, field: Field) -> str:
+        """Name the column that a field stands in, a new one if there is room."""
+        if field.is_known:
+            self._known.add(field.name)
+            return field.name
+        name = field.name.casefold()
+        if name not in self._unknown:
+            if len(self._unknown) == MOST_UNKNOWN:
+                self._has_others = True
+                return _OTHERS
+            self._unknown[name] = field.name
+        return name
 
     def list_columns(self, taken: Collection[str] = ()) -> tuple[Column, ...]:
         """List the columns. A heading that is taken, in any case, has `result_` put before it until it is not."""
@@ -74,39 +92,10 @@ class ColumnCollector:
         return tuple(columns)
 
 
-def collect_columns(results: Iterable[Result], taken: Collection[str] = ()) -> tuple[Column, ...]:
-    """List the columns that some results have together."""
-    collector = ColumnCollector()
-    for result in results:
-        collector.add(result)
-    return collector.list_columns(taken)
-
-
-def fill_cells(result: Result, columns: Iterable[Column]) -> list[Cell]:
-    """Fill the cells of a result: None where it says nothing, a date where only one can be meant, else text.
-
-    Normalised where that is safe. What a result says several times stands in one cell, each different value once.
-    """
-    columns = tuple(columns)
-    own = {column.name for column in columns}
-    fields: dict[str, list[Field]] = {}
-    for field in result.fields:
-        name = _identify(field)
-        fields.setdefault(name if name in own else _OTHERS, []).append(field)
-    return [_fill_cell(column, fields.get(column.name, []), result) for column in columns]
-
-
-def _fill_cell(column: Column, fields: list[Field], result: Result) -> Cell:
-    if column.name == _REMARKS:
-        return _JOINT.join(result.remarks) or None
-    if not fields:
-        return None
-    if column.name == _OTHERS:
+def _fill_cell(name: str, fields: Sequence[Field]) -> Cell:
+    first = fields[0]
+    if name == _OTHERS:
         return _JOINT.join(f"{field.key}: {field.shown}" for field in fields)
-    if len(fields) == 1 and len(fields[0].dates) == 1:
-        return fields[0].dates[0]
-    return _JOINT.join(dict.fromkeys(field.shown for field in fields))
-
-
-def _identify(field: Field) -> str:
-    return field.name if field.is_known else field.name.casefold()
+    if len(fields) > 1:
+        return _JOINT.join(dict.fromkeys(field.shown for field in fields))
+    return first.dates[0] if len(first.dates) == 1 else first.shown

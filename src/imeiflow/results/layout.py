@@ -140,6 +140,18 @@ def _find_keys(
     return whole, last
 
 
+def find_head(head: str) -> Pair | None:
+    """Give the key that begins a line and ends at its colon, without a value; None where that is not all before it.
+
+    `head` ends with the colon, or one character behind it.
+    """
+    colon = _COLON.search(head)
+    if colon is None or _GAP.search(head, 0, colon.start()):
+        return None
+    whole, _ = _find_keys(head, 0, colon, is_head=True, is_anchored=True)
+    return Pair(_clean(whole.key), whole.term, "") if whole and whole.start == 0 else None
+
+
 def _can_be_key(words: str, following: str) -> bool:
     """Say whether words can be a key that nobody knows: a few words, and no part of a time, an address or a path."""
     if following.isdigit() and words[-1].isdigit():
@@ -223,7 +235,7 @@ def _is_proved(
 
 def _fits(mark: _Mark, line: str, end: int) -> bool:
     """Say whether what stands behind a key, up to `end`, is exactly what the field must hold."""
-    return end - mark.end <= _LONGEST_PROOF and _is_value(mark, _trim(line[mark.end : end]))
+    return end - mark.end <= _LONGEST_PROOF and _is_value(mark, trim_value(line[mark.end : end]))
 
 
 def _is_value(mark: _Mark, text: str) -> bool:
@@ -260,11 +272,11 @@ def _collect(lines: Sequence[str], chosen: Sequence[Sequence[_Mark]]) -> tuple[l
             elif number - 1 not in adopted:
                 remarks.append(_clean(line))
             continue
-        if marks[0].start and (before := _trim(_drop_bullet(line[: marks[0].start]))):
+        if marks[0].start and (before := trim_value(_drop_bullet(line[: marks[0].start]))):
             remarks.append(before)
         ends = [mark.start for mark in marks[1:]]
         for mark, end in zip(marks, [*ends, None], strict=True):
-            pairs.append(Pair(_clean(mark.key), mark.term, _trim(line[mark.end : end], is_cut=end is not None)))
+            pairs.append(Pair(_clean(mark.key), mark.term, trim_value(line[mark.end : end], is_cut=end is not None)))
         if number in adopted:
             pairs[-1] = Pair(pairs[-1].key, pairs[-1].term, _clean(lines[number + 1]))
     return pairs, remarks
@@ -279,7 +291,7 @@ def _find_values_below(lines: Sequence[str], chosen: Sequence[Sequence[_Mark]]) 
         if number + 1 < len(lines)
         and not chosen[number + 1]
         and len(chosen[number]) == 1
-        and not _trim(lines[number][chosen[number][0].end :])
+        and not trim_value(lines[number][chosen[number][0].end :])
     ]
     if len(alone) == len(keyed) > 1:
         return frozenset(alone)
@@ -291,7 +303,7 @@ def _drop_bullet(text: str) -> str:
     return text[bullet.end() :] if bullet else text
 
 
-def _trim(text: str, *, is_cut: bool = True) -> str:
+def trim_value(text: str, *, is_cut: bool = True) -> str:
     """Take off a value's ends what only separates it from its neighbours."""
     text = text.strip(" \t")
     if text.startswith("- "):

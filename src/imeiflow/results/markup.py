@@ -33,11 +33,14 @@ _CELL_GAP: Final = re.compile(r" ?\t[ \t]*")
 
 def split_lines(text: str) -> list[str]:
     """Split a text into its lines, without markup and empty lines; a tab stands between the cells of a table."""
-    if "&" in text or "<" in text:
+    if "&" not in text and text.count("<") == text.count("<br>"):
+        text = text.replace("<br>", "\n")
+    else:
         text = _remove_markup(text)
     if not text.isascii() or not text.isprintable():
         text = _INVISIBLE.sub("", text)
-    text = _SPACES.sub(" ", text)
+    if "  " in text or not text.isascii():
+        text = _SPACES.sub(" ", text)
     if "\t" in text:
         text = _CELL_GAP.sub("\t", text)
     return [line for line in map(_strip, text.splitlines()) if line]

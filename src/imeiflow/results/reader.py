@@ -6,17 +6,22 @@ bounded: the text comes from outside.
 
 from __future__ import annotations
 
-from collections import Counter
+from functools import lru_cache
 from typing import Final
 
 from imeiflow.domain.imei import read_imei
 from imeiflow.results.layout import Pair, divide
 from imeiflow.results.markup import split_lines
+from imeiflow.results.plain import divide_plainly
 from imeiflow.results.result import Field, Kind, Note, Result
 from imeiflow.results.value import read_value
+from imeiflow.results.vocabulary import Term, find_term
 
 LONGEST_TEXT: Final = 65_536
 MOST_FIELDS: Final = 500
+_LONGEST_KEPT: Final = 80
+#: Kinds of which every phone has its own value; the others' fields are kept for the next results.
+_ONCE: Final = frozenset({Kind.IMEI, Kind.MEID, Kind.SERIAL, Kind.NUMBER, Kind.CODE})
 
 
 def read_result(text: str) -> Result:
@@ -26,31 +31,50 @@ def read_result(text: str) -> Result:
     """
     if len(text) > LONGEST_TEXT:
         return Result(text, notes=(Note.TOO_LONG,))
-    pairs, remarks = divide(split_lines(text))
+    lines = split_lines(text)
+    remarks: list[str] = []
+    pairs = divide_plainly(lines)
+    if pairs is None:
+        pairs, remarks = divide(lines)
     if len(pairs) > MOST_FIELDS:
         return Result(text, notes=(Note.TOO_MANY_FIELDS,))
     fields = []
     notes = []
+    is_ambiguous = False
     for pair in pairs:
         if not pair.key and _may_be_imei(pair.text):
             remarks.append(pair.text)
             notes.append(Note.AMBIGUOUS_NUMBER)
         else:
-            fields.append(_make_field(pair))
-    if any(field.is_ambiguous for field in fields):
+            field = _make_field(pair)
+            is_ambiguous = is_ambiguous or len(field.dates) > 1
+            fields.append(field)
+    if is_ambiguous:
         notes.append(Note.AMBIGUOUS_DATE)
-    if any(count > 1 for count in Counter(field.name for field in fields).values()):
+    if len({field.name for field in fields}) < len(fields):
         notes.append(Note.REPEATED_KEY)
     return Result(text, tuple(fields), tuple(remarks), tuple(dict.fromkeys(notes)))
 
 
 def _make_field(pair: Pair) -> Field:
-    if not pair.key:
-        return Field("unlock_code", "", pair.text, Kind.CODE, pair.text)
-    if pair.term is None:
-        return Field(pair.key, pair.key, pair.text, is_known=False)
-    value, dates = read_value(pair.term.kind, pair.key, pair.text)
-    return Field(pair.term.name, pair.key, pair.text, pair.term.kind, value, dates)
+    key, term, text = pair
+    if not key:
+        return Field("unlock_code", "", text, Kind.CODE, text)
+    if len(text) > _LONGEST_KEPT or (term is not None and term.kind in _ONCE):
+        return _read_field(key, term, text)
+    return _recall_field(key, text)
+
+
+@lru_cache(maxsize=4096)
+def _recall_field(key: str, text: str) -> Field:
+    return _read_field(key, find_term(key), text)
+
+
+def _read_field(key: str, term: Term | None, text: str) -> Field:
+    if term is None:
+        return Field(key, key, text, is_known=False)
+    value, dates = read_value(term.kind, key, text)
+    return Field(term.name, key, text, term.kind, value, dates)
 
 
 def _may_be_imei(text: str) -> bool:

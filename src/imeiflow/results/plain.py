@@ -1,0 +1,72 @@
+"""Results that are laid out plainly, divided without weighing what else their words could be: most of them are.
+
+Pure. Gives what `layout.divide` would, or None: each line is one pair, or one line is all pairs with ` - ` between.
+What it learns of the words before a colon it keeps for the next result, as far as they are few and short.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from functools import lru_cache
+from typing import Final
+
+from imeiflow.results.layout import Pair, find_head, trim_value
+
+_COLON: Final = re.compile("[:=\uff1a]")
+#: A text with one colon, at most 63 characters before it.
+_PAIR: Final = re.compile("([^:=\uff1a]{1,63}[:=\uff1a])[^:=\uff1a]*")
+_SEPARATOR: Final = " - "
+#: Behind these a dash is another separator's end, or the value's own.
+_UNCLEAR_ENDS: Final = frozenset(",;|-–—•·*/")
+_LONGEST_LINE: Final = 4_096
+
+
+def divide_plainly(lines: Sequence[str]) -> list[Pair] | None:
+    """Divide the lines of a result into pairs, if nothing in them is open to doubt."""
+    if len(lines) == 1:
+        return _divide_line(lines[0])
+    pairs = []
+    for line in lines:
+        if "\t" in line or line[-1] in _UNCLEAR_ENDS or (pair := _read_pair(line, is_last=True)) is None:
+            return None
+        pairs.append(pair)
+    return pairs or None
+
+
+def _divide_line(line: str) -> list[Pair] | None:
+    if _SEPARATOR not in line or "\t" in line or len(line) > _LONGEST_LINE:
+        return None
+    parts: list[str] = []
+    for part in line.split(_SEPARATOR):
+        if parts and not _COLON.search(part):
+            parts[-1] += _SEPARATOR + part  # the value before has a dash in it
+        else:
+            parts.append(part)
+    last = len(parts) - 1
+    pairs = []
+    for number, part in enumerate(parts):
+        is_last = number == last
+        if not part or (part[-1] in _UNCLEAR_ENDS and not is_last):
+            return None
+        if (pair := _read_pair(part, is_last=is_last)) is None:
+            return None
+        pairs.append(pair)
+    # A known key behind the dash proves that it separates.
+    return pairs if any(pair.term for pair in pairs[1:]) else None
+
+
+def _read_pair(text: str, *, is_last: bool) -> Pair | None:
+    """Read a text that has one colon, with nothing but a key before it."""
+    found = _PAIR.fullmatch(text)
+    if found is None:
+        return None
+    end = found.end(1)
+    head = _read_head(text[: end + 1])
+    return None if head is None else Pair(head.key, head.term, trim_value(text[end:], is_cut=not is_last))
+
+
+@lru_cache(maxsize=4096)
+def _read_head(head: str) -> Pair | None:
+    """Read the words up to a colon and the character behind it, if all of them are a key."""
+    return find_head(head)
