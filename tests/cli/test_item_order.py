@@ -58,6 +58,13 @@ def test_a_table_orders_a_server_service_row_by_row_and_comes_back_with_what_bec
         ("b@example.com", "1", "accepted"),
     ]
     assert all(row["reference"] for row in rows)
+    listed = json.loads(shop.type("orders", "--job", job, "--json").stdout)
+    assert [(order["imei"], order["value"]) for order in listed] == [
+        (None, "email_951=b@example.com, quantity_951=1"),
+        (None, "email_951=a@example.com, quantity_951=2"),
+    ]
+    assert "email_951=b@example.com…" in shop.type("orders", "--job", job).stdout
+    assert "email_951=b@example.com…" in shop.type("orders", "--job", job, "--timeline").stdout
     assert not shop.judge().problems
 
 

@@ -37,6 +37,7 @@ from imeiflow.operations.timeline import read_timeline
 
 _LIMIT = 50
 _WIDE = 95  #: columns from which a table has room for more than the essential
+_LONGEST_SUBJECT = 24
 _NARROW = 76  #: below, there is no room for reference and status beside a reason
 _PART = 1_000  #: rows that are laid out together
 
@@ -85,7 +86,8 @@ def orders(
     """Find orders by IMEI, reference, state, status, service or time, over all jobs, newest first.
 
     IMEIs are read as in a list: spaces, dashes and a missing check digit do no harm. With a time, the latest come
-    first. What a repeated row repeats is listed with the job that ordered it.
+    first. What a repeated row repeats is listed with the job that ordered it. An order of a file or of a server
+    service has no IMEI: its place shows the file's name, or the fields; --job, --service and --reference find it.
     """
     wanted = _read_imeis(imeis, imei_files) if imeis or imei_files else None
     filter_ = read_filter(**selection)
@@ -182,7 +184,7 @@ def _print_timelines(session: Session, listing: _Listing, *, is_json: bool) -> N
         return
     for order in listing:
         state = order.state.value + (f", {_STATUS[order.status]}" if order.status is not None else "")
-        told = f"{order.imei or '-'}  job {order.job}, row {order.line}: {state}"
+        told = f"{_show_subject(order)}  job {order.job}, row {order.line}: {state}"
         tell([f"{told} - {clean(order.error)}" if order.error else told])
         tell(
             f"  {one.at.astimezone():%Y-%m-%d %H:%M:%S}  {clean(one.sentence)}" for one in read_timeline(session, order)
@@ -203,8 +205,14 @@ _STATUS: Mapping[ResultStatus | None, str] = {
 }
 
 
+def _show_subject(order: FoundOrder) -> str:
+    """Show an IMEI whole, anything else in the room that one takes, and a little more."""
+    subject = clean(order.subject)
+    return subject if order.imei or len(subject) <= _LONGEST_SUBJECT else subject[: _LONGEST_SUBJECT - 1] + "…"
+
+
 _COLUMNS: Mapping[str, Callable[[FoundOrder], str]] = {
-    "IMEI": lambda order: order.imei or "-",
+    "IMEI": _show_subject,
     "JOB": lambda order: str(order.job),
     "ROW": lambda order: str(order.line),
     "TIME": lambda order: show_time(order.completed_at or order.accepted_at),

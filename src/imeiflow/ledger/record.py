@@ -291,7 +291,7 @@ class OrderRow:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FoundOrder:
-    """One order of a search over all jobs."""
+    """One order of a search over all jobs; `value` is what stands in its row where that is not its IMEI."""
 
     id: OrderId
     job: JobId
@@ -299,6 +299,7 @@ class FoundOrder:
     service: ServiceId
     line: int
     imei: Imei | None
+    value: str | None
     state: OrderState
     attempts: int
     reference: Reference | None
@@ -311,6 +312,11 @@ class FoundOrder:
     charges: int
     accepted_at: datetime | None
     completed_at: datetime | None
+
+    @property
+    def subject(self) -> str:
+        """Say what it is about: its IMEI, or a file, the fields of a server service, a text that is no IMEI."""
+        return self.imei or self.value or "-"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -19,6 +19,7 @@ from typing import Any, Final
 from sqlalchemy import (
     BigInteger,
     Connection,
+    Join,
     Select,
     Text,
     and_,
@@ -93,7 +94,7 @@ class Search(Access):
 
 def _find(connection: Connection, wanted: Filter, after: Cursor | None, limit: int) -> Iterator[AnyRow]:
     if wanted.imeis is not None or wanted.references is not None:
-        return iter(connection.execute(select_named(wanted, after).limit(limit), _parameters(wanted)).all())
+        return iter(connection.execute(select_named(wanted, after, limit), _parameters(wanted)).all())
     if _led_by(wanted) is not None:
         is_few = _is_narrow(wanted) and _count_few(connection, wanted) <= _FEW
         query = select_by_time(wanted, after, is_few=is_few).limit(limit)
@@ -101,9 +102,10 @@ def _find(connection: Connection, wanted: Filter, after: Cursor | None, limit: i
     return _find_by_job(connection, wanted, after, limit)
 
 
-def select_named(wanted: Filter, after: Cursor | None = None) -> Select[Any]:
-    """Give the query that is led by IMEIs, or by references."""
-    query = _select().where(*_job_conditions(wanted), *_order_conditions(wanted))
+def select_named(wanted: Filter, after: Cursor | None = None, limit: int | None = None) -> Select[Any]:
+    """Give the query that is led by IMEIs, or by references: what matches is sorted by number, and only a page read."""
+    query = select(orders.c.id).select_from(_orders_of_jobs()).where(*_job_conditions(wanted))
+    query = query.where(*_order_conditions(wanted))
     if wanted.imeis is not None:
         query = query.where(orders.c.imei.in_(select(_imeis.c.imei)))
     if wanted.references is not None:
@@ -113,7 +115,9 @@ def select_named(wanted: Filter, after: Cursor | None = None) -> Select[Any]:
     job_id = orders.c.job_id + 0
     if after is not None:
         query = query.where(or_(job_id < after.major, and_(job_id == after.major, orders.c.id + 0 < after.order)))
-    return query.order_by(job_id.desc(), (orders.c.id + 0).desc())
+    newest_first = (job_id.desc(), (orders.c.id + 0).desc())
+    page = query.order_by(*newest_first).limit(limit).subquery("page")
+    return _select().where(orders.c.id.in_(select(page.c.id))).order_by(*newest_first)
 
 
 def select_by_time(wanted: Filter, after: Cursor | None = None, *, is_few: bool = False) -> Select[Any]:
@@ -237,7 +241,11 @@ def _columns() -> Select[Any]:
 
 def _select() -> Select[Any]:
     """Read orders, led by them: a sum keeps the planner from beginning with the jobs."""
-    return _columns().select_from(orders.join(job, job.c.id == orders.c.job_id + 0))
+    return _columns().select_from(_orders_of_jobs())
+
+
+def _orders_of_jobs() -> Join:
+    return orders.join(job, job.c.id == orders.c.job_id + 0)
 
 
 def _lead_by_job(query: Select[Any], wanted: Filter) -> Select[Any]:
