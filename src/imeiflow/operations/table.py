@@ -124,7 +124,7 @@ class FailedTable:
 class ProviderTable:
     """The columns of GSM Fusion's own "Advanced Export", for orders that the provider has."""
 
-    _HEADINGS: Final = (
+    headings: Final = (
         "SERVICE",
         "IMEI NO.",
         "CREDITS",
@@ -144,7 +144,7 @@ class ProviderTable:
 
     def lay_out_all(self, rows: Iterable[OrderRow]) -> tuple[Sequence[str], Iterator[list[Cell]]]:
         """Give the headings, and the cells of each row, each a text in one line."""
-        return self._HEADINGS, map(self._lay_out, rows)
+        return self.headings, map(self._lay_out, rows)
 
     def _lay_out(self, row: OrderRow) -> list[Cell]:
         job = self._jobs[row.job]
