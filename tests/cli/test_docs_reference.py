@@ -72,6 +72,7 @@ def test_the_defaults_are_those_of_the_code():
         **{f"{name.removesuffix('_s')}_timeout_s": timeouts[name] for name in timeouts},
         "max_attempts": RetryPolicy().max_attempts,
         "evidence_days": defaults_of(Configuration)["evidence_days"],
+        "price_max_age_s": defaults_of(Configuration)["price_max_age_s"],
         "repeat_refusal_days": defaults_of(Configuration)["repeat_refusal_days"],
     }
     for name, text in rows_of("Dispatch").items():

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from imeiflow.cli.output import count, show_seconds
+from imeiflow.cli.output import clean, count, show_seconds
 from imeiflow.dispatch.view import JobView, describe_pace
 from imeiflow.domain.money import Money
 from imeiflow.domain.order import JobState, OrderState
@@ -166,6 +166,9 @@ def _describe_state(progress: Progress) -> list[Line]:
         return lines
     if view.trouble is not None:
         lines.append(Line("note", f"waiting: {view.trouble}", view.trouble.remedy, is_warning=True))
+    if view.price_problem:
+        what = f"the price list could not be fetched again: {clean(view.price_problem)}"
+        lines.append(Line("note", what, "it goes on at the confirmed price", is_warning=True))
     if view.blocked_s > 0:
         lines.append(Line("note", f"silent for {show_seconds(view.blocked_s)}", view.lane.pace_reason, is_warning=True))
     if view.is_settling:

@@ -7,6 +7,7 @@ from typing import TypeVar
 
 from imeiflow.cli.output import clean, count, cut, show_time
 from imeiflow.domain.money import Money
+from imeiflow.domain.price import Quote, say_move
 from imeiflow.domain.recurrence import Past
 from imeiflow.intake.preview import Example, Group
 from imeiflow.operations.earlier import Earlier, PastGroup
@@ -40,6 +41,16 @@ def tell_proposal(proposal: Proposal) -> Iterator[str]:
     yield from _tell_cost(proposal)
     if preview.skipped and not preview.valid:
         yield "  Nothing is left to order: it costs nothing."
+
+
+def tell_change(shown: Proposal, started: Proposal) -> Iterator[str]:
+    """Say what is otherwise than it was shown, where that needed no word more: a lower price, a list not to be had."""
+    if started.price != shown.price:
+        said = say_move(started.service, shown.price, Quote(is_listed=True, price=started.price))
+        yield f"Since the list was read, {clean(said)}; it costs {started.cost or 'what nobody knows'} in all."
+    if shown.prices.is_fresh and not started.prices.is_fresh:
+        problem = clean(started.prices.problem)
+        yield f"The price list could not be fetched again: {problem}. The price is that of the list shown."
 
 
 def describe_cost(proposal: Proposal) -> str:

@@ -2,19 +2,22 @@
 
 from __future__ import annotations
 
+import sys
 from decimal import Decimal
 
 import click
 
 from imeiflow.cli.departure import detach_job
-from imeiflow.cli.frame import open_session
+from imeiflow.cli.frame import confirm, name_user, open_session
 from imeiflow.cli.option import AMOUNT, command, job_argument, json_option
-from imeiflow.cli.output import print_json, say
+from imeiflow.cli.output import clean, is_terminal, print_json, say
 from imeiflow.cli.report import report_job
 from imeiflow.cli.sync import follow_through
 from imeiflow.domain.ident import JobId
+from imeiflow.domain.order import JobState
 from imeiflow.domain.progress import exit_code
 from imeiflow.errors import UsageError
+from imeiflow.operations.price import find_rise, renew_prices
 from imeiflow.operations.session import Session
 from imeiflow.operations.steering import raise_cap, resume_job
 
@@ -24,6 +27,7 @@ from imeiflow.operations.steering import raise_cap, resume_job
     imeiflow resume 7             go on, and follow it here
     imeiflow resume 7 --detach    go on in the background
     imeiflow resume 7 --max-spend 500     with another spending cap
+    imeiflow resume 7 --accept-price 0.10     at a price that has risen
     imeiflow resume 7 --probe-up-to 25    settle doubts of a dear service
     """
 )
@@ -35,13 +39,28 @@ from imeiflow.operations.steering import raise_cap, resume_job
     help="Let one repeated order cost this, to learn whether doubts can be settled. Not with --detach.",
 )
 @click.option("--max-spend", type=AMOUNT, metavar="AMOUNT", help="Give the job another spending cap first.")
+@click.option(
+    "--accept-price",
+    type=AMOUNT,
+    metavar="AMOUNT",
+    help="Go on if one order costs this or less, though the price has risen.",
+)
 @click.option("--detach", "is_detached", is_flag=True, help="Leave it to a runner that survives this terminal.")
 @json_option
-def resume(job: int, probe_up_to: Decimal | None, max_spend: Decimal | None, is_detached: bool, is_json: bool) -> int:
+def resume(
+    job: int,
+    *,
+    probe_up_to: Decimal | None,
+    max_spend: Decimal | None,
+    accept_price: Decimal | None,
+    is_detached: bool,
+    is_json: bool,
+) -> int:
     """Go on with a job: paused, interrupted, killed, or finished with doubts that can be settled.
 
     It needs the ledger and nothing else: not the file, not the terminal, not the process that died. A job that
-    another process works on is followed. The exit status is that of `submit`.
+    another process works on is followed. Where its price has risen since you confirmed it, nothing is sent before you
+    agree, here or by --accept-price. The exit status is that of `submit`.
     """
     if probe_up_to is not None and is_detached:
         raise UsageError(problem="--probe-up-to is your word for this run: it does not go with --detach")
@@ -51,12 +70,15 @@ def resume(job: int, probe_up_to: Decimal | None, max_spend: Decimal | None, is_
             session.configuration = session.configuration.allow_probe(account, probe_up_to)
         if max_spend is not None:
             raise_cap(session, JobId(job), max_spend)
-        return go_on(session, JobId(job), is_detached=is_detached, is_json=is_json)
+        return go_on(session, JobId(job), accept_price=accept_price, is_detached=is_detached, is_json=is_json)
 
 
-def go_on(session: Session, job: JobId, *, is_detached: bool, is_json: bool) -> int:
+def go_on(
+    session: Session, job: JobId, *, accept_price: Decimal | None = None, is_detached: bool, is_json: bool
+) -> int:
     """Make a job run and follow it, or leave it to a runner; give the exit status."""
-    resumed = resume_job(session, job)
+    accept_price = _ask_for_price(session, job, accept_price)
+    resumed = resume_job(session, job, accept_price=accept_price, actor=name_user())
     if not resumed.is_to_follow:
         say(f"There is nothing left to do for job {job}.")
         summary = session.ledger.summary(job)
@@ -74,3 +96,22 @@ def go_on(session: Session, job: JobId, *, is_detached: bool, is_json: bool) -> 
     if is_detached:
         return detach_job(session, job, resumed.lock, is_json=is_json)
     return follow_through(session, job, resumed.lock, is_json=is_json)
+
+
+def _ask_for_price(session: Session, job: JobId, accepted: Decimal | None) -> Decimal | None:
+    """Look at today's price of a job that does not run; give what may be paid, asked for where it has risen.
+
+    Where nobody can be asked, what was accepted stands, and resuming says why it does not go on.
+    """
+    if session.find_job(job).state not in {JobState.PAUSED, JobState.FINISHED}:
+        return accepted
+    prices = renew_prices(session, job)
+    if prices is not None and not prices.is_fresh:
+        say(f"The price list could not be fetched: {clean(prices.problem)}. The job goes on at its confirmed price.")
+    rise = find_rise(session, job)
+    if rise is None or rise.price is None or accepted is not None:
+        return accepted
+    if not (is_terminal(sys.stderr) and is_terminal(sys.stdin)):
+        return None
+    question = f"{rise.change[:1].upper()}{rise.change[1:]}. {rise.cost} Go on at {rise.price}?"
+    return rise.price.amount if confirm(question, action="a higher price", is_sure=False) else None

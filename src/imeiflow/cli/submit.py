@@ -13,12 +13,20 @@ from imeiflow.cli.departure import detach_job
 from imeiflow.cli.frame import confirm, open_session
 from imeiflow.cli.option import AMOUNT, RATE_TYPE, account_option, command, json_option, yes_option
 from imeiflow.cli.output import count, is_terminal, print_json, say, tell
-from imeiflow.cli.preview import describe_cost, proposal_as_dict, tell_proposal
+from imeiflow.cli.preview import describe_cost, proposal_as_dict, tell_change, tell_proposal
 from imeiflow.cli.sync import follow_through
 from imeiflow.domain.ident import ServiceId
 from imeiflow.domain.order import Policy
 from imeiflow.operations.configuration import load_configuration
-from imeiflow.operations.submit import Proposal, Request, preview_list, read_list
+from imeiflow.operations.submit import (
+    Draft,
+    PriceChangedError,
+    Proposal,
+    Request,
+    check_limit,
+    preview_list,
+    read_list,
+)
 
 _TELL_EVERY = 100_000
 
@@ -28,6 +36,7 @@ _TELL_EVERY = 100_000
     imeiflow submit phones.xlsx --service 12 --dry-run     what it would order and cost; sends nothing
     imeiflow submit phones.xlsx --service 12               the same, then asks, orders, and follows
     imeiflow submit phones.csv --service 12 --max-spend 500 --detach
+    imeiflow submit phones.csv --service 12 --yes --accept-price 0.10
     imeiflow submit phones.csv --service 12 --follow-results     until every result is there
     cut -f2 stock.tsv | imeiflow submit - --service 12 --yes --json
     """
@@ -38,6 +47,9 @@ _TELL_EVERY = 100_000
 @click.option("--name", default="", metavar="TEXT", help="What the job is called; otherwise the file's name.")
 @click.option("--column", metavar="NAME", help="Column of the IMEIs: header, letter or number; otherwise it is found.")
 @click.option("--max-spend", type=AMOUNT, metavar="AMOUNT", help="Pause before more than this is spent.")
+@click.option(
+    "--accept-price", type=AMOUNT, metavar="AMOUNT", help="Order only if one costs this or less, even if it has risen."
+)
 @click.option("--chunk-size", type=click.IntRange(min=1), metavar="N", help="N IMEIs a call work here: no trial.")
 @click.option("--max-concurrency", type=click.IntRange(1, 1000), metavar="N", help="Never more calls at once.")
 @click.option("--rate", type=RATE_TYPE, metavar="N/min", help="Never more calls in a time: 60/min, 2/s, 1000/h.")
@@ -64,6 +76,7 @@ def submit(
     name: str,
     column: str | None,
     max_spend: Decimal | None,
+    accept_price: Decimal | None,
     chunk_size: int | None,
     max_concurrency: int | None,
     rate: float | None,
@@ -76,6 +89,10 @@ def submit(
     is_json: bool,
 ) -> int:
     """Order a service for a list of IMEIs: csv, xlsx, txt, or - for standard input.
+
+    The price that you confirm is kept: a price list of some minutes ago is fetched again before anything is sent. A
+    changed price is shown and asked about anew; with --yes a higher one ends it before anything is ordered, unless
+    --accept-price allows it. While the job runs, a higher price pauses it.
 
     Each IMEI is ordered once, however often it stands in the list. What this ledger knows as ordered before under the
     service is skipped, unless it was rejected; --again orders it once more. What may have been placed is never ordered
@@ -102,21 +119,37 @@ def submit(
     )
     if is_dry:
         return _preview(request, is_json=is_json)
-    return _order(request, is_sure=is_sure, is_detached=is_detached, is_json=is_json)
+    return _order(request, accept_price=accept_price, is_sure=is_sure, is_detached=is_detached, is_json=is_json)
 
 
-def _order(request: Request, *, is_sure: bool, is_detached: bool, is_json: bool) -> int:
+def _order(request: Request, *, accept_price: Decimal | None, is_sure: bool, is_detached: bool, is_json: bool) -> int:
     with open_session() as session:
         draft, proposal = read_list(session, request, _tell_rows)
         with draft:
             tell(tell_proposal(proposal), is_aside=True)
-            if not _ask(request, proposal, is_sure=is_sure):
+            check_limit(proposal, accept_price)
+            if not _start(draft, request, proposal, is_sure=is_sure, up_to=accept_price):
                 say("Nothing was ordered.")
                 return 0
-            draft.start(proposal)
             if is_detached:
                 return detach_job(session, draft.job, draft.lock, is_json=is_json)
             return follow_through(session, draft.job, draft.lock, is_json=is_json)
+
+
+def _start(draft: Draft, request: Request, proposal: Proposal, *, is_sure: bool, up_to: Decimal | None) -> bool:
+    """Ask, and start the job at the price that was confirmed: anew where it has changed meanwhile. False is a no."""
+    while _ask(request, proposal, is_sure=is_sure):
+        try:
+            started = draft.start(proposal, is_sure=is_sure, up_to=up_to)
+        except PriceChangedError as error:
+            if is_sure:
+                raise
+            proposal = error.proposal
+            tell(["", f"The price has changed since: {error.change}{error.cost}.", ""], is_aside=True)
+            continue
+        tell(tell_change(proposal, started), is_aside=True)
+        return True
+    return False
 
 
 def _open_source(file: str) -> Path | BinaryIO:

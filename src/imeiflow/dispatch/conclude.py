@@ -27,6 +27,8 @@ from imeiflow.providers.contract import Exchange, Placement
 
 #: No provider has been seen to place an order in less.
 _NO_WORK_S = 0.25
+#: Outcomes of a repeat that say that there is an order; after any other its price is still that of the doubtful call.
+_FOUND = frozenset({Outcome.ACCEPTED, Outcome.DUPLICATE})
 _BAN = re.compile(r"\b(?:1015|ban(?:ned)?|blocked)\b", re.IGNORECASE)
 _RATE_WORDS = re.compile(r"rate|frequent|limit exceeded|slow down|per (?:second|minute|hour)", re.IGNORECASE)
 
@@ -99,7 +101,7 @@ def conclude(
                 kind=finding.kind,
                 message=finding.message,
                 spends_attempt=decision.spends_attempt,
-                price=price,
+                price=price if chunk.kind is not AttemptKind.AGAIN or finding.outcome in _FOUND else None,
                 charges=_charges(chunk.kind, finding.outcome, repeat),
                 due_at=due_at,
             )

@@ -68,7 +68,7 @@ class Course:
         if work.stop is not None:
             if not self.is_settling(work.job.id):
                 await self._end_job(work, *work.stop)
-        elif self._engine.is_stopping or work.has_work:
+        elif self._engine.is_stopping or work.has_work or work.awaits_price:
             if not self.is_settling(work.job.id):
                 self._forget_settlement(work)  # what comes into doubt from now on is settled anew
         elif work.is_capped:

@@ -15,6 +15,7 @@ from imeiflow.dispatch.budget import Budget, Spent
 from imeiflow.dispatch.chunk import ChunkSize
 from imeiflow.dispatch.lane import Lane
 from imeiflow.dispatch.pace import Window
+from imeiflow.dispatch.price import is_watched
 from imeiflow.dispatch.setting import DispatchSettings
 from imeiflow.dispatch.work import Work
 from imeiflow.domain.ident import AccountName, JobId, ServiceId
@@ -187,6 +188,8 @@ class Desk:
         work.largest_chunk = job.largest_chunk
         work.lost_probes = running.lost_probes
         work.delivery = running.delivery
+        may_send = running.tally.waiting or running.tally[OrderState.UNCONFIRMED]
+        work.awaits_price = self._settings.price_max_age_s is not None and is_watched(job) and bool(may_send)
         work.served = min((other.served for other in self.works.values()), default=0.0)
         return work
 

@@ -20,6 +20,7 @@ from imeiflow.dispatch.desk import WHOLE_ACCOUNT, Desk
 from imeiflow.dispatch.lane import Call, CallEnd
 from imeiflow.dispatch.meter import Meter
 from imeiflow.dispatch.poll import IDS_KIND, Poller
+from imeiflow.dispatch.price import CALL_SIZE, PriceWatch
 from imeiflow.dispatch.reach import Reach
 from imeiflow.dispatch.setting import DispatchSettings
 from imeiflow.dispatch.view import JobView, view_job
@@ -78,6 +79,7 @@ class Engine:
         self._token = token
         self.on_change = on_change
         self.poller = Poller(self, prefer=prefer) if polls else None
+        self.prices = None if settings.price_max_age_s is None else PriceWatch(self, settings.price_max_age_s)
         self._course = Course(self)
         self._repeats: dict[OrderId, Repeat] = {}
         self._tasks: set[asyncio.Task[None]] = set()
@@ -118,6 +120,8 @@ class Engine:
             await self._refresh()
             if self.poller is not None and not self.is_stopping:
                 await self.poller.look()
+            if self.prices is not None and not self.is_stopping:
+                await self.prices.look()
             wake_at = self._fill()
             await self._course.move_on()
             if self._is_over(is_done, stays):
@@ -175,6 +179,7 @@ class Engine:
             meter=self.meter,
             trouble=self.trouble or self.ledger.trouble,
             is_settling=self._course.is_settling(job),
+            price_problem="" if self.prices is None else self.prices.problem,
             now=self.clock.monotonic(),
         )
 
@@ -193,6 +198,11 @@ class Engine:
             now = self.clock.monotonic()
             if now < self._hold_until:
                 return self._hold_until
+            if self.prices is not None and self.prices.has_turn:
+                ready_at = lane.ready_at(now)
+                if ready_at > now:
+                    return ready_at
+                self._start(self.prices.ask(lane.begin(now, CALL_SIZE)))
             work = self.desk.next_work()
             polls = self.poller is not None and self.poller.has_turn(now, is_placing=work is not None)
             if work is None and not polls:
@@ -262,7 +272,7 @@ class Engine:
         if work.stop is not None or self.is_stopping:
             await self._withhold(work, chunk, call, attempt)
             return
-        price = work.job.unit_price
+        price = work.price
         if item is None:
             placement = await self.connection.place([order.imei for order in chunk.orders], work.job.service)
         else:
@@ -389,7 +399,7 @@ class Engine:
         elif chunk.kind is AttemptKind.PLACE and not (end is CallEnd.DROPPED and exchange.ending is Ending.IN_DOUBT):
             # A reset for want of room is doubt too, but its cause is known, and the lane has made room. So it is where
             # the provider has all of a call's orders from before, and the next calls carry one.
-            self._pause(work, None if has_all(size, account) else work.breaker.add(account))
+            self.pause(work, None if has_all(size, account) else work.breaker.add(account))
 
     def _note_reachable(self, now: float, placement: Placement) -> None:
         """Hold the lane for a doubling time while the provider cannot be reached, and pause after some of it."""
@@ -403,9 +413,10 @@ class Engine:
     def _pause_all(self, reason: str, service: ServiceId | None = None) -> None:
         for work in self.desk.works.values():
             if service is None or work.job.service == service:
-                self._pause(work, reason)
+                self.pause(work, reason)
 
-    def _pause(self, work: Work, reason: str | None) -> None:
+    def pause(self, work: Work, reason: str | None) -> None:
+        """Send nothing more of a job, for a reason; calls under way go on to their end."""
         if reason is not None and work.stop is None:
             work.stop = (JobState.PAUSED, reason)
             work.drop_alone()

@@ -22,4 +22,6 @@ class DispatchSettings:
     repeat_refusal_lasts: timedelta = LASTS  #: how long a refusal of a repeat that was seen is evidence
     retry: RetryPolicy = field(default_factory=RetryPolicy)
     breaker: BreakerPolicy = field(default_factory=BreakerPolicy)
+    price_max_age_s: float | None = None  #: an older price list is fetched again before anything is sent; None: never
+    currency: str = ""  #: of prices for which the provider names none
     poll_s: float = 0.25  #: how often another process's requests are looked for

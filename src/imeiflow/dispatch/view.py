@@ -33,10 +33,18 @@ class JobView:
     is_settling: bool
     blocked_s: float
     trouble: LedgerError | None
+    price_problem: str = ""  #: why the price list could not be fetched again
 
 
 def view_job(
-    work: Work, *, lane: LaneView, meter: Meter, trouble: LedgerError | None, is_settling: bool, now: float
+    work: Work,
+    *,
+    lane: LaneView,
+    meter: Meter,
+    trouble: LedgerError | None,
+    is_settling: bool,
+    price_problem: str,
+    now: float,
 ) -> JobView:
     """Make the view of one job from the engine's parts; `now` is the engine's monotonic time."""
     calls_per_s, orders_per_s = meter.rates()
@@ -57,6 +65,7 @@ def view_job(
         is_settling=is_settling,
         blocked_s=max(0.0, lane.blocked_until - now),
         trouble=trouble,
+        price_problem=price_problem,
     )
 
 

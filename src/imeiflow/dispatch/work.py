@@ -54,6 +54,8 @@ class Work:
         self.breaker = Breaker(policy)
         self.counts: Counter[OrderState] = Counter(tally.counts)
         self.spent = spent
+        self.price = job.unit_price  #: of the next orders: what the list said last, and never more than was agreed to
+        self.awaits_price = False  #: nothing leaves before the price list was looked at
         self.budget = Budget(None, ())  #: of the account, for the day
         self.lost_probes = 0  #: repeat probes whose reply was lost: each may have been charged
         self.attempts = 0
@@ -87,7 +89,8 @@ class Work:
     @property
     def has_work(self) -> bool:
         """Say whether a call could leave for it now. What settles a doubt costs no more than is held back for it."""
-        return bool(self._alone) or (self.stop is None and bool(self._waiting) and self.affordable() != 0)
+        is_ready = self.stop is None and not self.awaits_price
+        return bool(self._alone) or (is_ready and bool(self._waiting) and self.affordable() != 0)
 
     @property
     def is_capped(self) -> bool:
@@ -136,7 +139,7 @@ class Work:
 
     def affordable(self) -> int | None:
         """Give how many more orders the job's spending cap and the account's for the day allow; None without a cap."""
-        limits = (self._within_cap(), self.budget.affordable(self.job.unit_price))
+        limits = (self._within_cap(), self.budget.affordable(self.price))
         return min((limit for limit in limits if limit is not None), default=None)
 
     @property
@@ -150,7 +153,7 @@ class Work:
         self.budget.add(amount)
 
     def _within_cap(self) -> int | None:
-        cap, price = self.job.max_spend, self.job.unit_price
+        cap, price = self.job.max_spend, self.price
         if cap is None or price is None or not price:
             return None
         return max(0, int((cap - self.spent - self.at_risk) / price))

@@ -237,6 +237,26 @@ class Jobs(Access):
 
         self._write(change)
 
+    def accept_price(self, job_id: JobId, price: Decimal, *, actor: str = "") -> None:
+        """Let the rest of a job that does not run cost another price. Raises UnknownJobError, JobStateError.
+
+        What is in doubt without a price of its own was sent at the old one.
+        """
+        now = self.clock()
+        in_doubt = update(orders).where(
+            orders.c.job_id == job_id, orders.c.state == OrderState.UNCONFIRMED.value, orders.c.price.is_(None)
+        )
+
+        def change(connection: Connection) -> None:
+            self._require(connection, job_id, {JobState.PAUSED, JobState.FINISHED}, "given another price")
+            before = connection.execute(select(job.c.unit_price).where(job.c.id == job_id)).scalar()
+            connection.execute(in_doubt.values(price=before))
+            self._set(connection, job_id, {"unit_price": price})
+            data = {"from": None if before is None else str(before), "to": str(price)}
+            write_event(connection, "price_accepted", at=now, job=job_id, data=data, actor=actor or None)
+
+        self._write(change)
+
     def add_worked(self, job_id: JobId, seconds: float) -> None:
         """Add to the time that was spent working on a job. Raises UnknownJobError."""
         self._write(lambda c: self._set(c, job_id, {"worked_s": job.c.worked_s + seconds}))

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import TypeVar
 
+from imeiflow.dispatch.price import complete_price, read_services
 from imeiflow.domain.ident import AccountName, ServiceId
 from imeiflow.domain.item import OrderKind
 from imeiflow.domain.money import Money
@@ -35,6 +36,7 @@ class PriceList:
     is_fresh: bool
     as_of: datetime | None = None
     problem: str = ""
+    asked_at: datetime | None = None  #: when it was fetched, or tried to be
 
     def find(self, service: ServiceId) -> PricedService | None:
         """Give one service; None where the list does not contain it."""
@@ -137,22 +139,12 @@ def _read_services(account: AccountSettings, listing: Listing[Service]) -> tuple
     if not listing.items:
         message = listing.error.message if listing.error else "it sent no services"
         raise ProviderError(account=account.name, problem=f"the price list could not be read: {message}")
-    return tuple(
-        PricedService(
-            id=one.id,
-            name=one.name,
-            category=one.category,
-            price=_complete(one.price, account),
-            delivery=one.delivery,
-            note=one.note,
-        )
-        for one in {one.id: one for one in listing.items}.values()
-    )
+    return read_services(listing.items, account.currency)
 
 
 def _read_credit(account: AccountSettings, listing: Listing[Money]) -> Credit:
     if listing.items:
-        return Credit(account=account.name, balance=_complete(listing.items[0], account))
+        return Credit(account=account.name, balance=complete_price(listing.items[0], account.currency))
     error = listing.error
     return Credit(
         account=account.name,
@@ -160,10 +152,3 @@ def _read_credit(account: AccountSettings, listing: Listing[Money]) -> Credit:
         problem=error.message if error else "it said nothing",
         is_account_error=error is not None and error.kind is ErrorKind.ACCOUNT,
     )
-
-
-def _complete(amount: Money | None, account: AccountSettings) -> Money | None:
-    """Give an amount the account's currency where the provider named none."""
-    if amount is None or amount.currency:
-        return amount
-    return Money(amount.amount, account.currency)

@@ -31,6 +31,8 @@ DATABASE_VARIABLE: Final = "IMEIFLOW_DATABASE_URL"
 CONFIG_NAME: Final = "config.toml"
 LEDGER_NAME: Final = "ledger.sqlite"
 
+PRICE_MAX_AGE_S: Final = 300.0
+
 #: The settings of `[dispatch]`.
 DISPATCH_FORMS: Final[Mapping[str, Form]] = {
     "doubt_share": SHARE,
@@ -44,6 +46,7 @@ DISPATCH_FORMS: Final[Mapping[str, Form]] = {
     "total_timeout_s": SECONDS,
     "evidence_days": COUNT,
     "repeat_refusal_days": COUNT,
+    "price_max_age_s": SECONDS,
 }
 _TABLES: Final = ("accounts", "dispatch", "webhooks")
 _BREAKER: Final = ("doubt_share", "doubt_window", "refusal_share", "refusal_window")
@@ -61,6 +64,7 @@ class Configuration:
     timeouts: Timeouts = field(default_factory=Timeouts)
     evidence_days: int = 180
     repeat_refusal_days: int = LASTS.days
+    price_max_age_s: float = PRICE_MAX_AGE_S  #: an older price list is fetched again before anything is sent
     webhooks: tuple[WebhookSettings, ...] = ()
     environ: Mapping[str, str] = field(default_factory=dict, repr=False)
 
@@ -106,6 +110,8 @@ class Configuration:
             max_spend_per_day=account.max_spend_per_day,
             repeat_probe_max_price=account.repeat_probe_max_price,
             repeat_refusal_lasts=timedelta(days=self.repeat_refusal_days),
+            price_max_age_s=self.price_max_age_s,
+            currency=account.currency,
             retry=self.retry,
             breaker=self.breaker,
         )
@@ -167,6 +173,7 @@ def load_configuration(environ: Mapping[str, str] | None = None, directory: Path
         timeouts=Timeouts(**timeouts),
         evidence_days=dispatch.get("evidence_days", 180),
         repeat_refusal_days=dispatch.get("repeat_refusal_days", LASTS.days),
+        price_max_age_s=dispatch.get("price_max_age_s", PRICE_MAX_AGE_S),
         webhooks=read_webhooks(document.get("webhooks", [])),
         environ=variables,
     )

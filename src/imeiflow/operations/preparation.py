@@ -27,7 +27,7 @@ from imeiflow.errors import ImeiflowError, InputError, UsageError
 from imeiflow.jobs.lock import LaneLock
 from imeiflow.operations.audit import record_action
 from imeiflow.operations.session import Session
-from imeiflow.operations.submit import Draft, Proposal, Request, read_list
+from imeiflow.operations.submit import Draft, PriceChangedError, Proposal, Request, read_list
 
 log = structlog.get_logger(__name__)
 
@@ -163,7 +163,8 @@ class Preparations:
     ) -> tuple[JobId, LaneLock | None]:
         """Order it, once: asked again it gives the same job, without a lock. Whoever gets the lock answers for the job.
 
-        Raises NotTypedError, BusyPreparationError, and what `Draft.start` raises; nothing was ordered then.
+        Raises NotTypedError, BusyPreparationError, and what `Draft.start` raises; nothing was ordered then. After
+        PriceChangedError the proposal is that of today's price.
         """
         with one.lock:
             if one.job is not None:
@@ -172,7 +173,11 @@ class Preparations:
                 raise BusyPreparationError
             if one.figure is not None and not _is_same(typed, one.figure):
                 raise NotTypedError(figure=one.figure)
-            one.draft.start(one.proposal, trial=trial, max_spend=max_spend)
+            try:
+                one.proposal = one.draft.start(one.proposal, trial=trial, max_spend=max_spend)
+            except PriceChangedError as error:
+                one.proposal = error.proposal  # to be shown, and confirmed anew
+                raise
             one.job, one.stage = one.draft.job, Stage.ORDERED
             lock = one.draft.lock
         told = {"count": one.proposal.preview.valid, "cost": str(one.proposal.cost or ""), "trial": trial}

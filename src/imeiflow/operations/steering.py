@@ -20,6 +20,7 @@ from imeiflow.domain.progress import Tally
 from imeiflow.errors import JobStateError, UsageError
 from imeiflow.jobs.lock import LaneLock
 from imeiflow.operations.orphan import recover_orphans
+from imeiflow.operations.price import agree_price
 from imeiflow.operations.session import Session
 
 RETRIED = frozenset({OrderState.FAILED, OrderState.REFUSED})
@@ -61,15 +62,20 @@ def raise_cap(session: Session, job: JobId, amount: Decimal) -> None:
     session.ledger.set_max_spend(job, amount)
 
 
-def resume_job(session: Session, job: JobId) -> Resumed:
+def resume_job(session: Session, job: JobId, *, accept_price: Decimal | None = None, actor: str = "") -> Resumed:
     """Make a job run that can: paused, left by a dead process, or finished with something still to do.
 
-    Whoever gets `is_to_follow` must follow it. Raises UnknownJobError, JobStateError for a cancelled one,
-    ConfigurationError where its account cannot be worked for any more.
+    `accept_price` is what one order may cost where the price has risen since it was confirmed; where it costs more, or
+    nothing was accepted, PriceRoseError is raised. Whoever gets `is_to_follow` must follow it.
+
+    Raises UnknownJobError, JobStateError for a cancelled one, ConfigurationError where its account cannot be worked
+    for any more.
     """
     recover_orphans(session)
     found = session.find_job(job)
     session.lane_account(session.configuration.choose_account(found.account))
+    if found.state in {JobState.PAUSED, JobState.FINISHED}:
+        agree_price(session, job, up_to=accept_price, actor=actor)
     lock = session.job_lock(job)
     lock.acquire()
     match found.state:

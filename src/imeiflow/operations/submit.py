@@ -12,8 +12,8 @@ from collections.abc import Callable, Iterator, Sequence
 from collections.abc import Set as AbstractSet
 from concurrent.futures import Future
 from contextlib import suppress
-from dataclasses import dataclass
-from datetime import timedelta
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from itertools import islice
 from pathlib import Path
@@ -22,6 +22,7 @@ from typing import BinaryIO
 from imeiflow.domain.ident import AccountName, JobId, ServiceId
 from imeiflow.domain.money import Money
 from imeiflow.domain.order import OrderState, Policy
+from imeiflow.domain.price import Quote, may_begin, say_move
 from imeiflow.errors import ImeiflowError, LedgerError, ProviderError, UsageError
 from imeiflow.intake.preview import Preview
 from imeiflow.intake.repetition import Deduplicator
@@ -31,7 +32,7 @@ from imeiflow.ledger.ledger import Ledger
 from imeiflow.ledger.record import Confirmed, JobDraft, NewOrder, PastOrder
 from imeiflow.operations.account import AccountSettings
 from imeiflow.operations.admission import admit_one, list_rivals, refuse_rivals
-from imeiflow.operations.catalogue import Credit, Offer, PriceList, fetch_offer, recall_prices
+from imeiflow.operations.catalogue import Credit, Offer, PriceList, fetch_offer, list_services, recall_prices
 from imeiflow.operations.configuration import Configuration
 from imeiflow.operations.earlier import Earlier, EarlierSearch
 from imeiflow.operations.session import Session, find_account_provider
@@ -53,6 +54,22 @@ class UnknownServiceError(UsageError):
     """The price list of account {account} has no service {service}."""
 
     remedy = "`imeiflow services` lists them with their ids."
+
+
+class PriceChangedError(ImeiflowError):
+    """Nothing was ordered: {change}{cost}.
+
+    `proposal` is the same list at today's price, to be shown and confirmed anew.
+    """
+
+    def __init__(self, *, proposal: Proposal, change: str, cost: str, remedy: str = "") -> None:
+        self.proposal = proposal
+        self.change, self.cost = change, cost
+        super().__init__(change=change, cost=cost, remedy=remedy)
+
+
+class PriceAboveError(ImeiflowError):
+    """Nothing was ordered: one order under service {service} costs {price}, more than the {limit} that you accept."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -112,14 +129,26 @@ class Draft:
         self._rivals = rivals
         self._is_started = False
 
-    def start(self, proposal: Proposal, *, trial: int | None = None, max_spend: Decimal | None = None) -> None:
-        """Make it a running job with the proposed price; `trial`: it pauses when so many orders were sent.
+    def start(
+        self,
+        proposal: Proposal,
+        *,
+        trial: int | None = None,
+        max_spend: Decimal | None = None,
+        is_sure: bool = False,
+        up_to: Decimal | None = None,
+    ) -> Proposal:
+        """Make it a running job with the proposed price, and give the proposal as it was started.
 
-        `max_spend` is a cap that was set since the list was read.
+        `trial`: it pauses when so many orders were sent. `max_spend` is a cap that was set since the list was read.
 
-        Raises JobStateError where it is no draft any more; WaitingElsewhereError, OrderedMeanwhileError where a job
-        that started since the list was read orders the same.
+        A price list older than `price_max_age_s` is fetched again first. Another price than the proposed one raises
+        PriceChangedError, unless `is_sure` and it has not risen, or it is within `up_to`; blocks meanwhile.
+
+        Raises PriceAboveError, UnknownServiceError; JobStateError where it is no draft any more;
+        WaitingElsewhereError, OrderedMeanwhileError where a job that started since the list was read orders the same.
         """
+        proposal = _hold_to_price(self._session, proposal, is_sure=is_sure, up_to=up_to)
         price, ledger = proposal.price, self._session.ledger
         if max_spend is not None and price is None:
             raise UnknownPriceError(service=proposal.service)
@@ -134,6 +163,7 @@ class Draft:
             refuse_rivals(ledger, self.job, proposal.account, proposal.service, self._rivals)
             ledger.start_job(self.job, trial=trial, **confirmed)
         self._is_started = True
+        return proposal
 
     def __enter__(self) -> Draft:
         return self
@@ -151,7 +181,7 @@ def preview_list(configuration: Configuration, request: Request) -> Proposal:
     Raises InputError, ConfigurationError, UsageError, UnknownPriceError, WaitingElsewhereError.
     """
     account = check_request(configuration, request)
-    asked = _ask_in_background(configuration, account)
+    asked_at, asked = datetime.now(UTC), _ask_in_background(configuration, account)
     with open_sheet(request.source, column=request.column, name=request.source_name) as sheet:
         is_known = configuration.ledger.exists()
         ledger = Session.open(configuration).ledger if is_known else None
@@ -159,7 +189,7 @@ def preview_list(configuration: Configuration, request: Request) -> Proposal:
             sifter = _Sifter(EarlierSearch(ledger, account.name, request.service, None), again=request.again)
             for rows in _batches(sheet.rows()):
                 sifter.sift(rows)
-            return _propose(request, account, ledger, sheet, sifter=sifter, offer=asked.result())
+            return _propose(request, account, ledger, sheet, sifter=sifter, offer=asked.result(), asked_at=asked_at)
         finally:
             if ledger is not None:
                 ledger.close()
@@ -173,7 +203,7 @@ def read_list(
     Raises InputError, ConfigurationError, UsageError, UnknownPriceError, WaitingElsewhereError; the draft is gone then.
     """
     account = check_request(session.configuration, request)
-    asked = _ask_in_background(session.configuration, account)
+    asked_at, asked = session.clock.now(), _ask_in_background(session.configuration, account)
     ledger = session.ledger
     ledger.discard_stale_drafts(session.clock.now() - _STALE_DRAFT)
     with open_sheet(request.source, column=request.column, name=request.source_name) as sheet:
@@ -187,7 +217,8 @@ def read_list(
             for rows in _batches(sheet.rows()):
                 ledger.add_orders(job, sifter.sift(rows))
                 on_rows(sifter.preview.total)
-            proposal = _propose(request, account, ledger, sheet, sifter=sifter, offer=asked.result())
+            offer = asked.result()
+            proposal = _propose(request, account, ledger, sheet, sifter=sifter, offer=offer, asked_at=asked_at)
             if proposal.prices.is_fresh:
                 ledger.record_prices(account.name, proposal.prices.services)
         except BaseException:
@@ -311,6 +342,7 @@ def _propose(
     *,
     sifter: _Sifter,
     offer: Offer,
+    asked_at: datetime,
 ) -> Proposal:
     if offer.credit.is_account_error and not offer.services:
         raise ProviderError(account=account.name, problem=f"it answers: {offer.credit.problem}", remedy=_ACCOUNT)
@@ -320,6 +352,7 @@ def _propose(
         prices = recall_prices(ledger, account, problem=offer.problem)
     else:
         prices = PriceList(account=account.name, services=(), is_fresh=False, problem=offer.problem)
+    prices = replace(prices, asked_at=asked_at)
     service = prices.find(request.service)
     if service is None and prices.is_fresh:
         raise UnknownServiceError(account=account.name, service=request.service)
@@ -341,6 +374,50 @@ def _propose(
         columns=sheet.columns,
         imei_column=sheet.imei_column,
     )
+
+
+def _hold_to_price(session: Session, proposal: Proposal, *, is_sure: bool, up_to: Decimal | None) -> Proposal:
+    """Give a proposal at today's price, where that may be ordered without a word more."""
+    renewed = _renew(session, proposal)
+    check_limit(renewed, up_to)
+    quote = Quote(is_listed=True, price=renewed.price)
+    is_unchanged = renewed.price == proposal.price  # also where nobody knows it
+    if not is_unchanged and not may_begin(proposal.price, quote, is_sure=is_sure, up_to=up_to):
+        cost = "" if proposal.cost is None or renewed.cost is None else f", all of it {renewed.cost}"
+        if cost:
+            cost += f" instead of {proposal.cost}"
+        remedy = "Submit it again to see and confirm the new price"
+        if renewed.price is not None:
+            remedy += f", or say --accept-price {renewed.price.amount:f}"
+        change = say_move(proposal.service, proposal.price, quote)
+        raise PriceChangedError(proposal=renewed, change=change, cost=cost, remedy=f"{remedy}.")
+    return renewed
+
+
+def check_limit(proposal: Proposal, up_to: Decimal | None) -> None:
+    """Raise PriceAboveError where one order costs more than `up_to`."""
+    price = proposal.price
+    if up_to is not None and price is not None and price.amount > up_to:
+        limit = Money(up_to, price.currency)
+        raise PriceAboveError(service=proposal.service, price=price, limit=limit)
+
+
+def _renew(session: Session, proposal: Proposal) -> Proposal:
+    """Fetch the price list again where it is too old by now; without an answer the proposal stays as it is."""
+    age = session.clock.now() - (proposal.prices.asked_at or session.clock.now())
+    if not proposal.preview.valid or age <= timedelta(seconds=session.configuration.price_max_age_s):
+        return proposal
+    account = session.configuration.choose_account(proposal.account)
+    prices = list_services(session.ledger, session.configuration, account)
+    prices = replace(prices, asked_at=session.clock.now())
+    if not prices.is_fresh:
+        return replace(proposal, prices=prices)
+    service = prices.find(proposal.service)
+    if service is None:
+        raise UnknownServiceError(account=proposal.account, service=proposal.service)
+    # A list that tells no price any more takes back nothing of what was shown.
+    price = name_currency(service.price, proposal.credit.balance) or proposal.price
+    return replace(proposal, prices=prices, price=price, service_name=service.name)
 
 
 def name_currency(price: Money | None, balance: Money | None) -> Money | None:

@@ -15,6 +15,7 @@ from typing import Any
 from imeiflow.errors import ConfigurationError
 from imeiflow.simulator import delay, fault, limiter
 from imeiflow.simulator.answer import Refusal
+from imeiflow.simulator.catalogue import PRICE_CHANGE_FORM, PriceChange
 from imeiflow.simulator.delay import Delay
 from imeiflow.simulator.fault import Fault
 from imeiflow.simulator.limiter import Rate, RateKind
@@ -226,6 +227,9 @@ class Behaviour:
     any_service_price: Decimal = field(
         default=Decimal("0.08"), metadata=_about("account", "price of a service that the list does not name")
     )
+    price_change: tuple[str, ...] = field(
+        default=(), metadata=_about("account", f"prices over time: {PRICE_CHANGE_FORM}")
+    )
 
     pending_for: str = field(default="1", metadata=_about("orders", f"before an order is in process: {delay.FORM}"))
     process_for: str = field(default="2", metadata=_about("orders", "before it is completed or rejected"))
@@ -403,6 +407,7 @@ _READERS: dict[str, Callable[[Any], object]] = {
     "process_for": Delay.parse,
     "faults": Fault.parse,
     "rate": Rate.parse,
+    "price_change": PriceChange.parse,
 }
 
 OPTIONS: tuple[Option, ...] = tuple(

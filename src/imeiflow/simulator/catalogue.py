@@ -5,12 +5,17 @@ Pure. The list is the same in every run; id 1 is the cheapest check.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from decimal import Decimal
 from functools import cache
 from itertools import product
 
 SERVICES = 236
+PRICE_CHANGE_FORM = "SERVICE=AMOUNT@SECONDS since the start; `gone` for AMOUNT takes it off the list"
+
+_PRICE_CHANGE = re.compile(r"\s*(\w+)\s*=\s*(gone|\d+(?:\.\d+)?)\s*@\s*(\d+(?:\.\d+)?)\s*")
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,6 +28,37 @@ class Offer:
     price: Decimal
     delivery: str
     note: str
+
+
+@dataclass(frozen=True, slots=True)
+class PriceChange:
+    """From when on a service costs something else; None: it is sold no more."""
+
+    service: str
+    price: Decimal | None
+    after_s: float
+
+    @classmethod
+    def parse(cls, text: str) -> PriceChange:
+        """Read a change in the form of `PRICE_CHANGE_FORM`; ValueError for anything else."""
+        match = _PRICE_CHANGE.fullmatch(text)
+        if match is None:
+            raise ValueError(PRICE_CHANGE_FORM)
+        return cls(match[1], None if match[2] == "gone" else Decimal(match[2]), float(match[3]))
+
+
+def reprice(offers: Mapping[str, Offer], changes: Sequence[PriceChange], age_s: float) -> Mapping[str, Offer]:
+    """Give the offers of a server that has run for so long; of several changes of a service the last one holds."""
+    due = sorted((change for change in changes if change.after_s <= age_s), key=lambda change: change.after_s)
+    if not due:
+        return offers
+    changed = dict(offers)
+    for change in due:
+        if change.price is None:
+            changed.pop(change.service, None)
+        elif change.service in offers:
+            changed[change.service] = replace(offers[change.service], price=change.price)
+    return changed
 
 
 _CHECKS = (

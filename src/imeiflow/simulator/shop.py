@@ -21,7 +21,14 @@ from imeiflow.simulator.behaviour import (
     Repeat,
 )
 from imeiflow.simulator.book import Book, Entry, Life
-from imeiflow.simulator.catalogue import Offer, list_file_offers, list_offers, list_server_offers
+from imeiflow.simulator.catalogue import (
+    Offer,
+    PriceChange,
+    list_file_offers,
+    list_offers,
+    list_server_offers,
+    reprice,
+)
 from imeiflow.simulator.delay import Delay
 from imeiflow.simulator.reply import Placing, Writer
 from imeiflow.simulator.result import make_share
@@ -58,7 +65,9 @@ class _WholeError(Exception):
 class Shop:
     """The actions of one account, as one behaviour wants them, on one book."""
 
-    def __init__(self, behaviour: Behaviour, book: Book, random: Random) -> None:
+    def __init__(self, behaviour: Behaviour, book: Book, random: Random, began_at: float = 0.0) -> None:
+        self._began_at = began_at
+        self._price_changes = tuple(PriceChange.parse(text) for text in behaviour.price_change)
         self._behaviour = behaviour
         self._book = book
         self._random = random
@@ -71,9 +80,9 @@ class Shop:
         self._actions: dict[str, Callable[[Mapping[str, str], int, float], bytes]] = {
             "placeorder": self._place_order,
             "getimeis": self._get_imeis,
-            "imeiservices": lambda *_: self._writer.write_offers(list_offers().values()),
-            "fileservices": lambda *_: self._writer.write_offers(list_file_offers().values()),
-            "serverservices": lambda *_: self._writer.write_offers(list_server_offers().values()),
+            "imeiservices": lambda _, __, now: self._write_offers(list_offers(), now),
+            "fileservices": lambda _, __, now: self._write_offers(list_file_offers(), now),
+            "serverservices": lambda _, __, now: self._write_offers(list_server_offers(), now),
             "placefileorder": self._place_file_order,
             "getfileorder": lambda fields, _, now: self._get_record("fileorder", list_file_offers(), fields, now),
             "placeserverorder": self._place_server_order,
@@ -116,8 +125,14 @@ class Shop:
         if behaviour.lockout is not Lockout.NONE and call >= behaviour.lockout_from:
             raise _WholeError("account", _LOCKOUTS[behaviour.lockout])
 
-    def _price(self, service: str, offers: Mapping[str, Offer]) -> Decimal:
-        offer = offers.get(service)
+    def _write_offers(self, offers: Mapping[str, Offer], now: float) -> bytes:
+        return self._writer.write_offers(self._offers_at(now, offers).values())
+
+    def _offers_at(self, now: float, offers: Mapping[str, Offer]) -> Mapping[str, Offer]:
+        return reprice(offers, self._price_changes, now - self._began_at) if self._price_changes else offers
+
+    def _price(self, service: str, offers: Mapping[str, Offer], now: float) -> Decimal:
+        offer = self._offers_at(now, offers).get(service)
         if service in self._behaviour.closed_services or (offer is None and not self._behaviour.any_service):
             raise _WholeError("service", "Invalid value of Network Id!")
         return offer.price if offer else self._behaviour.any_service_price
@@ -125,7 +140,7 @@ class Shop:
     def _place_order(self, fields: Mapping[str, str], call: int, now: float) -> bytes:
         behaviour = self._behaviour
         service = fields.get("networkId", "")
-        price = self._price(service, list_offers())
+        price = self._price(service, list_offers(), now)
         order_id = fields.get("orderId", "") if behaviour.honour_order_id else ""
         known = self._book.orders_under(order_id)
         if known:
@@ -284,7 +299,7 @@ class Shop:
     def _place_record(self, text: str, service: str, offers: Mapping[str, Offer], call: int, now: float) -> Entry:
         sorting = _Sorting()
         sorting.to_place.append((text, True))
-        [entry] = self._place_all(sorting, service, self._price(service, offers), call, now)
+        [entry] = self._place_all(sorting, service, self._price(service, offers, now), call, now)
         return entry
 
     def _get_record(self, element: str, offers: Mapping[str, Offer], fields: Mapping[str, str], now: float) -> bytes:

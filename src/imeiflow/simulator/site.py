@@ -128,7 +128,8 @@ class Site:
         self._capacity: Capacity[Call] = Capacity(
             behaviour.capacity, queues=behaviour.capacity_queues, queue_limit=behaviour.capacity_queue
         )
-        self._shop = Shop(behaviour, self.book, self._plan.life_random)
+        self._began_at = clock()
+        self._shop = Shop(behaviour, self.book, self._plan.life_random, self._began_at)
         self._faultable = 0
         self._is_seating = False
         self._watchers: list[tuple[int, Callable[[], None]]] = []
@@ -144,7 +145,7 @@ class Site:
             plan.latency_random, plan.fault_random = self._plan.latency_random, self._plan.fault_random
             plan.spoil_random, plan.life_random = self._plan.spoil_random, self._plan.life_random
         self._plan = plan
-        self._shop = Shop(behaviour, self.book, plan.life_random)
+        self._shop = Shop(behaviour, self.book, plan.life_random, self._began_at)
         self.book.pay_in(behaviour.credit - before.credit)
         capacity = self._capacity
         capacity.limit, capacity.queues = behaviour.capacity, behaviour.capacity_queues

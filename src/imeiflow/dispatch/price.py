@@ -1,0 +1,191 @@
+"""Watching the prices of what running jobs order: a job pauses before anything is sent at a price above the agreed one.
+
+Whoever takes a job up looks at the price list first, where the ledger's is too old; while jobs run it is fetched again
+now and then, beside what is placed. A list that cannot be fetched stops nobody, and is said. May not place anything.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import math
+from collections.abc import Iterable
+from datetime import datetime
+from typing import TYPE_CHECKING, Final
+
+import structlog
+
+from imeiflow.dispatch.conclude import read_answer
+from imeiflow.dispatch.lane import Call, CallEnd
+from imeiflow.domain.ident import AccountName, ServiceId
+from imeiflow.domain.item import OrderKind
+from imeiflow.domain.money import Money
+from imeiflow.domain.price import PriceMove, Quote, compare_price, may_go_on, name_price, price_to_record, say_move
+from imeiflow.errors import LedgerBusyError, LedgerError
+from imeiflow.ledger.ledger import Ledger
+from imeiflow.ledger.record import Job, PricedService
+from imeiflow.providers.contract import Service
+
+if TYPE_CHECKING:
+    from imeiflow.dispatch.engine import Engine
+    from imeiflow.dispatch.work import Work
+
+log = structlog.get_logger(__name__)
+
+#: How long such a call takes says nothing of calls that place, or that ask for statuses.
+CALL_SIZE: Final = -1_000_000
+_PATIENCE_S: Final = 30.0
+#: Never more often than this, whatever the age of the list.
+_RETRY_S: Final = 60.0
+
+#: Services of a price list by their id, each with its price.
+Quotes = dict[ServiceId, Money | None]
+
+
+class PriceWatch:
+    """Keeps an engine's jobs to the prices that were agreed to. `problem` says why the list could not be fetched."""
+
+    def __init__(self, engine: Engine, max_age_s: float) -> None:
+        self.problem = ""
+        self._engine = engine
+        self._max_age_s = max_age_s
+        self._look_at = -math.inf
+        self._tried_at = -math.inf
+        self._is_due = self._is_asking = False
+
+    async def look(self) -> None:
+        """See whether the ledger's price list is still good for the jobs on the desk, when it is time to."""
+        now, works = self._engine.clock.monotonic(), self._watched()
+        awaited = any(work.awaits_price for work in works)
+        if self._is_asking or self._is_due or not works or not (awaited or now >= self._look_at):
+            return
+        fetched_at, quotes = await asyncio.to_thread(_recall, self._engine.ledger, self._engine.account)
+        age_s = math.inf if fetched_at is None else (self._engine.clock.now() - fetched_at).total_seconds()
+        if fetched_at is not None and age_s <= self._max_age_s:
+            self._look_at = now + max(self._max_age_s - age_s, 1.0)
+            await self._judge(fetched_at, quotes)
+        elif now - self._tried_at < _RETRY_S:
+            await self._judge(fetched_at, quotes)
+            self._look_at = self._tried_at + _RETRY_S
+        else:
+            self._is_due = True
+
+    @property
+    def has_turn(self) -> bool:
+        """Say whether the list has to be fetched now."""
+        return self._is_due and not self._is_asking and bool(self._watched())
+
+    async def ask(self, call: Call) -> None:
+        """Fetch the list once, keep it, and judge by it."""
+        engine = self._engine
+        self._is_asking, self._is_due = True, False
+        try:
+            await self._ask(call)
+        except LedgerBusyError as error:
+            self._fail(str(error))
+        except LedgerError as error:
+            engine.fail(error)
+        finally:
+            self._is_asking = False
+            engine.on_change()
+            engine.wake()
+
+    async def _ask(self, call: Call) -> None:
+        engine = self._engine
+        try:
+            async with asyncio.timeout(_PATIENCE_S):
+                listing = await engine.connection.list_services(OrderKind.IMEI)
+        except TimeoutError:
+            engine.desk.lane.end(engine.clock.monotonic(), call, CallEnd.IGNORE)
+            self._fail("it took too long")
+            return
+        end, refusal = read_answer(listing.exchange, listing.error, is_crowded=False)
+        engine.desk.lane.end(engine.clock.monotonic(), call, end, refusal)
+        if not listing.items:
+            self._fail(listing.error.message if listing.error else listing.exchange.problem or "it sent no services")
+            return
+        services = read_services(listing.items, engine.settings.currency)
+        await asyncio.to_thread(engine.ledger.record_prices, engine.account, services)
+        self.problem = ""
+        self._look_at = engine.clock.monotonic() + max(self._max_age_s, _RETRY_S)
+        await self._judge(engine.clock.now(), {one.id: one.price for one in services})
+
+    def _fail(self, problem: str) -> None:
+        self.problem = problem
+        self._tried_at = self._look_at = self._engine.clock.monotonic()
+        log.warning("prices_not_fetched", account=self._engine.account, problem=problem)
+
+    def _watched(self) -> list[Work]:
+        return [work for work in self._engine.desk.works.values() if work.stop is None and is_watched(work.job)]
+
+    async def _judge(self, fetched_at: datetime | None, quotes: Quotes) -> None:
+        for work in self._watched():
+            quote = _find(work.job, fetched_at, quotes)
+            if quote is not None:
+                await self._hold(work, quote)
+            work.awaits_price = False
+
+    async def _hold(self, work: Work, quote: Quote) -> None:
+        """Pause a job at a price that nobody agreed to; else note what its next orders cost."""
+        agreed = work.job.price
+        if not may_go_on(agreed, quote):
+            self._engine.pause(work, _say_reason(work, quote))
+            return
+        price = price_to_record(agreed, quote)
+        amount = None if price is None else price.amount
+        if amount != work.price:
+            data = {"from": str(work.price), "to": str(amount)}
+            work.price = amount
+            await asyncio.to_thread(self._engine.ledger.log_event, "price_changed", job=work.job.id, data=data)
+
+
+def is_watched(job: Job) -> bool:
+    """Say whether a job's price is held: of files and server orders no list is kept, and what nobody knew is agreed."""
+    return job.kind is OrderKind.IMEI and job.unit_price is not None
+
+
+def recall_quote(ledger: Ledger, job: Job) -> Quote | None:
+    """Give what the ledger's price list says of a job's service; None where it is from before the job began."""
+    return _find(job, *_recall(ledger, job.account))
+
+
+def read_services(items: Iterable[Service], currency: str) -> tuple[PricedService, ...]:
+    """Read the services of a price list, each id once; `currency` is that of prices that name none."""
+    return tuple(
+        PricedService(
+            id=one.id,
+            name=one.name,
+            category=one.category,
+            price=complete_price(one.price, currency),
+            delivery=one.delivery,
+            note=one.note,
+        )
+        for one in {one.id: one for one in items}.values()
+    )
+
+
+def complete_price(amount: Money | None, currency: str) -> Money | None:
+    """Give an amount the account's currency where the provider named none."""
+    return amount if amount is None or amount.currency else Money(amount.amount, currency)
+
+
+def _recall(ledger: Ledger, account: AccountName) -> tuple[datetime | None, Quotes]:
+    return ledger.prices_fetched_at(account), {one.id: one.price for one in ledger.price_list(account)}
+
+
+def _find(job: Job, fetched_at: datetime | None, quotes: Quotes) -> Quote | None:
+    if fetched_at is None or (job.started_at is not None and fetched_at < job.started_at):
+        return None
+    return Quote(is_listed=job.service in quotes, price=quotes.get(job.service))
+
+
+def _say_reason(work: Work, quote: Quote) -> str:
+    """Say why a job pauses: the old price, the new one, what the rest would cost, and what to do."""
+    agreed, waiting = work.job.price, work.tally.waiting
+    said = say_move(work.job.service, agreed, quote)
+    if compare_price(agreed, quote) is not PriceMove.ROSE or agreed is None or quote.price is None:
+        return said
+    now = name_price(agreed, quote.price)
+    return (
+        f"{said}: the {waiting:,} that wait would cost {now * waiting} instead of {agreed * waiting}; "
+        f"`resume --accept-price {now.amount:f}` goes on"
+    )

@@ -1,0 +1,106 @@
+"""Holding a price to what was agreed to: before a list is ordered, and before a job goes on.
+
+Fetches price lists, places nothing. What a job does about prices while it runs is the engine's affair.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import timedelta
+from decimal import Decimal
+from typing import ClassVar
+
+from imeiflow.dispatch.price import recall_quote
+from imeiflow.domain.ident import JobId
+from imeiflow.domain.item import OrderKind
+from imeiflow.domain.money import Money
+from imeiflow.domain.order import OrderState, Policy
+from imeiflow.domain.price import PriceMove, Quote, compare_price, may_go_on, name_price, say_move
+from imeiflow.errors import ImeiflowError
+from imeiflow.ledger.record import Job
+from imeiflow.operations.catalogue import PriceList, list_services
+from imeiflow.operations.session import Session
+
+
+class PriceRoseError(ImeiflowError):
+    """Job {job} was not resumed: {change}. {cost}"""
+
+    exit_code: ClassVar[int] = 4  #: the job is paused
+
+
+@dataclass(frozen=True, slots=True)
+class Rise:
+    """Why a job may not go on at today's price, and what the rest of it would cost. `price` is what may be accepted."""
+
+    job: JobId
+    change: str
+    cost: str
+    price: Money | None
+
+
+def renew_prices(session: Session, job: JobId) -> PriceList | None:
+    """Fetch the price list of a job's account where the ledger's is older than `price_max_age_s`; None where not.
+
+    Raises UnknownJobError, ConfigurationError.
+    """
+    found, configuration = session.find_job(job), session.configuration
+    if found.kind is not OrderKind.IMEI:
+        return None
+    account = configuration.choose_account(found.account)
+    fetched_at = session.ledger.prices_fetched_at(account.name)
+    max_age = timedelta(seconds=configuration.price_max_age_s)
+    if fetched_at is not None and session.clock.now() - fetched_at <= max_age:
+        return None
+    return list_services(session.ledger, configuration, account)
+
+
+def find_rise(session: Session, job: JobId) -> Rise | None:
+    """Say why a job may not go on at the price that the ledger's list shows; None where it may.
+
+    A list from before the job began says nothing. Raises UnknownJobError.
+    """
+    found = session.find_job(job)
+    tally = session.ledger.tally(job)
+    doubts = tally[OrderState.UNCONFIRMED] if found.policy is Policy.SETTLE else 0
+    if found.price is None or found.kind is not OrderKind.IMEI or not (tally.waiting or doubts):
+        return None
+    quote = recall_quote(session.ledger, found)
+    if quote is None or may_go_on(found.price, quote):
+        return None
+    is_rise = compare_price(found.price, quote) is PriceMove.ROSE
+    return Rise(
+        job,
+        say_move(found.service, found.price, quote),
+        _say_cost(found, quote, tally.waiting),
+        name_price(found.price, quote.price) if is_rise and quote.price is not None else None,
+    )
+
+
+def agree_price(session: Session, job: JobId, *, up_to: Decimal | None, actor: str = "") -> None:
+    """Let a job that does not run go on at today's price, up to an amount; nothing changes where it has not risen.
+
+    Raises UnknownJobError; PriceRoseError where that was not agreed to.
+    """
+    rise = find_rise(session, job)
+    if rise is None:
+        return
+    if rise.price is None or up_to is None or rise.price.amount > up_to:
+        raise PriceRoseError(job=job, change=rise.change, cost=rise.cost, remedy=_say_remedy(rise))
+    session.ledger.accept_price(job, rise.price.amount, actor=actor)
+
+
+def _say_cost(job: Job, quote: Quote, waiting: int) -> str:
+    price = job.price
+    if compare_price(price, quote) is not PriceMove.ROSE or price is None or quote.price is None:
+        return f"{waiting:,} wait to be sent."
+    now = name_price(price, quote.price)
+    return f"The {waiting:,} that wait would cost {now * waiting} instead of {price * waiting}."
+
+
+def _say_remedy(rise: Rise) -> str:
+    if rise.price is not None:
+        return f"`imeiflow resume {rise.job} --accept-price {rise.price.amount:f}` goes on at the new price."
+    return (
+        f"`imeiflow services` shows what there is now. Cancel the rest (`imeiflow cancel {rise.job}`) and submit it "
+        "under what you want, or resume the job when the list is as it was."
+    )

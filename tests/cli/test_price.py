@@ -1,0 +1,40 @@
+"""A price that moves, as it is typed: a job stops before it costs more, and goes on when that is accepted."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from tests.cli.shop import Shop, last_json, open_shop
+
+
+@pytest.fixture
+def shop(tmp_path: Path):
+    with open_shop(tmp_path) as opened:
+        opened.home.mkdir(mode=0o700)
+        (opened.home / "config.toml").write_text("[dispatch]\nprice_max_age_s = 0.001\n", encoding="utf-8")
+        yield opened
+
+
+def test_a_job_is_resumed_at_a_risen_price_only_by_accepting_it_and_ledger_and_book_agree(shop: Shop):
+    status, summary = shop.submit(shop.write_list(10), "--max-spend", "0.32")
+    assert (status, summary["accepted"], summary["queued"]) == (4, 4, 6)
+    shop.simulator.set_behaviour(price_change="1=0.10@0")
+    done = shop.type("resume", "1", "--max-spend", "5", "--json")
+    assert done.returncode == 4
+    assert "the price of service 1 rose from $0.08 to $0.10" in done.stderr
+    assert "The 6 that wait would cost $0.60 instead of $0.48." in done.stderr
+    assert "imeiflow resume 1 --accept-price 0.10" in done.stderr
+    assert shop.judge().charged == shop.judge().spent
+    done = shop.type("resume", "1", "--accept-price", "0.10", "--json")
+    told = last_json(done.stdout)
+    assert (done.returncode, told["accepted"], told["spent"]) == (0, 10, 0.92)
+    assert str(shop.judge().charged) == "0.92"
+
+
+def test_what_is_not_accepted_is_not_ordered(shop: Shop):
+    done = shop.type("submit", shop.write_list(3), "--service", "1", "--yes", "--accept-price", "0.07")
+    assert done.returncode == 1
+    assert "costs $0.08, more than the $0.07 that you accept" in done.stderr
+    assert len(shop.simulator.book()) == 0
