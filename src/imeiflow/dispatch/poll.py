@@ -107,6 +107,11 @@ class Poller:
         """Say whether nothing is due or under way, as of the last look."""
         return not (self._queue or self._batches or self._under_way)
 
+    @property
+    def jobs(self) -> Collection[JobId]:
+        """Name the jobs whose orders were followed since it began."""
+        return self._services.keys()
+
     def view(self) -> PollView:
         """Give what a person sees."""
         calls_per_s, orders_per_s = self._meter.rates()

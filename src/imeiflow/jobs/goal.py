@@ -5,15 +5,18 @@ The goals are asked in threads; they look into the ledger, so that it does not m
 
 from __future__ import annotations
 
-from collections.abc import Collection
-from datetime import datetime
+from collections.abc import Callable, Collection
+from datetime import datetime, timedelta
 from typing import Protocol
 
 from imeiflow.domain.ident import AccountName, JobId
+from imeiflow.domain.order import JobState
 from imeiflow.ledger.ledger import Ledger
 
 #: An order that the provider did not name so many times in a row will not be named soon.
 MISSES_TO_GIVE_UP = 3
+#: While nothing is due for longer, the lane is given up, so that others may have it at once.
+KEEP_LANE = timedelta(seconds=15)
 
 
 class Goal(Protocol):
@@ -77,6 +80,24 @@ class WantedGoal:
         return not any(has_open(self._ledger, job) for job in self.jobs)
 
 
+class RestGoal:
+    """Nothing of an account is due for a while, and no job of it runs: its lane may be left to others."""
+
+    is_patient = True
+    jobs: Collection[JobId] = ()
+
+    def __init__(self, ledger: Ledger, account: AccountName, now: Callable[[], datetime]) -> None:
+        self._ledger = ledger
+        self._account = account
+        self._now = now
+
+    def is_met(self) -> bool:
+        """Say whether nothing is to be done soon."""
+        if is_due(self._ledger, self._account, self._now()):
+            return False
+        return not self._ledger.list_jobs(state=JobState.RUNNING, account=self._account, limit=1)
+
+
 class EndlessGoal:
     """Whatever is due of an account, for as long as the process lives."""
 
@@ -86,6 +107,11 @@ class EndlessGoal:
     def is_met(self) -> bool:
         """Say no."""
         return False
+
+
+def is_due(ledger: Ledger, account: AccountName, now: datetime) -> bool:
+    """Say whether orders of an account are to be asked for, now or within the time that a lane is kept."""
+    return any(one.due_at <= now + KEEP_LANE for one in ledger.due_jobs(account))
 
 
 def has_open(ledger: Ledger, job: JobId) -> bool:

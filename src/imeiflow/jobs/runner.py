@@ -9,7 +9,7 @@ import asyncio
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import datetime
 from pathlib import Path
 
 import structlog
@@ -22,7 +22,7 @@ from imeiflow.dispatch.view import JobView
 from imeiflow.domain.ident import JobId
 from imeiflow.domain.order import JobState
 from imeiflow.errors import LedgerError
-from imeiflow.jobs.goal import Goal
+from imeiflow.jobs.goal import KEEP_LANE, Goal
 from imeiflow.jobs.lock import LaneLock, describe_process
 from imeiflow.ledger.ledger import Ledger
 from imeiflow.ledger.record import Recovered
@@ -31,8 +31,6 @@ from imeiflow.providers.contract import Login, Provider, Timeouts
 log = structlog.get_logger(__name__)
 
 _TAKE_OVER_S = 0.3
-#: While nothing is due for longer, the lane is given up, so that others may have it at once.
-_KEEP_LANE_S = 15.0
 _LOOK_S = 0.25
 #: Where a goal has an end, calls in a row that nobody answered end it earlier.
 _MAX_FAILURES = 6
@@ -220,7 +218,7 @@ class Runner:
         return self._is_due(min(due, default=None)) or self._is_running(None)
 
     def _is_due(self, at: datetime | None) -> bool:
-        return at is not None and at <= self._clock.now() + timedelta(seconds=_KEEP_LANE_S)
+        return at is not None and at <= self._clock.now() + KEEP_LANE
 
     def _pause_running(self, name: str, only: JobId | None = None) -> None:
         if self._pause_reason is None and not self._is_abandoned:

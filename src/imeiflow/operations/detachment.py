@@ -16,7 +16,7 @@ from imeiflow.dispatch.view import JobView
 from imeiflow.domain.ident import JobId
 from imeiflow.domain.order import JobState
 from imeiflow.errors import ImeiflowError, LedgerError
-from imeiflow.jobs.goal import WantedGoal
+from imeiflow.jobs.goal import Goal, WantedGoal
 from imeiflow.jobs.lock import LaneLock
 from imeiflow.jobs.runner import Runner
 from imeiflow.jobs.telling import tell_meanwhile
@@ -81,9 +81,8 @@ def _start(session: Session, account: AccountSettings) -> int:
 
 
 class LaneKeeper:
-    """Works for one account until no job of it runs, and no result is missing that a job waits for.
-
-    Holds the jobs' locks while they run, so that none seems orphaned.
+    """Works for one account until no job of it runs and `goal` is met: without one, no result is missing that a job
+    waits for. Holds the jobs' locks while they run, so that none seems orphaned.
 
     `on_change` is called in the event loop.
     """
@@ -93,11 +92,13 @@ class LaneKeeper:
         session: Session,
         account: AccountSettings,
         *,
+        goal: Goal | None = None,
         stop_reason: str = STOPPED,
         on_change: Callable[[], None] = lambda: None,
     ) -> None:
         self._session = session
         self._account = account
+        self._goal = goal or WantedGoal(session.ledger, account.name)
         self._stop_reason = stop_reason
         self._locks: dict[JobId, LaneLock] = {}
         self._stops = 0
@@ -121,6 +122,17 @@ class LaneKeeper:
         """Say which other process works for the account; None where this one does."""
         return self._runner.busy_owner
 
+    @property
+    def followed(self) -> list[JobId]:
+        """List the jobs whose orders it asks for just now."""
+        engine = self._runner.engine
+        return [] if engine is None or engine.poller is None else list(engine.poller.jobs)
+
+    @property
+    def halted(self) -> str:
+        """Say why asking for statuses was given up; empty where it was not."""
+        return self._runner.halted
+
     def view(self, job: JobId) -> JobView | None:
         """Give what a person sees of a job that is worked on here."""
         return self._runner.view(job)
@@ -135,7 +147,7 @@ class LaneKeeper:
         try:
             async with tell_meanwhile(self._teller):
                 await self._runner.run(None)
-                await self._runner.follow(WantedGoal(self._session.ledger, self._account.name))
+                await self._runner.follow(self._goal)
         finally:
             ticker.cancel()
             await asyncio.gather(ticker, *self._tasks, return_exceptions=True)

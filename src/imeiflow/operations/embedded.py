@@ -1,12 +1,14 @@
 """The runner inside a server: one task an account, for as long as the server runs.
 
-Picks up whatever runs in the ledger, whoever started it. Jobs that an orderly stop has paused go on at the next start;
+Picks up whatever runs in the ledger, whoever started it, and follows all accepted orders of its accounts to their
+results, in the same lanes. Jobs that an orderly stop has paused go on at the next start;
 those of a server that died are paused with the reason, and wait for a person.
 """
 
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import Callable, Set
 from contextlib import suppress
 from typing import Final
@@ -17,6 +19,7 @@ from imeiflow.dispatch.view import JobView
 from imeiflow.domain.ident import AccountName, JobId
 from imeiflow.domain.order import JobState
 from imeiflow.errors import FencedError, ImeiflowError, JobStateError, LedgerError
+from imeiflow.jobs.goal import RestGoal, is_due
 from imeiflow.jobs.lock import LaneLock
 from imeiflow.jobs.telling import tell_meanwhile
 from imeiflow.operations.detachment import LaneKeeper
@@ -31,6 +34,7 @@ log = structlog.get_logger(__name__)
 SERVER_STOPPED: Final = "the server was stopped; it goes on when the server starts again"
 _TICK_S: Final = 1.0
 _RESTED_S: Final = 10.0  #: after a lane broke
+_TURNED_AWAY_S: Final = 300.0  #: after the account was turned away when statuses were asked for
 
 
 class EmbeddedRunner:
@@ -44,6 +48,7 @@ class EmbeddedRunner:
         self._adopted: dict[JobId, LaneLock] = {}
         self._told: dict[AccountName, frozenset[JobId]] = {}
         self._not_before: dict[AccountName, float] = {}
+        self._asks_from: dict[AccountName, float] = {}
         self._woken = asyncio.Event()
         self._is_stopping = False
         self._sampler = Sampler(session.ledger)
@@ -120,7 +125,8 @@ class EmbeddedRunner:
 
     async def _look(self) -> None:
         running = await asyncio.to_thread(self._session.ledger.list_jobs, JobState.RUNNING)
-        for name in {job.account for job in running}:
+        due = await asyncio.to_thread(self._find_due)
+        for name in {*(job.account for job in running), *due}:
             task = self._tasks.get(name)
             rests = asyncio.get_running_loop().time() < self._not_before.get(name, 0.0)
             if not self._is_stopping and (task is None or task.done()) and not rests:
@@ -132,13 +138,29 @@ class EmbeddedRunner:
         for gone in set(self._adopted) - {job.id for job in running}:
             self._adopted.pop(gone).release()
 
+    def _find_due(self) -> list[AccountName]:
+        """Name the accounts of which orders are to be asked for; not those that were turned away a moment ago."""
+        now = time.monotonic()
+        names = map(AccountName, self._session.configuration.accounts)
+        asked = [name for name in names if now >= self._asks_from.get(name, 0.0)]
+        return [name for name in asked if is_due(self._session.ledger, name, self._session.clock.now())]
+
     async def _keep(self, name: AccountName) -> None:
-        """Work for one account until no job of it runs; a lane that broke pauses its jobs with the reason."""
+        """Work for one account while a job of it runs or a result is due; a lane that broke pauses its jobs."""
+        session = self._session
         try:
-            account = self._session.configuration.choose_account(name)
-            keeper = LaneKeeper(self._session, account, stop_reason=SERVER_STOPPED, on_change=lambda: self._tell(name))
+            keeper = LaneKeeper(
+                session,
+                session.configuration.choose_account(name),
+                goal=RestGoal(session.ledger, name, session.clock.now),
+                stop_reason=SERVER_STOPPED,
+                on_change=lambda: self._tell(name),
+            )
             self._keepers[name] = keeper
             await keeper.run(asyncio.Event())
+            if keeper.halted:
+                self._asks_from[name] = time.monotonic() + _TURNED_AWAY_S
+                log.warning("statuses_not_asked", account=name, reason=keeper.halted)
         except Exception as error:
             log.error("lane_broke", account=name, error=str(error), exc_info=not isinstance(error, ImeiflowError))
             self._not_before[name] = asyncio.get_running_loop().time() + _RESTED_S
@@ -149,9 +171,9 @@ class EmbeddedRunner:
             self._woken.set()
 
     def _tell(self, name: AccountName) -> None:
-        """Say which jobs have changed: those that are worked on, and those that were a moment ago."""
+        """Say which jobs have changed: those that are worked on or followed, and those that were a moment ago."""
         keeper = self._keepers.get(name)
-        jobs = frozenset(keeper.jobs) if keeper is not None else frozenset()
+        jobs = frozenset() if keeper is None else frozenset((*keeper.jobs, *keeper.followed))
         self._on_change(jobs | self._told.get(name, frozenset()))
         self._told[name] = jobs
 

@@ -1,0 +1,130 @@
+"""The runner inside a server: it follows whatever is accepted to its result, and tells webhooks of it."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from imeiflow.domain.ident import JobId
+from imeiflow.domain.notice import Told
+from imeiflow.domain.order import JobState, ResultStatus
+from imeiflow.ledger.record import NewOrder
+from imeiflow.operations.embedded import EmbeddedRunner
+from imeiflow.operations.session import Session
+from imeiflow.operations.webhook import WebhookSettings
+from imeiflow.simulator.behaviour import Behaviour
+from imeiflow.simulator.process import SimulatorProcess
+from tests.jobs.receiver import SECRET, Receiver, open_receiver
+from tests.operations.stand import add_job, make_configuration, make_imei
+from tests.rig import PATIENCE_S, FastClock
+
+COUNT = 12
+
+
+@pytest.fixture
+def simulator():
+    with SimulatorProcess.start(Behaviour.parse({"pending_for": "0.5", "process_for": "0"})) as started:
+        yield started
+
+
+def open_server(tmp_path: Path, simulator: SimulatorProcess, receiver: Receiver | None = None) -> Session:
+    """Open a session whose time runs fast, so that statuses are due again soon."""
+    configuration = make_configuration(tmp_path / "home", simulator.base_url)
+    if receiver is not None:
+        webhook = WebhookSettings(
+            name="shop",
+            url=receiver.url,
+            secret_env="SHOP_SECRET",
+            events=frozenset({Told.JOB_FINISHED, Told.ORDER_COMPLETED}),
+        )
+        configuration = replace(configuration, webhooks=(webhook,), environ={"SHOP_SECRET": SECRET})
+    session = Session.open(configuration)
+    return Session(session.configuration, session.ledger, FastClock(20.0))
+
+
+def order(session: Session, runner: EmbeddedRunner) -> JobId:
+    """Add a running job whose results nobody asked to be waited for."""
+    job = add_job(session, [NewOrder(line=line, imei=make_imei(line)) for line in range(1, COUNT + 1)])
+    lock = session.job_lock(job)
+    assert lock.acquire()
+    runner.adopt(job, lock)
+    return job
+
+
+async def serve_until(runner: EmbeddedRunner, is_so: Callable[[], bool]) -> None:
+    """Run until something is so, then stop well."""
+    running = asyncio.create_task(runner.run())
+    try:
+        async with asyncio.timeout(PATIENCE_S):
+            while not is_so():  # noqa: ASYNC110 - the ledger tells nobody
+                await asyncio.sleep(0.05)
+    finally:
+        runner.stop()
+        await running
+
+
+def completed(session: Session, job: JobId) -> int:
+    return session.ledger.status_counts(job).get(ResultStatus.COMPLETED, 0)
+
+
+async def test_a_server_follows_every_accepted_order_also_of_jobs_whose_results_nobody_waits_for(tmp_path, simulator):
+    with open_server(tmp_path, simulator) as session:
+        changed: set[JobId] = set()
+        runner = EmbeddedRunner(session, changed.update)
+        job = order(session, runner)
+        assert not session.find_job(job).follow_results
+        await serve_until(runner, lambda: completed(session, job) == COUNT)
+        assert session.find_job(job).state is JobState.FINISHED
+        assert job in changed
+
+
+async def test_a_server_that_starts_later_goes_on_where_another_process_has_left_the_orders(tmp_path, simulator):
+    with open_server(tmp_path, simulator) as session:
+        runner = EmbeddedRunner(session)
+        job = order(session, runner)
+        await serve_until(runner, lambda: session.find_job(job).state is JobState.FINISHED)
+    with open_server(tmp_path, simulator) as session:
+        changed: set[JobId] = set()
+        await serve_until(EmbeddedRunner(session, changed.update), lambda: completed(session, job) == COUNT)
+        assert session.ledger.count_open(job) == 0
+
+
+async def test_a_server_tells_webhooks_of_jobs_and_of_results(tmp_path, simulator):
+    async with open_receiver() as receiver:
+        with open_server(tmp_path, simulator, receiver) as session:
+            runner = EmbeddedRunner(session)
+            order(session, runner)
+
+            def told() -> bool:
+                orders = [one for got in receiver.received for one in got.message["data"].get("orders", ())]
+                return len(orders) == COUNT and "job.finished" in receiver.types
+
+            await serve_until(runner, told)
+        orders = [one for got in receiver.received for one in got.message["data"].get("orders", ())]
+        assert {one["status"] for one in orders} == {"completed"}
+        assert all(one["result"] for one in orders)
+
+
+async def test_an_account_that_is_turned_away_is_asked_no_more_for_a_while(tmp_path, simulator):
+    with open_server(tmp_path, simulator) as session:
+        runner = EmbeddedRunner(session)
+        job = order(session, runner)
+        await serve_until(runner, lambda: session.find_job(job).state is JobState.FINISHED)
+        names = dict(session.configuration.accounts)
+        wrong = {name: replace(one, key="wrong-key") for name, one in names.items()}
+        refused = Session(replace(session.configuration, accounts=wrong), session.ledger, session.clock)
+        before = simulator.stats()["received"]
+        runner = EmbeddedRunner(refused)
+        seen: list[int] = []
+
+        def is_left_alone() -> bool:
+            seen.append(simulator.stats()["received"] - before)
+            return seen[-1] > 0 and seen[-40:].count(seen[-1]) == 40
+
+        await serve_until(runner, is_left_alone)
+        assert seen[-1] <= 2
+        assert completed(session, job) < COUNT
