@@ -6,6 +6,7 @@ A page is for people who are signed in unless its handler says `opt={"public": T
 from __future__ import annotations
 
 import hmac
+from dataclasses import dataclass
 from typing import Any, Final
 
 from litestar import Request
@@ -73,15 +74,22 @@ def require_sign_in(connection: ASGIConnection[Any, Any, Any, Any], handler: Bas
         raise NotAuthorizedException(detail="Sign in first.")
 
 
-def needs(role: Role) -> Any:
-    """Make the guard that lets only users of a role in, or of one that may do more."""
+@dataclass(frozen=True, slots=True)
+class RoleGuard:
+    """Lets only users of a role in, or of one that may do more."""
 
-    def check(connection: ASGIConnection[Any, Any, Any, Any], _: BaseRouteHandler) -> None:
+    role: Role
+
+    def __call__(self, connection: ASGIConnection[Any, Any, Any, Any], _: BaseRouteHandler) -> None:
+        """Raise PermissionDeniedException for all others."""
         principal: Principal | None = connection.scope.get("user")
-        if principal is None or not principal.user.role.allows(role):
-            raise PermissionDeniedException(detail=f"This needs the role {role.value}.")
+        if principal is None or not principal.user.role.allows(self.role):
+            raise PermissionDeniedException(detail=f"This needs the role {self.role.value}.")
 
-    return check
+
+def needs(role: Role) -> RoleGuard:
+    """Make the guard of what a role is needed for."""
+    return RoleGuard(role)
 
 
 async def check_form(request: Request[Any, Any, State]) -> None:

@@ -7,7 +7,7 @@ from typing import Any, Final
 import structlog
 from litestar import MediaType, Request, Response
 from litestar.datastructures import State
-from litestar.exceptions import HTTPException
+from litestar.exceptions import HTTPException, ValidationException
 from litestar.response import Redirect
 from litestar.types import ExceptionHandlersMap
 
@@ -77,6 +77,8 @@ def _ask_to_sign_in(request: Request[Any, Any, State], *, is_part: bool) -> Resp
 
 def show_http_error(request: Request[Any, Any, State], error: HTTPException) -> Response[str] | Redirect:
     """Draw what the framework found wrong with a request."""
+    if isinstance(error, ValidationException):  # its words name the address, which may hold a secret
+        return show_problem(request, error.status_code, "Something is missing, or not of the right form.")
     detail = str(error.detail) if error.status_code in {400, 401, 403, 409, 413, 429, 503} else ""
     return show_problem(request, error.status_code, detail)
 

@@ -83,7 +83,7 @@ class Gate:
         if site is not None and site not in {"same-origin", "none"}:
             return 403, "This request comes from another site."
         origin = headers.get(b"origin")
-        if origin is not None and urlsplit(origin).netloc.lower() != host.lower():
+        if origin is not None and _netloc_of(origin) != host.lower():
             return 403, "This request comes from another site."
         return None
 
@@ -102,9 +102,18 @@ def _is_http(scope: Scope) -> bool:
     return str(scope["type"]) == "http"
 
 
+def _netloc_of(origin: str) -> str | None:
+    """Give the host and port of an origin; None for what is none."""
+    try:
+        return urlsplit(origin).netloc.lower()
+    except ValueError:
+        return None
+
+
 def _name_of(host: str) -> str:
     """Give a host's name without its port."""
     name = host.lower()
     if name.startswith("["):
-        return name.partition("]")[0] + "]"
+        inner, end, _ = name.partition("]")
+        return inner + end
     return name.partition(":")[0]

@@ -30,8 +30,9 @@ def preparation_topic(id_: str) -> str:
 class Viewer:
     """One open page."""
 
-    def __init__(self, topics: Iterable[str]) -> None:
+    def __init__(self, topics: Iterable[str], owner: str = "") -> None:
         self.topics = frozenset(topics)
+        self.owner = owner
         self._pending: set[str] = set()
         self._told = asyncio.Event()
         self._is_closed = False
@@ -78,10 +79,14 @@ class Hub:
         """Count the open pages."""
         return len(self._viewers)
 
+    def viewers_of(self, owner: str) -> int:
+        """Count the open pages of one owner."""
+        return sum(1 for viewer in self._viewers if viewer.owner == owner)
+
     @contextmanager
-    def watch(self, topics: Iterable[str]) -> Iterator[Viewer]:
-        """Let a page look at topics."""
-        viewer = Viewer(topics)
+    def watch(self, topics: Iterable[str], owner: str = "") -> Iterator[Viewer]:
+        """Let a page of an owner look at topics."""
+        viewer = Viewer(topics, owner)
         if self._is_closed:
             viewer.close()
         self._viewers.add(viewer)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import re
+import time
 from collections.abc import AsyncIterator
 from contextlib import suppress
 from typing import Final
@@ -27,6 +28,8 @@ log = structlog.get_logger(__name__)
 _TOPIC: Final = re.compile(r"[a-z][a-z0-9-]{0,63}")
 _MOST_TOPICS: Final = 16
 _MOST_VIEWERS: Final = 1000
+_MOST_OF_ONE: Final = 64  #: of one user, so that nobody shuts out the others
+_LOOK_AGAIN_S: Final = 10.0  #: whether the session still stands
 _LOOK_EVERY_S: Final = 1.0
 
 
@@ -34,24 +37,31 @@ _LOOK_EVERY_S: Final = 1.0
 async def live(request: WebRequest, topic: FromQuery[list[str]]) -> Stream:
     """Say which of the topics change, until the page goes."""
     office = office_of(request)
-    if office.hub.viewers >= _MOST_VIEWERS or office.is_stopping:
+    owner = request.user.user.name
+    if _is_full(office, owner) or office.is_stopping:
         raise HTTPException(status_code=503, detail="Too many pages are open.")
     topics = [name for name in topic[:_MOST_TOPICS] if _TOPIC.fullmatch(name)]
     secret = request.cookies.get(cookie_name(office.settings), "")
     headers = {"cache-control": "no-store", "x-accel-buffering": "no"}
-    return Stream(_tell(office, topics, secret), media_type="text/event-stream", headers=headers)
+    return Stream(_tell(office, topics, owner, secret), media_type="text/event-stream", headers=headers)
 
 
-async def _tell(office: Office, topics: list[str], secret: str) -> AsyncIterator[str]:
-    with office.hub.watch(topics) as viewer:
+def _is_full(office: Office, owner: str) -> bool:
+    return office.hub.viewers >= _MOST_VIEWERS or office.hub.viewers_of(owner) >= _MOST_OF_ONE
+
+
+async def _tell(office: Office, topics: list[str], owner: str, secret: str) -> AsyncIterator[str]:
+    if _is_full(office, owner):  # many that came at once all found room
+        return
+    with office.hub.watch(topics, owner) as viewer:
         yield "retry: 3000\n: hello\n\n"
+        looked_at = time.monotonic()
         async for changed in viewer.changes():
-            if changed:
-                yield f"event: changed\ndata: {' '.join(sorted(changed))}\n\n"
-            elif not await _is_valid(office, secret):
-                return
-            else:
-                yield ": still here\n\n"
+            if time.monotonic() - looked_at >= _LOOK_AGAIN_S:
+                if not await _is_valid(office, secret):
+                    return
+                looked_at = time.monotonic()
+            yield f"event: changed\ndata: {' '.join(sorted(changed))}\n\n" if changed else ": still here\n\n"
 
 
 async def _is_valid(office: Office, secret: str) -> bool:

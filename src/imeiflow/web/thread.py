@@ -9,18 +9,34 @@ from concurrent.futures import ThreadPoolExecutor
 from functools import partial, wraps
 from typing import Any, Final, ParamSpec, TypeVar
 
+from litestar.exceptions import ServiceUnavailableException
+
 P = ParamSpec("P")
 T = TypeVar("T")
 
 #: The ledger has eight connections for readers; some pages wait for the writer instead.
 _THREADS: Final = 12
 _pool: Final = ThreadPoolExecutor(_THREADS, thread_name_prefix="page")
+#: Passwords are slow to check on purpose: not in the threads of pages, and only so many wait.
+_checkers: Final = ThreadPoolExecutor(2, thread_name_prefix="password")
+_MOST_CHECKS: Final = 32
+_checks: Final[set[asyncio.Future[Any]]] = set()
 
 
 async def in_thread(function: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
     """Call a function that blocks."""
     context = contextvars.copy_context()
     return await asyncio.get_running_loop().run_in_executor(_pool, partial(context.run, function, *args, **kwargs))
+
+
+async def check_slowly(function: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
+    """Call a function that checks a password; turn away (503) where too many wait already."""
+    if len(_checks) >= _MOST_CHECKS:
+        raise ServiceUnavailableException(detail="Too many people sign in at once. Try again in a few seconds.")
+    call = asyncio.get_running_loop().run_in_executor(_checkers, partial(function, *args, **kwargs))
+    _checks.add(call)
+    call.add_done_callback(_checks.discard)
+    return await call
 
 
 def threaded(function: Callable[P, T]) -> Callable[P, Coroutine[Any, Any, T]]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ipaddress
 import time
 from collections import OrderedDict
 from collections.abc import Callable
@@ -51,7 +52,31 @@ class Throttle:
         while len(self._records) > _MOST_KEYS:
             self._records.popitem(last=False)
 
+    def undo(self, key: str) -> None:
+        """Take back the last failure of a key, which was none; those before it stay."""
+        record = self._records.get(key)
+        if record is None:
+            return
+        record.failures -= 1
+        if record.failures < _FREE_FAILURES:
+            record.blocked_until = 0.0
+        if record.failures <= 0:
+            del self._records[key]
+
     def succeed(self, *keys: str) -> None:
         """Forget the failures of keys."""
         for key in keys:
             self._records.pop(key, None)
+
+
+def network_of(address: str) -> str:
+    """Give what one visitor has for certain: the address, of IPv6 the first half, of which each has them all."""
+    try:
+        parsed = ipaddress.ip_address(address)
+    except ValueError:
+        return address
+    if isinstance(parsed, ipaddress.IPv4Address):
+        return address
+    if parsed.ipv4_mapped is not None:
+        return str(parsed.ipv4_mapped)
+    return str(ipaddress.ip_network((parsed, 64), strict=False))

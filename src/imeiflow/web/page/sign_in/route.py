@@ -17,7 +17,8 @@ from imeiflow.web.access import client_address, make_cookie
 from imeiflow.web.navigation import Page
 from imeiflow.web.office import WebRequest, office_of
 from imeiflow.web.page_template import draw
-from imeiflow.web.thread import in_thread
+from imeiflow.web.thread import check_slowly, in_thread
+from imeiflow.web.throttle import network_of
 from imeiflow.web.wording import say_seconds
 
 _TEMPLATE = "page/sign_in/page.html"
@@ -47,21 +48,22 @@ async def sign_in(
     """Begin a session; any session that the browser had before is not continued."""
     office = office_of(request)
     address = client_address(request)
-    keys = (f"name {data.name.strip().lower()[:64]}", f"address {address}")
+    keys = (f"name {data.name.strip().lower()[:64]}", f"address {network_of(address)}")
     values = {"next": _safe(data.next), "name": data.name[:64]}
     wait_s = office.throttle.wait_s(*keys)
     if wait_s > 0:
         problem = f"Too many attempts. Try again in {say_seconds(math.ceil(wait_s))}."
         return draw(request, _TEMPLATE, status=429, problem=problem, **values)
+    office.throttle.fail(*keys)  # before it is known: many guesses at once are all counted
     try:
-        user = await in_thread(check_sign_in, office.session, data.name, data.password)
+        user = await check_slowly(check_sign_in, office.session, data.name, data.password)
     except SignInError as error:
-        office.throttle.fail(*keys)
         await in_thread(
             office.session.ledger.log_event, "sign_in_failed", data={"name": data.name[:64], "address": address}
         )
         return draw(request, _TEMPLATE, status=401, problem=f"{error} {error.remedy}", **values)
     office.throttle.succeed(keys[0])
+    office.throttle.undo(keys[1])
     agent = request.headers.get("user-agent", "")
     begun = await in_thread(open_web_session, office.session, user, address=address, agent=agent)
     answer = Redirect(_safe(data.next), status_code=303)
@@ -84,7 +86,10 @@ async def sign_out(request: WebRequest) -> Response[Any]:
 
 def _safe(target: str) -> str:
     """Give where to go after signing in: a path of ours, whatever stood in the address."""
-    parts = urlsplit(target)
+    try:
+        parts = urlsplit(target)
+    except ValueError:
+        return "/"
     is_ours = not parts.scheme and not parts.netloc and target.startswith("/") and not target.startswith(("//", "/\\"))
     return target if is_ours and target.isprintable() else "/"
 
