@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import io
+import json
 import logging
 from pathlib import Path
 
@@ -62,3 +63,32 @@ def test_a_home_that_cannot_be_written_is_no_reason_to_stop(tmp_path: Path):
     with keep_log(make_configuration(tmp_path)):
         structlog.get_logger("test").warning("nowhere")
     assert (tmp_path / "log").read_bytes() == b""
+
+
+def test_a_log_that_grows_makes_room_while_it_is_kept(tmp_path: Path):
+    path = tmp_path / "log" / LOG_NAME
+    with keep_log(make_configuration(tmp_path)):
+        for _ in range(7):
+            structlog.get_logger("test").warning("long", text="x" * 1_000_000)
+    assert path.stat().st_size < 5_000_000 < path.with_suffix(".log.1").stat().st_size
+
+
+def test_json_is_one_object_a_line_whoever_logs_and_whatever_is_said(tmp_path: Path):
+    stream = io.StringIO()
+    with keep_log(make_configuration(tmp_path, key="secret-key-1234"), stream, is_json=True):
+        with structlog.contextvars.bound_contextvars(request="abc"):
+            structlog.get_logger("test").info("call", text="a\nline event=forged secret-key-1234", attempt=None)
+        logging.getLogger("library").error("sent\n%s", "secret-key-1234")
+    ours, theirs = map(json.loads, stream.getvalue().splitlines())
+    assert (ours["event"], ours["request"], ours["level"]) == ("call", "abc", "info")
+    assert ours["text"] == "a\nline event=forged ***"
+    assert "attempt" not in ours
+    assert theirs["event"] == "sent\n***"
+    assert theirs["level"] == "error"
+
+
+def test_a_line_of_the_log_cannot_be_forged(tmp_path: Path):
+    stream = io.StringIO()
+    with keep_log(make_configuration(tmp_path), stream):
+        structlog.get_logger("test").warning("sign_in", name="mia\nlevel=info event=signed_in")
+    assert len(stream.getvalue().splitlines()) == 1

@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+import io
+import json
 import logging
 import os
+import threading
 from collections.abc import Iterator, MutableMapping
 from contextlib import contextmanager
-from typing import Any, Final, TextIO
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any, Final, TextIO, cast
 
 import structlog
 
@@ -18,12 +23,12 @@ _LARGEST: Final = 5_000_000
 
 
 @contextmanager
-def keep_log(configuration: Configuration, stream: TextIO | None = None) -> Iterator[None]:
+def keep_log(configuration: Configuration, stream: TextIO | None = None, *, is_json: bool = False) -> Iterator[None]:
     """Let this process log to `stream`, or to the log file under the home; where that cannot be, to nothing."""
     own = _open_log(configuration) if stream is None else None
     secrets = [Secret(key) for key in configuration.secrets()]
-    _catch_our_logs(stream or own, secrets)
-    handler = _catch_library_logs(stream or own, secrets)
+    _catch_our_logs(stream or own, secrets, is_json=is_json)
+    handler = _catch_library_logs(stream or own, secrets, is_json=is_json)
     raises, logging.raiseExceptions = logging.raiseExceptions, False  # it would be told on the terminal
     try:
         yield
@@ -35,7 +40,7 @@ def keep_log(configuration: Configuration, stream: TextIO | None = None) -> Iter
             own.close()
 
 
-def _catch_our_logs(stream: TextIO | None, secrets: list[Secret]) -> None:
+def _catch_our_logs(stream: TextIO | None, secrets: list[Secret], *, is_json: bool) -> None:
     def blank(_: object, __: str, entry: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
         for name, value in entry.items():
             if isinstance(value, str):
@@ -44,11 +49,15 @@ def _catch_our_logs(stream: TextIO | None, secrets: list[Secret]) -> None:
 
     structlog.configure(
         processors=[
+            structlog.contextvars.merge_contextvars,
             structlog.processors.add_log_level,
             structlog.processors.TimeStamper(fmt="iso", utc=True),
             structlog.processors.format_exc_info,
             blank,
-            structlog.processors.LogfmtRenderer(key_order=["timestamp", "level", "event"]),
+            _drop_nothings,
+            structlog.processors.JSONRenderer(ensure_ascii=True, default=str)
+            if is_json
+            else structlog.processors.LogfmtRenderer(key_order=["timestamp", "level", "event"]),
         ],
         wrapper_class=structlog.make_filtering_bound_logger(logging.INFO),
         logger_factory=structlog.WriteLoggerFactory(file=stream),
@@ -56,27 +65,71 @@ def _catch_our_logs(stream: TextIO | None, secrets: list[Secret]) -> None:
     )
 
 
+def _drop_nothings(_: object, __: str, entry: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
+    return {name: value for name, value in entry.items() if value is not None and value != []}
+
+
+class _RollingLog(io.TextIOBase):
+    """A file for its owner alone; whenever it has grown large it makes room, and keeps the one before. Thread-safe."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._lock = threading.Lock()
+        self._file = self._open()
+        self._size = os.fstat(self._file.fileno()).st_size
+
+    def write(self, text: str) -> int:
+        """Add text."""
+        with self._lock:
+            self._size += len(text)
+            if self._size > _LARGEST:
+                self._file.close()
+                self._file = self._open()
+                self._size = os.fstat(self._file.fileno()).st_size
+            return self._file.write(text)
+
+    def flush(self) -> None:
+        """Do nothing: each line is written at once."""
+
+    def close(self) -> None:
+        """Close the file."""
+        self._file.close()
+        super().close()
+
+    def _open(self) -> TextIO:
+        try:
+            if self._path.exists() and self._path.stat().st_size > _LARGEST:
+                self._path.replace(self._path.with_suffix(".log.1"))
+            descriptor = os.open(self._path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
+        except OSError:
+            descriptor = os.open(os.devnull, os.O_WRONLY)
+        return os.fdopen(descriptor, "a", encoding="utf-8", buffering=1)
+
+
 def _open_log(configuration: Configuration) -> TextIO:
-    """Open the log to be added to, for its owner alone; a large one makes room first."""
+    """Open the log to be added to; where that cannot be, nothing is kept."""
     try:
         path = open_log_directory(configuration.home) / LOG_NAME
-        if path.exists() and path.stat().st_size > _LARGEST:
-            path.replace(path.with_suffix(".log.1"))
-        descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
     except OSError:
-        descriptor = os.open(os.devnull, os.O_WRONLY)
-    return os.fdopen(descriptor, "a", encoding="utf-8", buffering=1)
+        path = Path(os.devnull)
+    return cast("TextIO", _RollingLog(path))
 
 
-def _catch_library_logs(stream: TextIO | None, secrets: list[Secret]) -> logging.Handler:
+def _catch_library_logs(stream: TextIO | None, secrets: list[Secret], *, is_json: bool) -> logging.Handler:
     """Let what libraries log (a task whose error nobody took, a connection lost) stand in the log as well."""
 
     class Blanking(logging.Formatter):
         def format(self, record: logging.LogRecord) -> str:
-            return _blank(super().format(record), secrets)
+            text = _blank(super().format(record), secrets)
+            if not is_json:
+                return text
+            level = record.levelname.lower()
+            at = datetime.fromtimestamp(record.created, UTC).isoformat()
+            return json.dumps({"event": text, "logger": record.name, "level": level, "timestamp": at})
 
     handler = logging.StreamHandler(stream)
-    handler.setFormatter(Blanking("timestamp=%(asctime)s level=%(levelname)s logger=%(name)s %(message)s"))
+    plain = "timestamp=%(asctime)s level=%(levelname)s logger=%(name)s %(message)s"
+    handler.setFormatter(Blanking("%(message)s" if is_json else plain))
     handler.setLevel(logging.WARNING)
     logging.getLogger().addHandler(handler)
     return handler

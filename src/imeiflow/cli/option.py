@@ -47,6 +47,21 @@ def json_option(function: F) -> F:
     return click.option("--json", "is_json", is_flag=True, help="Print JSON on standard output.")(function)
 
 
+def log_options(function: F) -> F:
+    """Add `--log-format` and `--log-to`, passed as `log_format` and `log_to`."""
+    formats, places = click.Choice(["logfmt", "json"]), click.Choice(["file", "stderr"])
+    function = click.option(
+        "--log-to",
+        type=places,
+        default="file",
+        show_default=True,
+        help="A file under IMEIFLOW_HOME, or stderr.",
+    )(function)
+    return click.option(
+        "--log-format", type=formats, default="logfmt", show_default=True, help="How each line of the log is written."
+    )(function)
+
+
 def account_option(function: F) -> F:
     """Add `--account`, passed as `account`."""
     return click.option("--account", metavar="NAME", help="Which account, where several are configured.", default=None)(

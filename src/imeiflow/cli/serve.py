@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 
 import click
 
 from imeiflow.cli.following import run_loop
 from imeiflow.cli.log import keep_log
-from imeiflow.cli.option import command
+from imeiflow.cli.option import command, log_options
 from imeiflow.cli.output import count, say
 from imeiflow.operations.configuration import load_configuration
 from imeiflow.operations.session import Session
 from imeiflow.web.server import open_socket, prepare_link, serve
-from imeiflow.web.setting import WebSettings, check_exposure
+from imeiflow.web.setting import WebSettings, check_exposure, read_metrics_token
 
 _FILE = click.Path(exists=True, dir_okay=False, path_type=Path)
 
@@ -24,6 +25,7 @@ _FILE = click.Path(exists=True, dir_okay=False, path_type=Path)
     imeiflow serve                          on this machine only: http://127.0.0.1:8080
     imeiflow serve --port 9000
     imeiflow serve --host 0.0.0.0 --tls-cert site.pem --tls-key site.key
+    imeiflow serve --log-format json --log-to stderr         in a container
     imeiflow serve --public-url https://flow.example.com     behind a proxy that speaks TLS
     """,
 )
@@ -35,6 +37,8 @@ _FILE = click.Path(exists=True, dir_okay=False, path_type=Path)
 @click.option("--trusted-proxy", metavar="ADDRESS", help="The proxy whose word on the visitor's address counts.")
 @click.option("--tls-cert", type=_FILE, metavar="FILE", help="Certificate, with its chain.")
 @click.option("--tls-key", type=_FILE, metavar="FILE", help="Its key.")
+@click.option("--metrics-token-file", type=_FILE, metavar="FILE", help="Holds the token that /metrics asks for.")
+@log_options
 def serve_command(
     *,
     host: str,
@@ -43,6 +47,9 @@ def serve_command(
     trusted_proxy: str | None,
     tls_cert: Path | None,
     tls_key: Path | None,
+    metrics_token_file: Path | None,
+    log_format: str,
+    log_to: str,
 ) -> None:
     """Run the web application: pages for people, and the runner that works on their jobs.
 
@@ -56,9 +63,11 @@ def serve_command(
         trusted_proxy=trusted_proxy,
         tls_cert=tls_cert,
         tls_key=tls_key,
+        metrics_token=None if metrics_token_file is None else read_metrics_token(metrics_token_file),
     )
     configuration = load_configuration()
-    with keep_log(configuration), Session.open(configuration) as session:
+    stream = sys.stderr if log_to == "stderr" else None
+    with keep_log(configuration, stream, is_json=log_format == "json"), Session.open(configuration) as session:
         check_exposure(settings, users=session.ledger.count_users())
         with open_socket(settings) as listener:
             url = settings.url(listener.getsockname()[1])

@@ -25,6 +25,7 @@ from imeiflow.ledger.item import Items
 from imeiflow.ledger.known import Known
 from imeiflow.ledger.lane import Lanes
 from imeiflow.ledger.notice import Notices
+from imeiflow.ledger.observer import Observer
 from imeiflow.ledger.price import Prices
 from imeiflow.ledger.queue import Queue
 from imeiflow.ledger.row import Rows
@@ -79,6 +80,16 @@ class Ledger(
     def trouble(self) -> LedgerError | None:
         """Say what keeps the ledger from being written just now; None when all is well."""
         return self._writer.trouble
+
+    def check_writable(self) -> None:
+        """Take the lock of a writer and give it back, after all that waits. Raises LedgerError."""
+        self._write(lambda _: None)
+        if self.trouble is not None:
+            raise self.trouble
+
+    def observe(self, observer: Observer) -> None:
+        """Let somebody count what becomes durable, from now on."""
+        self._writer.observer = observer
 
     async def intend(self, intent: Intent) -> AttemptId:
         """Record, durably, an attempt that is about to leave, and take its orders.

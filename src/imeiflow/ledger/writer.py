@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import threading
+import time
 from collections import defaultdict
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future
@@ -26,6 +27,7 @@ from imeiflow.ledger.change import Concluded, Conclusion, Intent, OrderChange
 from imeiflow.ledger.fault import DATABASE_ERRORS, is_trouble, translate
 from imeiflow.ledger.group import Verdict, write_apart, write_together
 from imeiflow.ledger.inbox import Inbox
+from imeiflow.ledger.observer import Observer
 
 T = TypeVar("T")
 
@@ -63,6 +65,7 @@ class Writer:
         self._engine = engine
         self._path = path
         self._clock = clock
+        self.observer: Observer | None = None
         self._inbox: Inbox[_Waiter | _Call] = Inbox()
         self._under_way = 0  #: attempts that were recorded and not concluded
         self._give_up = threading.Event()
@@ -139,11 +142,16 @@ class Writer:
 
     def _commit(self, group: _Group) -> list[_Waiter]:
         """Commit `group`, tell everyone concerned, and give the conclusions that must be tried again."""
+        began_at = time.perf_counter()
         try:
             verdicts, answers = self._write(group)
         except Exception as error:  # noqa: BLE001 - whoever waits is told; the thread must live
+            if self.observer is not None:
+                self.observer.failed()
             return self._fail_group(group, error)
         self._trouble = None
+        if self.observer is not None:
+            self.observer.committed(time.perf_counter() - began_at, *_written(group, verdicts))
         for call, answer in zip(group.calls, answers, strict=True):
             _answer(call, answer, self._path)
         begun = sum(1 for verdict in verdicts[: len(group.intents)] if not isinstance(verdict, Exception))
@@ -248,6 +256,14 @@ def _group(kept: list[_Waiter], entries: list[_Waiter | _Call]) -> _Group:
         else:
             group.conclusions.append(entry)
     return group
+
+
+def _written(group: _Group, verdicts: list[Verdict]) -> tuple[list[tuple[AttemptId, Intent]], list[Conclusion]]:
+    """List the intents and conclusions of a group that were written: some may have been refused."""
+    pairs = zip(group.intents + group.conclusions, verdicts, strict=True)
+    good = [(waiter.request, verdict) for waiter, verdict in pairs if not isinstance(verdict, Exception)]
+    begun = [(cast("AttemptId", verdict), request) for request, verdict in good if isinstance(request, Intent)]
+    return begun, [request for request, _ in good if isinstance(request, Conclusion)]
 
 
 def _try(connection: Connection, work: Callable[[Connection], Any]) -> Any:

@@ -33,6 +33,7 @@ log = structlog.get_logger(__name__)
 
 SERVER_STOPPED: Final = "the server was stopped; it goes on when the server starts again"
 _TICK_S: Final = 1.0
+_ALIVE_S: Final = 60.0  #: a ledger that is busy may hold up a turn for a while
 _RESTED_S: Final = 10.0  #: after a lane broke
 _TURNED_AWAY_S: Final = 300.0  #: after the account was turned away when statuses were asked for
 
@@ -51,6 +52,7 @@ class EmbeddedRunner:
         self._asks_from: dict[AccountName, float] = {}
         self._woken = asyncio.Event()
         self._is_stopping = False
+        self._turned_at = time.monotonic()
         self._sampler = Sampler(session.ledger)
         self._teller = make_teller(session)
 
@@ -62,6 +64,7 @@ class EmbeddedRunner:
     async def _run(self) -> None:
         await asyncio.to_thread(self._take_up_again)
         while not self._is_stopping:
+            self._turned_at = time.monotonic()
             try:
                 await self._look()
                 await self._sample()
@@ -107,11 +110,22 @@ class EmbeddedRunner:
         keeper = self._keepers.get(account)
         return None if keeper is None else keeper.busy_owner
 
+    def lanes(self) -> dict[AccountName, list[JobView]]:
+        """Give what a person sees of the jobs that are worked on here, by account."""
+        return {
+            name: [view for job in keeper.jobs if (view := keeper.view(job)) is not None]
+            for name, keeper in self._keepers.items()
+        }
+
+    @property
+    def is_alive(self) -> bool:
+        """Say whether it looks after the jobs: its loop turns, and has turned a moment ago."""
+        return not self._is_stopping and time.monotonic() - self._turned_at < _ALIVE_S
+
     @property
     def calls_under_way(self) -> int:
         """Count the calls whose answer is awaited here."""
-        views = [keeper.view(job) for keeper in self._keepers.values() for job in keeper.jobs]
-        return sum(view.calls_under_way for view in views if view is not None)
+        return sum(view.calls_under_way for views in self.lanes().values() for view in views)
 
     def _take_up_again(self) -> None:
         """Pause what a server that died has left, and resume what an orderly stop has paused."""

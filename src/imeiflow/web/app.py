@@ -11,10 +11,13 @@ from imeiflow.web.access import Authentication, check_form, require_sign_in
 from imeiflow.web.asset import static_file
 from imeiflow.web.failure import HANDLERS
 from imeiflow.web.gate import Gate
-from imeiflow.web.health import healthz, readyz
+from imeiflow.web.health import healthz, make_readyz
 from imeiflow.web.live import live
+from imeiflow.web.metric import Meter
 from imeiflow.web.navigation import find_pages
 from imeiflow.web.office import Office
+from imeiflow.web.scrape import make_metrics
+from imeiflow.web.watch import Watch
 
 _MOST_FORM_BYTES = 2_000_000  #: of anything but an upload, which is a stream
 
@@ -22,10 +25,12 @@ _MOST_FORM_BYTES = 2_000_000  #: of anything but an upload, which is a stream
 def create_app(office: Office) -> ASGIApp:
     """Make the application of an office."""
     handlers = [handler for page in find_pages() for handler in page.handlers]
+    meter = Meter()
+    office.session.ledger.observe(meter)
     app = Litestar(
-        route_handlers=[*handlers, static_file, live, healthz, readyz],
+        route_handlers=[*handlers, static_file, live, healthz, make_readyz(office), make_metrics(office, meter)],
         guards=[require_sign_in],
-        middleware=[DefineMiddleware(Authentication, exclude=["^/static/", "^/healthz$", "^/readyz$"])],
+        middleware=[DefineMiddleware(Authentication, exclude=["^/static/", "^/healthz$", "^/readyz$", "^/metrics$"])],
         before_request=check_form,
         exception_handlers=HANDLERS,
         request_max_body_size=_MOST_FORM_BYTES,
@@ -33,4 +38,4 @@ def create_app(office: Office) -> ASGIApp:
         logging_config=None,
         state=State({"office": office}),
     )
-    return Gate(app, office.settings)
+    return Watch(Gate(app, office.settings), meter)

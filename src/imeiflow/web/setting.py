@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import ipaddress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
 from urllib.parse import urlsplit
 
 from imeiflow.errors import ConfigurationError
 
+_SHORTEST_TOKEN: Final = 16
 LOCAL_NAMES: Final = ("localhost", "127.0.0.1", "[::1]")
 
 
@@ -27,6 +28,7 @@ class WebSettings:
     tls_cert: Path | None = None
     tls_key: Path | None = None
     trusted_proxy: str | None = None
+    metrics_token: str | None = field(default=None, repr=False)
     max_upload_bytes: int = 200 * 1024 * 1024
 
     @property
@@ -51,6 +53,24 @@ class WebSettings:
         if self.public_url is not None:
             return frozenset({(urlsplit(self.public_url).hostname or "").lower(), *LOCAL_NAMES})
         return frozenset(LOCAL_NAMES) if self.is_local else None
+
+
+def read_metrics_token(path: Path) -> str:
+    """Read the token of `/metrics` from a file. Raises ConfigurationError."""
+    setting = "--metrics-token-file"
+    try:
+        token = path.read_text(encoding="ascii").strip()
+    except (OSError, ValueError) as error:
+        raise ConfigurationError(
+            setting=setting, problem=f"{path} cannot be read", remedy="Name a file of one line of ASCII."
+        ) from error
+    if len(token) < _SHORTEST_TOKEN or not token.isprintable() or " " in token:
+        raise ConfigurationError(
+            setting=setting,
+            problem=f"what stands in {path} is no token",
+            remedy=f"Write {_SHORTEST_TOKEN} or more random characters into it, such as `openssl rand -hex 32` gives.",
+        )
+    return token
 
 
 def is_loopback(host: str) -> bool:
