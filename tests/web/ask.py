@@ -129,7 +129,8 @@ def _walk(app: Litestar) -> Iterator[Route]:
         for handler in handlers:
             if not isinstance(handler, HTTPRouteHandler):
                 continue
-            guards = [guard for guard in handler.resolve_guards() if isinstance(guard, RoleGuard)]
+            resolved = [getattr(guard, "func", guard) for guard in handler.resolve_guards()]
+            guards = [guard for guard in resolved if isinstance(guard, RoleGuard)]
             role = max((guard.role for guard in guards), key=list(Role).index, default=None)
             for method in handler.http_methods - {"OPTIONS"}:
                 yield Route(str(method), str(route.path_format), bool(handler.opt.get("public")), role)
