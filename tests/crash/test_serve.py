@@ -1,4 +1,4 @@
-"""`imeiflow serve` as a process of its own: told to stop under load: nothing lost, nothing placed twice, nothing in doubt."""
+"""`imeiflow serve` as a process of its own, told to stop under load: nothing lost, placed twice or left in doubt."""
 
 from __future__ import annotations
 
