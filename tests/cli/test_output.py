@@ -12,8 +12,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from imeiflow.cli.output import clean, count, cut, dump_json, fold, print_json_list, print_table, show_seconds
+from imeiflow.cli.output import count, cut, fold, print_json_list, print_table, show_seconds
 from imeiflow.domain.order import OrderState
+from imeiflow.operations.json_text import clean, dump_json
 
 
 @given(st.decimals(allow_nan=False, allow_infinity=False, places=6))

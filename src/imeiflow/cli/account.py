@@ -4,30 +4,19 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Iterator, Mapping, Sequence
-from urllib.parse import urlsplit
 
 from imeiflow.cli.frame import open_session
 from imeiflow.cli.option import account_option, command, json_option
-from imeiflow.cli.output import clean, print_json, show_time, tell
+from imeiflow.cli.output import print_json, show_time, tell
 from imeiflow.dispatch.desk import CHUNK_KIND, LANE_KIND, LIMITS_KIND
 from imeiflow.errors import ImeiflowError
 from imeiflow.ledger.record import LaneOwner, Learned
 from imeiflow.operations.account import AccountSettings
 from imeiflow.operations.catalogue import Credit, fetch_credit
+from imeiflow.operations.json_object import SHOWN_SETTINGS, describe_account, name_key_place, read_shown_setting
+from imeiflow.operations.json_text import clean
 from imeiflow.operations.session import Session
 
-#: What may be shown of an account's settings: never the key.
-_SHOWN = (
-    "provider",
-    "base_url",
-    "username",
-    "insecure",
-    "ca_file",
-    "max_concurrency",
-    "rate_per_min",
-    "repeat_probe_max_price",
-    "currency",
-)
 _WIDTH = 22
 
 
@@ -51,7 +40,7 @@ def account(account: str | None, is_json: bool) -> None:
         owner = session.ledger.lane_owner(chosen.name)
         is_busy = not session.lane_lock(chosen.name).is_free()
     if is_json:
-        print_json(_as_values(chosen, credit, learned))
+        print_json(describe_account(chosen, credit, learned))
         return
     tell(_tell_account(chosen, credit, learned, owner if is_busy else None))
 
@@ -64,39 +53,17 @@ def _ask_credit(session: Session, chosen: AccountSettings) -> Credit:
         return Credit(account=chosen.name, balance=None, problem=str(error))
 
 
-def _as_values(chosen: AccountSettings, credit: Credit, learned: Sequence[Learned]) -> dict[str, object]:
-    return {
-        "name": chosen.name,
-        **{name: _read_setting(chosen, name) for name in _SHOWN},
-        "key_from": _name_key(chosen),
-        "credit": None if credit.balance is None else credit.balance.amount,
-        "credit_currency": None if credit.balance is None else credit.balance.currency,
-        "credit_problem": credit.problem or None,
-        "learned": [
-            {
-                "service": one.service or None,
-                "kind": one.kind,
-                "value": one.value,
-                "reason": one.reason,
-                "learned_at": one.learned_at,
-                "pinned": one.pinned,
-            }
-            for one in learned
-        ],
-    }
-
-
 def _tell_account(
     chosen: AccountSettings, credit: Credit, learned: Sequence[Learned], owner: LaneOwner | None
 ) -> Iterator[str]:
     yield f"Account {chosen.name}"
     shown = str(credit.balance) if credit.balance is not None else f"not told: {clean(credit.problem)}"
     yield _line("credit", shown)
-    for name in _SHOWN:
-        value = _read_setting(chosen, name)
+    for name in SHOWN_SETTINGS:
+        value = read_shown_setting(chosen, name)
         if value not in {None, "", False}:
             yield _line(name, f"{value:g} a minute" if name == "rate_per_min" else str(value))
-    yield _line("key", f"from {_name_key(chosen)}; never shown")
+    yield _line("key", f"from {name_key_place(chosen)}; never shown")
     if owner is not None:
         yield _line("in use by", owner.owner or "another process")
     yield ""
@@ -107,23 +74,8 @@ def _tell_account(
         yield f"    {clean(one.reason)}"
 
 
-def _read_setting(chosen: AccountSettings, name: str) -> object:
-    """Give a setting as it may be shown: people paste addresses with a password or a key in them."""
-    value: object = getattr(chosen, name)
-    if name != "base_url":
-        return value
-    parts = urlsplit(chosen.base_url)
-    return parts._replace(netloc=parts.netloc.rpartition("@")[2], query="", fragment="").geturl()
-
-
 def _line(name: str, value: str) -> str:
     return f"  {name:<{_WIDTH}}  {value}".rstrip()
-
-
-def _name_key(chosen: AccountSettings) -> str:
-    if chosen.key_env is not None:
-        return f"the variable {chosen.key_env}"
-    return f"the file {chosen.key_file}" if chosen.key_file is not None else "the settings"
 
 
 def _name_learned(one: Learned) -> str:

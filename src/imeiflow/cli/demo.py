@@ -13,7 +13,7 @@ import click
 from imeiflow.cli.frame import watch_job
 from imeiflow.cli.log import keep_log
 from imeiflow.cli.option import command, json_option
-from imeiflow.cli.output import clean, count, print_json, say, screen_width, show_seconds, tell
+from imeiflow.cli.output import count, print_json, say, screen_width, show_seconds, tell
 from imeiflow.cli.preview import describe_cost
 from imeiflow.cli.program import INTERRUPTED
 from imeiflow.cli.report import headline, tell_counts, tell_money
@@ -29,6 +29,7 @@ from imeiflow.operations.demonstration import (
 )
 from imeiflow.operations.export import Wish, export_to_file
 from imeiflow.operations.follow import Followed
+from imeiflow.operations.json_text import clean
 from imeiflow.operations.proof import Proof, show_amount
 from imeiflow.operations.submit import Proposal, read_list
 from imeiflow.simulator.behaviour import Behaviour

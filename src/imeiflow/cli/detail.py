@@ -6,24 +6,31 @@ from collections.abc import Iterator, Mapping
 from decimal import Decimal
 from typing import Any
 
-from imeiflow.cli.output import as_values, clean, count, cut, screen_width, show_seconds, show_time
-from imeiflow.cli.report import headline, next_steps, tell_counts, tell_money, tell_reason, tell_steps
+from imeiflow.cli.output import count, cut, screen_width, show_seconds, show_time
+from imeiflow.cli.report import headline, next_steps, tell_counts, tell_money, tell_steps
 from imeiflow.cli.watching import tell_statuses
-from imeiflow.dispatch.desk import CHUNK_KIND, LANE_KIND, WHOLE_ACCOUNT
+from imeiflow.dispatch.desk import CHUNK_KIND, LANE_KIND
 from imeiflow.dispatch.poll import IDS_KIND
 from imeiflow.domain.ident import JobId
 from imeiflow.domain.imei import Flaw
 from imeiflow.domain.item import OrderKind
 from imeiflow.domain.money import Money
-from imeiflow.domain.order import OrderState, Policy, ResultStatus
-from imeiflow.ledger.log import PROBE_CHARGED, PROBE_IN_DOUBT
-from imeiflow.ledger.record import Doubt, Event, Job, Learned, OrderAttempt, Reason
+from imeiflow.domain.order import OrderState, Policy
+from imeiflow.ledger.log import PROBE_CHARGED
+from imeiflow.ledger.record import Job, Learned, OrderAttempt, Reason
+from imeiflow.operations.json_object import (
+    describe_probe,
+    find_last_attempt,
+    list_costly_probes,
+    list_limits,
+    say_reason,
+)
+from imeiflow.operations.json_text import clean
 from imeiflow.operations.session import Session
 from imeiflow.operations.steering import find_dear_probe
 from imeiflow.operations.sync import count_statuses
 
 _SHOWN_DOUBTS = 5
-_LISTED_DOUBTS = 100
 _MOST_REASONS = 50
 
 
@@ -55,27 +62,6 @@ def tell_job(session: Session, job: JobId) -> Iterator[str]:
         yield from tell_steps(steps)
 
 
-def job_as_dict(session: Session, job: JobId) -> dict[str, object]:
-    """Give what `show --json` prints: the summary, the job's terms, reasons, doubts, limits."""
-    found, summary = session.find_job(job), session.ledger.summary(job)
-    terms = as_values(found, "id", "state", "reason", "unit_price", "currency", "worked_s", "columns")
-    doubts = session.ledger.doubts(job, limit=_LISTED_DOUBTS)
-    return {
-        **summary.as_dict(),
-        **terms,
-        "price": found.unit_price,
-        "reasons": [{**as_values(reason), "message": tell_reason(reason)} for reason in session.ledger.reasons(job)],
-        "doubts": [_doubt_as_dict(session, doubt) for doubt in doubts],
-        "probes": [_probe_as_dict(found, probe) for probe in _costly_probes(session, job)],
-        "statuses": _statuses_as_dict(session, job),
-        "status_anomalies": [
-            as_values(one, "account", "job")
-            for one in session.ledger.status_anomalies(job_id=job, limit=_LISTED_DOUBTS)
-        ],
-        "limits": [as_values(learned, "account") for learned in _limits(session, found)],
-    }
-
-
 def _tell_terms(job: Job) -> Iterator[str]:
     name = f" {clean(job.service_name)}" if job.service_name else ""
     price = f", {job.price} each" if job.price is not None else ", price not known"
@@ -95,14 +81,14 @@ def _tell_terms(job: Job) -> Iterator[str]:
 
 def _tell_reasons(reasons: list[Reason]) -> Iterator[str]:
     """Group whatever is not accepted by its reason, with what can be done about it and an example."""
-    told = [reason for reason in reasons if tell_reason(reason)]
+    told = [reason for reason in reasons if say_reason(reason)]
     if not told:
         return
     yield ""
     yield "Reasons:"
     for reason in told[:_MOST_REASONS]:
         kind = f" ({reason.kind})" if reason.kind is not None else ""
-        yield f"  {reason.count:,} {reason.state}: {tell_reason(reason)}{kind}"
+        yield f"  {reason.count:,} {reason.state}: {say_reason(reason)}{kind}"
         if reason.state is OrderState.INVALID:
             yield f"      {Flaw(reason.message).remedy}"
         yield f"      for example line {reason.line}" + (f": {cut(clean(reason.imei), 40)}" if reason.imei else "")
@@ -132,12 +118,6 @@ def _tell_results(session: Session, job: JobId) -> Iterator[str]:
         yield f"  order {one.reference}, {one.kind.replace('_', ' ')}, {show_time(one.last_at)}{often}{detail}"
 
 
-def _statuses_as_dict(session: Session, job: JobId) -> dict[str, object]:
-    tally = count_statuses(session, (job,))
-    counts: dict[str, object] = {status.value: tally[status] for status in ResultStatus}
-    return {**counts, "unheard": tally[None], "open": tally.open, "unknown": tally.unknown}
-
-
 def _tell_doubts(session: Session, job: JobId, total: int) -> Iterator[str]:
     """Show what is known of the first doubts: when they left, and what came back."""
     if not total:
@@ -145,16 +125,11 @@ def _tell_doubts(session: Session, job: JobId, total: int) -> Iterator[str]:
     yield ""
     yield f"In doubt: {count(total, 'order')}, which may have been placed and charged"
     for doubt in session.ledger.doubts(job, limit=_SHOWN_DOUBTS):
-        attempt = _last_attempt(session, doubt)
+        attempt = find_last_attempt(session, doubt)
         what = "" if attempt is None else f": {_describe_attempt(attempt)}"
         yield f"  {doubt.imei}  {doubt.last_began_at.astimezone():%Y-%m-%d %H:%M:%S}, attempt {doubt.attempt}{what}"
     if total > _SHOWN_DOUBTS:
         yield f"  and {total - _SHOWN_DOUBTS:,} more: `imeiflow settle {job}` lists them"
-
-
-def _last_attempt(session: Session, doubt: Doubt) -> OrderAttempt | None:
-    attempts = session.ledger.attempts_of(doubt.order)
-    return next((one for one in reversed(attempts) if one.attempt.id == doubt.attempt), None)
 
 
 def _describe_attempt(one: OrderAttempt) -> str:
@@ -166,31 +141,14 @@ def _describe_attempt(one: OrderAttempt) -> str:
     return f"{status}{took}" + (f", {clean(said)}" if said else "")
 
 
-def _doubt_as_dict(session: Session, doubt: Doubt) -> dict[str, object]:
-    one = _last_attempt(session, doubt)
-    return {
-        "imei": doubt.imei,
-        "attempt": doubt.attempt,
-        "began_at": doubt.began_at,
-        "last_began_at": doubt.last_began_at,
-        "http_status": None if one is None else one.attempt.http_status,
-        "elapsed_ms": None if one is None else one.attempt.elapsed_ms,
-        "message": "" if one is None else one.message or one.attempt.error or one.attempt.problem,
-    }
-
-
-def _costly_probes(session: Session, job: JobId) -> list[Event]:
-    return session.ledger.events(job=job, kinds=(PROBE_CHARGED, PROBE_IN_DOUBT))
-
-
 def _tell_probes(session: Session, job: Job) -> Iterator[str]:
     """Show what the repeat probes cost that were made for the job's doubts, or may have cost."""
-    probes = _costly_probes(session, job.id)
+    probes = list_costly_probes(session, job.id)
     if probes:
         yield ""
         yield "Repeat probes that were not free:"
     for probe in probes:
-        told = _probe_as_dict(job, probe)
+        told = describe_probe(job, probe)
         cost = "its price" if told["price"] is None else str(Money(Decimal(str(told["price"])), job.currency))
         says = f"cost {cost}" if probe.kind == PROBE_CHARGED else f"may have cost {cost}: its reply was lost"
         reference = f", reference {clean(str(told['reference']))}" if told["reference"] else ""
@@ -198,31 +156,14 @@ def _tell_probes(session: Session, job: Job) -> Iterator[str]:
         yield f"  {show_time(probe.at)}  one accepted order was repeated and {says} ({where})"
 
 
-def _probe_as_dict(job: Job, probe: Event) -> dict[str, object]:
-    told = probe.data.get("price")
-    price = job.unit_price if told is None else Decimal(str(told))
-    return {
-        "at": probe.at,
-        "attempt": probe.attempt,
-        "is_charged": probe.kind == PROBE_CHARGED,
-        "price": price,
-        "reference": probe.data.get("reference"),
-    }
-
-
 def _tell_limits(session: Session, job: Job) -> Iterator[str]:
-    limits = _limits(session, job)
+    limits = list_limits(session, job)
     if limits:
         yield ""
         yield f"Learned about account {job.account}:"
     for learned in limits:
         pinned = ", pinned by you" if learned.pinned else ""
         yield f"  {_describe_limit(learned)} ({show_time(learned.learned_at)}{pinned})"
-
-
-def _limits(session: Session, job: Job) -> list[Learned]:
-    learned = session.ledger.learned(job.account)
-    return [one for one in learned if one.service in {WHOLE_ACCOUNT, job.service}]
 
 
 def _describe_limit(learned: Learned) -> str:

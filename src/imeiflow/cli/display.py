@@ -14,8 +14,9 @@ from contextlib import suppress
 from typing import TYPE_CHECKING, Any, Protocol, TextIO
 
 from imeiflow.cli.moment import Line, describe_left, describe_line, describe_moment, share_done
-from imeiflow.cli.output import clean, count, cut, is_terminal, say
+from imeiflow.cli.output import count, cut, is_terminal, say
 from imeiflow.operations.follow import Progress
+from imeiflow.operations.json_text import clean
 
 if TYPE_CHECKING:
     from rich.console import Console, RenderableType

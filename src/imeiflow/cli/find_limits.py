@@ -14,7 +14,7 @@ import click
 from imeiflow.cli.following import run_loop
 from imeiflow.cli.frame import confirm, open_session
 from imeiflow.cli.option import AMOUNT, account_option, command, json_option, yes_option
-from imeiflow.cli.output import clean, count, print_json, say, show_seconds, tell
+from imeiflow.cli.output import count, print_json, say, show_seconds, tell
 from imeiflow.cli.program import INTERRUPTED
 from imeiflow.dispatch.ladder import MIN_CALLS, Ladder, Recommendation
 from imeiflow.dispatch.rate import per_time
@@ -22,6 +22,7 @@ from imeiflow.dispatch.step import Grade, Measured, StepKind
 from imeiflow.domain.ident import ServiceId
 from imeiflow.errors import UsageError
 from imeiflow.operations.account import AccountSettings
+from imeiflow.operations.json_text import clean
 from imeiflow.operations.limit_search import Found, LimitSearch, pin_limits, refuse_running, unpin_limits
 from imeiflow.operations.session import Session
 from imeiflow.operations.submit import Request, read_list

@@ -13,7 +13,7 @@ import click
 from imeiflow.cli.departure import detach_job
 from imeiflow.cli.frame import confirm, follow_job, open_session
 from imeiflow.cli.option import AMOUNT, account_option, command, json_option, yes_option
-from imeiflow.cli.output import clean, count, print_json, say, show_time, tell
+from imeiflow.cli.output import count, print_json, say, show_time, tell
 from imeiflow.domain.ident import ServiceId
 from imeiflow.domain.item import Item, ServerItem
 from imeiflow.domain.order import OrderState
@@ -26,6 +26,7 @@ from imeiflow.operations.item_order import (
     read_files,
     read_server_items,
 )
+from imeiflow.operations.json_text import clean
 
 _EXAMPLES = 5
 _SETTLED = frozenset({OrderState.ACCEPTED, OrderState.DUPLICATE})

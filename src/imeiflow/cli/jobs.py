@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import click
 
-from imeiflow.cli.detail import job_as_dict, tell_job
+from imeiflow.cli.detail import tell_job
 from imeiflow.cli.frame import open_session
 from imeiflow.cli.option import account_option, command, job_argument, json_option
-from imeiflow.cli.output import clean, print_json, print_json_list, print_table, say, show_time, tell
+from imeiflow.cli.output import print_json, print_json_list, print_table, say, show_time, tell
 from imeiflow.domain.ident import AccountName, JobId
 from imeiflow.domain.order import JobState, OrderState
 from imeiflow.domain.progress import Summary
 from imeiflow.ledger.record import Job
+from imeiflow.operations.json_object import describe_job
+from imeiflow.operations.json_text import clean
 
 _STATES = [state.value for state in JobState if state is not JobState.DRAFT]
 _LISTED = 20
@@ -62,7 +64,7 @@ def show(job: int, is_json: bool) -> None:
     """Show one job: how far it is, why orders are not accepted, what is in doubt, and what to do next."""
     with open_session() as session:
         if is_json:
-            print_json(job_as_dict(session, JobId(job)))
+            print_json(describe_job(session, JobId(job)))
             return
         tell(tell_job(session, JobId(job)))
 

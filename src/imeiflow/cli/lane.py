@@ -16,10 +16,10 @@ import click
 from imeiflow.cli.following import run_loop
 from imeiflow.cli.log import keep_log
 from imeiflow.cli.option import command
-from imeiflow.cli.output import dump_json
 from imeiflow.errors import ImeiflowError
 from imeiflow.operations.configuration import load_configuration
 from imeiflow.operations.detachment import LaneKeeper
+from imeiflow.operations.json_text import dump_json
 from imeiflow.operations.session import Session
 
 

@@ -12,17 +12,7 @@ import click
 
 from imeiflow.cli.frame import open_session, read_file, read_pasted
 from imeiflow.cli.option import account_option, command, json_option
-from imeiflow.cli.output import (
-    as_values,
-    clean,
-    count,
-    print_json_list,
-    print_table,
-    say,
-    screen_width,
-    show_time,
-    tell,
-)
+from imeiflow.cli.output import count, print_json_list, print_table, say, screen_width, show_time, tell
 from imeiflow.cli.selection import read_filter, selection_options
 from imeiflow.domain.ident import Reference
 from imeiflow.domain.imei import Imei
@@ -31,6 +21,7 @@ from imeiflow.errors import UsageError
 from imeiflow.ledger.filter import Cursor, Filter
 from imeiflow.ledger.record import FoundOrder
 from imeiflow.ledger.search import end_with
+from imeiflow.operations.json_text import as_values, clean
 from imeiflow.operations.order_list import Wanted, find_orders, read_wanted
 from imeiflow.operations.session import Session
 from imeiflow.operations.timeline import read_timeline

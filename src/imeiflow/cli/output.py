@@ -5,19 +5,17 @@ Results go to standard output; whatever tells what is going on goes to standard 
 
 from __future__ import annotations
 
-import json
 import os
 import shutil
 import sys
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from contextlib import suppress
 from datetime import datetime
-from decimal import Decimal
-from enum import Enum
-from pathlib import Path
-from typing import Any, TextIO
+from typing import TextIO
 
 import click
+
+from imeiflow.operations.json_text import clean, dump_json
 
 #: Narrower or unknown, a table would be of no use.
 _NARROWEST = 40
@@ -39,27 +37,6 @@ def print_json_list(values: Iterable[object]) -> None:
         click.echo(f"{start}{dump_json(value)}", nl=False)
         start = ",\n"
     click.echo("[\n]" if start == "[\n" else "\n]")
-
-
-def dump_json(value: object) -> str:
-    """Write a value as JSON; a Decimal is a number, exact to its last digit, which the json module cannot do."""
-    match value:
-        case Decimal():
-            return format(value, "f")
-        case Enum():
-            return dump_json(value.value)
-        case datetime():
-            return json.dumps(value.isoformat())
-        case Path():
-            return json.dumps(str(value))
-        case Mapping():
-            return "{" + ", ".join(f"{json.dumps(str(key))}: {dump_json(one)}" for key, one in value.items()) + "}"
-        case str() | int() | float() | None:
-            return json.dumps(value, allow_nan=False)
-        case Iterable():
-            return "[" + ", ".join(map(dump_json, value)) + "]"
-        case _:
-            raise TypeError(f"{type(value).__name__} is no JSON value")
 
 
 def say(text: str = "") -> None:
@@ -116,7 +93,7 @@ def print_table(
 
     All but the last column are as wide as they need to be. Without rows it prints `empty`.
     """
-    body = [[_one_line(cell) for cell in row] for row in rows]
+    body = [[clean(cell) for cell in row] for row in rows]
     if not body:
         click.echo(empty)
         return
@@ -137,16 +114,6 @@ def _lay_out(cells: Sequence[str], widths: Sequence[int], right: set[int]) -> st
         for place, (cell, width) in enumerate(zip(cells, widths, strict=True))
     )
     return "  ".join(laid).rstrip()
-
-
-def _one_line(text: str) -> str:
-    """Let no cell break the table, or the terminal: control characters of a provider's text are spaces here."""
-    return " ".join("".join(letter if letter.isprintable() else " " for letter in text).split())
-
-
-def clean(text: str) -> str:
-    """Give a text from elsewhere (a file, a provider) as one printable line."""
-    return _one_line(text)
 
 
 def cut(text: str, width: int) -> str:
@@ -174,8 +141,3 @@ def show_seconds(seconds: float) -> str:
     if whole < 3600:
         return f"{whole // 60} min {whole % 60:02} s"
     return f"{whole // 3600} h {whole % 3600 // 60:02} min"
-
-
-def as_values(record: Any, *leave_out: str) -> dict[str, object]:
-    """Give a dataclass's fields as a mapping for JSON, in their order."""
-    return {name: getattr(record, name) for name in record.__dataclass_fields__ if name not in leave_out}

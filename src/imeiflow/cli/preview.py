@@ -5,12 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from typing import TypeVar
 
-from imeiflow.cli.output import clean, count, cut, show_time
+from imeiflow.cli.output import count, cut, show_time
 from imeiflow.domain.money import Money
 from imeiflow.domain.price import Quote, say_move
 from imeiflow.domain.recurrence import Past
 from imeiflow.intake.preview import Example, Group
 from imeiflow.operations.earlier import Earlier, PastGroup
+from imeiflow.operations.json_text import clean
 from imeiflow.operations.submit import Proposal
 
 K = TypeVar("K")
@@ -60,27 +61,6 @@ def describe_cost(proposal: Proposal) -> str:
     if proposal.price is None:
         return f"{count(valid, 'IMEI')} × {clean(what)} at a price that is not known, with account {proposal.account}"
     return f"{count(valid, 'IMEI')} × {proposal.price} = {proposal.cost} ({clean(what)}, account {proposal.account})"
-
-
-def proposal_as_dict(proposal: Proposal) -> dict[str, object]:
-    """Give what `--dry-run --json` prints."""
-    price, balance, cost = proposal.price, proposal.credit.balance, proposal.cost
-    currency = next((one.currency for one in (price, balance) if one is not None and one.currency), "")
-    return {
-        "source": proposal.source,
-        "notes": proposal.notes,
-        "account": proposal.account,
-        "service": proposal.service,
-        "service_name": proposal.service_name,
-        "price": None if price is None else price.amount,
-        "price_is_fresh": proposal.prices.is_fresh,
-        "cost": None if cost is None else cost.amount,
-        "balance": None if balance is None else balance.amount,
-        "currency": currency,
-        "max_spend": proposal.max_spend,
-        **proposal.preview.as_dict(),
-        "ordered_before": proposal.earlier.as_dict(),
-    }
 
 
 def _tell_groups(proposal: Proposal) -> Iterator[str]:

@@ -13,13 +13,14 @@ import click
 
 from imeiflow.cli.frame import confirm, open_session, watch_job
 from imeiflow.cli.option import account_option, command, json_option, yes_option
-from imeiflow.cli.output import as_values, clean, count, print_json, say, tell
+from imeiflow.cli.output import count, print_json, say, tell
 from imeiflow.cli.program import INTERRUPTED
 from imeiflow.cli.report import report_job
 from imeiflow.domain.ident import ServiceId
 from imeiflow.domain.order import JobState, OrderState
 from imeiflow.errors import UsageError
 from imeiflow.operations.follow import Followed
+from imeiflow.operations.json_text import as_values, clean
 from imeiflow.operations.probe import (
     FEWEST,
     MOST,

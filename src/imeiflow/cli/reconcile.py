@@ -7,10 +7,12 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from imeiflow.cli.frame import confirm, name_user
-from imeiflow.cli.output import clean, count, print_json, say, tell
+from imeiflow.cli.output import count, print_json, say, tell
 from imeiflow.domain.ident import JobId
 from imeiflow.domain.money import Money
 from imeiflow.domain.order import JobState
+from imeiflow.operations.json_object import describe_reconciliation
+from imeiflow.operations.json_text import clean
 from imeiflow.operations.reconciliation import Reconciliation, reconcile, settle_by_export, settle_missing
 from imeiflow.operations.session import Session
 from imeiflow.operations.statement import ExportedOrder
@@ -36,7 +38,7 @@ def settle_from_export(
     found = reconcile(session, job, file, zone=None if zone is None else name_time_zone(zone))
     tell(tell_reconciliation(found, is_complete=is_complete), is_aside=is_json or not is_dry)
     if is_json and is_dry:
-        print_json(reconciliation_as_dict(found))
+        print_json(describe_reconciliation(found))
     if is_dry:
         say("Nothing was changed.")
         return
@@ -155,47 +157,3 @@ def _add_up(rows: list[ExportedOrder]) -> str:
             known = sums.get(row.price.currency)
             sums[row.price.currency] = row.price if known is None else known + row.price
     return f" ({' and '.join(map(str, sums.values()))})" if sums else ""
-
-
-def reconciliation_as_dict(found: Reconciliation) -> dict[str, object]:
-    """Give what `--dry-run --json` prints: counts, and the first orders of each kind."""
-    return {
-        "job": found.plan.job.id,
-        "rows": found.statement.total,
-        "unreadable": found.statement.unreadable,
-        "notes": found.statement.notes,
-        "time_zone": None if found.clock is None else found.clock.describe(),
-        "unconfirmed": len(found.plan.orders),
-        "placed": len(found.settled),
-        "obscure": len(found.obscure),
-        "not_named": len(found.plan.orders) - len(found.settled) - len(found.obscure),
-        "not_named_within": len(found.unnamed),
-        "statuses": len(found.updates),
-        "unknown": len(found.unknown),
-        "price_differs": len(found.dearer),
-        "placed_orders": [_row_as_dict(row) for row in list(found.settled.values())[:_LISTED]],
-        "obscure_orders": [{"imei": order.imei, "why": why.value} for order, why in found.obscure[:_LISTED]],
-        "unknown_orders": [_row_as_dict(row) for row in found.unknown[:_LISTED]],
-        "price_differences": [
-            {
-                "imei": one.order.imei,
-                "job": one.order.job,
-                "recorded": one.order.price,
-                "exported": one.row.price and one.row.price.amount,
-                "line": one.row.line,
-            }
-            for one in found.dearer[:_LISTED]
-        ],
-    }
-
-
-def _row_as_dict(row: ExportedOrder) -> dict[str, object]:
-    at = next(iter(row.moments.values()), None)
-    return {
-        "line": row.line,
-        "imei": row.imei,
-        "service": row.service,
-        "price": row.price and row.price.amount,
-        "status": row.status and row.status.value,
-        "at": at,
-    }

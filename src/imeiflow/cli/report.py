@@ -9,14 +9,15 @@ from dataclasses import dataclass
 from typing import TextIO
 
 from imeiflow.cli.moment import TOLD, name_state
-from imeiflow.cli.output import clean, count, cut, screen_width, show_seconds, tell
+from imeiflow.cli.output import count, cut, screen_width, show_seconds, tell
 from imeiflow.domain.ident import JobId
-from imeiflow.domain.imei import Flaw
 from imeiflow.domain.money import Money
 from imeiflow.domain.order import JobState, OrderState, Policy
 from imeiflow.domain.progress import Summary, Tally
 from imeiflow.ledger.record import Job, Reason
 from imeiflow.operations.follow import Followed
+from imeiflow.operations.json_object import say_reason
+from imeiflow.operations.json_text import clean
 from imeiflow.operations.session import Session
 from imeiflow.operations.steering import find_dear_probe
 
@@ -79,21 +80,14 @@ def tell_counts(tally: Tally, reasons: Iterable[Reason], width: int) -> Iterable
         if not tally[state]:
             continue
         yield cut(f"  {tally[state]:>{numbers},} {name_state(state):<11} {MEANING[state]}", width)
-        told = [reason for reason in by_state[state] if tell_reason(reason)]
+        told = [reason for reason in by_state[state] if say_reason(reason)]
         for reason in told[:_MOST_REASONS]:
             example = f" (line {reason.line}: {clean(reason.imei)})" if reason.imei else f" (line {reason.line})"
             start = f"  {'':>{numbers}}   {reason.count:,} × "
-            yield start + cut(tell_reason(reason), max(20, width - len(start) - len(example))) + example
+            yield start + cut(say_reason(reason), max(20, width - len(start) - len(example))) + example
         if len(told) > _MOST_REASONS:
             rest = sum(reason.count for reason in told[_MOST_REASONS:])
             yield f"  {'':>{numbers}}   {rest:,} × for other reasons: see `imeiflow show`"
-
-
-def tell_reason(reason: Reason) -> str:
-    """Say a reason to a person; empty where there is none to say."""
-    if reason.state is OrderState.INVALID:
-        return Flaw(reason.message).sentence
-    return clean(reason.message)
 
 
 def tell_money(job: Job, summary: Summary) -> str:

@@ -8,12 +8,14 @@ import click
 
 from imeiflow.cli.frame import open_session
 from imeiflow.cli.option import account_option, command, json_option
-from imeiflow.cli.output import clean, count, print_json_list, print_table, say, screen_width, show_time
+from imeiflow.cli.output import count, print_json_list, print_table, say, screen_width, show_time
 from imeiflow.domain.ident import ServiceId
 from imeiflow.domain.item import OrderKind
 from imeiflow.errors import ProviderError
 from imeiflow.ledger.record import PricedService
 from imeiflow.operations.catalogue import PriceList, list_services
+from imeiflow.operations.json_object import describe_service
+from imeiflow.operations.json_text import clean
 
 _WIDE = 90  #: columns from which a table has room for the category
 
@@ -53,7 +55,7 @@ def services(search: str | None, history: str | None, kind: str, account: str | 
         raise ProviderError(account=prices.account, problem=prices.problem, remedy="Nothing was ordered. Try again.")
     found = [one for one in prices.services if _matches(one, search)]
     if is_json:
-        print_json_list(_as_values(one) for one in found)
+        print_json_list(describe_service(one) for one in found)
     else:
         _print_services(found)
         matching = f" of {len(prices.services):,}" if search else ""
@@ -65,7 +67,7 @@ def services(search: str | None, history: str | None, kind: str, account: str | 
 def _print_history(found: Sequence[PricedService], service: str, *, is_json: bool) -> None:
     """Show since when a service has had which price, the newest last; nothing is known of the time in between."""
     if is_json:
-        print_json_list({"since": one.seen_at, **_as_values(one)} for one in found)
+        print_json_list({"since": one.seen_at, **describe_service(one)} for one in found)
         return
     rows = [[show_time(one.seen_at), "-" if one.price is None else str(one.price), clean(one.name)] for one in found]
     print_table(["SINCE", "PRICE", "NAME"], rows, right=(1,), empty=f"No price list ever had a service {service}.")
@@ -88,18 +90,6 @@ def _print_services(found: Iterable[PricedService]) -> None:
     if is_wide:
         headings.insert(3, "CATEGORY")
     print_table(headings, rows, right=(0, 1), empty="No service matches.")
-
-
-def _as_values(service: PricedService) -> dict[str, object]:
-    return {
-        "id": service.id,
-        "name": service.name,
-        "category": service.category,
-        "price": None if service.price is None else service.price.amount,
-        "currency": "" if service.price is None else service.price.currency,
-        "delivery": service.delivery,
-        "note": service.note,
-    }
 
 
 def _tell_age(prices: PriceList) -> str:

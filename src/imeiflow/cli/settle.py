@@ -8,12 +8,13 @@ import click
 
 from imeiflow.cli.frame import confirm, name_user, open_session, read_pasted
 from imeiflow.cli.option import command, job_argument, json_option, yes_option
-from imeiflow.cli.output import as_values, clean, count, print_json, print_json_list, print_table, say, show_time, tell
+from imeiflow.cli.output import count, print_json, print_json_list, print_table, say, show_time, tell
 from imeiflow.cli.reconcile import settle_from_export
 from imeiflow.domain.ident import JobId, Reference
 from imeiflow.domain.imei import Imei
 from imeiflow.domain.order import JobState, OrderState
 from imeiflow.errors import UsageError
+from imeiflow.operations.json_text import as_values, clean
 from imeiflow.operations.order_list import read_wanted
 from imeiflow.operations.session import Session
 from imeiflow.operations.settlement import (

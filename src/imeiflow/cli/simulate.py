@@ -10,9 +10,10 @@ from typing import Any, Final
 import click
 
 from imeiflow.cli.option import Command, json_option
-from imeiflow.cli.output import count, dump_json, print_json, say, tell
+from imeiflow.cli.output import count, print_json, say, tell
 from imeiflow.domain.money import Money
 from imeiflow.errors import ConfigurationError
+from imeiflow.operations.json_text import dump_json
 from imeiflow.simulator.behaviour import OPTIONS, Behaviour, Option
 from imeiflow.simulator.server import SimulatedProvider, run_simulator
 

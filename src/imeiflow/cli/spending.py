@@ -11,8 +11,10 @@ import click
 
 from imeiflow.cli.frame import open_session
 from imeiflow.cli.option import account_option, command, json_option
-from imeiflow.cli.output import clean, count, cut, print_json_list, print_table, say
+from imeiflow.cli.output import count, cut, print_json_list, print_table, say
 from imeiflow.domain.ident import AccountName
+from imeiflow.operations.json_object import describe_sum
+from imeiflow.operations.json_text import clean
 from imeiflow.operations.spending import Axis, Sum, add_up_spending, total_by_currency
 from imeiflow.plot.figure import SERIES_TONES, Figure, Mark, Panel, Series, Tone
 from imeiflow.plot.page import check_plot_path, save_plot
@@ -69,7 +71,7 @@ def spending(
             last=None if last is None else last.date(),
         )
     if is_json:
-        print_json_list(_as_values(one, Axis(by)) for one in sums)
+        print_json_list(describe_sum(one, Axis(by)) for one in sums)
     else:
         _print(sums, Axis(by))
     if plot is not None and sums:
@@ -99,19 +101,6 @@ def _cells(one: Sum) -> list[str]:
 def _draw(one: Sum, largest: Mapping[str, Decimal]) -> str:
     most = largest[one.currency]
     return "█" * round(_WIDEST_BAR * float(one.spent) / float(most)) if one.spent else ""
-
-
-def _as_values(one: Sum, by: Axis) -> dict[str, object]:
-    return {
-        by.value: one.key,
-        "name": one.name,
-        "currency": one.currency,
-        "orders": one.orders,
-        "spent": one.spent,
-        "refunded": one.refunded,
-        "in_doubt": one.in_doubt,
-        "unpriced": one.unpriced,
-    }
 
 
 def _say_time(first: date | None, last: date | None) -> str:

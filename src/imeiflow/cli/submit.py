@@ -13,11 +13,12 @@ from imeiflow.cli.departure import detach_job
 from imeiflow.cli.frame import confirm, open_session
 from imeiflow.cli.option import AMOUNT, RATE_TYPE, account_option, command, json_option, yes_option
 from imeiflow.cli.output import count, is_terminal, print_json, say, tell
-from imeiflow.cli.preview import describe_cost, proposal_as_dict, tell_change, tell_proposal
+from imeiflow.cli.preview import describe_cost, tell_change, tell_proposal
 from imeiflow.cli.sync import follow_through
 from imeiflow.domain.ident import ServiceId
 from imeiflow.domain.order import Policy
 from imeiflow.operations.configuration import load_configuration
+from imeiflow.operations.json_object import describe_proposal
 from imeiflow.operations.submit import (
     Draft,
     PriceChangedError,
@@ -163,7 +164,7 @@ def _open_source(file: str) -> Path | BinaryIO:
 def _preview(request: Request, *, is_json: bool) -> int:
     proposal = preview_list(load_configuration(), request)
     if is_json:
-        print_json(proposal_as_dict(proposal))
+        print_json(describe_proposal(proposal))
         return 0
     tell([*tell_proposal(proposal), "Nothing was sent."])
     return 0

@@ -9,8 +9,9 @@ from datetime import datetime
 from typing import TYPE_CHECKING, Protocol
 
 from imeiflow.cli.display import LiveDisplay, has_live_terminal
-from imeiflow.cli.output import clean, count, cut, say, show_seconds
+from imeiflow.cli.output import count, cut, say, show_seconds
 from imeiflow.domain.order import ResultStatus
+from imeiflow.operations.json_text import clean
 from imeiflow.operations.sync import Asking, StatusTally, SyncProgress
 
 if TYPE_CHECKING:

@@ -12,10 +12,11 @@ import click
 
 from imeiflow.cli.frame import open_session
 from imeiflow.cli.option import command, json_option
-from imeiflow.cli.output import as_values, clean, count, print_json, print_json_list, print_table, say, show_time, tell
+from imeiflow.cli.output import count, print_json, print_json_list, print_table, say, show_time, tell
 from imeiflow.domain.notice import DeliveryState
 from imeiflow.errors import UsageError
 from imeiflow.ledger.delivery import Delivery, DeliveryAttempt
+from imeiflow.operations.json_text import as_values, clean
 from imeiflow.operations.session import Session
 from imeiflow.operations.telling import (
     find_delivery,

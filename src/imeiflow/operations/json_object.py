@@ -1,0 +1,252 @@
+"""Objects as `--json` prints them and the API sends them: jobs, lists, services, accounts, spending.
+
+The same words and values everywhere. Reads only; no key is in any of them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from decimal import Decimal
+from typing import TYPE_CHECKING, Final
+from urllib.parse import urlsplit
+
+from imeiflow.dispatch.desk import WHOLE_ACCOUNT
+from imeiflow.domain.ident import JobId
+from imeiflow.domain.imei import Flaw
+from imeiflow.domain.order import OrderState, ResultStatus
+from imeiflow.ledger.log import PROBE_CHARGED, PROBE_IN_DOUBT
+from imeiflow.ledger.record import Doubt, Event, Job, Learned, OrderAttempt, PricedService, Reason
+from imeiflow.operations.json_text import as_values, clean
+from imeiflow.operations.sync import count_statuses
+
+if TYPE_CHECKING:  # a command pays only for what it does
+    from imeiflow.operations.account import AccountSettings
+    from imeiflow.operations.catalogue import Credit
+    from imeiflow.operations.reconciliation import Reconciliation
+    from imeiflow.operations.session import Session
+    from imeiflow.operations.spending import Axis, Sum
+    from imeiflow.operations.statement import ExportedOrder
+    from imeiflow.operations.submit import Proposal
+
+#: What may be shown of an account's settings: never the key.
+SHOWN_SETTINGS: Final = (
+    "provider",
+    "base_url",
+    "username",
+    "insecure",
+    "ca_file",
+    "max_concurrency",
+    "rate_per_min",
+    "repeat_probe_max_price",
+    "currency",
+)
+_LISTED_DOUBTS: Final = 100
+_LISTED_ROWS: Final = 1000  #: the most orders of a kind
+
+
+def describe_job(session: Session, job: JobId) -> dict[str, object]:
+    """Give what `show --json` prints: the summary, the job's terms, reasons, doubts, limits."""
+    found, summary = session.find_job(job), session.ledger.summary(job)
+    terms = as_values(found, "id", "state", "reason", "unit_price", "currency", "worked_s", "columns")
+    doubts = session.ledger.doubts(job, limit=_LISTED_DOUBTS)
+    return {
+        **summary.as_dict(),
+        **terms,
+        "price": found.unit_price,
+        "reasons": [{**as_values(reason), "message": say_reason(reason)} for reason in session.ledger.reasons(job)],
+        "doubts": [_describe_doubt(session, doubt) for doubt in doubts],
+        "probes": [describe_probe(found, probe) for probe in list_costly_probes(session, job)],
+        "statuses": _describe_statuses(session, job),
+        "status_anomalies": [
+            as_values(one, "account", "job")
+            for one in session.ledger.status_anomalies(job_id=job, limit=_LISTED_DOUBTS)
+        ],
+        "limits": [as_values(learned, "account") for learned in list_limits(session, found)],
+    }
+
+
+def _describe_doubt(session: Session, doubt: Doubt) -> dict[str, object]:
+    one = find_last_attempt(session, doubt)
+    return {
+        "imei": doubt.imei,
+        "attempt": doubt.attempt,
+        "began_at": doubt.began_at,
+        "last_began_at": doubt.last_began_at,
+        "http_status": None if one is None else one.attempt.http_status,
+        "elapsed_ms": None if one is None else one.attempt.elapsed_ms,
+        "message": "" if one is None else one.message or one.attempt.error or one.attempt.problem,
+    }
+
+
+def _describe_statuses(session: Session, job: JobId) -> dict[str, object]:
+    tally = count_statuses(session, (job,))
+    counts: dict[str, object] = {status.value: tally[status] for status in ResultStatus}
+    return {**counts, "unheard": tally[None], "open": tally.open, "unknown": tally.unknown}
+
+
+def find_last_attempt(session: Session, doubt: Doubt) -> OrderAttempt | None:
+    """Find the last attempt that may have placed an order."""
+    attempts = session.ledger.attempts_of(doubt.order)
+    return next((one for one in reversed(attempts) if one.attempt.id == doubt.attempt), None)
+
+
+def list_costly_probes(session: Session, job: JobId) -> list[Event]:
+    """List the repeat probes for a job's doubts that were not free, or may not have been."""
+    return session.ledger.events(job=job, kinds=(PROBE_CHARGED, PROBE_IN_DOUBT))
+
+
+def describe_probe(job: Job, probe: Event) -> dict[str, object]:
+    """Give what `show --json` prints of such a probe."""
+    told = probe.data.get("price")
+    price = job.unit_price if told is None else Decimal(str(told))
+    return {
+        "at": probe.at,
+        "attempt": probe.attempt,
+        "is_charged": probe.kind == PROBE_CHARGED,
+        "price": price,
+        "reference": probe.data.get("reference"),
+    }
+
+
+def list_limits(session: Session, job: Job) -> list[Learned]:
+    """List what was learned about the limits of a job's account and service."""
+    learned = session.ledger.learned(job.account)
+    return [one for one in learned if one.service in {WHOLE_ACCOUNT, job.service}]
+
+
+def say_reason(reason: Reason) -> str:
+    """Say a reason to a person; empty where there is none to say."""
+    if reason.state is OrderState.INVALID:
+        return Flaw(reason.message).sentence
+    return clean(reason.message)
+
+
+def describe_proposal(proposal: Proposal) -> dict[str, object]:
+    """Give what `--dry-run --json` prints."""
+    price, balance, cost = proposal.price, proposal.credit.balance, proposal.cost
+    currency = next((one.currency for one in (price, balance) if one is not None and one.currency), "")
+    return {
+        "source": proposal.source,
+        "notes": proposal.notes,
+        "account": proposal.account,
+        "service": proposal.service,
+        "service_name": proposal.service_name,
+        "price": None if price is None else price.amount,
+        "price_is_fresh": proposal.prices.is_fresh,
+        "cost": None if cost is None else cost.amount,
+        "balance": None if balance is None else balance.amount,
+        "currency": currency,
+        "max_spend": proposal.max_spend,
+        **proposal.preview.as_dict(),
+        "ordered_before": proposal.earlier.as_dict(),
+    }
+
+
+def describe_service(service: PricedService) -> dict[str, object]:
+    """Give what `services --json` prints."""
+    return {
+        "id": service.id,
+        "name": service.name,
+        "category": service.category,
+        "price": None if service.price is None else service.price.amount,
+        "currency": "" if service.price is None else service.price.currency,
+        "delivery": service.delivery,
+        "note": service.note,
+    }
+
+
+def describe_account(chosen: AccountSettings, credit: Credit, learned: Sequence[Learned]) -> dict[str, object]:
+    """Give what `account --json` prints: never the key."""
+    return {
+        "name": chosen.name,
+        **{name: read_shown_setting(chosen, name) for name in SHOWN_SETTINGS},
+        "key_from": name_key_place(chosen),
+        "credit": None if credit.balance is None else credit.balance.amount,
+        "credit_currency": None if credit.balance is None else credit.balance.currency,
+        "credit_problem": credit.problem or None,
+        "learned": [
+            {
+                "service": one.service or None,
+                "kind": one.kind,
+                "value": one.value,
+                "reason": one.reason,
+                "learned_at": one.learned_at,
+                "pinned": one.pinned,
+            }
+            for one in learned
+        ],
+    }
+
+
+def read_shown_setting(chosen: AccountSettings, name: str) -> object:
+    """Give a setting as it may be shown: people paste addresses with a password or a key in them."""
+    value: object = getattr(chosen, name)
+    if name != "base_url":
+        return value
+    parts = urlsplit(chosen.base_url)
+    return parts._replace(netloc=parts.netloc.rpartition("@")[2], query="", fragment="").geturl()
+
+
+def name_key_place(chosen: AccountSettings) -> str:
+    """Say where an account's key stands."""
+    if chosen.key_env is not None:
+        return f"the variable {chosen.key_env}"
+    return f"the file {chosen.key_file}" if chosen.key_file is not None else "the settings"
+
+
+def describe_sum(one: Sum, by: Axis) -> dict[str, object]:
+    """Give what `spending --json` prints."""
+    return {
+        by.value: one.key,
+        "name": one.name,
+        "currency": one.currency,
+        "orders": one.orders,
+        "spent": one.spent,
+        "refunded": one.refunded,
+        "in_doubt": one.in_doubt,
+        "unpriced": one.unpriced,
+    }
+
+
+def describe_reconciliation(found: Reconciliation) -> dict[str, object]:
+    """Give what `--dry-run --json` prints: counts, and the first orders of each kind."""
+    return {
+        "job": found.plan.job.id,
+        "rows": found.statement.total,
+        "unreadable": found.statement.unreadable,
+        "notes": found.statement.notes,
+        "time_zone": None if found.clock is None else found.clock.describe(),
+        "unconfirmed": len(found.plan.orders),
+        "placed": len(found.settled),
+        "obscure": len(found.obscure),
+        "not_named": len(found.plan.orders) - len(found.settled) - len(found.obscure),
+        "not_named_within": len(found.unnamed),
+        "statuses": len(found.updates),
+        "unknown": len(found.unknown),
+        "price_differs": len(found.dearer),
+        "placed_orders": [_describe_row(row) for row in list(found.settled.values())[:_LISTED_ROWS]],
+        "obscure_orders": [{"imei": order.imei, "why": why.value} for order, why in found.obscure[:_LISTED_ROWS]],
+        "unknown_orders": [_describe_row(row) for row in found.unknown[:_LISTED_ROWS]],
+        "price_differences": [
+            {
+                "imei": one.order.imei,
+                "job": one.order.job,
+                "recorded": one.order.price,
+                "exported": one.row.price and one.row.price.amount,
+                "line": one.row.line,
+            }
+            for one in found.dearer[:_LISTED_ROWS]
+        ],
+    }
+
+
+def _describe_row(row: ExportedOrder) -> dict[str, object]:
+    at = next(iter(row.moments.values()), None)
+    return {
+        "line": row.line,
+        "imei": row.imei,
+        "service": row.service,
+        "price": row.price and row.price.amount,
+        "status": row.status and row.status.value,
+        "at": at,
+    }
