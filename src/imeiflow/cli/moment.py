@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from imeiflow.cli.output import clean, count, show_seconds
+from imeiflow.cli.output import count, show_seconds
 from imeiflow.dispatch.view import JobView, describe_pace
 from imeiflow.domain.money import Money
 from imeiflow.domain.order import JobState, OrderState
 from imeiflow.domain.progress import Tally
 from imeiflow.operations.follow import Progress
+from imeiflow.operations.json_text import clean
 
 #: The states in the order in which they are told; `sending` is called by what it means to whoever waits.
 TOLD = (

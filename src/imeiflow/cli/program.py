@@ -70,7 +70,8 @@ SECTIONS: Final[Mapping[str, Mapping[str, Entry]]] = {
         "find-limits": Entry("find_limits:find_limits", "what pace and concurrency a server bears: a table and a plot"),
     },
     "Web": {
-        "serve": Entry("serve:serve_command", "the web application, with the runner inside"),
+        "serve": Entry("serve:serve_command", "the web application and the REST API, with the runner inside"),
+        "token": Entry("token:token", "let a program in to the REST API"),
     },
     "Set-up": {
         "webhooks": Entry("webhooks:webhooks", "what was told to your own programs, and what is still to be"),

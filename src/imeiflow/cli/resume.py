@@ -10,13 +10,14 @@ import click
 from imeiflow.cli.departure import detach_job
 from imeiflow.cli.frame import confirm, name_user, open_session
 from imeiflow.cli.option import AMOUNT, command, job_argument, json_option
-from imeiflow.cli.output import clean, is_terminal, print_json, say
+from imeiflow.cli.output import is_terminal, print_json, say
 from imeiflow.cli.report import report_job
 from imeiflow.cli.sync import follow_through
 from imeiflow.domain.ident import JobId
 from imeiflow.domain.order import JobState
 from imeiflow.domain.progress import exit_code
 from imeiflow.errors import UsageError
+from imeiflow.operations.json_text import clean
 from imeiflow.operations.price import find_rise, renew_prices
 from imeiflow.operations.session import Session
 from imeiflow.operations.steering import raise_cap, resume_job

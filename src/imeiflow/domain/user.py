@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Set as AbstractSet
 from enum import StrEnum
-from typing import Final
+from typing import Final, assert_never
 
 from imeiflow.errors import UsageError
 
@@ -25,6 +26,32 @@ class Role(StrEnum):
         """Say whether this role may do what needs `needed`."""
         order = list(Role)
         return order.index(self) >= order.index(needed)
+
+
+class Scope(StrEnum):
+    """What a program may do with a token; never more than the token's user may."""
+
+    READ = "read"  #: jobs, orders, exports, services, accounts, spending
+    ORDER = "order"  #: also create, confirm, resume, pause, cancel and retry jobs
+    SETTLE = "settle"  #: also say what became of unconfirmed orders
+    ADMIN = "admin"  #: all of it, and what was told to webhooks
+
+    @property
+    def role(self) -> Role:
+        """Give the role that a user needs for it."""
+        match self:
+            case Scope.READ:
+                return Role.VIEWER
+            case Scope.ORDER | Scope.SETTLE:
+                return Role.OPERATOR
+            case Scope.ADMIN:
+                return Role.ADMIN
+            case _:
+                assert_never(self)
+
+    def is_in(self, scopes: AbstractSet[str]) -> bool:
+        """Say whether a token with these scopes may do it: each may read, and `admin` may do all."""
+        return self in scopes or Scope.ADMIN in scopes or (self is Scope.READ and bool(scopes))
 
 
 def read_user_name(text: str) -> str:

@@ -15,6 +15,7 @@ from typing import Self
 from imeiflow.domain.ident import AttemptId
 from imeiflow.errors import LedgerError
 from imeiflow.ledger.action import Actions
+from imeiflow.ledger.answer import Answers
 from imeiflow.ledger.change import Concluded, Conclusion, Intent
 from imeiflow.ledger.delivery import Deliveries
 from imeiflow.ledger.event import Events
@@ -53,6 +54,7 @@ class Ledger(
     Notices,
     Deliveries,
     Identities,
+    Answers,
     Samples,
 ):
     """One opened ledger. Safe to use from several threads and event loops, not across a fork."""

@@ -36,7 +36,7 @@ from imeiflow.ledger.change import AttemptKind
 from imeiflow.ledger.dialect import Exact, Instant, Json
 
 #: Every revision of the schema, oldest first; the last one is what this program writes.
-REVISIONS = ("0001", "0002", "0003", "0004", "0005", "0006", "0007", "0008", "0009", "0010")
+REVISIONS = ("0001", "0002", "0003", "0004", "0005", "0006", "0007", "0008", "0009", "0010", "0011")
 HEAD = REVISIONS[-1]
 
 metadata = MetaData(
@@ -505,6 +505,20 @@ invitation = Table(
     Column("expires_at", Instant, nullable=False),
     Column("used_at", Instant),
     _one_of("role", Role),
+)
+
+api_answer = Table(
+    "api_answer",
+    metadata,
+    Column("user_id", Id, ForeignKey("users.id"), primary_key=True, autoincrement=False),
+    Column("key", String(255), primary_key=True),
+    Column("digest", String(64), nullable=False),
+    Column("owner", String(64), nullable=False),
+    Column("job_id", Id),
+    Column("status", Integer),  # NULL while it is carried out
+    Column("body", Text),
+    Column("created_at", Instant, nullable=False),
+    Index("ix_api_answer_created_at", "created_at"),
 )
 
 sample = Table(

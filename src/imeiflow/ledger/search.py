@@ -33,7 +33,7 @@ from sqlalchemy import (
 )
 from sqlalchemy.sql.elements import ColumnElement
 
-from imeiflow.domain.ident import AccountName, JobId, Reference, ServiceId
+from imeiflow.domain.ident import AccountName, JobId, OrderId, Reference, ServiceId
 from imeiflow.domain.imei import Imei
 from imeiflow.domain.order import JobState, OrderState, ResultStatus
 from imeiflow.domain.outcome import ErrorKind
@@ -73,6 +73,13 @@ class Search(Access):
         if len(rows) <= limit or not found:
             return Page(found, None)
         return Page(found, end_with(wanted, found[-1]))
+
+    def find_order(self, order: OrderId) -> FoundOrder | None:
+        """Give one order; None where there is none, or only in a draft."""
+        query = _select().where(orders.c.id == order, job.c.state != JobState.DRAFT.value)
+        with self._read() as connection:
+            row = connection.execute(query).one_or_none()
+        return None if row is None else _read_found(row)
 
     def search_orders(
         self,

@@ -1,4 +1,4 @@
-"""Puts the application together: pages, static files, the stream, who may enter, and what an error looks like."""
+"""Puts the application together: pages, API, static files, the stream, who may enter, and how errors look."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from litestar.middleware import DefineMiddleware
 from litestar.types import ASGIApp
 
 from imeiflow.web.access import Authentication, check_form, require_sign_in
+from imeiflow.web.api.application import Branch, create_api
 from imeiflow.web.asset import static_file
 from imeiflow.web.failure import HANDLERS
 from imeiflow.web.gate import Gate
@@ -38,4 +39,4 @@ def create_app(office: Office) -> ASGIApp:
         logging_config=None,
         state=State({"office": office}),
     )
-    return Watch(Gate(app, office.settings), meter)
+    return Watch(Gate(Branch(app, create_api(office)), office.settings), meter)

@@ -11,6 +11,8 @@ from urllib.parse import urlsplit
 
 from litestar.types import ASGIApp, Message, Receive, Scope, Send
 
+from imeiflow.operations.json_text import dump_json
+from imeiflow.web.api.problem import MEDIA_TYPE, describe_problem
 from imeiflow.web.setting import WebSettings
 
 #: No inline script, no inline style, nothing from another host, in no frame.
@@ -68,7 +70,7 @@ class Gate:
             await send(message)
 
         if problem is not None:
-            await _refuse(send_complete, *problem)
+            await _refuse(send_complete, *problem, is_api=str(scope.get("path", "")).startswith("/api/"))
             return
         await self._app(scope, receive, send_complete)
 
@@ -88,10 +90,13 @@ class Gate:
         return None
 
 
-async def _refuse(send: Send, status: int, text: str) -> None:
+async def _refuse(send: Send, status: int, text: str, *, is_api: bool) -> None:
     body = f"{text}\n".encode()
+    media_type = _TEXT
+    if is_api:
+        body, media_type = dump_json(describe_problem(status, text)).encode(), MEDIA_TYPE.encode()
     headers: Iterable[tuple[bytes, bytes]] = [
-        (b"content-type", _TEXT),
+        (b"content-type", media_type),
         (b"content-length", str(len(body)).encode()),
     ]
     await send({"type": "http.response.start", "status": status, "headers": headers})

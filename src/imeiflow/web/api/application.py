@@ -1,0 +1,58 @@
+"""Puts the API together: its operations, their description, and the page that shows it."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from litestar import Litestar, Response, get
+from litestar.datastructures import State
+from litestar.types import ASGIApp, Receive, Scope, Send
+
+from imeiflow.web.api.allowance import Allowance, Buckets
+from imeiflow.web.api.catalog import OPERATIONS
+from imeiflow.web.api.description import BASE, write_description
+from imeiflow.web.api.document import draw_document
+from imeiflow.web.api.problem import HANDLERS
+from imeiflow.web.api.route import make_handler
+from imeiflow.web.office import Office
+
+_KEPT = {"cache-control": "public, max-age=300"}
+
+
+def create_api(office: Office, allowance: Allowance | None = None) -> ASGIApp:
+    """Make the API's application of an office."""
+    buckets = Buckets(allowance or Allowance())
+    return Litestar(
+        route_handlers=[*(make_handler(one, office, buckets) for one in OPERATIONS), description, document],
+        path=BASE,
+        exception_handlers=HANDLERS,
+        openapi_config=None,
+        logging_config=None,
+        state=State({"office": office}),
+    )
+
+
+@get("/openapi.json", include_in_schema=False, sync_to_thread=False)
+def description() -> Response[bytes]:
+    """Give the description of the API."""
+    return Response(write_description().encode(), media_type="application/json", headers=_KEPT)
+
+
+@get("/docs", include_in_schema=False, sync_to_thread=False)
+def document() -> Response[bytes]:
+    """Show the description to a person."""
+    return Response(draw_document().encode(), media_type="text/html; charset=utf-8", headers=_KEPT)
+
+
+class Branch:
+    """Leads what is for the API to it, and all else to the pages."""
+
+    def __init__(self, app: ASGIApp, api: ASGIApp) -> None:
+        self._app = app
+        self._api = api
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Handle one connection."""
+        path: Any = scope.get("path", "")
+        is_api = str(scope["type"]) == "http" and (path == "/api" or path.startswith("/api/"))
+        await (self._api if is_api else self._app)(scope, receive, send)

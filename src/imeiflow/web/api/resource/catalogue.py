@@ -1,0 +1,224 @@
+"""Accounts and what they can order. Places nothing; no key is shown."""
+
+from __future__ import annotations
+
+import asyncio
+from decimal import Decimal
+from typing import Annotated, Any, Final
+
+from msgspec import Meta
+
+from imeiflow.domain.ident import ServiceId
+from imeiflow.domain.user import Scope
+from imeiflow.errors import ImeiflowError
+from imeiflow.operations.account import AccountSettings
+from imeiflow.operations.catalogue import Credit, fetch_credit, list_services, recall_prices
+from imeiflow.operations.json_object import describe_account, describe_service
+from imeiflow.web.api.operation import Call, Operation
+from imeiflow.web.api.problem import ApiError
+from imeiflow.web.api.value import Account, Amount, In, Out, Text, refuse
+
+_SERVICE: Final = {
+    "id": "12",
+    "name": "iPhone carrier check",
+    "category": "Checks",
+    "price": Decimal("0.08"),
+    "currency": "USD",
+    "delivery": "Instant",
+    "note": "",
+}
+
+
+class ServiceQuery(In):
+    """Which services."""
+
+    account: Account | None = None
+    search: Annotated[Text, Meta(description="Only those whose name, category or id has all these words.")] | None = (
+        None
+    )
+    fresh: Annotated[bool, Meta(description="Ask the provider; otherwise the list of last time, if there is one.")] = (
+        False
+    )
+
+
+class Service(Out):
+    """What can be ordered."""
+
+    id: str
+    name: str
+    category: str
+    price: Amount | None
+    currency: str
+    delivery: Annotated[str, Meta(description="How long it takes, in the provider's words.")]
+    note: str
+
+
+class ServiceList(Out):
+    """An account's services."""
+
+    account: str
+    is_fresh: bool
+    as_of: Annotated[str, Meta(description="When the list was fetched.")] | None
+    problem: Annotated[str, Meta(description="Why it is not fresh, where it was to be.")]
+    services: list[Service]
+
+
+class HistoryQuery(In):
+    """Of which account."""
+
+    account: Account | None = None
+
+
+class PricedService(Service):
+    """A service as it stood from a time on."""
+
+    since: str
+
+
+class PriceHistory(Out):
+    """How a service stood in the price lists that were fetched, the newest last."""
+
+    prices: list[PricedService]
+
+
+class AccountName(Out):
+    """An account."""
+
+    name: str
+    provider: str
+
+
+class AccountList(Out):
+    """The accounts that are configured."""
+
+    accounts: list[AccountName]
+
+
+class ShownAccount(Out):
+    """An account as `imeiflow account --json` prints it."""
+
+    name: str
+    provider: str
+    base_url: str
+    username: str
+    insecure: bool
+    max_concurrency: int
+    rate_per_min: float | None
+    repeat_probe_max_price: Amount
+    currency: str
+    credit: Annotated[Amount, Meta(description="Null where the provider does not tell it.")] | None
+    credit_currency: str | None
+    credit_problem: str | None
+    learned: Annotated[list[dict[str, Any]], Meta(description="What was found out about its limits.")]
+
+
+def list_offered_services(call: Call) -> dict[str, Any]:
+    """List the services of an account with ids, prices and delivery times."""
+    query: ServiceQuery = call.query
+    session, account = call.session, choose_account(call, query.account, "query.account")
+    prices = recall_prices(session.ledger, account, problem="")
+    if query.fresh or not prices.services:
+        prices = list_services(session.ledger, session.configuration, account)
+    words = (query.search or "").casefold().split()
+    found = [
+        one
+        for one in prices.services
+        if all(word in f"{one.id} {one.category} {one.name}".casefold() for word in words)
+    ]
+    return {
+        "account": account.name,
+        "is_fresh": prices.is_fresh,
+        "as_of": prices.as_of,
+        "problem": prices.problem,
+        "services": [describe_service(one) for one in found],
+    }
+
+
+def show_price_history(call: Call) -> dict[str, Any]:
+    """Show how a service's price changed, as far as price lists were fetched."""
+    account = choose_account(call, call.query.account, "query.account")
+    found = call.session.ledger.price_history(account.name, ServiceId(call.path["service"]))
+    if not found:
+        raise ApiError(404, f"No price list ever had a service {call.path['service']}.", remedy="/services lists them.")
+    return {"prices": [{"since": one.seen_at, **describe_service(one)} for one in found]}
+
+
+def list_accounts(call: Call) -> dict[str, Any]:
+    """List the accounts that orders can be placed with."""
+    accounts = sorted(call.session.configuration.accounts.values(), key=lambda one: one.name)
+    return {"accounts": [{"name": one.name, "provider": one.provider} for one in accounts]}
+
+
+def show_account(call: Call) -> dict[str, Any]:
+    """Show an account: its credit where the provider tells it, its settings, its learned limits. Never its key."""
+    session, name = call.session, call.path["account"]
+    account = session.configuration.accounts.get(name)
+    if account is None:
+        raise ApiError(404, f"There is no account {name!r}.", remedy="/accounts lists them.")
+    try:
+        credit = asyncio.run(fetch_credit(session.configuration, account))
+    except ImeiflowError as error:
+        credit = Credit(account=account.name, balance=None, problem=str(error))
+    return describe_account(account, credit, session.ledger.learned(account.name))
+
+
+def choose_account(call: Call, name: str | None, field: str) -> AccountSettings:
+    """Give the account of a name, or the only one. Raises ApiError 422, ConfigurationError."""
+    accounts = call.session.configuration.accounts
+    if (name is not None and name not in accounts) or (name is None and len(accounts) > 1):
+        problem = "there is no account of this name" if name is not None else f"there are {len(accounts)} accounts"
+        raise refuse(field, problem, f"Say one of {', '.join(sorted(accounts))}.", name)
+    return call.session.configuration.choose_account(name)
+
+
+OPERATIONS: Final = (
+    Operation(
+        method="GET",
+        path="/services",
+        tag="Services and accounts",
+        scope=Scope.READ,
+        handle=list_offered_services,
+        query=ServiceQuery,
+        answer=ServiceList,
+        errors=(409, 422),
+        query_example={"search": "carrier"},
+        example={
+            "account": "gsm-fusion",
+            "is_fresh": True,
+            "as_of": "2026-11-28T14:00:00+00:00",
+            "problem": "",
+            "services": [_SERVICE],
+        },
+    ),
+    Operation(
+        method="GET",
+        path="/services/{service}/prices",
+        tag="Services and accounts",
+        scope=Scope.READ,
+        handle=show_price_history,
+        query=HistoryQuery,
+        answer=PriceHistory,
+        errors=(404, 409, 422),
+        path_example={"service": "12"},
+        example={"prices": [{"since": "2026-11-01T08:00:00+00:00", **_SERVICE}]},
+    ),
+    Operation(
+        method="GET",
+        path="/accounts",
+        tag="Services and accounts",
+        scope=Scope.READ,
+        handle=list_accounts,
+        answer=AccountList,
+        example={"accounts": [{"name": "gsm-fusion", "provider": "gsm-fusion"}]},
+    ),
+    Operation(
+        method="GET",
+        path="/accounts/{account}",
+        tag="Services and accounts",
+        scope=Scope.READ,
+        handle=show_account,
+        answer=ShownAccount,
+        errors=(404,),
+        path_example={"account": "gsm-fusion"},
+    ),
+)

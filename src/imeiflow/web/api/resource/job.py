@@ -1,0 +1,372 @@
+"""Jobs: listed, shown, followed, and steered. Nothing waits for a job: what is under way ends by itself."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import AsyncIterator
+from decimal import Decimal
+from typing import Annotated, Any, Final, Literal
+
+from msgspec import Meta
+
+from imeiflow.domain.ident import AccountName, JobId
+from imeiflow.domain.order import JobState, OrderState
+from imeiflow.domain.user import Scope
+from imeiflow.operations.audit import record_action
+from imeiflow.operations.json_object import describe_job
+from imeiflow.operations.json_text import dump_json
+from imeiflow.operations.steering import (
+    RETRIED,
+    cancel_job,
+    pause_job,
+    plan_retry,
+    raise_cap,
+    resume_job,
+    retry_orders,
+)
+from imeiflow.web.api.operation import Call, Operation, Reply, StreamReply
+from imeiflow.web.api.problem import ApiError
+from imeiflow.web.api.value import Account, Amount, Finished, In, JobSummary, Limit, Out, read_amount
+from imeiflow.web.hub import job_topic
+from imeiflow.web.thread import in_thread
+
+#: A job of a million orders takes a while to count: so much of the time goes into it at most.
+_COUNTING_SHARE: Final = 0.2
+_STILL_HERE: Final = ": still here\n\n"
+
+EXAMPLE: Final = {
+    "job": 7,
+    "state": "finished",
+    "total": 20000,
+    "accepted": 19990,
+    "duplicate": 0,
+    "refused": 8,
+    "failed": 0,
+    "unconfirmed": 2,
+    "queued": 0,
+    "invalid": 0,
+    "repeated": 0,
+    "cancelled": 0,
+    "sending": 0,
+    "attempts": 201,
+    "spent": Decimal("1599.20"),
+    "refunded": Decimal("0.00"),
+    "in_doubt": Decimal("0.16"),
+    "currency": "USD",
+    "seconds": 31.2,
+    "reason": None,
+}
+
+
+class JobQuery(In):
+    """Which jobs."""
+
+    state: Annotated[Finished, Meta(description="Only jobs in this state.")] | None = None
+    account: Account | None = None
+    limit: Limit = 50
+    cursor: (
+        Annotated[int, Meta(ge=1, le=999_999_999_999_999_999, description="The `next` of the page before.")] | None
+    ) = None
+
+
+class JobPage(Out):
+    """Some jobs, newest first."""
+
+    jobs: list[JobSummary]
+    next: Annotated[int, Meta(description="`cursor` of the next page; null at the end.")] | None
+
+
+class ShownJob(JobSummary):
+    """A job as `imeiflow show --json` prints it: also its terms, reasons, doubts, probes and learned limits."""
+
+    account: str
+    provider: str
+    service: str
+    service_name: str
+    name: str
+    source: str
+    wanted: Annotated[JobState, Meta(description="What it was asked to become, while calls under way end.")] | None
+    created_at: str
+    started_at: str | None
+    ended_at: str | None
+    price: Amount | None
+    max_spend: Amount | None
+    policy: Literal["settle", "hold"]
+    reasons: Annotated[list[dict[str, Any]], Meta(description="Why orders are not accepted, most frequent first.")]
+    doubts: Annotated[list[dict[str, Any]], Meta(description="The first 100 unconfirmed orders with their evidence.")]
+    probes: list[dict[str, Any]]
+    limits: list[dict[str, Any]]
+
+
+class ResumeBody(In):
+    """How to go on."""
+
+    max_spend: Annotated[Amount, Meta(description="Another spending cap.")] | None = None
+    accept_price: (
+        Annotated[Amount, Meta(description="What one order may cost, where the price has risen since.")] | None
+    ) = None
+
+
+class RetryBody(In):
+    """What to send again."""
+
+    states: (
+        Annotated[list[Literal["refused", "failed"]], Meta(min_length=1, max_length=2, description="Otherwise both.")]
+        | None
+    ) = None
+    again: Annotated[bool, Meta(description="Also what another job has ordered since.")] = False
+    max_count: (
+        Annotated[int, Meta(ge=0, le=10**9, description="Turn it away where it would send more orders than this.")]
+        | None
+    ) = None
+
+
+class RetryQuery(In):
+    """What would be sent again."""
+
+    states: Annotated[list[Literal["refused", "failed"]], Meta(max_length=2, description="Otherwise both.")] | None = (
+        None
+    )
+    again: Annotated[bool, Meta(description="Also what another job has ordered since.")] = False
+
+
+class RetryPlan(Out):
+    """What a retry would send again, and what it costs."""
+
+    count: int
+    by_state: dict[str, int]
+    cost: Annotated[Amount, Meta(description="Null where the price is not known.")] | None
+    currency: str
+    elsewhere: Annotated[list[dict[str, int]], Meta(description="Left alone: other jobs ordered them since.")]
+    waiting: Annotated[int, Meta(description="Orders that still wait, and are sent then, too.")]
+
+
+def list_jobs(call: Call) -> dict[str, Any]:
+    """List jobs, newest first."""
+    query: JobQuery = call.query
+    found = call.session.ledger.list_jobs(
+        None if query.state is None else JobState(query.state),
+        None if query.account is None else AccountName(query.account),
+        query.limit + 1,
+        before=None if query.cursor is None else JobId(query.cursor),
+    )
+    shown = found[: query.limit]
+    return {
+        "jobs": [summarise(call, job.id) for job in shown],
+        "next": shown[-1].id if len(found) > query.limit else None,
+    }
+
+
+def show_job(call: Call) -> dict[str, Any]:
+    """Show a job: its terms, counts, reasons, doubts and limits."""
+    return describe_job(call.session, _find(call))
+
+
+async def follow_job(call: Call) -> StreamReply:
+    """Follow a job by server-sent events.
+
+    Each event `job` carries the job's summary; the first comes at once, the others when something has changed. The
+    event `end` carries the last one, when the job does not run any more, and ends the stream.
+    """
+    job = await in_thread(_find, call)
+    return StreamReply(parts=_tell(call, job), media_type="text/event-stream")
+
+
+async def _tell(call: Call, job: JobId) -> AsyncIterator[str]:
+    office = call.office
+    with office.hub.watch([job_topic(job), "jobs"]) as viewer:
+        last = ""
+        changes = viewer.changes()
+        while True:
+            began = time.monotonic()
+            summary = await in_thread(summarise, call, job)
+            took = time.monotonic() - began
+            told = dump_json(summary)
+            if summary["state"] != JobState.RUNNING or office.is_stopping:
+                yield f"event: end\ndata: {told}\n\n"
+                return
+            yield f"event: job\ndata: {told}\n\n" if told != last else _STILL_HERE
+            last = told
+            await asyncio.sleep(took / _COUNTING_SHARE)
+            if await anext(changes, None) is None:
+                return
+
+
+def pause_running_job(call: Call) -> Reply:
+    """Pause a job: nothing more is sent.
+
+    Calls under way end first, and what they order is charged: the job's state is `running` until then.
+    """
+    job = _find(call)
+    pause_job(call.session, job)
+    return _asked(call, job, "pause")
+
+
+def cancel_waiting_orders(call: Call) -> Reply:
+    """Cancel what a job has not sent yet, for good.
+
+    Calls under way end first. What was accepted stays ordered and charged.
+    """
+    job = _find(call)
+    cancel_job(call.session, job)
+    return _asked(call, job, "cancel")
+
+
+async def resume_paused_job(call: Call) -> Reply:
+    """Go on with a job: paused, or finished with something still to do.
+
+    One that runs already goes on; one with nothing to do stays as it is.
+    """
+    job = await in_thread(_find, call)
+    body: ResumeBody = call.body
+    cap = read_amount(body.max_spend, "body.max_spend")
+    if cap is not None:
+        await in_thread(raise_cap, call.session, job, cap)
+    await go_on(call, job, accept_price=read_amount(body.accept_price, "body.accept_price"))
+    return await in_thread(_asked, call, job, "resume")
+
+
+def show_retry(call: Call) -> dict[str, Any]:
+    """Say what a retry would send again, and what it costs; nothing is sent."""
+    query: RetryQuery = call.query
+    job = _find(call)
+    plan = plan_retry(call.session, job, _read_states(query.states), is_again=query.again)
+    found = call.session.find_job(job)
+    return {
+        "count": plan.count,
+        "by_state": {state.value: number for state, number in plan.counts.items()},
+        "cost": None if plan.cost is None else plan.cost.amount,
+        "currency": found.currency,
+        "elsewhere": [{"job": other, "count": number} for other, number in plan.elsewhere.items()],
+        "waiting": call.session.ledger.tally(job).waiting,
+    }
+
+
+async def retry_refused_orders(call: Call) -> Reply:
+    """Send again what was refused or failed, and what still waits; nothing else.
+
+    What was accepted, or may have been placed, is never part of it. Ask first what it costs.
+    """
+    body: RetryBody = call.body
+    job, states = await in_thread(_find, call), _read_states(body.states)
+    plan = await in_thread(plan_retry, call.session, job, states, is_again=body.again)
+    if body.max_count is not None and plan.count > body.max_count:
+        detail = f"It would send {plan.count:,} orders, more than {body.max_count:,}: nothing was sent."
+        raise ApiError(409, detail, code="more-than-expected", remedy="Ask again what a retry would send.")
+    if plan.count:
+        await in_thread(retry_orders, call.session, job, states, is_again=body.again, actor=call.actor)
+        await go_on(call, job)
+    return await in_thread(_asked, call, job, "retry")
+
+
+async def go_on(call: Call, job: JobId, *, accept_price: Decimal | None = None) -> None:
+    """Let a job go on under this server's runner."""
+    resumed = await in_thread(resume_job, call.session, job, accept_price=accept_price, actor=call.actor)
+    if resumed.is_to_follow and not resumed.was_running:
+        call.office.runner.adopt(job, resumed.lock)
+    else:
+        resumed.lock.release()
+
+
+def summarise(call: Call, job: JobId) -> dict[str, Any]:
+    """Give a job's summary."""
+    return call.session.ledger.summary(job).as_dict()
+
+
+def _asked(call: Call, job: JobId, action: str) -> Reply:
+    record_action(call.session, call.actor, action, job=job, token=call.token.name)
+    summary = summarise(call, job)
+    is_under_way = summary["state"] == JobState.RUNNING
+    return Reply(value=summary, status=202 if is_under_way else 200, headers={"location": f"/api/v1/jobs/{job}"})
+
+
+def _find(call: Call) -> JobId:
+    return call.session.find_job(JobId(call.path["job"])).id
+
+
+def _read_states(names: list[Literal["refused", "failed"]] | None) -> frozenset[OrderState]:
+    return frozenset(map(OrderState, names)) if names else RETRIED
+
+
+_STEERED: Final[dict[str, Any]] = {
+    "scope": Scope.ORDER,
+    "tag": "Jobs",
+    "answer": JobSummary,
+    "errors": (404, 409, 422),
+    "is_repeatable": True,
+    "example": EXAMPLE,
+    "path_example": {"job": 7},
+}
+
+OPERATIONS: Final = (
+    Operation(
+        method="GET",
+        path="/jobs",
+        tag="Jobs",
+        scope=Scope.READ,
+        handle=list_jobs,
+        query=JobQuery,
+        answer=JobPage,
+        errors=(422,),
+        example={"jobs": [EXAMPLE], "next": None},
+        query_example={"state": "finished", "limit": 20},
+    ),
+    Operation(
+        method="GET",
+        path="/jobs/{job}",
+        tag="Jobs",
+        scope=Scope.READ,
+        handle=show_job,
+        answer=ShownJob,
+        errors=(404,),
+        path_example={"job": 7},
+    ),
+    Operation(
+        method="GET",
+        path="/jobs/{job}/events",
+        tag="Jobs",
+        scope=Scope.READ,
+        handle=follow_job,
+        media_types=("text/event-stream",),
+        errors=(404,),
+        path_example={"job": 7},
+    ),
+    Operation(method="POST", path="/jobs/{job}/pause", handle=pause_running_job, **_STEERED),
+    Operation(method="POST", path="/jobs/{job}/cancel", handle=cancel_waiting_orders, **_STEERED),
+    Operation(
+        method="POST",
+        path="/jobs/{job}/resume",
+        handle=resume_paused_job,
+        body=ResumeBody,
+        body_example={"max_spend": 500},
+        **_STEERED,
+    ),
+    Operation(
+        method="GET",
+        path="/jobs/{job}/retry",
+        tag="Jobs",
+        scope=Scope.READ,
+        handle=show_retry,
+        query=RetryQuery,
+        answer=RetryPlan,
+        errors=(404, 409, 422),
+        path_example={"job": 7},
+        example={
+            "count": 8,
+            "by_state": {"refused": 8},
+            "cost": Decimal("0.64"),
+            "currency": "USD",
+            "elsewhere": [],
+            "waiting": 0,
+        },
+    ),
+    Operation(
+        method="POST",
+        path="/jobs/{job}/retry",
+        handle=retry_refused_orders,
+        body=RetryBody,
+        body_example={"states": ["refused"], "max_count": 8},
+        **_STEERED,
+    ),
+)

@@ -1,0 +1,100 @@
+"""Types that several operations take or give, with what each field means: the documents are made of them."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from decimal import Decimal
+from typing import Annotated, Any, Literal
+
+from msgspec import UNSET, Meta, Struct, UnsetType
+
+from imeiflow.domain.order import JobState, OrderState, ResultStatus
+from imeiflow.web.api.problem import ApiError, Flaw
+
+Text = Annotated[str, Meta(max_length=200)]
+Number = Annotated[int, Meta(ge=1, le=999_999_999_999_999_999, description="A number of a job, from 1.")]
+Limit = Annotated[int, Meta(ge=1, le=1000, description="The most to list: 1 to 1000.")]
+CursorText = Annotated[
+    str, Meta(max_length=60, description="Where the page before ended: its `next`, with the same parameters.")
+]
+Account = Annotated[
+    str, Meta(min_length=1, max_length=200, description="Name of an account; the only one if left out.")
+]
+Instant = Annotated[datetime, Meta(tz=True, description="A time with its zone: 2026-11-28T14:30:00Z.")]
+#: In answers a number, exact to its last digit; in requests also a text, for whoever's numbers are not exact.
+Amount = Decimal
+Count = Annotated[int, Meta(ge=0)]
+Finished = Literal["running", "finished", "paused", "cancelled"]
+
+
+class In(Struct, forbid_unknown_fields=True, kw_only=True):
+    """What is taken: what is not known is not ignored."""
+
+
+class Out(Struct, kw_only=True):
+    """What is given."""
+
+
+class JobSummary(Out):
+    """A job in sum, as `imeiflow jobs --json` prints it. The counts add up to `total`."""
+
+    job: int
+    state: JobState
+    total: Annotated[int, Meta(ge=0, description="Rows of the list.")]
+    accepted: Count
+    duplicate: Count
+    refused: Count
+    failed: Count
+    unconfirmed: Annotated[int, Meta(ge=0, description="Orders that may have been placed; see its doubts.")]
+    queued: Count
+    invalid: Count
+    repeated: Annotated[int, Meta(ge=0, description="Rows whose IMEI stood before, or was ordered before.")]
+    cancelled: Count
+    sending: Annotated[int, Meta(ge=0, description="Those of `queued` that are under way.")]
+    attempts: Annotated[int, Meta(ge=0, description="Calls that were made.")]
+    spent: Annotated[Amount, Meta(description="Null where a price is not known.")] | None
+    refunded: Amount | None
+    in_doubt: Annotated[Amount, Meta(description="What may have been charged besides.")] | None
+    currency: str
+    seconds: float
+    reason: Annotated[str, Meta(description="Why it is paused.")] | None
+
+
+class Order(Out):
+    """One row of a job with what became of it."""
+
+    id: int
+    job: int
+    account: str
+    service: str
+    line: int
+    imei: str | None
+    state: OrderState
+    attempts: int
+    reference: Annotated[str, Meta(description="The provider's own id.")] | None
+    status: ResultStatus | None
+    status_at: datetime | None
+    result: str | None
+    error_kind: str | None
+    error: str | None
+    price: Amount | None
+    charges: int
+    accepted_at: datetime | None
+    completed_at: datetime | None
+
+
+def read_amount(amount: Decimal | UnsetType | None, field: str) -> Decimal | None:
+    """Give an amount of money that is above 0 and not absurd; None where none was given. Raises ApiError 422."""
+    if amount is None or amount is UNSET:
+        return None
+    if not amount.is_finite() or not 0 < amount < Decimal(10) ** 15:
+        remedy = "Give a number above 0, such as 25 or 12.50."
+        flaw = Flaw(field=field, problem="it is no amount of money above 0", value=str(amount), remedy=remedy)
+        raise ApiError(422, f"{field}: {flaw.problem}.", remedy=remedy, flaws=[flaw])
+    return amount
+
+
+def refuse(field: str, problem: str, remedy: str, value: Any = None) -> ApiError:
+    """Make the error of a field whose value cannot be taken."""
+    flaw = Flaw(field=field, problem=problem, value=value, remedy=remedy)
+    return ApiError(422, f"{field}: {problem}.", remedy=remedy, flaws=[flaw])

@@ -1,0 +1,183 @@
+"""From a list to a running job over the API: taken in, previewed, confirmed once."""
+
+from __future__ import annotations
+
+import threading
+import uuid
+from concurrent.futures import ThreadPoolExecutor
+from decimal import Decimal
+from typing import Any
+
+import pytest
+
+from imeiflow.domain.ident import JobId
+from imeiflow.domain.order import JobState
+from imeiflow.domain.user import Role, Scope
+from tests.operations.stand import make_imei
+from tests.web.api.client import Program, check_problem, check_schema, enter, with_key
+
+BOUNDARY = "a-line-that-stands-in-no-list"
+
+
+def make_form(content: bytes, name: str = "phones.csv", **fields: str) -> tuple[bytes, dict[str, str]]:
+    parts = [
+        f'--{BOUNDARY}\r\ncontent-disposition: form-data; name="{field}"\r\n\r\n{value}\r\n'.encode()
+        for field, value in fields.items()
+    ]
+    head = f'--{BOUNDARY}\r\ncontent-disposition: form-data; name="file"; filename="{name}"\r\n\r\n'
+    body = b"".join([*parts, head.encode(), content, f"\r\n--{BOUNDARY}--\r\n".encode()])
+    return body, {"content-type": f"multipart/form-data; boundary={BOUNDARY}"}
+
+
+def wait_until_read(program: Program, draft: dict[str, Any]) -> dict[str, Any]:
+    pause = threading.Event()
+    while draft["stage"] == "reading":
+        pause.wait(0.02)
+        draft = program.get(f"/drafts/{draft['id']}")
+    return draft
+
+
+def make_draft(program: Program, count: int, **more: Any) -> dict[str, Any]:
+    imeis = [make_imei(number) for number in range(count)]
+    return wait_until_read(program, program.post("/drafts", {"service": "1", "imeis": imeis, **more}))
+
+
+def test_a_list_is_previewed_confirmed_and_ordered(site, program):
+    draft = make_draft(program, 5)
+    check_schema(draft, "Draft")
+    assert draft["stage"] == "ready"
+    assert draft["proposal"]["valid"] == 5
+    assert draft["proposal"]["cost"] == Decimal("0.40")
+    assert draft["figure"] is None
+    summary = program.post(f"/drafts/{draft['id']}/confirm")
+    check_schema(summary, "JobSummary")
+    site.wait_for(JobId(summary["job"]), JobState.FINISHED)
+    assert program.get(f"/jobs/{summary['job']}")["accepted"] == 5
+    assert site.judge().problems == []
+
+
+def test_a_file_is_taken_in_with_its_columns(site, program):
+    content = f"Model;IMEI\niPhone;{make_imei(1)}\niPad;{make_imei(2)}\nnone;123\n".encode()
+    body, headers = make_form(content, service="1", name="from a form")
+    answer = program.ask("POST", "/drafts", body, headers=headers)
+    assert answer.status == 201
+    assert answer.headers["location"] == f"/api/v1/drafts/{answer.value['id']}"
+    draft = wait_until_read(program, answer.value)
+    assert (draft["proposal"]["valid"], draft["proposal"]["invalid"]) == (2, 1)
+
+
+def test_what_cannot_be_read_is_a_problem_of_the_draft(program):
+    body, headers = make_form(b"PK\x03\x04 no workbook", "phones.xlsx", service="1")
+    draft = wait_until_read(program, program.ask("POST", "/drafts", body, headers=headers).value)
+    assert draft["stage"] == "failed"
+    assert draft["problem"]["status"] == 422
+    assert draft["problem"]["remedy"]
+    check_problem(program.ask("POST", f"/drafts/{draft['id']}/confirm", {}), 409, "busy-preparation")
+
+
+def test_a_large_sum_has_to_be_repeated(program):
+    draft = make_draft(program, 1300)
+    assert draft["figure"] == "104.00"
+    path = f"/drafts/{draft['id']}/confirm"
+    told = check_problem(program.ask("POST", path, {"figure": "103"}), 422, "not-typed")
+    assert "104.00" in told["detail"]
+    assert program.get("/jobs")["jobs"] == []
+    assert program.post(path, {"figure": "104.00", "trial": 5})["queued"] > 0
+
+
+def test_a_trial_sends_the_first_and_waits(site, program):
+    draft = make_draft(program, 20)
+    job = program.post(f"/drafts/{draft['id']}/confirm", {"trial": 5})["job"]
+    site.wait_for(JobId(job), JobState.PAUSED)
+    assert program.get(f"/jobs/{job}")["accepted"] == 5
+
+
+def test_the_same_key_gives_the_same_answer_and_another_request_with_it_is_turned_away(site, program):
+    body = {"service": "1", "imeis": [make_imei(1)]}
+    first = program.ask("POST", "/drafts", body, headers=with_key("k1"))
+    again = program.ask("POST", "/drafts", body, headers=with_key("k1"))
+    assert again.raw == first.raw
+    assert again.headers["idempotency-replayed"] == "true"
+    other = program.ask("POST", "/drafts", {**body, "again": True}, headers=with_key("k1"))
+    check_problem(other, 422, "key-used")
+
+
+def test_another_s_key_is_another_key(site, program):
+    other = enter(site, Scope.ORDER, role=Role.OPERATOR, name="otto")
+    body = {"service": "1", "imeis": [make_imei(1)]}
+    mine = program.ask("POST", "/drafts", body, headers=with_key("k1")).value
+    theirs = other.ask("POST", "/drafts", body, headers=with_key("k1"))
+    assert theirs.value["id"] != mine["id"]
+    assert "idempotency-replayed" not in theirs.headers
+    check_problem(other.ask("GET", f"/drafts/{mine['id']}"), 404, "unknown-preparation")
+
+
+def test_a_confirmation_with_a_key_orders_once_also_over_a_restart(site, program):
+    draft = make_draft(program, 3)
+    path, key = f"/drafts/{draft['id']}/confirm", str(uuid.uuid4())
+    first = program.post(path, key=key)
+    site.wait_for(JobId(first["job"]), JobState.FINISHED)
+    site.restart()
+    assert program.post(path, key=key) == first
+    assert len(program.get("/jobs")["jobs"]) == 1
+    check_problem(program.ask("POST", path, {}), 404, "unknown-preparation")
+
+
+def test_a_confirmation_that_a_dead_server_had_begun_is_answered_by_its_job(site, program):
+    job = site.add_job(2)
+    site.wait_for(job, JobState.FINISHED)
+    ledger, user = site.session.ledger, site.session.ledger.list_users()[0].id
+    draft = make_draft(program, 1)
+    path = f"/drafts/{draft['id']}/confirm"
+    program.post(path, key="begun")
+    kept = ledger.claim_request(user, "begun", digest="", owner="")
+    assert kept is not None
+    ledger.release_request(user, "dead")
+    ledger.claim_request(user, "dead", digest=kept.digest, owner="a process that died")
+    ledger.note_request(user, "dead", job)
+    assert program.post(path, key="dead")["job"] == job
+
+
+def test_confirmations_at_once_order_once(site, program):
+    draft = make_draft(program, 4)
+    path = f"/drafts/{draft['id']}/confirm"
+    with ThreadPoolExecutor(6) as pool:
+        answers = list(pool.map(lambda _: program.ask("POST", path, {}, headers=with_key("once")), range(6)))
+    assert {answer.status for answer in answers} <= {201, 409}
+    jobs = {answer.value["job"] for answer in answers if answer.status == 201}
+    assert len(jobs) == 1
+    site.wait_for(JobId(jobs.pop()), JobState.FINISHED)
+    assert len(program.get("/jobs")["jobs"]) == 1
+    assert site.judge().problems == []
+
+
+def test_a_name_that_leads_elsewhere_is_only_shown(site, program):
+    body, headers = make_form(f"IMEI\n{make_imei(1)}\n".encode(), "../../../etc/cron.d/x.csv", service="1")
+    draft = wait_until_read(program, program.ask("POST", "/drafts", body, headers=headers).value)
+    assert draft["proposal"]["source"] == "x.csv"
+
+
+@pytest.mark.parametrize(
+    ("change", "field"),
+    [
+        ({"chunk_size": 0}, "body.chunk_size"),
+        ({"max_spend": -1}, "body.max_spend"),
+        ({"account": "none"}, "body.account"),
+        ({"servic": "1"}, "body.servic"),
+        ({"imeis": []}, "body.imeis"),
+        ({"imeis": [1]}, "body.imeis[0]"),
+    ],
+)
+def test_a_field_that_is_not_right_is_named(program, change, field):
+    answer = program.ask("POST", "/drafts", {"service": "1", "imeis": [make_imei(1)], **change})
+    told = check_problem(answer, 422, "invalid")
+    assert told["errors"][0]["field"] == field
+
+
+def test_a_draft_is_changed_and_discarded(program):
+    draft = make_draft(program, 2)
+    path = f"/drafts/{draft['id']}"
+    changed = wait_until_read(program, program.ask("PATCH", path, {"service": "2"}).value)
+    assert changed["proposal"]["service"] == "2"
+    assert program.ask("DELETE", path).status == 204
+    check_problem(program.ask("GET", path), 404, "unknown-preparation")
