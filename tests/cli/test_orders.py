@@ -111,7 +111,7 @@ def test_a_timeline_tells_every_attempt_and_every_status_of_an_order(tmp_path):
     assert head == f"{make_imei(2)}  job 1, row 2: accepted, completed"
     assert [line.split("  ")[-1] for line in lines] == [
         "row 2 of job 1 (), service 1",
-        "attempt 1 (place, alone): accepted, reference R2, charged 0.08, HTTP 200, after 0.0 s",
+        "attempt 1 (place, alone): accepted, reference R2, charged $0.08, HTTP 200, after 0.0 s",
         "in process",
         "completed: SimLock: Unlocked",
     ]

@@ -39,7 +39,7 @@ PUBLIC = {
     "POST /sign-in",
 }
 #: What every user may change: what is their own.
-OF_ALL = {"POST /sign-out"}
+OF_ALL = {"POST /sign-out", "POST /orders"}
 ROOT = Path(imeiflow.web.__file__).parent
 HOSTILE = "<b data-x=\"1\" data-y='2'>evil&\r\nx-injected: 1"
 

@@ -21,7 +21,7 @@ def test_the_first_link_makes_an_administrator_once(site, visitor):
     page.get_by_label("Name").fill("Mia")
     page.get_by_label("Password").fill(PASSWORD)
     page.get_by_role("button", name="Begin").click()
-    expect(page).to_have_url(re.compile("/jobs$"))
+    expect(page).to_have_url(re.compile("/dashboard$"))
     expect(page.get_by_text("mia admin")).to_be_visible()
     assert prepare_link(site.session, "") is None
     visitor.watch.expected.add(400)
@@ -61,7 +61,7 @@ def test_signing_in_leads_to_no_other_site(site, visitor, admin):
     page.get_by_label("Name").fill("mia")
     page.get_by_label("Password").fill(PASSWORD)
     page.get_by_role("button", name="Sign in").click()
-    expect(page).to_have_url(re.compile(f"^{site.base_url}/jobs$"))
+    expect(page).to_have_url(re.compile(f"^{site.base_url}/dashboard$"))
 
 
 def test_a_wrong_password_and_an_unknown_name_look_alike_and_wait_after_five(site, visitor, admin):
@@ -95,7 +95,7 @@ def test_a_link_for_a_new_password_signs_everybody_out(site, visitor, admin):
     other = visitor.open(f"/invitation/{secret}")
     other.get_by_label("Password").fill("another four words here")
     other.get_by_role("button", name="Set password").click()
-    expect(other).to_have_url(re.compile("/jobs$"))
+    expect(other).to_have_url(re.compile("/dashboard$"))
     page.reload()
     expect(page).to_have_url(re.compile("/sign-in"))
 

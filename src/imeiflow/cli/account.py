@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 
 from imeiflow.cli.frame import open_session
 from imeiflow.cli.option import account_option, command, json_option
 from imeiflow.cli.output import print_json, show_time, tell
-from imeiflow.dispatch.desk import CHUNK_KIND, LANE_KIND, LIMITS_KIND
 from imeiflow.errors import ImeiflowError
 from imeiflow.ledger.record import LaneOwner, Learned
 from imeiflow.operations.account import AccountSettings
+from imeiflow.operations.account_view import name_learned, say_learned
 from imeiflow.operations.catalogue import Credit, fetch_credit
 from imeiflow.operations.json_object import SHOWN_SETTINGS, describe_account, name_key_place, read_shown_setting
 from imeiflow.operations.json_text import clean
@@ -70,38 +70,9 @@ def _tell_account(
     yield "Learned about its limits" if learned else "Nothing was learned about its limits yet."
     for one in learned:
         pinned = ", pinned by you" if one.pinned else ""
-        yield _line(_name_learned(one), f"{_show_learned(one)}  ({show_time(one.learned_at)}{pinned})")
+        yield _line(name_learned(one), f"{clean(say_learned(one))}  ({show_time(one.learned_at)}{pinned})")
         yield f"    {clean(one.reason)}"
 
 
 def _line(name: str, value: str) -> str:
     return f"  {name:<{_WIDTH}}  {value}".rstrip()
-
-
-def _name_learned(one: Learned) -> str:
-    what = {LANE_KIND: "calls at once, pace", CHUNK_KIND: "IMEIs a call", LIMITS_KIND: "never more than"}.get(
-        one.kind, one.kind
-    )
-    return f"service {one.service}" if one.service else what
-
-
-def _show_learned(one: Learned) -> str:
-    match one.value:
-        case {"size": int(size)}:
-            return f"{size} IMEIs a call" if size > 1 else "one IMEI a call"
-        case {"concurrency": int(number), "per_min": int() | float() | None as rate}:
-            return f"{number:,} at once" + (f", {rate:g} calls a minute" if rate is not None else "")
-        case {"pace": Mapping() | None as pace}:
-            return _show_pace(pace)
-        case value:
-            return clean(str(value))
-
-
-def _show_pace(pace: Mapping[str, object] | None) -> str:
-    match pace:
-        case {"calls": int(calls), "period_s": int() | float() as period}:
-            return f"{calls} calls in {period:g} s"
-        case {"rate": int() | float() as rate}:
-            return f"{rate * 60:.1f} calls a minute"
-        case _:
-            return "no limit of pace found"

@@ -14,21 +14,21 @@ import click
 from imeiflow.cli.following import run_loop
 from imeiflow.cli.frame import confirm, open_session
 from imeiflow.cli.option import AMOUNT, account_option, command, json_option, yes_option
-from imeiflow.cli.output import count, print_json, say, show_seconds, tell
+from imeiflow.cli.output import count, print_json, say, tell
 from imeiflow.cli.program import INTERRUPTED
-from imeiflow.dispatch.ladder import MIN_CALLS, Ladder, Recommendation
+from imeiflow.dispatch.ladder import MIN_CALLS, Ladder
 from imeiflow.dispatch.rate import per_time
-from imeiflow.dispatch.step import Grade, Measured, StepKind
+from imeiflow.dispatch.step import Measured
 from imeiflow.domain.ident import ServiceId
 from imeiflow.errors import UsageError
 from imeiflow.operations.account import AccountSettings
 from imeiflow.operations.json_text import clean
+from imeiflow.operations.limit_figure import HEADINGS, draw_limits, list_cells, name_limits
 from imeiflow.operations.limit_search import Found, LimitSearch, pin_limits, refuse_running, unpin_limits
 from imeiflow.operations.session import Session
 from imeiflow.operations.submit import Request, read_list
 
 _NOT_FOUND = 4
-_HEADINGS = ("STEP", "CALLS", "FAILED", "CALLS/S", "MEDIAN", "95%", "GRADE")
 _WIDTHS = (22, 6, 7, 8, 8, 8, 10)
 
 
@@ -147,7 +147,7 @@ def _run(search: LimitSearch, begin: Callable[[], Coroutine[Any, Any, Found]], *
     """Run a search; Ctrl-C lets calls under way end."""
     say("Measuring; Ctrl-C ends it, and what was found until then is shown.")
     if not is_json:
-        click.echo(_lay_out(_HEADINGS))
+        click.echo(_lay_out(HEADINGS))
 
     async def run() -> Found:
         loop = asyncio.get_running_loop()
@@ -160,36 +160,9 @@ def _run(search: LimitSearch, begin: Callable[[], Coroutine[Any, Any, Found]], *
 
 def _tell_step(*, is_json: bool) -> Callable[[Measured], None]:
     def say_step(found: Measured) -> None:
-        click.echo(_lay_out(_cells(found)), err=is_json)
+        click.echo(_lay_out(list_cells(found)), err=is_json)
 
     return say_step
-
-
-def _cells(found: Measured) -> tuple[str, ...]:
-    return (
-        _name_step(found),
-        str(found.calls),
-        f"{found.error_share:.1%}",
-        f"{found.per_s:.1f}",
-        _seconds(found.median_s),
-        _seconds(found.p95_s),
-        found.grade.value,
-    )
-
-
-def _name_step(found: Measured) -> str:
-    step = found.step
-    match step.kind:
-        case StepKind.CONCURRENCY:
-            return f"{step.concurrency} at once"
-        case StepKind.CHECK:
-            return f"{step.concurrency} at once again"
-        case _:
-            return f"{(step.per_s or 0) * 60:.0f} a minute"
-
-
-def _seconds(value: float | None) -> str:
-    return "-" if value is None else f"{value:.2f} s"
 
 
 def _lay_out(cells: tuple[str, ...]) -> str:
@@ -222,7 +195,7 @@ def _describe(found: Found, *, is_pinned: bool) -> Iterator[str]:
     if recommendation is None:
         yield "Nothing can be recommended: no step was good."
     else:
-        yield f"Recommended: {_name_limits(recommendation)}."
+        yield f"Recommended: {name_limits(recommendation)}."
         yield f"  {recommendation.reason}"
         if recommendation.per_s is None and found.steps:
             most = max(one.per_s for one in found.steps)
@@ -235,11 +208,6 @@ def _describe(found: Found, *, is_pinned: bool) -> Iterator[str]:
         yield "Measured by calls that only read: orders may be slower, and be limited otherwise."
     else:
         yield f"The orders are those of job {found.job}: `imeiflow show {found.job}`."
-
-
-def _name_limits(one: Recommendation) -> str:
-    pace = "" if one.per_min is None else f", {one.per_min:g} calls a minute"
-    return f"{one.concurrency:,} at once{pace}"
 
 
 def _as_values(account: AccountSettings, found: Found, *, is_pinned: bool) -> dict[str, object]:
@@ -275,45 +243,12 @@ def _as_values(account: AccountSettings, found: Found, *, is_pinned: bool) -> di
 def _save(path: Path, account: AccountSettings, found: Found) -> None:
     from imeiflow.plot.page import save_plot
 
-    rows = [_cells(one) for one in found.steps]
+    rows = [list_cells(one) for one in found.steps]
     notes = list(_describe(found, is_pinned=False))
-    save_plot(path, _draw(account, found), headings=[name.capitalize() for name in _HEADINGS], rows=rows, notes=notes)
-
-
-def _draw(account: AccountSettings, found: Found) -> Any:
-    from imeiflow.plot.figure import Figure, Limit, Mark, Panel, Series, Tone
-
-    tones = {Grade.GOOD: Tone.GOOD, Grade.BORDERLINE: Tone.FAIR, Grade.TOO_MUCH: Tone.BAD}
-    graded = [tones[one.grade] for one in found.steps]
-    took = sum(one.took_s for one in found.steps)
-    one = found.recommendation
-    per_s = one.per_s if one is not None else None
-    return Figure(
-        title=f"{account.name}: what pace and concurrency it bears",
-        subtitle=(
-            f"{'orders' if found.job else 'calls that only read'}, {show_seconds(took)} of measuring"
-            + (f"; recommended: {_name_limits(one)}" if one is not None else "")
-        ),
-        labels=[_name_step(step).removesuffix(" at once") for step in found.steps],
-        panels=[
-            Panel(
-                title="Calls a second, by calls at once",
-                series=[Series(name="calls/s", values=[step.per_s for step in found.steps], tones=graded)],
-                limits=[] if per_s is None else [Limit(per_s, "recommended pace", Tone.INK)],
-            ),
-            Panel(
-                title="Seconds a call",
-                after=" s",
-                series=[
-                    Series(name="median", values=[step.median_s for step in found.steps], mark=Mark.LINE),
-                    Series(name="95%", values=[step.p95_s for step in found.steps], mark=Mark.LINE, tone=Tone.SECOND),
-                ],
-            ),
-            Panel(
-                title="Calls that failed: under 5% is good, above 10% too much",
-                after="%",
-                series=[Series(name="failed", values=[100 * step.error_share for step in found.steps], tones=graded)],
-                limits=[Limit(10.0, "too much", Tone.BAD)],
-            ),
-        ],
+    save_plot(
+        path,
+        draw_limits(account.name, found.steps, found.recommendation, is_by_orders=found.job is not None),
+        headings=[name.capitalize() for name in HEADINGS],
+        rows=rows,
+        notes=notes,
     )

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from datetime import date, datetime
 from decimal import Decimal
 from pathlib import Path
@@ -16,18 +16,12 @@ from imeiflow.domain.ident import AccountName
 from imeiflow.operations.json_object import describe_sum
 from imeiflow.operations.json_text import clean
 from imeiflow.operations.spending import Axis, Sum, add_up_spending, total_by_currency
-from imeiflow.plot.figure import SERIES_TONES, Figure, Mark, Panel, Series, Tone
+from imeiflow.operations.spending_figure import draw_spending
 from imeiflow.plot.page import check_plot_path, save_plot
 
 _WIDEST_BAR = 30
 _WIDEST_NAME = 40
-_MOST_BARS = 60  #: of a plot: more cannot be told apart
 _HEADINGS = ("ORDERS", "SPENT", "REJECTED", "IN DOUBT", "")
-_DRAWN: Sequence[tuple[str, Callable[[Sum], Decimal], Tone, Mark]] = (
-    ("spent", lambda one: one.spent, SERIES_TONES[0], Mark.BAR),
-    ("in doubt", lambda one: one.in_doubt, Tone.FAIR, Mark.BAR),
-    ("of rejected orders", lambda one: one.refunded, Tone.BAD, Mark.LINE),
-)
 _DAY = click.DateTime(formats=["%Y-%m-%d"])
 
 
@@ -109,22 +103,6 @@ def _say_time(first: date | None, last: date | None) -> str:
 
 
 def _save(path: Path, sums: Sequence[Sum], by: Axis, when: str) -> None:
-    shown = sums[-_MOST_BARS:] if by is Axis.DAY else sums[:_MOST_BARS]
-    labels = [cut(clean(one.name), 24) for one in shown]
-    panels = [_panel(shown, total) for total in total_by_currency(sums)]
-    left_out = f"; {count(len(sums) - len(shown), 'more')} not drawn" if len(sums) > len(shown) else ""
-    figure = Figure(
-        title=f"Spending by {by.value}", subtitle=f"{when}{left_out}".strip("; "), labels=labels, panels=panels
-    )
+    figure = draw_spending(sums, by, when)
     rows = [[clean(one.name), *_cells(one)] for one in [*sums, *total_by_currency(sums)]]
     save_plot(path, figure, headings=(by.value.upper(), *_HEADINGS[:-1]), rows=rows)
-
-
-def _panel(shown: Sequence[Sum], total: Sum) -> Panel:
-    mine = [one if one.currency == total.currency else None for one in shown]
-    series = [
-        Series(name=name, values=[None if one is None else float(amount(one)) for one in mine], tone=tone, mark=mark)
-        for name, amount, tone, mark in _DRAWN
-        if amount(total)
-    ]
-    return Panel(title=f"{total.money(total.spent)} spent", series=series, after=f" {total.currency}".rstrip())

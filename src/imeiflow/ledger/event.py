@@ -8,6 +8,7 @@ from sqlalchemy import func, select
 
 from imeiflow.domain.ident import AccountName, AttemptId, JobId, OrderId
 from imeiflow.ledger.access import Access
+from imeiflow.ledger.dialect import AnyRow
 from imeiflow.ledger.log import write_event
 from imeiflow.ledger.record import Event
 from imeiflow.ledger.schema import event
@@ -61,17 +62,45 @@ class Events(Access):
         if account is not None:
             query = query.where(event.c.account == account)
         with self._read() as connection:
-            return [
-                Event(
-                    id=row.id,
-                    at=row.at,
-                    kind=row.kind,
-                    account=None if row.account is None else AccountName(row.account),
-                    job=None if row.job_id is None else JobId(row.job_id),
-                    order=None if row.order_id is None else OrderId(row.order_id),
-                    attempt=None if row.attempt_id is None else AttemptId(row.attempt_id),
-                    data=row.data,
-                    actor=row.actor,
-                )
-                for row in connection.execute(query)
-            ]
+            return [_read(row) for row in connection.execute(query)]
+
+    def recent_events(
+        self,
+        *,
+        job: JobId | None = None,
+        kinds: Sequence[str] | None = None,
+        actor: str | None = None,
+        before: int | None = None,
+        limit: int = 100,
+    ) -> list[Event]:
+        """List events, the newest first, those with an id below `before`."""
+        query = select(event).order_by(event.c.id.desc()).limit(limit)
+        if before is not None:
+            query = query.where(event.c.id < before)
+        if kinds is not None:
+            query = query.where(event.c.kind.in_(kinds))
+        if job is not None:
+            query = query.where(event.c.job_id == job)
+        if actor is not None:
+            query = query.where(event.c.actor == actor)
+        with self._read() as connection:
+            return [_read(row) for row in connection.execute(query)]
+
+    def event_kinds(self) -> list[str]:
+        """List the kinds of events that have happened."""
+        with self._read() as connection:
+            return sorted(connection.execute(select(event.c.kind).distinct()).scalars())
+
+
+def _read(row: AnyRow) -> Event:
+    return Event(
+        id=row.id,
+        at=row.at,
+        kind=row.kind,
+        account=None if row.account is None else AccountName(row.account),
+        job=None if row.job_id is None else JobId(row.job_id),
+        order=None if row.order_id is None else OrderId(row.order_id),
+        attempt=None if row.attempt_id is None else AttemptId(row.attempt_id),
+        data=row.data,
+        actor=row.actor,
+    )

@@ -27,6 +27,7 @@ from imeiflow.ledger.known import Known
 from imeiflow.ledger.lane import Lanes
 from imeiflow.ledger.notice import Notices
 from imeiflow.ledger.observer import Observer
+from imeiflow.ledger.overview import Overview
 from imeiflow.ledger.price import Prices
 from imeiflow.ledger.queue import Queue
 from imeiflow.ledger.row import Rows
@@ -56,6 +57,7 @@ class Ledger(
     Identities,
     Answers,
     Samples,
+    Overview,
 ):
     """One opened ledger. Safe to use from several threads and event loops, not across a fork."""
 

@@ -6,9 +6,11 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Final
 
-from imeiflow.domain.ident import OrderId
+from imeiflow.domain.ident import AttemptId, OrderId
+from imeiflow.domain.money import Money
 from imeiflow.ledger.record import FoundOrder, OrderAttempt, StatusChange
 from imeiflow.operations.session import Session
+from imeiflow.results.markup import split_lines
 
 _PAGE: Final = 500
 _LONGEST: Final = 200
@@ -20,11 +22,12 @@ _DECISIONS: Final = {
 
 @dataclass(frozen=True, slots=True)
 class Happening:
-    """Something that happened to an order: when, of what kind, and a sentence about it."""
+    """Something that happened to an order: when, of what kind, and a sentence about it; an attempt with its number."""
 
     at: datetime
     kind: str
     sentence: str
+    attempt: AttemptId | None = None
 
 
 def read_timeline(session: Session, order: FoundOrder) -> list[Happening]:
@@ -33,7 +36,7 @@ def read_timeline(session: Session, order: FoundOrder) -> list[Happening]:
     job = session.find_job(order.job)
     told = [Happening(job.created_at, "read", f"row {order.line} of job {job.id} ({job.name}), service {job.service}")]
     for one in ledger.attempts_of(order.id):
-        told.append(Happening(one.attempt.started_at, "attempt", _describe_attempt(one)))
+        told.append(Happening(one.attempt.started_at, "attempt", _describe_attempt(one, job.currency), one.attempt.id))
         if one.settled_at is not None:
             told.append(Happening(one.settled_at, "settled", f"the doubt of attempt {one.attempt.id} was settled"))
     told += _read_decisions(session, order)
@@ -60,7 +63,7 @@ def _read_changes(session: Session, order: OrderId) -> list[StatusChange]:
     return changes
 
 
-def _describe_attempt(one: OrderAttempt) -> str:
+def _describe_attempt(one: OrderAttempt, currency: str) -> str:
     """Say what an attempt was and what it proved about the order."""
     attempt = one.attempt
     others = f", with {attempt.size - 1:,} others" if attempt.size > 1 else ", alone"
@@ -71,7 +74,7 @@ def _describe_attempt(one: OrderAttempt) -> str:
     if one.reference:
         told.append(f"reference {one.reference}")
     if one.charges and one.price is not None:
-        told.append(f"charged {one.price:f}")
+        told.append(f"charged {Money(one.price, currency)}")
     told.append(f"HTTP {attempt.http_status}" if attempt.http_status is not None else "no HTTP answer")
     if attempt.elapsed_ms is not None:
         told.append(f"after {attempt.elapsed_ms / 1000:.1f} s")
@@ -79,8 +82,13 @@ def _describe_attempt(one: OrderAttempt) -> str:
     return f"{start}: {', '.join(told)}" + (f"; {said}" if said else "")
 
 
+def say_result(text: str) -> str:
+    """Give a result text in one line, without markup."""
+    return ", ".join(line.strip() for line in split_lines(text) if line.strip())
+
+
 def _describe_change(change: StatusChange) -> str:
-    result = " ".join((change.result or "").split())
+    result = say_result(change.result or "")
     if len(result) > _LONGEST:
         result = f"{result[: _LONGEST - 1]}…"
     return change.status.value.replace("_", " ") + (f": {result}" if result else "")

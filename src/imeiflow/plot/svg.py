@@ -42,14 +42,17 @@ DARK: Mapping[Tone, str] = {
 _FONT = "system-ui, -apple-system, 'Segoe UI', Roboto, 'Helvetica Neue', Arial, sans-serif"
 
 
-def write_svg(figure: Figure) -> str:
-    """Write a figure as an `<svg>` element, to be put into a page or a file of its own."""
+def write_svg(figure: Figure, *, is_styled: bool = True) -> str:
+    """Write a figure as an `<svg>` element, to be put into a page or a file of its own.
+
+    Without its style, for a page that allows none inside it, the page's own says what `--paper` and the others are.
+    """
     drawing = lay_out(figure)
     body = "\n".join(_write_shape(shape) for shape in drawing.shapes)
     return (
         f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {drawing.width} {drawing.height}" '
         f'width="{drawing.width}" height="{drawing.height}" class="plot" role="img" aria-label="{_title(figure)}">\n'
-        f"{_write_style(drawing)}\n{body}\n</svg>\n"
+        f"{_write_style(drawing) if is_styled else ''}\n{body}\n</svg>\n"
     )
 
 

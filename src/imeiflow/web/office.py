@@ -10,6 +10,7 @@ from litestar.datastructures import State
 
 from imeiflow.ledger.identity import User
 from imeiflow.operations.embedded import EmbeddedRunner
+from imeiflow.operations.limit_desk import LimitDesk
 from imeiflow.operations.preparation import Preparations
 from imeiflow.operations.session import Session
 from imeiflow.web.hub import Hub
@@ -26,6 +27,7 @@ class Office:
     runner: EmbeddedRunner
     hub: Hub
     preparations: Preparations
+    limits: LimitDesk
     throttle: Throttle = field(default_factory=Throttle)
     is_stopping: bool = False
 

@@ -20,6 +20,7 @@ from imeiflow.errors import ConfigurationError
 from imeiflow.ledger.identity import NOBODY
 from imeiflow.operations.embedded import EmbeddedRunner
 from imeiflow.operations.identity import invite_user
+from imeiflow.operations.limit_desk import LimitDesk
 from imeiflow.operations.preparation import Preparations
 from imeiflow.operations.session import Session
 from imeiflow.web.app import create_app
@@ -75,6 +76,7 @@ class WebServer:
             runner=EmbeddedRunner(session, on_change=tell),
             hub=hub,
             preparations=Preparations(session, self._tell_preparation),
+            limits=LimitDesk(session, lambda: hub.tell("accounts")),
         )
         self._http = _HttpServer(_configure(self.office, settings))
 
@@ -90,6 +92,7 @@ class WebServer:
         finally:
             self.office.runner.stop()
             watching.cancel()
+            await self.office.limits.close()
             await asyncio.gather(working, watching, return_exceptions=True)
             self._loop = None
             await asyncio.to_thread(self.office.preparations.close)

@@ -31,8 +31,8 @@ def jobs_page(request: WebRequest, before: FromQuery[int | None] = None) -> Resp
 
 @get("/", sync_to_thread=False)
 def start_page(request: WebRequest) -> Response[Any]:  # noqa: ARG001
-    """Go to where the work is."""
-    return Redirect("/jobs", status_code=303)
+    """Go to what is seen at a glance."""
+    return Redirect("/dashboard", status_code=303)
 
 
 PAGE = Page(handlers=[jobs_page, start_page], entry=Entry(label="Jobs", path="/jobs", icon="jobs", rank=20))

@@ -1,0 +1,39 @@
+"""What was learned about an account's limits, in words. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from imeiflow.dispatch.desk import CHUNK_KIND, LANE_KIND, LIMITS_KIND
+from imeiflow.ledger.record import Learned
+
+
+def name_learned(one: Learned) -> str:
+    """Say what was learned about."""
+    what = {LANE_KIND: "calls at once, pace", CHUNK_KIND: "IMEIs a call", LIMITS_KIND: "never more than"}.get(
+        one.kind, one.kind
+    )
+    return f"service {one.service}" if one.service else what
+
+
+def say_learned(one: Learned) -> str:
+    """Say what was learned."""
+    match one.value:
+        case {"size": int(size)}:
+            return f"{size} IMEIs a call" if size > 1 else "one IMEI a call"
+        case {"concurrency": int(number), "per_min": int() | float() | None as rate}:
+            return f"{number:,} at once" + (f", {rate:g} calls a minute" if rate is not None else "")
+        case {"pace": Mapping() | None as pace}:
+            return _say_pace(pace)
+        case value:
+            return str(value)
+
+
+def _say_pace(pace: Mapping[str, object] | None) -> str:
+    match pace:
+        case {"calls": int(calls), "period_s": int() | float() as period}:
+            return f"{calls} calls in {period:g} s"
+        case {"rate": int() | float() as rate}:
+            return f"{rate * 60:.1f} calls a minute"
+        case _:
+            return "no limit of pace found"

@@ -1,0 +1,59 @@
+"""The activity log: who did what, when; newest first, filtered by kind, job and person."""
+
+from __future__ import annotations
+
+from typing import Final
+from urllib.parse import urlencode
+
+from litestar import Response, get
+from litestar.params import FromQuery
+
+from imeiflow.domain.ident import JobId
+from imeiflow.operations.activity import describe_event
+from imeiflow.web.navigation import Entry, Page
+from imeiflow.web.office import WebRequest, office_of
+from imeiflow.web.page_template import draw
+from imeiflow.web.thread import threaded
+
+_TEMPLATE: Final = "page/activity/page.html"
+_MOST: Final = 100
+
+
+@get("/activity")
+@threaded
+def activity_page(
+    request: WebRequest,
+    kind: FromQuery[str] = "",
+    job: FromQuery[str] = "",
+    person: FromQuery[str] = "",
+    before: FromQuery[int | None] = None,
+) -> Response[str]:
+    """Show what happened."""
+    ledger = office_of(request).session.ledger
+    number = int(job) if job.isascii() and job.isdecimal() and len(job) < 16 else None
+    events = ledger.recent_events(
+        job=None if number is None else JobId(number),
+        kinds=[kind] if kind else None,
+        actor=person.strip().lower() or None,
+        before=before,
+        limit=_MOST + 1,
+    )
+    shown = events[:_MOST]
+    pairs = (("kind", kind), ("job", "" if number is None else job), ("person", person))
+    query = urlencode({name: text for name, text in pairs if text})
+    return draw(
+        request,
+        _TEMPLATE,
+        lines=[(event, describe_event(event)) for event in shown],
+        kinds=ledger.event_kinds(),
+        kind=kind,
+        job=job,
+        person=person,
+        people=[user.name for user in ledger.list_users()],
+        query=query,
+        before=before,
+        next_before=shown[-1].id if len(events) > _MOST else None,
+    )
+
+
+PAGE = Page(handlers=[activity_page], entry=Entry(label="Activity log", path="/activity", icon="log", rank=70))

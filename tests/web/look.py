@@ -1,0 +1,21 @@
+"""Looking at a page as its visitors do: wide and narrow, light and dark, with what helps those who do not see it."""
+
+from __future__ import annotations
+
+from playwright.sync_api import Page
+
+from tests.web.conftest import NARROW, WIDE, find_violations, overflows
+
+
+def find_flaws(page: Page) -> list[str]:
+    """Say what axe-core finds on an open page, and where it is wider than its window."""
+    page.wait_for_load_state("networkidle")
+    flaws = []
+    for viewport, scheme in ((WIDE, "light"), (NARROW, "dark")):
+        page.set_viewport_size(viewport)  # type: ignore[arg-type]
+        page.emulate_media(color_scheme=scheme)  # type: ignore[arg-type]
+        name = f"{viewport['width']} {scheme}"
+        flaws += [f"{name}: {flaw}" for flaw in find_violations(page)]
+        if overflows(page):
+            flaws.append(f"{name}: wider than its window")
+    return flaws

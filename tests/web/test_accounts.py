@@ -1,0 +1,66 @@
+"""The page of accounts: credit, limits with why, pins, and a search for limits that runs in the background."""
+
+from __future__ import annotations
+
+from playwright.sync_api import expect
+
+from imeiflow.domain.user import Role
+from imeiflow.ledger.identity import User
+from tests.operations.stand import ACCOUNT
+from tests.web import seed
+from tests.web.conftest import Visitor
+from tests.web.look import find_flaws
+
+
+def post(visitor: Visitor, who: User, path: str, **form: str) -> int:
+    """Send a form of a page as a user would, and give the status."""
+    page = visitor.open("/jobs", user=who)
+    token = page.evaluate("JSON.parse(document.body.getAttribute('hx-headers'))['x-csrf-token']")
+    return page.request.post(path, form=form, headers={"x-csrf-token": token}).status
+
+
+def test_limits_are_shown_with_why_pinned_unpinned_and_forgotten(tmp_path, request):
+    seed.seed(tmp_path / "home", seed.add_learned)
+    site, visitor = request.getfixturevalue("site"), request.getfixturevalue("visitor")
+    page = visitor.open("/accounts", user=request.getfixturevalue("admin"))
+    expect(page.get_by_text("60 calls in 60 s")).to_be_visible()
+    expect(page.get_by_text("of 100 only 50 were accounted for")).to_be_visible()
+    expect(page.locator("#credit-1 dd")).to_contain_text("$")
+    assert site.sim.api_key not in page.content()
+    page.get_by_role("textbox", name="Calls at once").fill("7")
+    page.get_by_label("Calls a minute").fill("90")
+    page.get_by_role("button", name="Pin", exact=True).click()
+    expect(page.get_by_text("7 at once, 90 calls a minute")).to_be_visible()
+    pinned = [one for one in site.session.ledger.learned(ACCOUNT) if one.pinned]
+    assert [one.value for one in pinned] == [{"concurrency": 7, "per_min": 90}]
+    page.get_by_role("button", name="Unpin").click()
+    expect(page.get_by_text("7 at once")).to_have_count(0)
+    page.get_by_role("button", name="Forget service 1 of gsm-fusion").click()
+    expect(page.get_by_text("of 100 only 50 were accounted for")).to_have_count(0)
+    assert [one.kind for one in site.session.ledger.learned(ACCOUNT)] == ["lane"]
+    actions = [one.data["action"] for one in site.session.ledger.recent_events(kinds=["user_action"])]
+    assert actions == ["forget limits", "unpin limits", "pin limits"]
+    assert find_flaws(page) == []
+
+
+def test_a_search_shows_its_steps_and_plot_and_is_ended_by_a_click(site, visitor, admin):
+    page = visitor.open("/accounts", user=admin)
+    page.get_by_role("button", name="Search", exact=True).click()
+    expect(page.get_by_text("begun by mia")).to_be_visible()
+    expect(page.locator("svg.plot")).to_be_visible()
+    page.get_by_role("button", name="End it").click()
+    expect(page.get_by_text("It ended: interrupted.")).to_be_visible()
+    assert site.sim.stats.actions["placeorder"] == 0
+    assert find_flaws(page) == []
+
+
+def test_only_an_administrator_changes_limits(site, visitor, admin):
+    for name, role in (("vera", Role.VIEWER), ("otto", Role.OPERATOR)):
+        user = site.add_user(name, role)
+        page = visitor.open("/accounts", user=user)
+        expect(page.get_by_role("button", name="Pin")).to_have_count(0)
+        for path in ("pin", "pin-found", "unpin", "forget", "find-limits", "find-limits/end"):
+            assert post(visitor, user, f"/accounts/{path}", account=ACCOUNT, concurrency="3") == 403, path
+    assert site.session.ledger.learned(ACCOUNT) == []
+    assert post(visitor, admin, "/accounts/pin", account=ACCOUNT, concurrency="0") == 400
+    assert post(visitor, admin, "/accounts/pin", account="nobody", concurrency="3") == 409

@@ -1,0 +1,91 @@
+"""The page of settings: users, links, sessions, tokens; for administrators alone."""
+
+from __future__ import annotations
+
+import re
+
+import pytest
+from playwright.sync_api import expect
+
+from imeiflow.domain.user import Role
+from imeiflow.operations.identity import find_api_token, find_invitation
+from tests.web.look import find_flaws
+from tests.web.test_accounts import post
+
+CHANGES = ("invite", "password-link", "user", "disable", "sign-out", "token", "token/revoke")
+
+
+def test_a_link_for_a_new_user_is_shown_once(site, visitor, admin):
+    page = visitor.open("/settings", user=admin)
+    page.get_by_label("Role of the new user").select_option("viewer")
+    page.get_by_role("button", name="Invite").click()
+    link = page.locator("code.secret").inner_text()
+    assert link.startswith(f"{site.base_url}/invitation/")
+    assert find_invitation(site.session, link.rpartition("/")[2]).role is Role.VIEWER
+    page.reload()
+    expect(page.locator("code.secret")).to_have_count(0)
+    assert find_flaws(page) == []
+
+
+def test_a_user_gets_another_role_and_limit_and_is_signed_out_and_disabled(site, visitor, admin):
+    otto = site.add_user("otto", Role.OPERATOR)
+    site.sign_in(otto)
+    page = visitor.open("/settings", user=admin)
+    line = page.locator("li.stack", has=page.get_by_role("heading", name="otto"))
+    line.get_by_label("Most to spend in a day").fill("250.50")
+    line.get_by_role("button", name="Save").click()
+    expect(line.get_by_label("Most to spend in a day")).to_have_value("250.50")
+    assert len(site.session.ledger.list_web_sessions(otto.id)) == 1
+    line.get_by_text("Signed in in 1 browser").click()
+    line.get_by_role("button", name="Sign otto out everywhere").click()
+    expect(line.get_by_text("Signed in in")).to_have_count(0)
+    line.get_by_label("Role").select_option("viewer")
+    line.get_by_role("button", name="Save").click()
+    expect(line.get_by_label("Role")).to_have_value("viewer")
+    line.get_by_role("button", name="Disable otto").click()
+    expect(line.get_by_text("may not sign in")).to_be_visible()
+    (found,) = (user for user in site.session.ledger.list_users() if user.id == otto.id)
+    assert (found.role, str(found.spend_limit), found.disabled_at is None) == (Role.VIEWER, "250.50", False)
+    assert site.session.ledger.list_web_sessions(otto.id) == []
+
+
+def test_a_token_is_shown_once_does_no_more_than_its_user_and_is_revoked(site, visitor, admin):
+    visitor.watch.expected.add(400)
+    vera = site.add_user("vera", Role.VIEWER)
+    page = visitor.open("/settings", user=admin)
+    page.get_by_label("Name").fill("reports")
+    page.get_by_label("Of user").select_option("vera")
+    page.get_by_label("order").check()
+    page.get_by_role("button", name="Make a token").click()
+    expect(page.get_by_text("vera is viewer, and may not order")).to_be_visible()
+    page.get_by_label("order").uncheck()
+    page.get_by_role("button", name="Make a token").click()
+    secret = page.locator("code.secret").inner_text()
+    found = find_api_token(site.session, secret)
+    assert (found.user.id, found.name, tuple(found.scopes)) == (vera.id, "reports", ("read",))
+    page.reload()
+    assert secret not in page.content()
+    expect(page.get_by_role("cell", name=f"…{secret[-4:]}")).to_be_visible()
+    page.get_by_role("button", name="Revoke reports").click()
+    expect(page.get_by_text("No token yet.")).to_be_visible()
+    assert find_api_token(site.session, secret) is None
+
+
+@pytest.mark.parametrize("role", [Role.VIEWER, Role.OPERATOR])
+def test_nobody_else_sees_or_changes_anything(site, visitor, admin, role):
+    user = site.add_user("vera", role)
+    page = visitor.open("/jobs", user=user)
+    expect(page.get_by_role("link", name="Settings")).to_have_count(0)
+    assert page.request.get("/settings").status == 403
+    for path in CHANGES:
+        assert post(visitor, user, f"/settings/{path}", user=str(admin.id), role="viewer") == 403, path
+    assert site.session.ledger.list_users()[0].role is Role.ADMIN
+
+
+def test_a_form_of_another_session_changes_nothing_and_the_last_administrator_stays_one(site, visitor, admin):
+    page = visitor.open("/settings", user=admin)
+    assert page.request.post("/settings/invite", form={"role": "admin", "csrf": "not this one"}).status == 403
+    assert post(visitor, admin, "/settings/user", user=str(admin.id), role="viewer") == 400
+    assert post(visitor, admin, "/settings/user", user=str(admin.id), role="admin", spend_limit="-1") == 400
+    assert re.search("mia", page.content())
+    assert site.session.ledger.list_users()[0].role is Role.ADMIN
