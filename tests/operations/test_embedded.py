@@ -13,7 +13,7 @@ from imeiflow.domain.ident import JobId
 from imeiflow.domain.notice import Told
 from imeiflow.domain.order import JobState, ResultStatus
 from imeiflow.ledger.record import NewOrder
-from imeiflow.operations.embedded import EmbeddedRunner
+from imeiflow.operations.embedded import SERVER_STOPPED, EmbeddedRunner
 from imeiflow.operations.session import Session
 from imeiflow.operations.webhook import WebhookSettings
 from imeiflow.simulator.behaviour import Behaviour
@@ -128,3 +128,15 @@ async def test_an_account_that_is_turned_away_is_asked_no_more_for_a_while(tmp_p
         await serve_until(runner, is_left_alone)
         assert seen[-1] <= 2
         assert completed(session, job) < COUNT
+
+
+async def test_a_job_that_came_just_before_an_orderly_stop_goes_on_at_the_next_start(tmp_path: Path, simulator):
+    session = open_server(tmp_path, simulator)
+    with session.ledger:
+        stopping = EmbeddedRunner(session)
+        job = order(session, stopping)
+        stopping.stop()
+        await stopping.run()
+        found = session.find_job(job)
+        assert (found.state, found.reason) == (JobState.PAUSED, SERVER_STOPPED)
+        await serve_until(EmbeddedRunner(session), lambda: session.find_job(job).state is JobState.FINISHED)

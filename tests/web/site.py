@@ -8,7 +8,7 @@ from __future__ import annotations
 import asyncio
 import threading
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import replace
@@ -55,7 +55,7 @@ class Site:
         return self._server
 
     def start(self) -> None:
-        """Start the server, and wait until it listens."""
+        """Start the server, and wait until it listens and takes up jobs."""
         listener = open_socket(self._settings)
         self.base_url = self._settings.url(listener.getsockname()[1])
         ready = threading.Event()
@@ -70,6 +70,7 @@ class Site:
         assert ready.wait(PATIENCE_S)
         if self._serving.done():
             self._serving.result()
+        self.wait_until(lambda: self.server.office.runner.has_begun, "its runner does not begin")
 
     def stop(self) -> None:
         """Stop the server as a signal does, and wait until it has ended."""
@@ -122,12 +123,15 @@ class Site:
 
     def wait_for(self, job: JobId, *states: JobState) -> JobState:
         """Wait until a job is in one of the states."""
+        self.wait_until(lambda: self.session.find_job(job).state in states, f"job {job} is not {states}")
+        return self.session.find_job(job).state
 
+    def wait_until(self, is_met: Callable[[], bool], problem: str) -> None:
+        """Wait until something is so; `problem` is said where it never is."""
         deadline = time.monotonic() + PATIENCE_S
-        while (state := self.session.find_job(job).state) not in states:
-            assert time.monotonic() < deadline, f"job {job} is still {state}"
+        while not is_met():
+            assert time.monotonic() < deadline, problem
             self._told.wait(0.05)
-        return state
 
     def judge(self) -> Verdict:
         """Compare ledger and provider's book, order by order."""

@@ -52,6 +52,7 @@ class EmbeddedRunner:
         self._asks_from: dict[AccountName, float] = {}
         self._woken = asyncio.Event()
         self._is_stopping = False
+        self.has_begun = False  #: what an earlier server left has been looked at: jobs are taken up from now on
         self._turned_at = time.monotonic()
         self._sampler = Sampler(session.ledger)
         self._teller = make_teller(session)
@@ -63,6 +64,7 @@ class EmbeddedRunner:
 
     async def _run(self) -> None:
         await asyncio.to_thread(self._take_up_again)
+        self.has_begun = True
         while not self._is_stopping:
             self._turned_at = time.monotonic()
             try:
@@ -74,8 +76,7 @@ class EmbeddedRunner:
                 await asyncio.wait_for(self._woken.wait(), _TICK_S)
             self._woken.clear()
         await asyncio.gather(*self._tasks.values(), return_exceptions=True)
-        for lock in self._adopted.values():
-            lock.release()
+        await asyncio.to_thread(self._put_down)
 
     def stop(self) -> None:
         """Claim nothing more; calls under way go on to their end, and the jobs go on at the next start."""
@@ -136,6 +137,13 @@ class EmbeddedRunner:
                     self._adopted[job.id] = resume_job(self._session, job.id).lock
                 except ImeiflowError as error:
                     log.warning("not_resumed", job=job.id, error=str(error))
+
+    def _put_down(self) -> None:
+        """Pause the jobs that nobody here has begun to work on: they go on at the next start like the others."""
+        for job, lock in self._adopted.items():
+            with suppress(LedgerError, JobStateError):
+                self._session.ledger.change_job(job, {JobState.RUNNING}, JobState.PAUSED, SERVER_STOPPED)
+            lock.release()
 
     async def _look(self) -> None:
         running = await asyncio.to_thread(self._session.ledger.list_jobs, JobState.RUNNING)
