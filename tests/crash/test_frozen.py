@@ -55,10 +55,10 @@ def test_frozen_while_somebody_else_does_its_work_it_finds_nothing_left_to_place
     with Nursery() as other:
         assert other.run(scene.errand()) == DONE
     scene.judge()
-    before = scene.sim.stats()["received"]
+    before = scene.sim.stats()["actions"]["placeorder"]
     os.kill(frozen, signal.SIGCONT)
     assert scene.nursery.wait() in {DONE, FENCED}
-    assert scene.sim.stats()["received"] == before
+    assert scene.sim.stats()["actions"]["placeorder"] == before
     verdict = scene.judge()
     assert verdict.count("accepted", "duplicate") == TOTAL
     assert scene.sim.stats()["repeats"] <= (repeats is Repeat.CHARGE)
