@@ -17,6 +17,7 @@ GRAMMARS = {
     "pending_for": st.just("1-2"),
     "process_for": st.just("5"),
     "rate": st.sampled_from(["", "60/min", "5/s,100/h"]),
+    "price_change": st.lists(st.sampled_from(["1=0.10@5", "12=gone@0"]), max_size=2).map(tuple),
     "redirect": st.sampled_from([0, 301, 302, 307, 308]),
     "tls_cert": st.just(""),
     "tls_key": st.just(""),
