@@ -29,6 +29,7 @@ from imeiflow.cli.report import MEANING
 from imeiflow.dispatch.lane import Lane
 from imeiflow.dispatch.view import JobView
 from imeiflow.domain.ident import AccountName, JobId, ServiceId
+from imeiflow.domain.item import OrderKind
 from imeiflow.domain.money import Money
 from imeiflow.domain.order import JobState, OrderState, Policy
 from imeiflow.domain.progress import Tally
@@ -58,6 +59,7 @@ def make_job(**changes: Any) -> Job:
         currency="USD",
         max_spend=None,
         chunk_size=None,
+        largest_chunk=None,
         max_concurrency=None,
         rate=None,
         columns=None,
@@ -67,6 +69,9 @@ def make_job(**changes: Any) -> Job:
         started_at=AT,
         ended_at=None,
         worked_s=0.0,
+        submitted_by=None,
+        hold_after=None,
+        kind=OrderKind.IMEI,
     )
     return replace(job, **changes)
 

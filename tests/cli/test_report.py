@@ -34,6 +34,7 @@ def make_summary(tally: Tally = MIXED, state: JobState = JobState.FINISHED, reas
         tally=tally,
         attempts=12,
         spent=Money(Decimal("6.40"), "USD"),
+        in_doubt=Money(Decimal("0.08") * tally[OrderState.UNCONFIRMED], "USD"),
         seconds=31,
         reason=reason,
     )
@@ -76,7 +77,7 @@ def test_a_provider_s_text_cannot_break_a_line():
 
 def test_money_says_what_was_spent_and_what_may_have_been():
     assert tell_money(make_job(), make_summary()) == (
-        "Spent: $6.40. Up to $0.32 more may have been charged for what is unconfirmed."
+        "Spent: $6.40. Up to $0.32 more may have been charged for what is unconfirmed or under way."
     )
     assert tell_money(make_job(), make_summary(Tally({OrderState.ACCEPTED: 80}))) == "Spent: $6.40."
     assert "not known" in tell_money(make_job(unit_price=None), make_summary())
