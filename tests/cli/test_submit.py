@@ -188,7 +188,7 @@ def test_imeis_ordered_before_are_told_with_their_job(fresh: Shop):
     assert "Ordered before under this service: 5" in done.stdout
     assert re.search(r"5 × skipped - .+ \(job 1; \d{4}-\d\d-\d\d\)", done.stdout)
     status, summary = fresh.submit(fresh.write_list(8, start=1900))
-    assert (status, summary["duplicate"], summary["accepted"]) == (0, 5, 3)
+    assert (status, summary["repeated"], summary["accepted"]) == (0, 5, 3)
 
 
 def test_what_is_written_is_for_its_owner_alone_and_holds_no_key(fresh: Shop):
