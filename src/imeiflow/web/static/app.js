@@ -77,7 +77,8 @@
       const isToday = at.toDateString() === new Date().toDateString();
       const text = isToday ? `today, ${clock.format(at)}` : short.format(at);
       if (element.textContent !== text) element.textContent = text;
-      element.title = full.format(at);
+      const title = full.format(at);
+      if (element.title !== title) element.title = title;
     }
   };
 
@@ -119,8 +120,8 @@
     form.dataset.sent = "yes";
   });
 
+  body.addEventListener("htmx:afterSwap", () => showTimes(body)); // before anything is painted
   body.addEventListener("htmx:afterSettle", () => {
-    showTimes(body);
     for (const dialog of document.querySelectorAll("dialog[data-show]:not([open])")) {
       dialog.removeAttribute("data-show");
       dialog.showModal();

@@ -1,0 +1,120 @@
+"""What is drawn anew while a page is open leaves alone what a person has typed, chosen, ticked, opened and looks at."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from playwright.sync_api import Page
+
+from tests.operations.stand import make_imei
+from tests.web import seed
+
+#: Fills every field of a page with what was not there, ticks every box, opens what can be opened, marks some words.
+_FILL = """() => {
+    for (const one of document.querySelectorAll('main details')) one.open = true;
+    for (const one of document.querySelectorAll('main input, main select, main textarea')) {
+        if (one.disabled || one.type === 'hidden' || one.type === 'file') continue;
+        if (one.type === 'checkbox' || one.type === 'radio') one.checked = !one.checked;
+        else if (one.type === 'date') one.value = '2026-01-02';
+        else if (one.tagName === 'SELECT') one.selectedIndex = one.options.length - 1;
+        else one.value = 'typed ' + (one.id || one.name);
+    }
+    const last = [...document.querySelectorAll('main input, main summary, main a')]
+        .filter((one) => one.type !== 'hidden').at(-1);
+    last.focus();
+    if (last.type === 'text' || last.type === 'search') last.setSelectionRange(1, 3);
+    getSelection().selectAllChildren(document.querySelector('main h1'));
+    last.focus();
+}"""
+_READ = """() => {
+    const all = (which) => [...document.querySelectorAll(which)];
+    const focused = document.activeElement;
+    return {
+        fields: all('main input, main select, main textarea').map((one) => [one.name, one.value, one.checked === true]),
+        open: all('main details, dialog').map((one) => one.open),
+        focus: [focused.tagName, focused.id, focused.textContent, focused.selectionStart, focused.selectionEnd],
+        marked: String(getSelection()),
+    };
+}"""
+_IS_COMPLETE = "!/Reading …|asking the provider/.test(document.querySelector('main').innerText)"
+#: Draws each live part anew, by the very request that a change makes; gives what moved on the page for nothing.
+_DRAW_AGAIN = """async () => {
+    const parts = [...document.querySelectorAll('main [hx-trigger*="from:body"], main [hx-trigger*="every"]')];
+    const moved = [];
+    const isBlank = (one) => one.nodeType === 3 && !one.data.trim();
+    const watch = new MutationObserver((records) => moved.push(...records.filter((one) =>
+        !(one.type === 'attributes' && one.attributeName === 'class')
+        && !(one.type === 'childList' && [...one.addedNodes, ...one.removedNodes].every(isBlank))
+        && !(one.type === 'characterData' && isBlank(one.target))).map((one) =>
+            `${one.type} ${one.attributeName || ''} of ${(one.target.outerHTML || one.target.data).slice(0, 90)}`)));
+    const all = {subtree: true, childList: true, attributes: true, characterData: true};
+    watch.observe(document.querySelector('main'), all);
+    for (const part of parts) {
+        const target = part.getAttribute('hx-target');
+        const settled = new Promise((done) => document.body.addEventListener('htmx:afterSettle', done, {once: true}));
+        await htmx.ajax('GET', part.getAttribute('hx-get'), {
+            source: part, target: target ? document.querySelector(target) : part, swap: part.getAttribute('hx-swap'),
+        });
+        await settled;
+    }
+    await new Promise((done) => setTimeout(done));
+    return [parts.length, moved];
+}"""
+
+
+@pytest.fixture
+def seeded(tmp_path):
+    def fill(session):
+        seed.add_learned(session)
+        seed.add_prices(session, 12)
+        return seed.add_paused(session)
+
+    return seed.seed(tmp_path / "home", fill)
+
+
+def draw_again(page: Page) -> tuple[dict[str, Any], dict[str, Any], int, list[str]]:
+    page.wait_for_load_state("networkidle")
+    page.evaluate(_FILL)
+    page.wait_for_function(_IS_COMPLETE)  # what is opened is fetched
+    before = page.evaluate(_READ)
+    parts, moved = page.evaluate(_DRAW_AGAIN)
+    return before, page.evaluate(_READ), parts, moved
+
+
+def test_a_live_part_that_is_drawn_anew_changes_nothing_of_a_person_s_and_moves_nothing(seeded, site, visitor, admin):
+    order = site.session.ledger.search_orders(imeis=[make_imei(5)])[0].id
+    site.add_user("otto")
+    page = visitor.open("/dashboard", user=admin)
+    for path, live in (
+        ("/dashboard", 2),
+        ("/jobs", 1),
+        (f"/jobs/{seeded}", 3),
+        (f"/jobs/{seeded}?state=refused", 3),
+        ("/unconfirmed", 1),
+        (f"/orders/{order}", 1),
+        ("/accounts", 1),
+    ):
+        page.goto(path)
+        before, after, parts, moved = draw_again(page)
+        assert before["marked"] != "", path
+        assert parts >= live, path
+        assert after == before, path
+        assert moved == [], path
+
+
+def test_the_answer_to_one_form_leaves_what_was_typed_into_another(site, visitor, admin):
+    site.add_user("otto")
+    page = visitor.open("/settings", user=admin)
+    limits = page.get_by_label("Most to spend in a day")
+    limits.nth(0).fill("100.00")
+    limits.nth(1).fill("250.00")
+    page.get_by_label("Name").fill("reports")
+    with page.expect_response("**/settings/user"):
+        page.get_by_role("button", name="Save").nth(1).click()
+    page.wait_for_function("document.getElementById('settings').textContent.includes('otto')")
+    values = [limits.nth(0).input_value(), limits.nth(1).input_value(), page.get_by_label("Name").input_value()]
+    assert values == ["100.00", "250.00", "reports"]
+    page.get_by_role("button", name="Make a token").click()
+    page.locator("code.secret").wait_for()
+    assert (page.get_by_label("Name").input_value(), limits.nth(0).input_value()) == ("", "100.00")
