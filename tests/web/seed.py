@@ -12,6 +12,7 @@ from imeiflow.domain.ident import JobId, ServiceId
 from imeiflow.domain.money import Money
 from imeiflow.domain.order import JobState, OrderState, ResultStatus
 from imeiflow.ledger.change import StatusUpdate
+from imeiflow.ledger.delivery import NewDelivery
 from imeiflow.ledger.record import NewOrder, PricedService
 from imeiflow.operations.session import Session
 from tests.operations.stand import ACCOUNT, add_job, answer, make_imei, open_session
@@ -60,6 +61,25 @@ def add_prices(session: Session, count: int = 300) -> None:
             for number in range(1, count + 1)
         ]
         session.ledger.record_prices(ACCOUNT, services)
+
+
+def add_much(session: Session) -> None:
+    """Add something of everything: what the examples of the API's description name is there, as job 7, order 41."""
+    add_prices(session, count=20)
+    add_learned(session)
+    for _ in range(9):
+        job = add_paused(session)
+    for number in range(3):
+        delivery = NewDelivery(
+            event_id=f"msg_{number}",
+            webhook="shop.example",
+            event="job.paused",
+            job=job,
+            count=1,
+            body=b"{}",
+            at=session.clock.now(),
+        )
+        session.ledger.add_delivery(delivery)
 
 
 def add_learned(session: Session) -> None:

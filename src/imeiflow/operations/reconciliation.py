@@ -80,10 +80,12 @@ class Reconciliation:
         return choose_orders(self.plan, self.unnamed)
 
 
-def reconcile(session: Session, job: JobId, source: Path | BinaryIO, *, zone: tzinfo | None = None) -> Reconciliation:
-    """Compare an export with the ledger. Raises InputError, UnknownJobError, JobStateError."""
+def reconcile(
+    session: Session, job: JobId, source: Path | BinaryIO, *, zone: tzinfo | None = None, name: str | None = None
+) -> Reconciliation:
+    """Compare an export, called `name`, with the ledger. Raises InputError, UnknownJobError, JobStateError."""
     plan = plan_settlement(session, job, None)
-    statement = read_statement(source, currency=plan.job.currency)
+    statement = read_statement(source, currency=plan.job.currency, name=name)
     ledger, account = session.ledger, plan.job.account
     services = _Services(ledger, account)
     clock = choose_clock(statement, _find_certain(ledger, account, statement, services), zone)

@@ -104,9 +104,9 @@ class Statement:
         return (order for orders in self.orders.values() for order in orders)
 
 
-def read_statement(source: Path | BinaryIO, *, currency: str) -> Statement:
+def read_statement(source: Path | BinaryIO, *, currency: str, name: str | None = None) -> Statement:
     """Read an export; `currency` is that of credits that name none. Raises InputError."""
-    with open_sheet(source) as sheet:
+    with open_sheet(source, name=name) as sheet:
         if not sheet.has_header:
             raise ExportColumnError(source=sheet.name)
         columns = _find_columns(sheet)

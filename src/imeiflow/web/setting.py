@@ -9,6 +9,7 @@ from typing import Final
 from urllib.parse import urlsplit
 
 from imeiflow.errors import ConfigurationError
+from imeiflow.web.api.allowance import Allowance
 
 _SHORTEST_TOKEN: Final = 16
 LOCAL_NAMES: Final = ("localhost", "127.0.0.1", "[::1]")
@@ -19,7 +20,7 @@ class WebSettings:
     """How the web application is served.
 
     `public_url` is what people type where a proxy stands before it; `trusted_proxy` the address whose word about the
-    client's own address counts.
+    client's own address counts; `allowance` how often a program may ask.
     """
 
     host: str = "127.0.0.1"
@@ -30,6 +31,7 @@ class WebSettings:
     trusted_proxy: str | None = None
     metrics_token: str | None = field(default=None, repr=False)
     max_upload_bytes: int = 200 * 1024 * 1024
+    allowance: Allowance = field(default_factory=Allowance)
 
     @property
     def is_local(self) -> bool:

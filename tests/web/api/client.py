@@ -105,6 +105,18 @@ def check_problem(answer: Answer, status: int, code: str) -> dict[str, Any]:
 
 
 def check_schema(value: Any, name: str) -> None:
-    """See that a value is what the description says of it."""
-    schema = {"$ref": f"#/components/schemas/{name}", "components": describe()["components"]}
+    """See that a value is what the description says of it, and nothing more."""
+    schema = {"$ref": f"#/components/schemas/{name}", "components": _close(describe()["components"])}
     Draft202012Validator(schema).validate(json.loads(json.dumps(value, default=float)))
+
+
+def _close(value: Any) -> Any:
+    """Let a schema allow no field that it does not name."""
+    if isinstance(value, list):
+        return [_close(one) for one in value]
+    if not isinstance(value, dict):
+        return value
+    closed = {key: _close(one) for key, one in value.items()}
+    if closed.get("type") == "object" and "properties" in closed:
+        closed.setdefault("additionalProperties", False)
+    return closed

@@ -70,7 +70,8 @@ def test_what_cannot_be_read_is_a_problem_of_the_draft(program):
     body, headers = make_form(b"PK\x03\x04 no workbook", "phones.xlsx", service="1")
     draft = wait_until_read(program, program.ask("POST", "/drafts", body, headers=headers).value)
     assert draft["stage"] == "failed"
-    assert draft["problem"]["status"] == 422
+    assert draft["problem"]["status"] == 409
+    assert draft["problem"]["detail"].startswith("phones.xlsx: ")
     assert draft["problem"]["remedy"]
     check_problem(program.ask("POST", f"/drafts/{draft['id']}/confirm", {}), 409, "busy-preparation")
 
@@ -79,7 +80,7 @@ def test_a_large_sum_has_to_be_repeated(program):
     draft = make_draft(program, 1300)
     assert draft["figure"] == "104.00"
     path = f"/drafts/{draft['id']}/confirm"
-    told = check_problem(program.ask("POST", path, {"figure": "103"}), 422, "not-typed")
+    told = check_problem(program.ask("POST", path, {"figure": "103"}), 409, "not-typed")
     assert "104.00" in told["detail"]
     assert program.get("/jobs")["jobs"] == []
     assert program.post(path, {"figure": "104.00", "trial": 5})["queued"] > 0
@@ -99,7 +100,7 @@ def test_the_same_key_gives_the_same_answer_and_another_request_with_it_is_turne
     assert again.raw == first.raw
     assert again.headers["idempotency-replayed"] == "true"
     other = program.ask("POST", "/drafts", {**body, "again": True}, headers=with_key("k1"))
-    check_problem(other, 422, "key-used")
+    check_problem(other, 409, "key-used")
 
 
 def test_another_s_key_is_another_key(site, program):
@@ -162,7 +163,6 @@ def test_a_name_that_leads_elsewhere_is_only_shown(site, program):
     [
         ({"chunk_size": 0}, "body.chunk_size"),
         ({"max_spend": -1}, "body.max_spend"),
-        ({"account": "none"}, "body.account"),
         ({"servic": "1"}, "body.servic"),
         ({"imeis": []}, "body.imeis"),
         ({"imeis": [1]}, "body.imeis[0]"),
@@ -172,6 +172,13 @@ def test_a_field_that_is_not_right_is_named(program, change, field):
     answer = program.ask("POST", "/drafts", {"service": "1", "imeis": [make_imei(1)], **change})
     told = check_problem(answer, 422, "invalid")
     assert told["errors"][0]["field"] == field
+
+
+def test_an_account_that_is_not_there_is_named_with_those_that_are(program):
+    answer = program.ask("POST", "/drafts", {"service": "1", "imeis": [make_imei(1)], "account": "none"})
+    told = check_problem(answer, 404, "account")
+    assert told["errors"][0]["field"] == "body.account"
+    assert "gsm-fusion" in told["remedy"]
 
 
 def test_a_draft_is_changed_and_discarded(program):

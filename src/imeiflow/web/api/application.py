@@ -2,34 +2,59 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Any
 
 from litestar import Litestar, Response, get
 from litestar.datastructures import State
+from litestar.handlers import HTTPRouteHandler
+from litestar.status_codes import HTTP_204_NO_CONTENT
 from litestar.types import ASGIApp, Receive, Scope, Send
 
-from imeiflow.web.api.allowance import Allowance, Buckets
+from imeiflow.web.api.allowance import Buckets
 from imeiflow.web.api.catalog import OPERATIONS
 from imeiflow.web.api.description import BASE, write_description
 from imeiflow.web.api.document import draw_document
 from imeiflow.web.api.problem import HANDLERS
-from imeiflow.web.api.route import make_handler
+from imeiflow.web.api.route import make_handler, route_path
 from imeiflow.web.office import Office
 
 _KEPT = {"cache-control": "public, max-age=300"}
 
 
-def create_api(office: Office, allowance: Allowance | None = None) -> ASGIApp:
+def create_api(office: Office) -> ASGIApp:
     """Make the API's application of an office."""
-    buckets = Buckets(allowance or Allowance())
+    buckets = Buckets(office.settings.allowance)
     return Litestar(
-        route_handlers=[*(make_handler(one, office, buckets) for one in OPERATIONS), description, document],
+        route_handlers=[
+            *(_make_options(path, methods) for path, methods in _list_methods().items()),
+            *(make_handler(one, office, buckets) for one in OPERATIONS),
+            description,
+            document,
+        ],
         path=BASE,
         exception_handlers=HANDLERS,
         openapi_config=None,
         logging_config=None,
         state=State({"office": office}),
     )
+
+
+def _list_methods() -> dict[str, list[str]]:
+    found: dict[str, list[str]] = {}
+    for one in OPERATIONS:
+        found.setdefault(one.path, []).append(one.method)
+    return found
+
+
+def _make_options(path: str, methods: Iterable[str]) -> HTTPRouteHandler:
+    """Make the route that says which methods an address has: first of all: the framework's own forgets some."""
+    allowed = ", ".join(sorted({*methods, "OPTIONS"}))
+
+    async def tell_methods() -> Response[bytes]:
+        return Response(b"", status_code=HTTP_204_NO_CONTENT, headers={"allow": allowed})
+
+    return HTTPRouteHandler(route_path(path), http_method="OPTIONS", include_in_schema=False)(tell_methods)
 
 
 @get("/openapi.json", include_in_schema=False, sync_to_thread=False)

@@ -23,11 +23,16 @@ _REFERENCE: Final = "#/components/schemas/{name}"
 _ABOUT: Final = """The same flow as the command line: create a draft from a list, look at what it would order and cost,
 confirm it, follow the job, settle what is in doubt, take the results.
 
-Every request needs a token: `Authorization: Bearer …`, made with `imeiflow token create`. Amounts of money are numbers
-that are exact to their last digit: read them as decimals. Times are ISO 8601 with their zone. Lists come in pages:
-give the `next` of a page as `cursor` for the one behind it. What goes wrong is told as problem details (RFC 9457), with
-the field, the value and a `remedy`. Requests that change something take an `Idempotency-Key`: the same key with the
-same request gives the same answer for two days, and orders nothing twice."""
+Every request needs a token: `Authorization: Bearer …`, made with `imeiflow token create`. Amounts of money are
+numbers that are exact to their last digit: read them as decimals. Times are ISO 8601 with their zone. Lists come in
+pages: give the `next` of a page as `cursor` for the one behind it.
+
+What goes wrong is told as problem details (RFC 9457), with the field, the value and a `remedy`: 400, 413, 415 and 422
+for what this description does not allow, 404 and 409 for what it allows and cannot be done as things stand; the last
+part of the `type` names the kind.
+
+Requests that change something take an `Idempotency-Key`: the same key with the same request gives the same answer for
+two days, and orders nothing twice."""
 _ALWAYS: Final = (401, 403, 429)
 _NUMBER: Final = {"type": "integer", "minimum": 1, "maximum": 999_999_999_999_999_999}
 _TEXT: Final = {"type": "string", "minLength": 1, "maxLength": 200, "pattern": "^[A-Za-z0-9._-]+$"}
@@ -151,7 +156,7 @@ def _describe_body(operation: Operation) -> dict[str, Any] | None:
             **_example(operation.body_example),
         }
     if operation.form is not None:
-        schema = _inline(operation.form)
+        schema = _replace_amounts(_inline(operation.form), _AMOUNT_TEXT)
         file = {"type": "string", "format": "binary", "description": "The file."}
         content["multipart/form-data"] = {
             "schema": {
@@ -160,7 +165,8 @@ def _describe_body(operation: Operation) -> dict[str, Any] | None:
                 "required": ["file", *schema.get("required", [])],
             }
         }
-    return {"required": True, "content": content} if content else None
+    needed = operation.needs_body or operation.body is None
+    return {"required": needed, "content": content} if content else None
 
 
 def _describe_answers(operation: Operation) -> dict[str, Any]:
@@ -171,7 +177,8 @@ def _describe_answers(operation: Operation) -> dict[str, Any]:
             **_example(operation.example),
         }
     for media_type in operation.media_types:
-        content[media_type] = {"schema": {"type": "string"}}
+        # What an event holds is no string, and OpenAPI 3.1 has no word for it.
+        content[media_type] = {} if media_type == "text/event-stream" else {"schema": {"type": "string"}}
     done = {"description": operation.summary, **({"content": content} if content else {})}
     answers = {str(operation.status): done}
     if operation.scope is Scope.ORDER and operation.status == 200:
@@ -206,13 +213,12 @@ def _describe_types() -> dict[str, Any]:
     }
 
 
-#: What is taken as an amount: exact numbers are not everybody's.
-_TAKEN_AMOUNT: Final = {
-    "anyOf": [
-        {"type": "number", "exclusiveMinimum": 0, "exclusiveMaximum": 10**15},
-        {"type": "string", "pattern": "^(?=.*[1-9])[0-9]{1,15}(\\.[0-9]{1,12})?$"},
-    ]
+#: What is taken as an amount: exact numbers are not everybody's, and a form has texts only.
+_AMOUNT_TEXT: Final = {
+    "type": "string",
+    "pattern": r"^([1-9][0-9]{0,14}(\.[0-9]{1,12})?|0\.[0-9]{0,11}[1-9][0-9]{0,11})$",
 }
+_TAKEN_AMOUNT: Final = {"anyOf": [{"type": "number", "exclusiveMinimum": 0, "exclusiveMaximum": 10**15}, _AMOUNT_TEXT]}
 
 
 def _components(types: list[Any], *, amount: Mapping[str, Any]) -> dict[str, Any]:

@@ -73,7 +73,7 @@ def _show(path: str, method: str, told: Mapping[str, Any], described: Mapping[st
     status = next(code for code in told["responses"] if code.startswith("2"))
     answers = told["responses"][status].get("content", {})
     body = next((_pick(one["schema"], described) for one in contents.values()), {})
-    answer = next((_pick(one["schema"], described) for one in answers.values()), {})
+    answer = next((_pick(one.get("schema", {}), described) for one in answers.values()), {})
     example = next((one["example"] for one in answers.values() if "example" in one), None)
     body_example = next((one["example"] for one in contents.values() if "example" in one), None)
     return Shown(

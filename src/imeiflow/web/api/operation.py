@@ -11,6 +11,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, TypeAlias
 
+import msgspec
+
 from imeiflow.domain.ident import JobId, UserId
 from imeiflow.domain.user import Scope
 from imeiflow.ledger.identity import ApiToken
@@ -112,6 +114,12 @@ class Operation:
     def name(self) -> str:
         """Give its name, unique in the API."""
         return self.handle.__name__
+
+    @property
+    def needs_body(self) -> bool:
+        """Say whether there has to be a body: there is something in it that cannot be left out, or that it is for."""
+        kinds = [kind for kind in (self.body, self.form) if kind is not None]
+        return self.method == "PATCH" or any(field.required for kind in kinds for field in msgspec.structs.fields(kind))
 
     @property
     def summary(self) -> str:

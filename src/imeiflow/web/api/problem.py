@@ -18,9 +18,10 @@ from litestar.types import ExceptionHandlersMap
 
 from imeiflow.errors import (
     ConfigurationError,
+    FencedError,
+    GuardError,
     ImeiflowError,
     InputError,
-    JobStateError,
     LaneBusyError,
     LedgerBusyError,
     LedgerFullError,
@@ -28,9 +29,8 @@ from imeiflow.errors import (
     UnknownJobError,
     UsageError,
 )
-from imeiflow.operations.admission import OrderedMeanwhileError, WaitingElsewhereError
 from imeiflow.operations.json_text import dump_json
-from imeiflow.operations.preparation import BusyPreparationError, UnknownPreparationError
+from imeiflow.operations.preparation import UnknownPreparationError
 from imeiflow.operations.price import PriceRoseError
 from imeiflow.operations.submit import PriceAboveError, PriceChangedError
 
@@ -49,7 +49,7 @@ TITLES: Final[Mapping[int, tuple[str, str]]] = {
     413: ("too-large", "Too large"),
     415: ("media-type", "The body is of the wrong kind"),
     421: ("host", "This server has another name"),
-    422: ("invalid", "Something in the request is not right"),
+    422: ("invalid", "The request is not as this takes it"),
     429: ("too-many", "Too many requests"),
     500: ("fault", "An error of ours"),
     502: ("provider", "The provider did not answer as expected"),
@@ -59,18 +59,16 @@ TITLES: Final[Mapping[int, tuple[str, str]]] = {
 #: The nearest kind above an error decides; kinds of which some are told otherwise stand first.
 STATUSES: Final[tuple[tuple[type[ImeiflowError], int], ...]] = (
     (UnknownJobError, 404),
-    (JobStateError, 409),
-    (WaitingElsewhereError, 409),
-    (OrderedMeanwhileError, 409),
     (UnknownPreparationError, 404),
-    (BusyPreparationError, 409),
     (PriceChangedError, 409),
     (PriceAboveError, 409),
     (PriceRoseError, 409),
-    (UsageError, 422),
-    (InputError, 422),
+    (UsageError, 409),
+    (InputError, 409),
     (ConfigurationError, 409),
     (LaneBusyError, 409),
+    (GuardError, 409),
+    (FencedError, 409),
     (LedgerBusyError, 503),
     (LedgerFullError, 503),
     (ProviderError, 502),

@@ -6,8 +6,10 @@ What is not right is told with its field, its value and the form that it should 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping
-from typing import Any, Final, get_origin
+from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Set as AbstractSet
+from decimal import Decimal
+from typing import Any, Final, get_args, get_origin
 
 import msgspec
 
@@ -17,8 +19,14 @@ _PLACE: Final = re.compile(
     r"(?P<problem>.*?)(?: - at (?:`\$(?P<place>[^`]*)`|`key` in `\$(?P<key>[^`]*)`))?", re.DOTALL
 )
 _SHOWN: Final = 200
+_EXACT: Final = msgspec.json.Decoder(float_hook=Decimal)
+_LONGEST_NUMBER: Final = 18
 _NUMBER: Final = re.compile(r"[1-9][0-9]{0,17}")
 _TEXT: Final = re.compile(r"[^\x00-\x1f\x7f/]{1,200}")
+#: Texts that are a number or a truth value where one is wanted, written as in JSON; any other stays a text.
+_INTEGER: Final = re.compile(r"-?(?:0|[1-9][0-9]{0,18})")
+_FLOAT: Final = re.compile(r"-?(?:0|[1-9][0-9]{0,18})(?:\.[0-9]{1,18})?(?:[eE][+-]?[0-9]{1,3})?")
+_TRUTH: Final[Mapping[str, bool]] = {"true": True, "false": False}
 #: Path parameters that are numbers; all others are texts.
 NUMBERS: Final = frozenset({"job", "order", "delivery"})
 
@@ -55,13 +63,33 @@ def read_json(kind: type, raw: bytes) -> Any:
     try:
         return msgspec.json.decode(raw or b"null", type=kind)
     except msgspec.ValidationError as error:
-        try:
-            value = msgspec.json.decode(raw or b"null")
-        except msgspec.DecodeError:
-            value = None
-        raise _tell(error, value, "body", kind) from None
+        return _read_again(kind, raw, error)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         raise ApiError(400, f"The body is no JSON: {error}", remedy="Send an object in JSON, in UTF-8.") from None
+
+
+def _read_again(kind: type, raw: bytes, error: msgspec.ValidationError) -> Any:
+    """Read a body that has 5.0 where a whole number belongs, as JSON Schema allows it. Raises ApiError 422."""
+    try:
+        value = _EXACT.decode(raw or b"null")
+    except msgspec.DecodeError:
+        raise _tell(error, None, "body", kind) from None
+    try:
+        return msgspec.convert(_make_whole(value), kind)
+    except msgspec.ValidationError:
+        raise _tell(error, value, "body", kind) from None
+
+
+def _make_whole(value: Any) -> Any:
+    match value:
+        case Decimal() if value == value.to_integral_value() and value.adjusted() < _LONGEST_NUMBER:
+            return int(value)
+        case dict():
+            return {key: _make_whole(one) for key, one in value.items()}
+        case list():
+            return [_make_whole(one) for one in value]
+        case _:
+            return value
 
 
 def _convert(kind: type | None, values: Mapping[str, list[str]], place: str) -> Any:
@@ -74,34 +102,45 @@ def _convert(kind: type | None, values: Mapping[str, list[str]], place: str) -> 
         ]
         raise ApiError(422, f"{flaws[0].field}: there is no such field.", remedy=known, flaws=flaws)
     single: dict[str, Any] = {}
-    for name, given in values.items():
-        if get_origin(_plain(fields[name].type)) is list:
+    for name, texts in values.items():
+        kinds = frozenset(_list_kinds(fields[name].type))
+        given = [_read_text(text, kinds) for text in texts]
+        if list in kinds:
             single[name] = given
         elif len(given) > 1:
-            flaw = Flaw(field=f"{place}.{name}", problem="it is given twice", value=given[:2], remedy="Give it once.")
+            flaw = Flaw(
+                field=f"{place}.{name}", problem="it is given twice", value=texts[0][:_SHOWN], remedy="Give it once."
+            )
             raise ApiError(422, f"{flaw.field}: it is given twice.", flaws=[flaw])
         else:
             single[name] = given[0]
     if kind is None:
         return None
     try:
-        return msgspec.convert(single, kind, strict=False)
+        return msgspec.convert(single, kind)
     except msgspec.ValidationError as error:
         raise _tell(error, single, place, kind) from None
 
 
-def _plain(kind: Any) -> Any:
-    """Give a type without its annotations and without None."""
-    while hasattr(kind, "__metadata__"):
-        kind = kind.__origin__
-    for one in getattr(kind, "__args__", ()):
-        if get_origin(_unwrap(one)) is list and get_origin(kind) is not list:
-            return _unwrap(one)
-    return kind
+def _list_kinds(kind: Any) -> Iterator[Any]:
+    """Give the plain types that a field's type is made of, `list` among them."""
+    origin = get_origin(kind)
+    if hasattr(kind, "__metadata__"):
+        yield from _list_kinds(kind.__origin__)
+    elif origin is None:
+        yield kind
+    else:
+        yield origin
+        for one in get_args(kind):
+            yield from _list_kinds(one)
 
 
-def _unwrap(kind: Any) -> Any:
-    return kind.__origin__ if hasattr(kind, "__metadata__") else kind
+def _read_text(text: str, kinds: AbstractSet[Any]) -> Any:
+    if bool in kinds and text in _TRUTH:
+        return _TRUTH[text]
+    if int in kinds and _INTEGER.fullmatch(text):
+        return int(text)
+    return float(text) if float in kinds and _FLOAT.fullmatch(text) else text
 
 
 def _tell(error: msgspec.ValidationError, value: Any, place: str, kind: type) -> ApiError:
@@ -148,4 +187,4 @@ def _look_up(value: Any, inner: str) -> Any:
 def _shorten(value: Any) -> Any:
     if isinstance(value, str):
         return value[:_SHOWN]
-    return value if isinstance(value, int | float | bool) else None
+    return value if isinstance(value, int | float | bool | Decimal) else None

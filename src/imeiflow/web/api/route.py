@@ -8,6 +8,7 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import inspect
+import re
 import secrets
 import tempfile
 from collections.abc import AsyncIterator
@@ -34,6 +35,7 @@ from imeiflow.web.thread import in_thread
 
 KEY_HEADER: Final = "idempotency-key"
 _LONGEST_KEY: Final = 255
+_KEY: Final = re.compile(rf"[!-~]{{1,{_LONGEST_KEY}}}")
 _PART: Final = 1 << 20
 _FORM_EXTRA: Final = 1 << 20  #: bytes of a form beside its file
 
@@ -59,13 +61,18 @@ def make_handler(operation: Operation, office: Office, buckets: Buckets) -> HTTP
 
     largest = office.settings.max_upload_bytes + _FORM_EXTRA if operation.form is not None else operation.largest
     return HTTPRouteHandler(
-        operation.path.replace("}", ":str}"),
+        route_path(operation.path),
         http_method=operation.method,  # type: ignore[arg-type]
         name=operation.name,
         include_in_schema=False,
         request_max_body_size=largest,
         status_code=200,
     )(handle)
+
+
+def route_path(path: str) -> str:
+    """Give the path of an operation as the framework wants it."""
+    return path.replace("}", ":str}")
 
 
 async def _run(operation: Operation, request: Request[Any, Any, State], call: Call) -> Response[Any]:
@@ -78,7 +85,7 @@ async def _run(operation: Operation, request: Request[Any, Any, State], call: Ca
     kept = await in_thread(ledger.claim_request, user, key, digest=digest, owner=_OWNER)
     if kept is not None and kept.digest != digest:
         detail = "This Idempotency-Key was used for another request."
-        raise ApiError(422, detail, code="key-used", remedy="Take a new key for each new request.")
+        raise ApiError(409, detail, code="key-used", remedy="Take a new key for each new request.")
     if kept is not None and kept.status is not None:
         return _make_json(kept.body, kept.status, {"idempotency-replayed": "true"})
     if kept is not None and kept.owner == _OWNER:
@@ -124,11 +131,11 @@ def _make_json(body: str, status: int, headers: Any) -> Response[bytes]:
 
 
 def _check_key(key: str) -> None:
-    if not 1 <= len(key) <= _LONGEST_KEY or not key.isascii() or not key.isprintable():
+    if not _KEY.fullmatch(key):
         raise ApiError(
             422,
             f"header.{KEY_HEADER}: it is no key.",
-            remedy=f"Give 1 to {_LONGEST_KEY} printable ASCII characters, a UUID for instance.",
+            remedy=f"Give 1 to {_LONGEST_KEY} printable ASCII characters without spaces, a UUID for instance.",
         )
 
 
@@ -156,7 +163,7 @@ async def _read_body(
             (await in_thread(read_json, operation.body, raw) if len(raw) > _PART else read_json(operation.body, raw)),
             None,
         )
-    elif operation.body is not None and not media_type and not await request.body():
+    elif operation.body is not None and not operation.needs_body and not media_type and not await request.body():
         yield read_json(operation.body, b"{}"), None
     else:
         taken = [

@@ -15,7 +15,11 @@ Text = Annotated[str, Meta(max_length=200)]
 Number = Annotated[int, Meta(ge=1, le=999_999_999_999_999_999, description="A number of a job, from 1.")]
 Limit = Annotated[int, Meta(ge=1, le=1000, description="The most to list: 1 to 1000.")]
 CursorText = Annotated[
-    str, Meta(max_length=60, description="Where the page before ended: its `next`, with the same parameters.")
+    str,
+    Meta(
+        pattern=r"^[0-9]{1,18}-[0-9]{1,18}$",
+        description="Where the page before ended: its `next`, with the same parameters.",
+    ),
 ]
 Account = Annotated[
     str, Meta(min_length=1, max_length=200, description="Name of an account; the only one if left out.")
@@ -69,6 +73,7 @@ class Order(Out):
     service: str
     line: int
     imei: str | None
+    value: Annotated[str, Meta(description="What stands in its row, where that is no IMEI.")] | None
     state: OrderState
     attempts: int
     reference: Annotated[str, Meta(description="The provider's own id.")] | None
@@ -94,7 +99,16 @@ def read_amount(amount: Decimal | UnsetType | None, field: str) -> Decimal | Non
     return amount
 
 
-def refuse(field: str, problem: str, remedy: str, value: Any = None) -> ApiError:
-    """Make the error of a field whose value cannot be taken."""
+def contradict(field: str, problem: str, remedy: str, value: Any = None) -> ApiError:
+    """Make the error of a field that does not go with another."""
+    return refuse(field, problem, remedy, value, status=409, code="contradiction")
+
+
+def refuse(field: str, problem: str, remedy: str, value: Any = None, *, status: int = 422, code: str = "") -> ApiError:
+    """Make the error of a field whose value cannot be taken.
+
+    422 is for what the description does not allow; what it allows, and cannot be done as things stand, is a 409 with
+    a `code`, and what names a thing that is not there a 404.
+    """
     flaw = Flaw(field=field, problem=problem, value=value, remedy=remedy)
-    return ApiError(422, f"{field}: {problem}.", remedy=remedy, flaws=[flaw])
+    return ApiError(status, f"{field}: {problem}.", code=code, remedy=remedy, flaws=[flaw])

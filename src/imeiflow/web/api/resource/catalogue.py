@@ -102,10 +102,12 @@ class ShownAccount(Out):
     base_url: str
     username: str
     insecure: bool
+    ca_file: str | None
     max_concurrency: int
     rate_per_min: float | None
     repeat_probe_max_price: Amount
     currency: str
+    key_from: Annotated[str, Meta(description="Where its key stands; never the key.")]
     credit: Annotated[Amount, Meta(description="Null where the provider does not tell it.")] | None
     credit_currency: str | None
     credit_problem: str | None
@@ -163,11 +165,12 @@ def show_account(call: Call) -> dict[str, Any]:
 
 
 def choose_account(call: Call, name: str | None, field: str) -> AccountSettings:
-    """Give the account of a name, or the only one. Raises ApiError 422, ConfigurationError."""
+    """Give the account of a name, or the only one. Raises ApiError 404 or 409, ConfigurationError."""
     accounts = call.session.configuration.accounts
     if (name is not None and name not in accounts) or (name is None and len(accounts) > 1):
         problem = "there is no account of this name" if name is not None else f"there are {len(accounts)} accounts"
-        raise refuse(field, problem, f"Say one of {', '.join(sorted(accounts))}.", name)
+        remedy = f"Say one of {', '.join(sorted(accounts))}."
+        raise refuse(field, problem, remedy, name, status=404 if name is not None else 409, code="account")
     return call.session.configuration.choose_account(name)
 
 
@@ -180,7 +183,7 @@ OPERATIONS: Final = (
         handle=list_offered_services,
         query=ServiceQuery,
         answer=ServiceList,
-        errors=(409, 422),
+        errors=(404, 409, 422),
         query_example={"search": "carrier"},
         example={
             "account": "gsm-fusion",

@@ -148,7 +148,8 @@ def _take_in(call: Call, folder: Path) -> str:
     target = list_path(folder)
     if call.upload is not None:
         if not call.upload.size:
-            raise refuse("body.file", "it is empty", "Send a file with IMEIs in it.", clean_file_name(call.upload.name))
+            name = clean_file_name(call.upload.name)
+            raise refuse("body.file", "it is empty", "Send a file with IMEIs.", name, status=409, code="empty")
         shutil.move(call.upload.path, target)
         target.chmod(0o600)
         return clean_file_name(call.upload.name)
@@ -279,10 +280,10 @@ OPERATIONS: Final = (
         form=DraftForm,
         answer=Draft,
         status=201,
-        errors=(409, 422),
+        errors=(404, 409, 422),
         is_repeatable=True,
         largest=_LARGEST_JSON,
-        body_example={"service": "12", "imeis": ["356938030000012", "356938030000020"], "max_spend": 500},
+        body_example={"service": "12", "imeis": ["356938030000013", "356938030000021"], "max_spend": 500},
         example=_READING,
     ),
     Operation(

@@ -15,7 +15,7 @@ from imeiflow.domain.user import Scope
 from imeiflow.operations.export import ExportFormat, Layout, Wish, export_to_file, export_to_stream
 from imeiflow.web.api.operation import Call, Operation, StreamReply
 from imeiflow.web.api.resource.order import Selection, read_selection
-from imeiflow.web.api.value import refuse
+from imeiflow.web.api.value import contradict
 from imeiflow.web.thread import in_thread
 
 _TYPES: Final = {
@@ -68,10 +68,10 @@ def export_orders(call: Call) -> StreamReply:
 def _check(query: ExportQuery) -> None:
     if query.layout is Layout.GSM_FUSION and query.format is not ExportFormat.CSV:
         remedy = "Leave `format` out: it is tab separated text."
-        raise refuse("query.format", "the layout gsm-fusion has a format of its own", remedy, query.format.value)
+        raise contradict("query.format", "the layout gsm-fusion has a format of its own", remedy, query.format.value)
     if query.layout is Layout.FAILED and query.format is ExportFormat.JSONL:
         remedy = "Take csv or xlsx: they are a list to be sent again."
-        raise refuse("query.format", "failed rows are no JSON lines", remedy, query.format.value)
+        raise contradict("query.format", "failed rows are no JSON lines", remedy, query.format.value)
 
 
 def _name_type(format_: ExportFormat) -> str:
@@ -177,7 +177,7 @@ OPERATIONS: Final = (
         handle=export_orders,
         query=ExportQuery,
         media_types=(*_TYPES.values(), _TABBED),
-        errors=(404, 422),
+        errors=(404, 409, 422),
         query_example={"job": 7, "format": "csv"},
     ),
 )

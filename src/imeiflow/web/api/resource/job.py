@@ -11,6 +11,7 @@ from typing import Annotated, Any, Final, Literal
 from msgspec import Meta
 
 from imeiflow.domain.ident import AccountName, JobId
+from imeiflow.domain.item import OrderKind
 from imeiflow.domain.order import JobState, OrderState
 from imeiflow.domain.user import Scope
 from imeiflow.operations.audit import record_action
@@ -93,9 +94,22 @@ class ShownJob(JobSummary):
     price: Amount | None
     max_spend: Amount | None
     policy: Literal["settle", "hold"]
+    kind: OrderKind
+    priority: int
+    chunk_size: int | None
+    max_concurrency: int | None
+    rate: Annotated[float, Meta(description="Calls a minute that it may make at most.")] | None
+    follow_results: Annotated[bool, Meta(description="It goes on until every result is there.")]
+    hold_after: Annotated[int, Meta(description="It is a trial: it pauses after so many.")] | None
+    largest_chunk: int | None
+    submitted_by: str | None
+    has_header: bool
+    imei_column: Annotated[str, Meta(description="Column of the IMEIs in its file.")] | None
     reasons: Annotated[list[dict[str, Any]], Meta(description="Why orders are not accepted, most frequent first.")]
     doubts: Annotated[list[dict[str, Any]], Meta(description="The first 100 unconfirmed orders with their evidence.")]
-    probes: list[dict[str, Any]]
+    probes: Annotated[list[dict[str, Any]], Meta(description="Repeat probes that cost, or may have cost, something.")]
+    statuses: Annotated[dict[str, int], Meta(description="Accepted orders by what became of them.")]
+    status_anomalies: Annotated[list[dict[str, Any]], Meta(description="What the provider said that does not fit.")]
     limits: list[dict[str, Any]]
 
 

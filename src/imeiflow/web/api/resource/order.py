@@ -15,7 +15,22 @@ from imeiflow.operations.json_text import as_values
 from imeiflow.operations.order_list import read_wanted
 from imeiflow.web.api.operation import Call, Operation
 from imeiflow.web.api.problem import ApiError
-from imeiflow.web.api.value import Account, CursorText, In, Instant, Limit, Number, Order, Out, Text, refuse
+from imeiflow.web.api.value import (
+    Account,
+    CursorText,
+    In,
+    Instant,
+    Limit,
+    Number,
+    Order,
+    Out,
+    Text,
+    contradict,
+    refuse,
+)
+
+_SHOWN: Final = 80
+_MOST_UNREADABLE: Final = 100
 
 EXAMPLE: Final = {
     "id": 41,
@@ -23,7 +38,8 @@ EXAMPLE: Final = {
     "account": "gsm-fusion",
     "service": "12",
     "line": 2,
-    "imei": "356938030000012",
+    "imei": "356938030000013",
+    "value": None,
     "state": "accepted",
     "attempts": 1,
     "reference": "4711",
@@ -78,6 +94,7 @@ class OrderPage(Out):
 
     orders: list[Order]
     next: Annotated[str, Meta(description="`cursor` of the next page; null at the end.")] | None
+    unreadable: Annotated[list[str], Meta(description="What was asked for as an IMEI and is none: the first 100.")]
 
 
 class ShownOrder(Out):
@@ -141,8 +158,9 @@ def read_selection(selection: Selection, place: str) -> Filter:
 
 def _find_page(call: Call, query: OrderQuery | OrderSearch, place: str) -> dict[str, Any]:
     found = read_selection(query, place)
+    named = read_wanted(query.imei) if query.imei else None
     wanted = Filter(
-        imeis=_read_imeis(query.imei, place),
+        imeis=None if named is None else tuple(named.imeis),
         references=tuple(map(Reference, query.reference)) if query.reference else None,
         states=found.states,
         statuses=found.statuses,
@@ -156,16 +174,8 @@ def _find_page(call: Call, query: OrderQuery | OrderSearch, place: str) -> dict[
     return {
         "orders": [as_values(order) for order in page.orders],
         "next": None if page.next is None else str(page.next),
+        "unreadable": [] if named is None else [text[:_SHOWN] for text in named.unreadable[:_MOST_UNREADABLE]],
     }
-
-
-def _read_imeis(texts: list[str] | None, place: str) -> Any:
-    if not texts:
-        return None
-    wanted = read_wanted(texts)
-    if wanted.unreadable:
-        raise refuse(f"{place}.imei", "it holds no IMEI", "Give IMEIs of 15 digits.", wanted.unreadable[0][:80])
-    return tuple(wanted.imeis)
 
 
 def _read_cursor(text: str | None, place: str) -> Cursor | None:
@@ -179,7 +189,7 @@ def _read_span(field: str, start: Any, end: Any) -> Span | None:
     if start is None and end is None:
         return None
     if start is not None and end is not None and start >= end:
-        raise refuse(f"{field}_before", "it lies before its beginning", "Change the two, or leave one out.", str(end))
+        raise contradict(f"{field}_before", "it lies before its beginning", "Change one, or leave it out.", str(end))
     return Span(start, end)
 
 
@@ -192,9 +202,9 @@ OPERATIONS: Final = (
         handle=list_orders,
         query=OrderQuery,
         answer=OrderPage,
-        errors=(422,),
+        errors=(409, 422),
         query_example={"job": 7, "state": "unconfirmed"},
-        example={"orders": [EXAMPLE], "next": "7-41"},
+        example={"orders": [EXAMPLE], "next": "7-41", "unreadable": []},
     ),
     Operation(
         method="POST",
@@ -204,9 +214,9 @@ OPERATIONS: Final = (
         handle=search_orders,
         body=OrderSearch,
         answer=OrderPage,
-        errors=(422,),
-        body_example={"imei": ["356938030000012", "356938030000020"], "limit": 1000},
-        example={"orders": [EXAMPLE], "next": None},
+        errors=(409, 422),
+        body_example={"imei": ["356938030000013", "356938030000021"], "limit": 1000},
+        example={"orders": [EXAMPLE], "next": None, "unreadable": []},
         largest=4_000_000,
     ),
     Operation(

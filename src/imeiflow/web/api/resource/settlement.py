@@ -12,12 +12,13 @@ from imeiflow.domain.user import Scope
 from imeiflow.operations.json_object import describe_reconciliation
 from imeiflow.operations.json_text import as_values
 from imeiflow.operations.order_list import read_wanted
+from imeiflow.operations.preparation import clean_file_name
 from imeiflow.operations.reconciliation import reconcile, settle_by_export, settle_missing
 from imeiflow.operations.settlement import page_doubtful, plan_settlement, settle_not_placed, settle_placed
 from imeiflow.operations.time_zone import name_time_zone
 from imeiflow.web.api.operation import Call, Operation
 from imeiflow.web.api.resource.job import EXAMPLE, summarise
-from imeiflow.web.api.value import Amount, In, JobSummary, Limit, Number, Out, Text, refuse
+from imeiflow.web.api.value import Amount, In, JobSummary, Limit, Number, Out, Text, contradict, refuse
 
 _NOTE: Final = Meta(max_length=500, description="How you know; it is kept in the log.")
 
@@ -57,10 +58,10 @@ class Settlement(In):
         Literal["placed", "not_placed"],
         Meta(description="placed: the provider has them. not_placed: it has not, and they are queued again."),
     ]
-    imeis: Annotated[list[Text], Meta(min_length=1, max_length=100_000, description="These; or say `all`.")] | None = (
-        None
-    )
-    all: Annotated[bool, Meta(description="All unconfirmed orders of the job.")] = False
+    imeis: Annotated[
+        Literal["all"] | Annotated[list[Text], Meta(min_length=1, max_length=100_000)],
+        Meta(description="These; or `all`: every unconfirmed order of the job."),
+    ]
     reference: (
         Annotated[str, Meta(min_length=1, max_length=200, description="The provider's own id, of one order.")] | None
     ) = None
@@ -113,16 +114,15 @@ def settle_orders(call: Call) -> dict[str, Any]:
     Placed, they count as spent. Not placed, they are queued again, and cost their price once more if that is wrong.
     """
     job, body = _find(call), call.body
-    if body.all == (body.imeis is not None):
-        raise refuse("body.imeis", "say which: `imeis` for some of them, or `all`", "Give one of the two.")
     if body.outcome == "not_placed" and body.reference is not None:
-        raise refuse("body.reference", "what was not placed has none", "Leave it out.", body.reference)
+        raise contradict("body.reference", "what was not placed has none", "Leave it out.", body.reference)
     imeis = None
-    if body.imeis is not None:
+    if body.imeis != "all":
         wanted = read_wanted(body.imeis)
         if wanted.unreadable or not wanted.imeis:
             shown = wanted.unreadable[0][:80] if wanted.unreadable else None
-            raise refuse("body.imeis", "it holds no IMEI", "Nothing was changed. Give IMEIs of 15 digits.", shown)
+            remedy = "Nothing was changed. Give IMEIs of 15 digits."
+            raise refuse("body.imeis", "this is no IMEI of the job", remedy, shown, status=404, code="imei")
         imeis = tuple(wanted.imeis)
     plan = plan_settlement(call.session, job, imeis)
     if plan.orders and body.outcome == "placed":
@@ -146,10 +146,11 @@ def settle_from_export(call: Call) -> dict[str, Any]:
     if upload is None:
         raise refuse("body.file", "it is missing", "Send the export as `file`.")
     zone = None if form.timezone is None else name_time_zone(form.timezone)
-    found = reconcile(call.session, job, upload.path, zone=zone)
+    name = clean_file_name(upload.name)
+    found = reconcile(call.session, job, upload.path, zone=zone, name=name)
     placed = missing = 0
     if not form.dry_run:
-        note = form.note or f"by the provider's export {upload.name[:100]}"
+        note = form.note or f"by the provider's export {name}"
         placed = settle_by_export(call.session, found, note=note, actor=call.actor)
         if form.complete and found.unnamed:
             missing = settle_missing(call.session, found, note=f"{note}, which is complete", actor=call.actor)
@@ -180,7 +181,7 @@ OPERATIONS: Final = (
             "orders": [
                 {
                     "order": 41,
-                    "imei": "356938030000012",
+                    "imei": "356938030000013",
                     "attempt": 3,
                     "began_at": "2026-11-28T14:30:01+00:00",
                     "size": 100,
@@ -205,7 +206,7 @@ OPERATIONS: Final = (
         is_repeatable=True,
         largest=4_000_000,
         path_example={"job": 7},
-        body_example={"outcome": "placed", "imeis": ["356938030000012"], "reference": "4711", "note": "order page"},
+        body_example={"outcome": "placed", "imeis": ["356938030000013"], "reference": "4711", "note": "order page"},
         example={"settled": 1, "cost": Decimal("0.08"), "job": EXAMPLE},
     ),
     Operation(

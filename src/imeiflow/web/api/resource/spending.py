@@ -14,10 +14,11 @@ from imeiflow.operations.json_object import describe_sum
 from imeiflow.operations.spending import Axis, add_up_spending
 from imeiflow.operations.time_zone import name_time_zone
 from imeiflow.web.api.operation import Call, Operation
-from imeiflow.web.api.value import Account, Amount, In, Out, Text, refuse
+from imeiflow.web.api.value import Account, Amount, In, Out, Text
 
-_FIRST_YEAR: Final = 2000
-_LAST_YEAR: Final = 9990
+#: Nothing was spent outside of these, and a time zone cannot lead beyond what dates can say.
+_FIRST: Final = date(2000, 1, 1)
+_LAST: Final = date(9990, 1, 1)
 
 
 class SpendingQuery(In, rename={"first": "from", "last": "to"}):
@@ -57,18 +58,19 @@ class Sums(Out):
 def show_spending(call: Call) -> dict[str, Any]:
     """Say what was spent by day, service, job or account."""
     query: SpendingQuery = call.query
-    for field, day in (("query.from", query.first), ("query.to", query.last)):
-        if day is not None and not _FIRST_YEAR <= day.year <= _LAST_YEAR:
-            raise refuse(field, "it lies too far away", "Give a day such as 2026-11-01.", str(day))
     sums = add_up_spending(
         call.session,
         query.by,
         account=None if query.account is None else AccountName(query.account),
-        first=query.first,
-        last=query.last,
+        first=None if query.first is None else _bring_near(query.first),
+        last=None if query.last is None else _bring_near(query.last),
         zone=None if query.timezone is None else name_time_zone(query.timezone),
     )
     return {"sums": [describe_sum(one, query.by) for one in sums]}
+
+
+def _bring_near(day: date) -> date:
+    return min(max(day, _FIRST), _LAST)
 
 
 OPERATIONS: Final = (
@@ -80,7 +82,7 @@ OPERATIONS: Final = (
         handle=show_spending,
         query=SpendingQuery,
         answer=Sums,
-        errors=(422,),
+        errors=(409, 422),
         query_example={"by": "service", "from": "2026-11-01"},
         example={
             "sums": [

@@ -5,9 +5,9 @@ They are never shown as failed. What is settled is said by a person, or by the p
 
 from __future__ import annotations
 
-import io
 import shutil
 from collections import Counter
+from pathlib import Path
 from typing import Any, Final
 
 from litestar import Response, get, post
@@ -106,7 +106,7 @@ async def compare_export(request: WebRequest, job_id: FromPath[int], zone: FromQ
     folder = await in_thread(office.preparations.make_folder, request.user.user.name)
     try:
         await receive(request, list_path(folder), most=_MOST_EXPORT)
-        found = await in_thread(_reconcile, office.session, job_id, list_path(folder).read_bytes(), zone)
+        found = await in_thread(_reconcile, office.session, job_id, list_path(folder), zone)
     except BaseException:
         shutil.rmtree(folder, ignore_errors=True)
         raise
@@ -132,7 +132,7 @@ async def settle_export(request: WebRequest, job_id: FromPath[int], name: FromPa
     is_complete, zone = form.get("complete") == "yes", str(form.get("zone", ""))
 
     def carry_out() -> None:
-        found = _reconcile(office.session, job_id, list_path(folder).read_bytes(), zone)
+        found = _reconcile(office.session, job_id, list_path(folder), zone)
         count = settle_by_export(office.session, found, note="by the provider's export", actor=actor)
         missing = settle_missing(office.session, found, note="not in the export", actor=actor) if is_complete else 0
         record_action(office.session, actor, "settle", job=JobId(job_id), placed=count, not_placed=missing, by="export")
@@ -160,10 +160,9 @@ def _settle(
     record_action(session, actor, "settle", job=job, verdict=verdict, count=len(plan.orders), note=note)
 
 
-def _reconcile(session: Session, job_id: int, content: bytes, zone: str) -> Reconciliation:
-    stream = io.BytesIO(content)
-    stream.name = "the export"  # what messages call it
-    return reconcile(session, JobId(job_id), stream, zone=name_time_zone(zone) if zone.strip() else None)
+def _reconcile(session: Session, job_id: int, path: Path, zone: str) -> Reconciliation:
+    given = name_time_zone(zone) if zone.strip() else None
+    return reconcile(session, JobId(job_id), path, zone=given, name="the export")
 
 
 def _belongs(session: Session, job_id: int, attempt: int) -> bool:
