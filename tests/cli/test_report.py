@@ -14,6 +14,7 @@ from imeiflow.domain.outcome import ErrorKind
 from imeiflow.domain.progress import Summary, Tally
 from imeiflow.ledger.record import Reason
 from imeiflow.operations.follow import Followed
+from imeiflow.operations.job_detail import ShownReason, show_reason
 from tests.cli.test_moment import make_job
 
 MIXED = Tally(
@@ -40,8 +41,10 @@ def make_summary(tally: Tally = MIXED, state: JobState = JobState.FINISHED, reas
     )
 
 
-def make_reason(state: OrderState, message: str, count: int) -> Reason:
-    return Reason(state=state, kind=ErrorKind.ORDER, message=message, count=count, line=17, imei="350000000000017")
+def make_reason(state: OrderState, message: str, count: int) -> ShownReason:
+    return show_reason(
+        Reason(state=state, kind=ErrorKind.ORDER, message=message, count=count, line=17, imei="350000000000017")
+    )
 
 
 def commands(state: JobState, tally: Tally) -> list[str]:

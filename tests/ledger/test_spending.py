@@ -49,7 +49,7 @@ async def test_only_what_was_asked_for_is_told(desk: Desk):
     day = SpendingFilter(since=MIDNIGHT + timedelta(days=1), until=MIDNIGHT + timedelta(days=2))
     assert [one.at for one in desk.ledger.charges(day)] == [MIDNIGHT + timedelta(days=1)]
     assert desk.ledger.charges(SpendingFilter(account=AccountName("other"))) == []
-    assert sum(one.times for one in desk.ledger.charges(SpendingFilter(account=ACCOUNT, job=desk.job))) == 2
+    assert sum(one.times for one in desk.ledger.charges(SpendingFilter(account=ACCOUNT, jobs=[desk.job]))) == 2
 
 
 async def test_a_doubt_may_have_been_charged_and_counts_as_charged_when_the_user_says_so_at_the_time_of_its_call(

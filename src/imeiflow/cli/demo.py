@@ -29,6 +29,7 @@ from imeiflow.operations.demonstration import (
 )
 from imeiflow.operations.export import Wish, export_to_file
 from imeiflow.operations.follow import Followed
+from imeiflow.operations.job_detail import show_reason
 from imeiflow.operations.json_text import clean
 from imeiflow.operations.proof import Proof, show_amount
 from imeiflow.operations.submit import Proposal, read_list
@@ -158,7 +159,7 @@ def _report(stage: Stage, followed: Followed, proof: Proof) -> None:
     tell(
         [
             headline(found, followed.summary, followed),
-            *tell_counts(followed.summary.tally, session.ledger.reasons(job), screen_width()),
+            *tell_counts(followed.summary.tally, map(show_reason, session.ledger.reasons(job)), screen_width()),
             tell_money(found, followed.summary),
             *([f"Why: {clean(reason)}."] if reason else []),
             "",

@@ -12,7 +12,7 @@ from imeiflow.domain.ident import AccountName, JobId
 from imeiflow.domain.order import JobState, OrderState
 from imeiflow.domain.progress import Summary
 from imeiflow.ledger.record import Job
-from imeiflow.operations.json_object import describe_job
+from imeiflow.operations.job_detail import describe_job, read_job_detail
 from imeiflow.operations.json_text import clean
 
 _STATES = [state.value for state in JobState if state is not JobState.DRAFT]
@@ -39,12 +39,13 @@ def jobs(state: str | None, account: str | None, limit: int | None, is_json: boo
             None if state is None else JobState(state), None if account is None else AccountName(account)
         )
         shown = found[: limit or (None if is_json else _LISTED)]
+        summaries = ledger.summaries([job.id for job in shown])
         if is_json:
-            print_json_list(ledger.summary(job.id).as_dict() for job in shown)
+            print_json_list(summaries[job.id].as_dict() for job in shown)
             return
         print_table(
             ("JOB", "STATE", "CREATED", "ROWS", "ACCEPTED", "WAITING", "IN DOUBT", "SPENT", "NAME"),
-            [_as_row(job, ledger.summary(job.id)) for job in shown],
+            [_as_row(job, summaries[job.id]) for job in shown],
             right=(0, 3, 4, 5, 6, 7),
             empty="No job fits." if state or account else _NONE_YET,
         )
@@ -64,9 +65,9 @@ def show(job: int, is_json: bool) -> None:
     """Show one job: how far it is, why orders are not accepted, what is in doubt, and what to do next."""
     with open_session() as session:
         if is_json:
-            print_json(describe_job(session, JobId(job)))
+            print_json(describe_job(read_job_detail(session, JobId(job))))
             return
-        tell(tell_job(session, JobId(job)))
+        tell(tell_job(read_job_detail(session, JobId(job))))
 
 
 def _as_row(job: Job, summary: Summary) -> tuple[str, ...]:

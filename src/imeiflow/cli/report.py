@@ -14,12 +14,11 @@ from imeiflow.domain.ident import JobId
 from imeiflow.domain.money import Money
 from imeiflow.domain.order import JobState, OrderState, Policy
 from imeiflow.domain.progress import Summary, Tally
-from imeiflow.ledger.record import Job, Reason
+from imeiflow.ledger.record import Job
 from imeiflow.operations.follow import Followed
-from imeiflow.operations.json_object import say_reason
+from imeiflow.operations.job_detail import JobDetail, ShownReason, read_job_detail
 from imeiflow.operations.json_text import clean
 from imeiflow.operations.session import Session
-from imeiflow.operations.steering import find_dear_probe
 
 #: What a state means to whoever reads it for the first time.
 MEANING = {
@@ -47,17 +46,20 @@ class Step:
 
 def report_job(session: Session, job: JobId, followed: Followed | None = None, *, is_aside: bool = False) -> None:
     """Tell what became of a job, and what to do next; `is_aside`: on standard error, where the output is JSON."""
-    found = session.find_job(job)
-    summary = followed.summary if followed is not None else session.ledger.summary(job)
+    report_detail(read_job_detail(session, job), followed, is_aside=is_aside)
+
+
+def report_detail(detail: JobDetail, followed: Followed | None = None, *, is_aside: bool = False) -> None:
+    """Tell what became of a job that was read already."""
+    found, summary = detail.job, detail.summary if followed is None else followed.summary
     lines = [headline(found, summary, followed)]
-    lines += list(tell_counts(summary.tally, session.ledger.reasons(job), screen_width(_stream(is_aside))))
+    lines += list(tell_counts(summary.tally, detail.reasons, screen_width(_stream(is_aside))))
     money = tell_money(found, summary)
     if money:
         lines.append(money)
     if summary.reason:
         lines.append(f"Why: {clean(summary.reason)}.")
-    steps = next_steps(found, summary.tally, find_dear_probe(session, job), session.ledger.count_open(job))
-    lines += tell_steps(steps)
+    lines += tell_steps(next_steps(found, summary.tally, detail.dear_probe, detail.statuses.open))
     tell(lines, is_aside=is_aside)
 
 
@@ -70,9 +72,9 @@ def headline(job: Job, summary: Summary, followed: Followed | None = None) -> st
     return f"Job {job.id} is {summary.state}: {count(summary.tally.total, 'row')}, {worked}."
 
 
-def tell_counts(tally: Tally, reasons: Iterable[Reason], width: int) -> Iterable[str]:
+def tell_counts(tally: Tally, reasons: Iterable[ShownReason], width: int) -> Iterable[str]:
     """Say the counts by state, each with its most frequent reasons."""
-    by_state: dict[OrderState, list[Reason]] = defaultdict(list)
+    by_state: dict[OrderState, list[ShownReason]] = defaultdict(list)
     for reason in reasons:
         by_state[reason.state].append(reason)
     numbers = max((len(f"{tally[state]:,}") for state in TOLD), default=1)
@@ -80,11 +82,11 @@ def tell_counts(tally: Tally, reasons: Iterable[Reason], width: int) -> Iterable
         if not tally[state]:
             continue
         yield cut(f"  {tally[state]:>{numbers},} {name_state(state):<11} {MEANING[state]}", width)
-        told = [reason for reason in by_state[state] if say_reason(reason)]
+        told = [reason for reason in by_state[state] if reason.message]
         for reason in told[:_MOST_REASONS]:
             example = f" (line {reason.line}: {clean(reason.imei)})" if reason.imei else f" (line {reason.line})"
             start = f"  {'':>{numbers}}   {reason.count:,} × "
-            yield start + cut(say_reason(reason), max(20, width - len(start) - len(example))) + example
+            yield start + cut(reason.message, max(20, width - len(start) - len(example))) + example
         if len(told) > _MOST_REASONS:
             rest = sum(reason.count for reason in told[_MOST_REASONS:])
             yield f"  {'':>{numbers}}   {rest:,} × for other reasons: see `imeiflow show`"

@@ -13,10 +13,8 @@ from sqlalchemy import Connection, Select, delete, func, insert, literal, or_, s
 
 from imeiflow.domain.ident import AccountName, JobId, OrderId, ServiceId
 from imeiflow.domain.item import OrderKind
-from imeiflow.domain.money import Money
 from imeiflow.domain.order import JobState, OrderState, Policy
 from imeiflow.domain.outcome import ErrorKind
-from imeiflow.domain.progress import Summary, Tally
 from imeiflow.errors import JobStateError, UnknownJobError
 from imeiflow.ledger.access import Access
 from imeiflow.ledger.dialect import AnyRow
@@ -24,8 +22,7 @@ from imeiflow.ledger.draft import arrange, write_rows
 from imeiflow.ledger.log import write_event
 from imeiflow.ledger.mask import Masked
 from imeiflow.ledger.record import Confirmed, Job, JobDraft, NewOrder, Reason
-from imeiflow.ledger.schema import attempt, charge, job, order_item, orders
-from imeiflow.ledger.spending import add_up_doubts, add_up_refunds
+from imeiflow.ledger.schema import job, order_item, orders
 
 _ENDED = frozenset({JobState.FINISHED, JobState.PAUSED, JobState.CANCELLED})
 _REQUESTS = frozenset({JobState.PAUSED, JobState.CANCELLED})
@@ -149,41 +146,6 @@ class Jobs(Access):
             query = query.where(job.c.id < before)
         with self._read() as connection:
             return [_read_job(row) for row in connection.execute(query)]
-
-    def tally(self, job_id: JobId) -> Tally:
-        """Count a job's rows by state."""
-        return self.tallies([job_id])[job_id]
-
-    def tallies(self, jobs: Sequence[JobId]) -> dict[JobId, Tally]:
-        """Count the rows of several jobs by state; a job without rows has an empty tally."""
-        with self._read() as connection:
-            return _tallies(connection, jobs)
-
-    def spending(self, job_id: JobId) -> Money | None:
-        """Add up exactly what a job's orders were charged; None where the price of any of them is not known."""
-        with self._read() as connection:
-            return _spending(connection, job_id)
-
-    def summary(self, job_id: JobId) -> Summary:
-        """Sum up one job from a single consistent view. Raises UnknownJobError."""
-        with self._read() as connection:
-            row = connection.execute(select(job).where(job.c.id == job_id)).one_or_none()
-            if row is None:
-                raise UnknownJobError(job=job_id)
-            attempts = connection.execute(
-                select(func.count()).select_from(attempt).where(attempt.c.job_id == job_id)
-            ).scalar_one()
-            return Summary(
-                job=job_id,
-                state=JobState(row.state),
-                tally=_tallies(connection, [job_id])[job_id],
-                attempts=attempts,
-                spent=_spending(connection, job_id),
-                refunded=_money(add_up_refunds(connection, job_id), row.currency),
-                in_doubt=_money(add_up_doubts(connection, job_id), row.currency),
-                seconds=row.worked_s,
-                reason=row.reason,
-            )
 
     def change_job(self, job_id: JobId, expected: AbstractSet[JobState], to: JobState, reason: str | None) -> None:
         """Move a job from one of the `expected` states on, and clear what was wanted of it.
@@ -346,35 +308,6 @@ def _nth_queued(job_id: JobId, number: int) -> Select[Any]:
     """Ask for the last of the first orders to be sent; none where there are fewer."""
     query = select(orders.c.id).where(orders.c.job_id == job_id, orders.c.state == OrderState.QUEUED.value)
     return query.order_by(orders.c.id).offset(number - 1).limit(1)
-
-
-def _tallies(connection: Connection, jobs: Sequence[JobId]) -> dict[JobId, Tally]:
-    counts: dict[JobId, dict[OrderState, int]] = {job_id: {} for job_id in jobs}
-    query = (
-        select(orders.c.job_id, orders.c.state, func.count())
-        .where(orders.c.job_id.in_(jobs))
-        .group_by(orders.c.job_id, orders.c.state)
-    )
-    for job_id, state, count in connection.execute(query):
-        counts[job_id][OrderState(state)] = count
-    return {job_id: Tally(by_state) for job_id, by_state in counts.items()}
-
-
-def _spending(connection: Connection, job_id: JobId) -> Money | None:
-    currency = connection.execute(select(job.c.currency).where(job.c.id == job_id)).scalar()
-    if currency is None:
-        raise UnknownJobError(job=job_id)
-    query = select(charge.c.price, func.sum(charge.c.times)).where(charge.c.job_id == job_id).group_by(charge.c.price)
-    total = Decimal(0)
-    for price, times in connection.execute(query):
-        if not price:
-            return None
-        total += Decimal(price) * times
-    return Money(total, currency)
-
-
-def _money(amount: Decimal | None, currency: str) -> Money | None:
-    return None if amount is None else Money(amount, currency)
 
 
 def _delete_drafts(connection: Connection, ids: Sequence[JobId]) -> None:

@@ -36,6 +36,7 @@ from imeiflow.ledger.search import Search
 from imeiflow.ledger.spending import Spending
 from imeiflow.ledger.status import Statuses
 from imeiflow.ledger.store import bring_up_to_date, make_private, open_readers, open_writer, read_url
+from imeiflow.ledger.summary import Summaries
 from imeiflow.ledger.writer import Writer
 
 
@@ -45,6 +46,7 @@ class Ledger(
     Queue,
     Actions,
     Statuses,
+    Summaries,
     History,
     Known,
     Search,

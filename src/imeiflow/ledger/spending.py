@@ -50,7 +50,7 @@ _probes = (
 class SpendingFilter:
     """Which money is asked about; None is any. `until` itself is not part of it."""
 
-    job: JobId | None = None
+    jobs: Sequence[JobId] | None = None
     account: AccountName | None = None
     since: datetime | None = None
     until: datetime | None = None
@@ -78,31 +78,31 @@ class Spending(Access):
             return _read_expenses(connection, queries, at, wanted)
 
 
-def add_up_refunds(connection: Connection, job_id: JobId) -> Decimal | None:
-    """Add up what a job's rejected orders had cost; None where a price is not known."""
-    return _add_up(_read_expenses(connection, [_refunds], orders.c.completed_at, SpendingFilter(job=job_id)))
+def add_up_refunds(connection: Connection, jobs: Sequence[JobId]) -> dict[JobId, Decimal | None]:
+    """Add up what the rejected orders of each job had cost; None where a price is not known."""
+    return _add_up(jobs, _read_expenses(connection, [_refunds], orders.c.completed_at, SpendingFilter(jobs=jobs)))
 
 
-def add_up_doubts(connection: Connection, job_id: JobId) -> Decimal | None:
-    """Add up what a job's doubts, orders under way and probes without answer may have cost; None: not known."""
-    return _add_up(_read_expenses(connection, [_doubts, _probes], attempt.c.started_at, SpendingFilter(job=job_id)))
+def add_up_doubts(connection: Connection, jobs: Sequence[JobId]) -> dict[JobId, Decimal | None]:
+    """Add up what doubts, orders under way and probes without answer may have cost each job; None: not known."""
+    wanted = SpendingFilter(jobs=jobs)
+    return _add_up(jobs, _read_expenses(connection, [_doubts, _probes], attempt.c.started_at, wanted))
 
 
-def _add_up(expenses: Sequence[Expense]) -> Decimal | None:
-    total = Decimal(0)
+def _add_up(jobs: Sequence[JobId], expenses: Sequence[Expense]) -> dict[JobId, Decimal | None]:
+    totals: dict[JobId, Decimal | None] = dict.fromkeys(jobs, Decimal(0))
     for expense in expenses:
-        if expense.price is None:
-            return None
-        total += expense.price * expense.times
-    return total
+        total, price = totals[expense.job], expense.price
+        totals[expense.job] = None if total is None or price is None else total + price * expense.times
+    return totals
 
 
 def _read_expenses(
     connection: Connection, queries: Sequence[Select[Any]], at: ColumnElement[datetime], wanted: SpendingFilter
 ) -> list[Expense]:
     conditions = [job.c.state != JobState.DRAFT.value]
-    if wanted.job is not None:
-        conditions.append(job.c.id == wanted.job)
+    if wanted.jobs is not None:
+        conditions.append(job.c.id.in_(wanted.jobs))
     if wanted.account is not None:
         conditions.append(job.c.account == wanted.account)
     if wanted.since is not None:

@@ -1,4 +1,4 @@
-"""Objects as `--json` prints them and the API sends them: jobs, lists, services, accounts, spending.
+"""Objects as `--json` prints them and the API sends them: lists, services, accounts, spending; jobs are `job_detail`'s.
 
 The same words and values everywhere. Reads only; no key is in any of them.
 """
@@ -6,24 +6,15 @@ The same words and values everywhere. Reads only; no key is in any of them.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from decimal import Decimal
 from typing import TYPE_CHECKING, Final
 from urllib.parse import urlsplit
 
-from imeiflow.dispatch.desk import WHOLE_ACCOUNT
-from imeiflow.domain.ident import JobId
-from imeiflow.domain.imei import Flaw
-from imeiflow.domain.order import OrderState, ResultStatus
-from imeiflow.ledger.log import PROBE_CHARGED, PROBE_IN_DOUBT
-from imeiflow.ledger.record import Doubt, Event, Job, Learned, OrderAttempt, PricedService, Reason
-from imeiflow.operations.json_text import as_values, clean
-from imeiflow.operations.sync import count_statuses
+from imeiflow.ledger.record import Learned, PricedService
 
 if TYPE_CHECKING:  # a command pays only for what it does
     from imeiflow.operations.account import AccountSettings
     from imeiflow.operations.catalogue import Credit
     from imeiflow.operations.reconciliation import Reconciliation
-    from imeiflow.operations.session import Session
     from imeiflow.operations.spending import Axis, Sum
     from imeiflow.operations.statement import ExportedOrder
     from imeiflow.operations.submit import Proposal
@@ -40,85 +31,7 @@ SHOWN_SETTINGS: Final = (
     "repeat_probe_max_price",
     "currency",
 )
-_LISTED_DOUBTS: Final = 100
 _LISTED_ROWS: Final = 1000  #: the most orders of a kind
-
-
-def describe_job(session: Session, job: JobId) -> dict[str, object]:
-    """Give what `show --json` prints: the summary, the job's terms, reasons, doubts, limits."""
-    found, summary = session.find_job(job), session.ledger.summary(job)
-    terms = as_values(found, "id", "state", "reason", "unit_price", "currency", "worked_s", "columns")
-    doubts = session.ledger.doubts(job, limit=_LISTED_DOUBTS)
-    return {
-        **summary.as_dict(),
-        **terms,
-        "price": found.unit_price,
-        "reasons": [{**as_values(reason), "message": say_reason(reason)} for reason in session.ledger.reasons(job)],
-        "doubts": [_describe_doubt(session, doubt) for doubt in doubts],
-        "probes": [describe_probe(found, probe) for probe in list_costly_probes(session, job)],
-        "statuses": _describe_statuses(session, job),
-        "status_anomalies": [
-            as_values(one, "account", "job")
-            for one in session.ledger.status_anomalies(job_id=job, limit=_LISTED_DOUBTS)
-        ],
-        "limits": [as_values(learned, "account") for learned in list_limits(session, found)],
-    }
-
-
-def _describe_doubt(session: Session, doubt: Doubt) -> dict[str, object]:
-    one = find_last_attempt(session, doubt)
-    return {
-        "imei": doubt.imei,
-        "attempt": doubt.attempt,
-        "began_at": doubt.began_at,
-        "last_began_at": doubt.last_began_at,
-        "http_status": None if one is None else one.attempt.http_status,
-        "elapsed_ms": None if one is None else one.attempt.elapsed_ms,
-        "message": "" if one is None else one.message or one.attempt.error or one.attempt.problem,
-    }
-
-
-def _describe_statuses(session: Session, job: JobId) -> dict[str, object]:
-    tally = count_statuses(session, (job,))
-    counts: dict[str, object] = {status.value: tally[status] for status in ResultStatus}
-    return {**counts, "unheard": tally[None], "open": tally.open, "unknown": tally.unknown}
-
-
-def find_last_attempt(session: Session, doubt: Doubt) -> OrderAttempt | None:
-    """Find the last attempt that may have placed an order."""
-    attempts = session.ledger.attempts_of(doubt.order)
-    return next((one for one in reversed(attempts) if one.attempt.id == doubt.attempt), None)
-
-
-def list_costly_probes(session: Session, job: JobId) -> list[Event]:
-    """List the repeat probes for a job's doubts that were not free, or may not have been."""
-    return session.ledger.events(job=job, kinds=(PROBE_CHARGED, PROBE_IN_DOUBT))
-
-
-def describe_probe(job: Job, probe: Event) -> dict[str, object]:
-    """Give what `show --json` prints of such a probe."""
-    told = probe.data.get("price")
-    price = job.unit_price if told is None else Decimal(str(told))
-    return {
-        "at": probe.at,
-        "attempt": probe.attempt,
-        "is_charged": probe.kind == PROBE_CHARGED,
-        "price": price,
-        "reference": probe.data.get("reference"),
-    }
-
-
-def list_limits(session: Session, job: Job) -> list[Learned]:
-    """List what was learned about the limits of a job's account and service."""
-    learned = session.ledger.learned(job.account)
-    return [one for one in learned if one.service in {WHOLE_ACCOUNT, job.service}]
-
-
-def say_reason(reason: Reason) -> str:
-    """Say a reason to a person; empty where there is none to say."""
-    if reason.state is OrderState.INVALID:
-        return Flaw(reason.message).sentence
-    return clean(reason.message)
 
 
 def describe_proposal(proposal: Proposal) -> dict[str, object]:
@@ -133,8 +46,11 @@ def describe_proposal(proposal: Proposal) -> dict[str, object]:
         "service_name": proposal.service_name,
         "price": None if price is None else price.amount,
         "price_is_fresh": proposal.prices.is_fresh,
+        "price_as_of": proposal.prices.as_of,
+        "price_problem": proposal.prices.problem,
         "cost": None if cost is None else cost.amount,
         "balance": None if balance is None else balance.amount,
+        "balance_problem": proposal.credit.problem,
         "currency": currency,
         "max_spend": proposal.max_spend,
         **proposal.preview.as_dict(),

@@ -15,7 +15,7 @@ from imeiflow.domain.item import OrderKind
 from imeiflow.domain.order import JobState, OrderState
 from imeiflow.domain.user import Scope
 from imeiflow.operations.audit import record_action
-from imeiflow.operations.json_object import describe_job
+from imeiflow.operations.job_detail import describe_job, read_job_detail
 from imeiflow.operations.json_text import dump_json
 from imeiflow.operations.steering import (
     RETRIED,
@@ -35,6 +35,19 @@ from imeiflow.web.thread import in_thread
 #: A job of a million orders takes a while to count: so much of the time goes into it at most.
 _COUNTING_SHARE: Final = 0.2
 _STILL_HERE: Final = ": still here\n\n"
+
+#: What a list says of a job besides its summary.
+_LISTED: Final = (
+    "account",
+    "service",
+    "service_name",
+    "name",
+    "source",
+    "created_at",
+    "started_at",
+    "ended_at",
+    "unit_price",
+)
 
 EXAMPLE: Final = {
     "job": 7,
@@ -60,6 +73,20 @@ EXAMPLE: Final = {
 }
 
 
+_LISTED_EXAMPLE: Final = {
+    **EXAMPLE,
+    "account": "gsm-fusion",
+    "service": "12",
+    "service_name": "iPhone carrier check",
+    "name": "phones.xlsx",
+    "source": "phones.xlsx",
+    "created_at": "2026-11-28T14:29:50+00:00",
+    "started_at": "2026-11-28T14:30:00+00:00",
+    "ended_at": "2026-11-28T14:30:31+00:00",
+    "unit_price": Decimal("0.08"),
+}
+
+
 class JobQuery(In):
     """Which jobs."""
 
@@ -71,10 +98,24 @@ class JobQuery(In):
     ) = None
 
 
+class ListedJob(JobSummary):
+    """A job in a list."""
+
+    account: str
+    service: str
+    service_name: str
+    name: str
+    source: str
+    created_at: str
+    started_at: str | None
+    ended_at: str | None
+    unit_price: Annotated[Amount, Meta(description="What one order costs, as it was confirmed.")] | None
+
+
 class JobPage(Out):
     """Some jobs, newest first."""
 
-    jobs: list[JobSummary]
+    jobs: list[ListedJob]
     next: Annotated[int, Meta(description="`cursor` of the next page; null at the end.")] | None
 
 
@@ -109,6 +150,8 @@ class ShownJob(JobSummary):
     doubts: Annotated[list[dict[str, Any]], Meta(description="The first 100 unconfirmed orders with their evidence.")]
     probes: Annotated[list[dict[str, Any]], Meta(description="Repeat probes that cost, or may have cost, something.")]
     statuses: Annotated[dict[str, int], Meta(description="Accepted orders by what became of them.")]
+    dear_probe: Annotated[Amount, Meta(description="What the repeat probe costs that waits for your word.")] | None
+    status_anomaly_counts: dict[str, int]
     status_anomalies: Annotated[list[dict[str, Any]], Meta(description="What the provider said that does not fit.")]
     limits: list[dict[str, Any]]
 
@@ -166,15 +209,16 @@ def list_jobs(call: Call) -> dict[str, Any]:
         before=None if query.cursor is None else JobId(query.cursor),
     )
     shown = found[: query.limit]
+    summaries = call.session.ledger.summaries([job.id for job in shown])
     return {
-        "jobs": [summarise(call, job.id) for job in shown],
+        "jobs": [{**summaries[job.id].as_dict(), **{name: getattr(job, name) for name in _LISTED}} for job in shown],
         "next": shown[-1].id if len(found) > query.limit else None,
     }
 
 
 def show_job(call: Call) -> dict[str, Any]:
     """Show a job: its terms, counts, reasons, doubts and limits."""
-    return describe_job(call.session, _find(call))
+    return describe_job(read_job_detail(call.session, _find(call)))
 
 
 async def follow_job(call: Call) -> StreamReply:
@@ -285,7 +329,8 @@ async def go_on(call: Call, job: JobId, *, accept_price: Decimal | None = None) 
 
 def summarise(call: Call, job: JobId) -> dict[str, Any]:
     """Give a job's summary."""
-    return call.session.ledger.summary(job).as_dict()
+    summary: dict[str, Any] = call.session.ledger.summary(job).as_dict()
+    return summary
 
 
 def _asked(call: Call, job: JobId, action: str) -> Reply:
@@ -323,7 +368,7 @@ OPERATIONS: Final = (
         query=JobQuery,
         answer=JobPage,
         errors=(422,),
-        example={"jobs": [EXAMPLE], "next": None},
+        example={"jobs": [_LISTED_EXAMPLE], "next": None},
         query_example={"state": "finished", "limit": 20},
     ),
     Operation(

@@ -1,0 +1,106 @@
+"""How far jobs are, and what they have spent: summed up from the ledger's rows, several jobs at once. Reads only."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from decimal import Decimal
+from typing import Final
+
+from sqlalchemy import Connection, func, select
+
+from imeiflow.domain.ident import JobId
+from imeiflow.domain.money import Money
+from imeiflow.domain.order import JobState, OrderState
+from imeiflow.domain.progress import Summary, Tally
+from imeiflow.errors import UnknownJobError
+from imeiflow.ledger.access import Access
+from imeiflow.ledger.schema import attempt, charge, job, orders
+from imeiflow.ledger.spending import add_up_doubts, add_up_refunds
+
+_AT_ONCE: Final = 500
+
+
+class Summaries(Access):
+    """The part of the ledger that sums jobs up."""
+
+    def tally(self, job_id: JobId) -> Tally:
+        """Count a job's rows by state."""
+        return self.tallies([job_id])[job_id]
+
+    def tallies(self, jobs: Sequence[JobId]) -> dict[JobId, Tally]:
+        """Count the rows of several jobs by state; a job without rows has an empty tally."""
+        with self._read() as connection:
+            return _tallies(connection, jobs)
+
+    def spending(self, job_id: JobId) -> Money | None:
+        """Add up exactly what a job's orders were charged; None where the price of any of them is not known."""
+        with self._read() as connection:
+            currency = connection.execute(select(job.c.currency).where(job.c.id == job_id)).scalar()
+            if currency is None:
+                raise UnknownJobError(job=job_id)
+            return _money(_spending(connection, [job_id])[job_id], currency)
+
+    def summary(self, job_id: JobId) -> Summary:
+        """Sum up one job from a single consistent view. Raises UnknownJobError."""
+        found = self.summaries([job_id])
+        if not found:
+            raise UnknownJobError(job=job_id)
+        return found[job_id]
+
+    def summaries(self, jobs: Sequence[JobId]) -> dict[JobId, Summary]:
+        """Sum up several jobs, those that are there, with a few statements for all of them."""
+        found: dict[JobId, Summary] = {}
+        for start in range(0, len(jobs), _AT_ONCE):
+            with self._read() as connection:
+                found.update(_sum_up(connection, jobs[start : start + _AT_ONCE]))
+        return found
+
+
+def _tallies(connection: Connection, jobs: Sequence[JobId]) -> dict[JobId, Tally]:
+    counts: dict[JobId, dict[OrderState, int]] = {job_id: {} for job_id in jobs}
+    query = (
+        select(orders.c.job_id, orders.c.state, func.count())
+        .where(orders.c.job_id.in_(jobs))
+        .group_by(orders.c.job_id, orders.c.state)
+    )
+    for job_id, state, count in connection.execute(query):
+        counts[job_id][OrderState(state)] = count
+    return {job_id: Tally(by_state) for job_id, by_state in counts.items()}
+
+
+def _sum_up(connection: Connection, jobs: Sequence[JobId]) -> dict[JobId, Summary]:
+    counting = select(attempt.c.job_id, func.count()).where(attempt.c.job_id.in_(jobs)).group_by(attempt.c.job_id)
+    attempts: dict[int, int] = {row[0]: row[1] for row in connection.execute(counting)}
+    tallies, spent = _tallies(connection, jobs), _spending(connection, jobs)
+    refunds, doubts = add_up_refunds(connection, jobs), add_up_doubts(connection, jobs)
+    return {
+        row.id: Summary(
+            job=row.id,
+            state=JobState(row.state),
+            tally=tallies[row.id],
+            attempts=attempts.get(row.id, 0),
+            spent=_money(spent[row.id], row.currency),
+            refunded=_money(refunds[row.id], row.currency),
+            in_doubt=_money(doubts[row.id], row.currency),
+            seconds=row.worked_s,
+            reason=row.reason,
+        )
+        for row in connection.execute(select(job).where(job.c.id.in_(jobs)))
+    }
+
+
+def _spending(connection: Connection, jobs: Sequence[JobId]) -> dict[JobId, Decimal | None]:
+    query = (
+        select(charge.c.job_id, charge.c.price, func.sum(charge.c.times))
+        .where(charge.c.job_id.in_(jobs))
+        .group_by(charge.c.job_id, charge.c.price)
+    )
+    totals: dict[JobId, Decimal | None] = dict.fromkeys(jobs, Decimal(0))
+    for job_id, price, times in connection.execute(query):
+        total = totals[job_id]
+        totals[job_id] = total + Decimal(price) * times if total is not None and price else None
+    return totals
+
+
+def _money(amount: Decimal | None, currency: str) -> Money | None:
+    return None if amount is None else Money(amount, currency)
