@@ -320,6 +320,18 @@ async def test_cancelling_spares_what_is_under_way(desk: Desk):
     assert desk.count(S.CANCELLED) == 5
 
 
+async def test_of_chosen_orders_only_those_are_retried_or_cancelled_and_none_of_a_job_that_runs(desk: Desk):
+    await desk.end(await desk.send(0, 1), desk.change(0, S.FAILED), desk.change(1, S.REFUSED))
+    chosen = desk.ids(1, 3, 3)
+    assert desk.ledger.count_chosen(desk.job, [*chosen, OrderId(999)]) == {S.REFUSED: 1, S.QUEUED: 1}
+    with pytest.raises(GuardError, match="runs"):
+        desk.ledger.cancel_queued(desk.job, chosen=chosen, is_at_rest=True)
+    desk.ledger.change_job(desk.job, {JobState.RUNNING}, JobState.PAUSED, None)
+    assert desk.ledger.cancel_queued(desk.job, chosen=chosen, is_at_rest=True) == 1
+    assert desk.ledger.retry(desk.job, {S.FAILED, S.REFUSED}, chosen=chosen) == 1
+    assert [desk.state(n) for n in range(4)] == [S.FAILED, S.QUEUED, S.QUEUED, S.CANCELLED]
+
+
 async def test_statuses_are_stored_for_accepted_orders_only(desk: Desk):
     from imeiflow.ledger.change import StatusUpdate
 

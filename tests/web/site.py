@@ -27,7 +27,7 @@ from imeiflow.web.access import cookie_name
 from imeiflow.web.server import WebServer, open_socket
 from imeiflow.web.setting import WebSettings
 from tests.judge import Verdict, judge
-from tests.operations.stand import add_job, answer, finish, make_configuration, make_imei
+from tests.operations.stand import add_job, answer, make_configuration, make_imei
 from tests.rig import make_behaviour
 
 PASSWORD = "seven brass kettles sing"
@@ -103,14 +103,17 @@ class Site:
         rows = [NewOrder(line=number + 2, imei=make_imei(start + number)) for number in range(count)]
         return add_job(self.session, rows, **draft)
 
-    def add_answered(self, states: Mapping[int, OrderState], **draft: Any) -> JobId:
-        """Add a finished job whose lines are in these states; the server stands still meanwhile."""
+    def add_answered(
+        self, states: Mapping[int, OrderState], *, more: int = 0, state: JobState = JobState.FINISHED, **draft: Any
+    ) -> JobId:
+        """Add a job at rest whose lines are in these states, and `more` that wait; the server is stopped meanwhile."""
 
         def add() -> JobId:
-            rows = [NewOrder(line=line, imei=make_imei(line)) for line in states]
+            lines = [*states, *range(max(states) + 1, max(states) + 1 + more)]
+            rows = [NewOrder(line=line, imei=make_imei(line)) for line in lines]
             job = add_job(self.session, rows, name="stock.csv", **draft)
             answer(self.session, job, states)
-            finish(self.session, job)
+            self.session.ledger.change_job(job, {JobState.RUNNING}, state, None)
             return job
 
         port = int(self.base_url.rpartition(":")[2])

@@ -170,3 +170,96 @@ def test_the_page_is_open_to_all(site, visitor, admin, viewport, scheme):
     page.goto("/jobs")
     assert find_violations(page) == []
     assert not overflows(page)
+
+
+@pytest.fixture
+def mixed(site) -> JobId:
+    """Give a paused job: lines 2 to 61 accepted, 62 to 64 refused, 65 and 66 unconfirmed, 67 to 76 waiting."""
+    states = dict.fromkeys(range(2, 62), OrderState.ACCEPTED) | dict.fromkeys(range(62, 65), OrderState.REFUSED)
+    states |= dict.fromkeys((65, 66), OrderState.UNCONFIRMED)
+    return site.add_answered(states, more=10, state=JobState.PAUSED)
+
+
+def choose(page: Page, *lines: int) -> None:
+    for line in lines:
+        page.get_by_label(f"Line {line}", exact=True).check()
+
+
+def test_ticked_orders_are_sent_again_cancelled_and_settled_as_their_state_allows(site, visitor, admin, mixed):
+    tally = lambda: site.session.ledger.tally(mixed)  # noqa: E731
+    page = visitor.open(f"/jobs/{mixed}", user=admin)
+    expect(page.locator("#orders tbody tr")).to_have_count(50)
+    choose(page, 76, 75, 66, 64, 60)
+    expect(page.get_by_text("5 on this page chosen")).to_be_visible()
+    page.get_by_role("button", name="What to do with them…").click()
+    dialog = page.get_by_role("dialog")
+    expect(dialog.get_by_role("heading", name="5 orders chosen")).to_be_visible()
+    expect(dialog).to_contain_text("Send 1 order again")
+    expect(dialog).to_contain_text("10 orders that wait are sent, too, at most $0.80")
+    expect(dialog).to_contain_text("1 order of them can only be exported: accepted")
+    assert find_violations(page) == []
+    dialog.get_by_role("button", name="Cancel them").click()
+    expect(page.locator("#count-cancelled")).to_contain_text("2")
+    assert (tally()[OrderState.CANCELLED], tally()[OrderState.QUEUED]) == (2, 8)
+    expect(page.get_by_text("None chosen")).to_be_visible()
+    choose(page, 66)
+    page.get_by_role("button", name="What to do with them…").click()
+    dialog.get_by_label("They were placed").check()
+    dialog.get_by_role("button", name="Settle").click()
+    expect(page.locator("#count-unconfirmed")).to_contain_text("1")
+    assert (tally()[OrderState.ACCEPTED], tally()[OrderState.UNCONFIRMED]) == (61, 1)
+    choose(page, 64, 63)
+    page.get_by_role("button", name="What to do with them…").click()
+    dialog.get_by_role("button", name="Send again").click()
+    site.wait_until(lambda: tally()[OrderState.REFUSED] == 1, "they are not sent again")
+    site.wait_for(mixed, JobState.FINISHED)
+    assert (tally()[OrderState.REFUSED], tally()[OrderState.ACCEPTED], tally()[OrderState.UNCONFIRMED]) == (1, 71, 1)
+    deeds = [one.data["action"] for one in site.session.ledger.recent_events(kinds=["user_action"])]
+    assert deeds == ["retry", "settle", "cancel orders"]
+
+
+def test_all_that_match_on_all_pages_are_exported_or_cancelled_together(site, visitor, admin, mixed):
+    page = visitor.open(f"/jobs/{mixed}?state=accepted", user=admin)
+    page.get_by_label("All 60 that match, on all pages").check()
+    expect(page.get_by_text("All 60 chosen")).to_be_visible()
+    page.get_by_role("button", name="What to do with them…").click()
+    with page.expect_download() as download:
+        page.get_by_role("dialog").get_by_role("link", name="CSV").click()
+    rows = list(csv.DictReader(io.StringIO(download.value.path().read_text(encoding="utf-8-sig"))))
+    assert [row["state"] for row in rows] == ["accepted"] * 60
+    page.get_by_role("button", name="Close").click()
+    choose(page, 61)
+    page.get_by_label("Line 61", exact=True).uncheck()
+    expect(page.get_by_text("49 on this page chosen")).to_be_visible()  # all but one is not all
+    page.get_by_label("State").select_option("queued")
+    expect(page.get_by_text("None chosen")).to_be_visible()
+    page.get_by_label("All on this page").check()
+    page.get_by_role("button", name="What to do with them…").click()
+    page.get_by_role("button", name="Cancel them").click()
+    expect(page.locator("#count-cancelled")).to_contain_text("10")
+    assert site.session.find_job(mixed).state is JobState.PAUSED
+
+
+def test_an_imei_s_export_holds_its_row_alone(site, visitor, admin, mixed):
+    page = visitor.open(f"/jobs/{mixed}", user=admin)
+    text = page.request.get(f"/jobs/{mixed}/export?format=csv&imei={make_imei(7)}").text()
+    assert [row["imei"] for row in csv.DictReader(io.StringIO(text.lstrip("\ufeff")))] == [make_imei(7)]
+
+
+def test_nothing_is_done_to_single_orders_while_the_job_runs(make_site, browser):
+    site = make_site(latency="0.3")
+    visitor = Visitor(browser, site)
+    visitor.watch.expected.add(409)
+    job = site.add_job(300, name="stock.csv", **SLOWLY)
+    page = visitor.open(f"/jobs/{job}?state=queued", user=site.add_user())
+    page.get_by_label("All on this page").check()
+    page.get_by_role("button", name="What to do with them…").click()
+    expect(page.get_by_role("dialog")).to_contain_text("The job runs. Pause it first")
+    status = page.evaluate(
+        """(job) => fetch(`/jobs/${job}/chosen/cancel`, {method: 'POST', body: new URLSearchParams({scope: 'all'}),
+            headers: JSON.parse(document.body.getAttribute('hx-headers'))}).then((answer) => answer.status)""",
+        job,
+    )
+    assert status == 409
+    assert site.session.ledger.tally(job)[OrderState.CANCELLED] == 0
+    visitor.close()

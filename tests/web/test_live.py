@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 import pytest
-from playwright.sync_api import Page
+from playwright.sync_api import Page, Route, expect
 
 from tests.operations.stand import make_imei
 from tests.web import seed
@@ -15,7 +16,10 @@ _FILL = """() => {
     for (const one of document.querySelectorAll('main details')) one.open = true;
     for (const one of document.querySelectorAll('main input, main select, main textarea')) {
         if (one.disabled || one.type === 'hidden' || one.type === 'file') continue;
-        if (one.type === 'checkbox' || one.type === 'radio') one.checked = !one.checked;
+        if (one.type === 'checkbox' || one.type === 'radio') {
+            one.checked = !one.checked;
+            one.dispatchEvent(new Event('change', {bubbles: true}));
+        }
         else if (one.type === 'date') one.value = '2026-01-02';
         else if (one.tagName === 'SELECT') one.selectedIndex = one.options.length - 1;
         else one.value = 'typed ' + (one.id || one.name);
@@ -37,7 +41,12 @@ _READ = """() => {
         marked: String(getSelection()),
     };
 }"""
-_IS_COMPLETE = "!/Reading …|asking the provider/.test(document.querySelector('main').innerText)"
+_HEAR_THE_END = """() => {
+    window.theEnd = new Promise((done) => document.body.addEventListener('htmx:afterRequest', (event) => {
+        if (event.detail.elt.id === 'orders-live') done(true);
+    }));
+}"""
+_UNDER_WAY = re.compile("Reading …|asking the provider")
 #: Draws each live part anew, by the very request that a change makes; gives what moved on the page for nothing.
 _DRAW_AGAIN = """async () => {
     const parts = [...document.querySelectorAll('main [hx-trigger*="from:body"], main [hx-trigger*="every"]')];
@@ -76,7 +85,7 @@ def seeded(tmp_path):
 def draw_again(page: Page) -> tuple[dict[str, Any], dict[str, Any], int, list[str]]:
     page.wait_for_load_state("networkidle")
     page.evaluate(_FILL)
-    page.wait_for_function(_IS_COMPLETE)  # what is opened is fetched
+    expect(page.locator("main")).not_to_contain_text(_UNDER_WAY)  # what is opened is fetched
     before = page.evaluate(_READ)
     parts, moved = page.evaluate(_DRAW_AGAIN)
     return before, page.evaluate(_READ), parts, moved
@@ -112,9 +121,29 @@ def test_the_answer_to_one_form_leaves_what_was_typed_into_another(site, visitor
     page.get_by_label("Name").fill("reports")
     with page.expect_response("**/settings/user"):
         page.get_by_role("button", name="Save").nth(1).click()
-    page.wait_for_function("document.getElementById('settings').textContent.includes('otto')")
     values = [limits.nth(0).input_value(), limits.nth(1).input_value(), page.get_by_label("Name").input_value()]
     assert values == ["100.00", "250.00", "reports"]
     page.get_by_role("button", name="Make a token").click()
     page.locator("code.secret").wait_for()
     assert (page.get_by_label("Name").input_value(), limits.nth(0).input_value()) == ("", "100.00")
+
+
+def test_a_refresh_that_is_under_way_does_not_undo_what_a_person_asked_for_meanwhile(seeded, site, visitor, admin):
+    page = visitor.open(f"/jobs/{seeded}?state=accepted", user=admin)
+    rows = page.locator("#orders tbody tr")
+    expect(rows).to_have_count(3)
+    held: list[Route] = []
+
+    def hold(route: Route) -> None:
+        held.append(route)
+
+    page.route("**/orders?state=accepted", hold)
+    with page.expect_request("**/orders?state=accepted"):
+        page.evaluate("htmx.trigger(document.body, `slowly:job-1`)")
+    page.locator("#orders-state").select_option("refused")
+    expect(rows).to_have_count(1)
+    page.evaluate(_HEAR_THE_END)
+    held[0].continue_()
+    page.evaluate("window.theEnd")
+    expect(rows).to_have_count(1)
+    expect(page).to_have_url(re.compile(r"state=refused$"))

@@ -9,7 +9,7 @@ from typing import Any
 from sqlalchemy import Connection, Select, and_, case, func, literal, or_, select, update
 
 from imeiflow.domain.ident import JobId, OrderId, Reference
-from imeiflow.domain.order import OrderState, may_follow
+from imeiflow.domain.order import JobState, OrderState, may_follow
 from imeiflow.domain.outcome import Outcome
 from imeiflow.errors import GuardError
 from imeiflow.ledger.access import Access
@@ -25,10 +25,21 @@ _job_price = select(job.c.unit_price).where(job.c.id == orders.c.job_id).correla
 class Actions(Access):
     """The part of the ledger that carries out what people decide."""
 
-    def cancel_queued(self, job_id: JobId, *, note: str = "", actor: str = "") -> int:
-        """Cancel the orders of a job that still wait, and count them; those under way go on."""
+    def cancel_queued(
+        self,
+        job_id: JobId,
+        *,
+        chosen: Sequence[OrderId] | None = None,
+        is_at_rest: bool = False,
+        note: str = "",
+        actor: str = "",
+    ) -> int:
+        """Cancel the orders of a job that still wait, or those of them that were chosen, and count them.
+
+        Those under way go on. Raises GuardError for a job that runs, where `is_at_rest` was taken for granted.
+        """
         query = _move(OrderState.QUEUED, OrderState.CANCELLED).where(orders.c.job_id == job_id)
-        return self._move_of_job(job_id, "orders_cancelled", [query], note, actor)
+        return self._move_of_job(job_id, "orders_cancelled", [query], note, actor, chosen=chosen, is_at_rest=is_at_rest)
 
     def retry(
         self,
@@ -36,10 +47,11 @@ class Actions(Access):
         states: AbstractSet[OrderState],
         *,
         is_again: bool = False,
+        chosen: Sequence[OrderId] | None = None,
         note: str = "",
         actor: str = "",
     ) -> int:
-        """Queue a job's failed or refused orders again with fresh attempts, and count them.
+        """Queue a job's failed or refused orders again with fresh attempts, and count them; `chosen`: only of those.
 
         Those stay whose IMEI another job has ordered since, or is about to, unless `is_again`. Raises GuardError for
         any other state: what may have been placed is not retried.
@@ -53,21 +65,34 @@ class Actions(Access):
             )
             for state in sorted(states)
         ]
-        return self._move_of_job(job_id, "orders_retried", queries, note, actor)
+        return self._move_of_job(job_id, "orders_retried", queries, note, actor, chosen=chosen)
 
-    def ordered_since(self, job_id: JobId, states: AbstractSet[OrderState]) -> dict[tuple[OrderState, JobId], int]:
-        """Count a job's orders in `states` whose IMEI another job has ordered since, by state and by that job."""
+    def ordered_since(
+        self, job_id: JobId, states: AbstractSet[OrderState], *, chosen: Sequence[OrderId] | None = None
+    ) -> dict[tuple[OrderState, JobId], int]:
+        """Count a job's orders in `states` whose IMEI another job has ordered since, by state and by that job.
+
+        `chosen`: only of those.
+        """
         last = _find_ordered_since().with_only_columns(func.max(_other.c.job_id)).scalar_subquery().label("job_id")
-        found = (
-            select(orders.c.state, last).where(orders.c.job_id == job_id, orders.c.state.in_(sorted(states))).subquery()
-        )
+        only, rows = _only(chosen)
+        wanted = (orders.c.job_id == job_id, orders.c.state.in_(sorted(states)), *only)
+        found = select(orders.c.state, last).where(*wanted).subquery()
         query = (
             select(found.c.state, found.c.job_id, func.count())
             .where(found.c.job_id.is_not(None))
             .group_by(found.c.state, found.c.job_id)
         )
         with self._read() as connection:
-            return {(OrderState(state), JobId(id_)): count for state, id_, count in connection.execute(query)}
+            return {(OrderState(state), JobId(id_)): count for state, id_, count in connection.execute(query, rows)}
+
+    def count_chosen(self, job_id: JobId, chosen: Sequence[OrderId]) -> dict[OrderState, int]:
+        """Count orders of a job that were chosen, by state; those of other jobs are none."""
+        only, rows = _only(chosen)
+        query = select(orders.c.state, func.count()).where(orders.c.job_id + 0 == job_id, *only)
+        with self._read() as connection:
+            found = connection.execute(query.group_by(orders.c.state), rows)
+            return {OrderState(state): count for state, count in found}
 
     def mark_placed(
         self, placed: Sequence[OrderId], reference: Reference | None = None, *, note: str = "", actor: str = ""
@@ -100,11 +125,25 @@ class Actions(Access):
         """
         self._settle("marked_not_placed", not_placed, OrderState.QUEUED, {}, {"note": note, "actor": actor})
 
-    def _move_of_job(self, job_id: JobId, kind: str, queries: Sequence[Any], note: str, actor: str) -> int:
+    def _move_of_job(
+        self,
+        job_id: JobId,
+        kind: str,
+        queries: Sequence[Any],
+        note: str,
+        actor: str,
+        *,
+        chosen: Sequence[OrderId] | None,
+        is_at_rest: bool = False,
+    ) -> int:
         now = self.clock()
+        only, rows = _only(chosen)
+        runs = select(job.c.id).where(job.c.id == job_id, job.c.state == JobState.RUNNING.value)
 
         def move(connection: Connection) -> int:
-            count = sum(connection.execute(query).rowcount for query in queries)
+            if is_at_rest and connection.execute(runs).first() is not None:
+                raise GuardError(path=self.path, problem=f"job {job_id} runs: its orders may be under way")
+            count = sum(connection.execute(query.where(*only), rows).rowcount for query in queries)
             if count:
                 data = {"count": count, "note": note, "actor": actor}
                 write_event(connection, kind, at=now, job=job_id, data=data)
@@ -180,6 +219,14 @@ def _find_ordered_since() -> Select[Any]:
         )
         .correlate(orders)
     )
+
+
+def _only(chosen: Sequence[OrderId] | None) -> tuple[list[Any], dict[str, object]]:
+    """Give the condition that keeps a statement to the orders that were chosen, and its parameters."""
+    if chosen is None:
+        return [], {}
+    rows = encode_rows([(order,) for order in dict.fromkeys(chosen)])
+    return [orders.c.id.in_(select(_named.c.order_id))], {"rows": rows}
 
 
 def _move(before: OrderState, after: OrderState, **values: Any) -> Any:

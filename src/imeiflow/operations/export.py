@@ -9,13 +9,15 @@ import csv
 import io
 import json
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, field
 from enum import StrEnum
 from itertools import islice
 from pathlib import Path
 from typing import BinaryIO, Final, TextIO, TypeAlias, assert_never
 
-from imeiflow.domain.ident import JobId
+from imeiflow.domain.ident import JobId, OrderId
+from imeiflow.domain.imei import Imei
 from imeiflow.domain.order import OrderState
 from imeiflow.domain.recurrence import may_be_sent_anew
 from imeiflow.errors import UsageError
@@ -51,10 +53,14 @@ class Layout(StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Wish:
-    """What is to be exported: rows of some jobs (None: all, oldest first) that a filter lets through."""
+    """What is to be exported: rows of some jobs (None: all, oldest first) that a filter lets through.
+
+    `orders`: only those, by their ids.
+    """
 
     jobs: tuple[JobId, ...] | None
     filter: Filter = field(default_factory=Filter)
+    orders: frozenset[OrderId] | None = None
     format: ExportFormat = ExportFormat.CSV
     layout: Layout = Layout.RESULTS
 
@@ -148,14 +154,15 @@ def _make_table(jobs: Sequence[Job], wish: Wish, spool: Spool) -> Table:
 
 def _pick(session: Session, jobs: Iterable[Job], wish: Wish, on_rows: Report, done: Exported) -> Iterator[OrderRow]:
     """Read the rows that are wanted, job by job, in the order of the lists."""
-    wanted, states, read = wish.filter, wish.filter.states, 0
+    states, read = wish.filter.states, 0
+    imeis = None if wish.filter.imeis is None else frozenset(wish.filter.imeis)
     if wish.layout is Layout.FAILED:
         states = _FAILED_STATES if states is None else states & _FAILED_STATES
     for job in jobs:
         rows = session.ledger.order_rows(job.id, states, batch=_BATCH)
         while batch := list(islice(rows, _BATCH)):
             for row in batch:
-                if not _matches(row, wanted):
+                if not _matches(row, wish, imeis):
                     continue
                 if _is_of_layout(row, wish.layout):
                     yield row
@@ -169,10 +176,13 @@ def _pick(session: Session, jobs: Iterable[Job], wish: Wish, on_rows: Report, do
 _FAILED_STATES: Final = frozenset({OrderState.INVALID, OrderState.REFUSED, OrderState.FAILED, OrderState.ACCEPTED})
 
 
-def _matches(row: OrderRow, wanted: Filter) -> bool:
+def _matches(row: OrderRow, wish: Wish, imeis: AbstractSet[Imei] | None) -> bool:
     """Say whether a row is wanted, as it is shown: a repeated one with the status and the times of what it repeats."""
+    wanted = wish.filter
     return (
-        (wanted.statuses is None or row.status in wanted.statuses)
+        (imeis is None or row.imei in imeis)
+        and (wish.orders is None or row.id in wish.orders)
+        and (wanted.statuses is None or row.status in wanted.statuses)
         and (wanted.accepted is None or row.accepted_at in wanted.accepted)
         and (wanted.completed is None or row.completed_at in wanted.completed)
     )

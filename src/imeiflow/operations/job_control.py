@@ -5,17 +5,17 @@ Nothing here waits for a job: what is under way ends by itself, and the runner i
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
 
-from imeiflow.domain.ident import JobId
+from imeiflow.domain.ident import JobId, OrderId
 from imeiflow.domain.order import JobState, OrderState, Policy
 from imeiflow.jobs.lock import LaneLock
 from imeiflow.operations.audit import record_action
 from imeiflow.operations.job_view import JobLine
 from imeiflow.operations.session import Session
-from imeiflow.operations.steering import RETRIED, cancel_job, pause_job, resume_job, retry_orders
+from imeiflow.operations.steering import RETRIED, cancel_job, pause_job, plan_retry, resume_job, retry_orders
 
 #: Takes over a job that has to be worked on, with its lock, which is held.
 Adopt = Callable[[JobId, LaneLock], None]
@@ -66,9 +66,21 @@ def go_on(session: Session, job: JobId, actor: str, adopt: Adopt) -> bool:
     return resumed.is_to_follow
 
 
-def send_again(session: Session, job: JobId, states: AbstractSet[OrderState], actor: str, adopt: Adopt) -> int:
-    """Queue a job's refused or failed orders again, let it go on, and count them. Raises JobStateError, UsageError."""
-    count = retry_orders(session, job, states, actor=actor)
+def send_again(
+    session: Session,
+    job: JobId,
+    states: AbstractSet[OrderState],
+    actor: str,
+    adopt: Adopt,
+    *,
+    chosen: Sequence[OrderId] | None = None,
+) -> int:
+    """Queue a job's refused or failed orders again, let it go on, and count them; `chosen`: only of those.
+
+    What else of it waits is sent as well. Raises JobStateError, UsageError.
+    """
+    plan_retry(session, job, states, chosen=chosen)  # refuses a job that runs or was cancelled
+    count = retry_orders(session, job, states, chosen=chosen, actor=actor)
     record_action(session, actor, "retry", job=job, count=count, states=sorted(states))
     if count:
         resumed = resume_job(session, job)

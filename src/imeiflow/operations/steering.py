@@ -7,13 +7,13 @@ from __future__ import annotations
 
 import time
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
 from decimal import Decimal
 from typing import assert_never
 
-from imeiflow.domain.ident import JobId
+from imeiflow.domain.ident import JobId, OrderId
 from imeiflow.domain.money import Money
 from imeiflow.domain.order import JobState, OrderState, Policy
 from imeiflow.domain.progress import Tally
@@ -170,9 +170,16 @@ def wait_for_end(
 
 
 def plan_retry(
-    session: Session, job: JobId, states: AbstractSet[OrderState] = RETRIED, *, is_again: bool = False
+    session: Session,
+    job: JobId,
+    states: AbstractSet[OrderState] = RETRIED,
+    *,
+    is_again: bool = False,
+    chosen: Sequence[OrderId] | None = None,
 ) -> RetryPlan:
     """Count what a retry of `states` (failed, refused) would queue, with its cost. Raises UsageError, JobStateError.
+
+    `chosen`: only of those orders.
 
     What may have been placed is never part of it; what another job has ordered since is only where `is_again`.
     """
@@ -183,9 +190,10 @@ def plan_retry(
     if found.state in {JobState.RUNNING, JobState.CANCELLED}:
         remedy = f"Pause it first: `imeiflow pause {job}`." if found.state is JobState.RUNNING else None
         raise JobStateError(job=job, state=found.state, wanted="retried", remedy=remedy)
-    tally, elsewhere, left = session.ledger.tally(job), Counter[JobId](), Counter[OrderState]()
+    ledger, elsewhere, left = session.ledger, Counter[JobId](), Counter[OrderState]()
+    tally = Counter(ledger.tally(job).counts if chosen is None else ledger.count_chosen(job, chosen))
     if not is_again:
-        for (state, other), number in session.ledger.ordered_since(job, states).items():
+        for (state, other), number in ledger.ordered_since(job, states, chosen=chosen).items():
             elsewhere[other] += number
             left[state] += number
     counts = {state: tally[state] - left[state] for state in sorted(states) if tally[state] > left[state]}
@@ -199,7 +207,8 @@ def retry_orders(
     states: AbstractSet[OrderState] = RETRIED,
     *,
     is_again: bool = False,
+    chosen: Sequence[OrderId] | None = None,
     actor: str = "",
 ) -> int:
     """Queue a job's failed or refused orders again, and count them; `resume_job` then sends them."""
-    return session.ledger.retry(job, states, is_again=is_again, actor=actor)
+    return session.ledger.retry(job, states, is_again=is_again, chosen=chosen, actor=actor)

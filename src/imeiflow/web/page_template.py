@@ -44,6 +44,7 @@ def environment() -> Environment:
         state=wording.say_state,
         tone=wording.tone_of,
         percent=wording.say_percent,
+        flaw=wording.say_flaw,
     )
     return made
 

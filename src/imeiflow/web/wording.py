@@ -8,6 +8,7 @@ from typing import Any, Final
 
 from markupsafe import Markup
 
+from imeiflow.domain.imei import Flaw
 from imeiflow.domain.money import Money
 from imeiflow.domain.order import JobState, OrderState, ResultStatus
 
@@ -77,6 +78,11 @@ def say_state(state: Any) -> str:
 def tone_of(state: Any) -> str:
     """Give the name of a state's colour: an order's own state, or the one that means the same."""
     return _ALIKE.get(str(state), str(state))
+
+
+def say_flaw(text: str) -> str:
+    """Say what is wrong with a row: the name of a flaw becomes its sentence, all else stays as it was told."""
+    return Flaw(text).sentence if text in set(Flaw) else text
 
 
 def say_percent(share: float) -> str:

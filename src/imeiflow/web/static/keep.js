@@ -23,6 +23,7 @@
     if (name === "open") return !element.matches("details, dialog");
     if (name === "value" || name === "checked") return !(element.matches("input, textarea") && isTheirs(element));
     if (name === "selected") return !(element.closest("select") && isTheirs(element.closest("select")));
+    if (name === "disabled") return !element.matches("[data-choose-go]"); // it follows what is ticked
     return true;
   };
   Idiomorph.defaults.callbacks.beforeNodeMorphed = (before, after) => {
@@ -33,6 +34,29 @@
     // A time stands there in the viewer's own zone already.
     return !(before instanceof HTMLTimeElement && after instanceof HTMLTimeElement && before.dateTime === after.dateTime);
   };
+
+  // What a person asked for is never drawn over by a refresh that was under way, or began before the answer came.
+  const isLive = (element) => /from:body|every /.test(element.getAttribute("hx-trigger") || "");
+  const turns = new WeakMap(); // of requests
+  const asked = new WeakMap(); // by what they draw: the last thing that a person asked for
+  let turn = 0;
+  body.addEventListener("htmx:beforeRequest", (event) => {
+    const { elt, target, xhr } = event.detail;
+    const last = asked.get(target);
+    if (isLive(elt) && last && last.isPending) return event.preventDefault();
+    turns.set(xhr, (turn += 1));
+    if (!isLive(elt)) asked.set(target, { turn, xhr, isPending: true });
+  });
+  body.addEventListener("htmx:beforeSwap", (event) => {
+    const { requestConfig, target, xhr } = event.detail;
+    const last = asked.get(target);
+    if (!last || !requestConfig) return;
+    if (isLive(requestConfig.elt) && turns.get(xhr) < last.turn) event.detail.shouldSwap = false;
+  });
+  body.addEventListener("htmx:afterRequest", (event) => {
+    const last = asked.get(event.detail.target);
+    if (last && last.xhr === event.detail.xhr) last.isPending = false;
+  });
 
   // Where what had the focus is gone, the focus goes to what took its place, not to the start of the page.
   let focused = null;

@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import tempfile
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Annotated, Any, Final
-from urllib.parse import urlencode
 
 from litestar import Response, get, post
 from litestar.enums import RequestEncodingType
@@ -15,26 +14,26 @@ from litestar.params import Body, FromPath, FromQuery
 from litestar.response import Stream
 
 from imeiflow.domain.ident import JobId
-from imeiflow.domain.order import OrderState, ResultStatus
+from imeiflow.domain.money import Money
+from imeiflow.domain.order import ResultStatus
 from imeiflow.domain.user import Role
 from imeiflow.errors import UsageError
-from imeiflow.ledger.filter import Filter
 from imeiflow.operations.audit import record_action
+from imeiflow.operations.chosen import count_matching
 from imeiflow.operations.export import ExportFormat, Layout, Wish, export_to_file
 from imeiflow.operations.job_control import (
-    Adopt,
     ask_to_cancel,
     ask_to_pause,
     go_on,
-    list_choices,
     send_again,
 )
 from imeiflow.operations.job_view import SHOWN, chart_job, count_job, list_orders
-from imeiflow.operations.order_list import read_wanted
 from imeiflow.operations.steering import RETRIED, plan_retry
 from imeiflow.web.access import needs
 from imeiflow.web.navigation import Page
-from imeiflow.web.office import Office, WebRequest, office_of
+from imeiflow.web.office import WebRequest, office_of
+from imeiflow.web.page.job.chosen import HANDLERS as CHOSEN
+from imeiflow.web.page.job.selection import adopting, draw_job, make_filter, read_orders, read_states, write_query
 from imeiflow.web.page_template import draw
 from imeiflow.web.thread import in_thread, threaded
 
@@ -54,9 +53,9 @@ def job_page(
     request: WebRequest, job_id: FromPath[int], imei: FromQuery[str] = "", after: FromQuery[str | None] = None
 ) -> Response[str]:
     """Show a job; only what lives where it is asked for again."""
-    states = _read_states(request)
-    where = {"states": states, "imei": imei, "after": after, "query": _query(states, imei)}
-    return _draw_job(request, job_id, "live" if "hx-request" in request.headers else None, **where)
+    states = read_states(request.query_params.getall("state", []))
+    where = {"states": states, "imei": imei, "after": after, "query": write_query(states, imei)}
+    return draw_job(request, job_id, "live" if "hx-request" in request.headers else None, **where)
 
 
 @get("/jobs/{job_id:int}/orders")
@@ -67,9 +66,11 @@ def job_orders(
     """Show a page of a job's orders, as filtered; the address of the whole page follows."""
     office = office_of(request)
     job = office.session.find_job(JobId(job_id))
-    states = _read_states(request)
-    page = list_orders(office.session, _make_filter(job_id, states, imei), after=after)
-    query = _query(states, imei)
+    states = read_states(request.query_params.getall("state", []))
+    wanted = make_filter(job_id, states, imei)
+    page = list_orders(office.session, wanted, after=after)
+    line = count_job(office.session, job, office.runner.view(job.id))
+    query = write_query(states, imei)
     answer = draw(
         request,
         _ORDERS,
@@ -80,6 +81,9 @@ def job_orders(
         imei=imei,
         after=after,
         shown=SHOWN,
+        statuses=list(ResultStatus),
+        matches=count_matching(office.session, wanted, line),
+        money_of=lambda order: None if order.price is None else Money(order.price * order.charges, job.currency),
     )
     place = "&".join(part for part in (query, f"after={after}" if after else "") if part)
     answer.headers["hx-replace-url"] = f"/jobs/{job_id}" + (f"?{place}" if place else "")
@@ -108,7 +112,7 @@ def job_chart(request: WebRequest, job_id: FromPath[int]) -> dict[str, object]:
 def pause(request: WebRequest, job_id: FromPath[int]) -> Response[str]:
     """Ask a job to pause."""
     ask_to_pause(office_of(request).session, JobId(job_id), request.user.user.name)
-    return _draw_job(request, job_id, "live")
+    return draw_job(request, job_id, "live")
 
 
 @post("/jobs/{job_id:int}/cancel", guards=[needs(Role.OPERATOR)], status_code=200)
@@ -116,16 +120,16 @@ def pause(request: WebRequest, job_id: FromPath[int]) -> Response[str]:
 def cancel(request: WebRequest, job_id: FromPath[int]) -> Response[str]:
     """Cancel what a job has not sent."""
     ask_to_cancel(office_of(request).session, JobId(job_id), request.user.user.name)
-    return _draw_job(request, job_id, "live")
+    return draw_job(request, job_id, "live")
 
 
 @post("/jobs/{job_id:int}/resume", guards=[needs(Role.OPERATOR)], status_code=200)
 async def resume(request: WebRequest, job_id: FromPath[int]) -> Response[str]:
     """Let a job go on."""
     office, name = office_of(request), request.user.user.name
-    if not await _adopting(office, lambda adopt: go_on(office.session, JobId(job_id), name, adopt)):
+    if not await adopting(office, lambda adopt: go_on(office.session, JobId(job_id), name, adopt)):
         raise UsageError(problem="nothing of this job goes on by itself", remedy="See its unconfirmed orders.")
-    return await in_thread(_draw_job, request, job_id, "live")
+    return await in_thread(draw_job, request, job_id, "live")
 
 
 @get("/jobs/{job_id:int}/retry", guards=[needs(Role.OPERATOR)])
@@ -134,8 +138,12 @@ def retry_question(request: WebRequest, job_id: FromPath[int]) -> Response[str]:
     """Say what a retry would send again, and what it would cost."""
     office = office_of(request)
     job = office.session.find_job(JobId(job_id))
+    waiting = office.session.ledger.tally(job.id).waiting
     plans = {state: plan_retry(office.session, job.id, {state}) for state in sorted(RETRIED)}
-    return draw(request, "page/job/retry.html", job=job, plans=plans, plan=plan_retry(office.session, job.id))
+    cost = None if job.price is None else job.price * waiting
+    plan = plan_retry(office.session, job.id)
+    values: dict[str, Any] = {"plans": plans, "plan": plan, "waiting": waiting, "waiting_cost": cost}
+    return draw(request, "page/job/retry.html", job=job, **values)
 
 
 @post("/jobs/{job_id:int}/retry", guards=[needs(Role.OPERATOR)], status_code=200)
@@ -149,8 +157,8 @@ async def retry(
     states = {state for state in RETRIED if state.value in data}
     if not states:
         raise UsageError(problem="nothing was chosen", remedy="Choose refused or failed orders.")
-    await _adopting(office, lambda adopt: send_again(office.session, JobId(job_id), states, name, adopt))
-    return await in_thread(_draw_job, request, job_id, "live")
+    await adopting(office, lambda adopt: send_again(office.session, JobId(job_id), states, name, adopt))
+    return await in_thread(draw_job, request, job_id, "live")
 
 
 @get("/jobs/{job_id:int}/export")
@@ -165,9 +173,11 @@ async def export(
     office = office_of(request)
     chosen = ExportFormat(format) if format in set(ExportFormat) else ExportFormat.CSV
     job = await in_thread(office.session.find_job, JobId(job_id))
+    states = read_states(request.query_params.getall("state", []))
     wish = Wish(
         jobs=(job.id,),
-        filter=replace(_make_filter(job_id, _read_states(request), imei), jobs=None),
+        filter=replace(make_filter(job_id, states, imei), jobs=None),
+        orders=read_orders(request.query_params.getall("order", [])),
         format=chosen,
         layout=Layout(layout) if layout in set(Layout) else Layout.RESULTS,
     )
@@ -192,48 +202,6 @@ async def _send(folder: tempfile.TemporaryDirectory[str], target: Path) -> Async
             yield part
 
 
-async def _adopting(office: Office, act: Callable[[Adopt], Any]) -> Any:
-    """Do something in a thread that may let a job run; the runner answers for the job before the page is told."""
-    taken: list[tuple[JobId, Any]] = []
-    done = await in_thread(act, lambda job, lock: taken.append((job, lock)))
-    for job, lock in taken:
-        office.runner.adopt(job, lock)
-    return done
-
-
-def _draw_job(request: WebRequest, job_id: int, block: str | None, **where: Any) -> Response[str]:
-    office = office_of(request)
-    job = office.session.find_job(JobId(job_id))
-    line = count_job(office.session, job, office.runner.view(job.id))
-    values = {"states": [], "imei": "", "after": None, "query": "", **where}
-    owner = office.runner.busy_owner(job.account)
-    return draw(request, _TEMPLATE, block, job=job, line=line, choices=list_choices(line), owner=owner, **values)
-
-
-def _read_states(request: WebRequest) -> list[str]:
-    """Read the states in an address. Raises UsageError for a word that is none."""
-    states = [str(state) for state in request.query_params.getall("state", []) if state]
-    unknown = [state for state in states if state not in set(OrderState) | set(ResultStatus)]
-    if unknown:
-        raise UsageError(problem=f"{unknown[0][:40]!r} is no state of an order", remedy="Choose one from the list.")
-    return states
-
-
-def _make_filter(job_id: int, states: list[str], imei: str) -> Filter:
-    return Filter(
-        jobs=[JobId(job_id)],
-        states={OrderState(state) for state in states if state in set(OrderState)} or None,
-        statuses={ResultStatus(state) for state in states if state in set(ResultStatus)} or None,
-        imeis=list(read_wanted([imei]).imeis) if imei.strip() else None,
-    )
-
-
-def _query(states: list[str], imei: str) -> str:
-    """Write a filter as it stands in an address."""
-    pairs = [("state", state) for state in states] + ([("imei", imei)] if imei.strip() else [])
-    return urlencode(pairs)
-
-
 PAGE = Page(
     handlers=[
         job_page,
@@ -246,5 +214,6 @@ PAGE = Page(
         retry_question,
         retry,
         export,
+        *CHOSEN,
     ]
 )

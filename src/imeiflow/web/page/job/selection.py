@@ -1,0 +1,71 @@
+"""Which orders of a job are meant, as addresses and forms say it; and the job, drawn after something was done."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any, Final
+from urllib.parse import urlencode
+
+from litestar import Response
+
+from imeiflow.domain.ident import JobId, OrderId
+from imeiflow.domain.order import OrderState, ResultStatus
+from imeiflow.errors import UsageError
+from imeiflow.ledger.filter import Filter
+from imeiflow.operations.job_control import Adopt, list_choices
+from imeiflow.operations.job_view import count_job
+from imeiflow.operations.order_list import read_wanted
+from imeiflow.web.office import Office, WebRequest, office_of
+from imeiflow.web.page_template import draw
+from imeiflow.web.thread import in_thread
+
+_TEMPLATE: Final = "page/job/page.html"
+
+
+def read_states(words: Sequence[str]) -> list[str]:
+    """Read the states in an address or a form. Raises UsageError for a word that is none."""
+    states = [word for word in words if word]
+    unknown = [state for state in states if state not in set(OrderState) | set(ResultStatus)]
+    if unknown:
+        raise UsageError(problem=f"{unknown[0][:40]!r} is no state of an order", remedy="Choose one from the list.")
+    return states
+
+
+def read_orders(words: Sequence[str]) -> frozenset[OrderId] | None:
+    """Read the ids of single orders in an address; None where it names none."""
+    return frozenset(OrderId(int(one)) for one in words if one.isdecimal() and len(one) < 16) if words else None
+
+
+def make_filter(job_id: int, states: Sequence[str], imei: str) -> Filter:
+    """Make the filter of a job's orders."""
+    return Filter(
+        jobs=[JobId(job_id)],
+        states={OrderState(state) for state in states if state in set(OrderState)} or None,
+        statuses={ResultStatus(state) for state in states if state in set(ResultStatus)} or None,
+        imeis=list(read_wanted([imei]).imeis) if imei.strip() else None,
+    )
+
+
+def write_query(states: Sequence[str], imei: str) -> str:
+    """Write a filter as it stands in an address."""
+    pairs = [("state", state) for state in states] + ([("imei", imei)] if imei.strip() else [])
+    return urlencode(pairs)
+
+
+async def adopting(office: Office, act: Callable[[Adopt], Any]) -> Any:
+    """Do something in a thread that may let a job run; the runner answers for the job before the page is told."""
+    taken: list[tuple[JobId, Any]] = []
+    done = await in_thread(act, lambda job, lock: taken.append((job, lock)))
+    for job, lock in taken:
+        office.runner.adopt(job, lock)
+    return done
+
+
+def draw_job(request: WebRequest, job_id: int, block: str | None, **where: Any) -> Response[str]:
+    """Draw a job's page, or only what lives of it."""
+    office = office_of(request)
+    job = office.session.find_job(JobId(job_id))
+    line = count_job(office.session, job, office.runner.view(job.id))
+    values = {"states": [], "imei": "", "after": None, "query": "", **where}
+    owner = office.runner.busy_owner(job.account)
+    return draw(request, _TEMPLATE, block, job=job, line=line, choices=list_choices(line), owner=owner, **values)
