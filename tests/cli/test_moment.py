@@ -15,8 +15,6 @@ from rich.console import Console
 
 from imeiflow.cli.display import LiveDisplay, PlainDisplay, draw_moment
 from imeiflow.cli.moment import (
-    TOLD,
-    count_states,
     describe_cost,
     describe_counts,
     describe_ending,
@@ -26,6 +24,7 @@ from imeiflow.cli.moment import (
     share_done,
 )
 from imeiflow.cli.report import MEANING
+from imeiflow.cli.state import TOLD, count_states
 from imeiflow.dispatch.lane import Lane
 from imeiflow.dispatch.view import JobView
 from imeiflow.domain.ident import AccountName, JobId, ServiceId

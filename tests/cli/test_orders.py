@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import subprocess
+import sys
 
 import pytest
 
@@ -117,3 +118,31 @@ def test_a_timeline_tells_every_attempt_and_every_status_of_an_order(tmp_path):
     ]
     (told,) = json.loads(run_typed(("orders", "--reference", "R2", "--timeline", "--json"), environment).stdout)
     assert [one["kind"] for one in told["timeline"]] == ["read", "attempt", "status", "status"]
+
+
+def test_commands_that_only_list_are_there_sooner_for_they_import_nothing_that_sends(environment):
+    code = (
+        "import sys; from imeiflow.cli.program import program, run;"
+        "said = [run(program, words.split()) for words in sys.argv[1:]];"
+        "heavy = ('aiohttp', 'structlog', 'rich', 'xlsxwriter', 'imeiflow.dispatch.engine', 'imeiflow.jobs.runner');"
+        "print(said, [m for m in heavy if m in sys.modules])"
+    )
+    commands = [
+        "jobs",
+        "show 1",
+        "show 1 --json",
+        "orders",
+        "orders --timeline --json",
+        "spending",
+        "export 1 -o x.csv",
+    ]
+    done = subprocess.run(
+        [sys.executable, "-c", code, *commands],
+        env=environment,
+        cwd=environment["TMPDIR"],
+        capture_output=True,
+        text=True,
+        timeout=PATIENCE_S,
+        check=True,
+    )
+    assert done.stdout.splitlines()[-1] == f"{[0] * len(commands)} []"

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from imeiflow.dispatch.breaker import BreakerPolicy
-from imeiflow.dispatch.desk import CHUNK_KIND
+from imeiflow.dispatch.kind import CHUNK_KIND
 from imeiflow.domain.decision import RetryPolicy
 from imeiflow.domain.order import JobState, OrderState
 from imeiflow.domain.outcome import Ending, ErrorKind

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from imeiflow.dispatch.poll import IDS_KIND
+from imeiflow.dispatch.kind import IDS_KIND
 from imeiflow.domain.ident import JobId
 from imeiflow.domain.order import JobState, OrderState, ResultStatus
 from imeiflow.domain.status import StatusAnomalyKind

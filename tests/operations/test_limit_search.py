@@ -10,7 +10,8 @@ from typing import Any
 
 import pytest
 
-from imeiflow.dispatch.desk import LIMITS_KIND, WHOLE_ACCOUNT, Desk
+from imeiflow.dispatch.desk import Desk
+from imeiflow.dispatch.kind import LIMITS_KIND, WHOLE_ACCOUNT
 from imeiflow.dispatch.ladder import Ladder, Recommendation
 from imeiflow.dispatch.setting import DispatchSettings
 from imeiflow.dispatch.step import Grade, StepKind

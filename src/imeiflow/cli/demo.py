@@ -10,7 +10,7 @@ from typing import Final
 
 import click
 
-from imeiflow.cli.frame import watch_job
+from imeiflow.cli.following import watch_job
 from imeiflow.cli.log import keep_log
 from imeiflow.cli.option import command, json_option
 from imeiflow.cli.output import count, print_json, say, screen_width, show_seconds, tell

@@ -8,8 +8,7 @@ from typing import Any
 from imeiflow.cli.output import count, cut, screen_width, show_seconds, show_time
 from imeiflow.cli.report import headline, next_steps, tell_counts, tell_money, tell_steps
 from imeiflow.cli.watching import tell_statuses
-from imeiflow.dispatch.desk import CHUNK_KIND, LANE_KIND
-from imeiflow.dispatch.poll import IDS_KIND
+from imeiflow.dispatch.kind import CHUNK_KIND, IDS_KIND, LANE_KIND
 from imeiflow.domain.item import OrderKind
 from imeiflow.domain.money import Money
 from imeiflow.domain.order import OrderState, Policy

@@ -99,7 +99,7 @@ def export(
         if shows and rows >= _TOLD_EVERY and rows % _TOLD_EVERY == 0:
             say(f"{rows:,} rows …")
 
-    with open_session() as session:
+    with open_session(is_listing=True) as session:
         if target is None:
             export_to_stream(session, wish, sys.stdout.buffer, on_rows=tell)
             return

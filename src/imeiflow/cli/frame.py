@@ -1,4 +1,4 @@
-"""What every command does first and last: open the ledger that the environment names, ask, follow a job to its end."""
+"""What every command does first and last: open the ledger that the environment names, and ask."""
 
 from __future__ import annotations
 
@@ -11,7 +11,6 @@ from typing import BinaryIO
 
 import click
 
-from imeiflow.cli.following import follow_job, watch_job
 from imeiflow.cli.log import keep_log
 from imeiflow.cli.option import require_confirmation
 from imeiflow.cli.output import fold, is_terminal, say
@@ -21,19 +20,18 @@ from imeiflow.operations.configuration import Configuration, load_configuration
 from imeiflow.operations.orphan import recover_orphans
 from imeiflow.operations.session import Session
 
-__all__ = ["confirm", "follow_job", "name_user", "open_session", "read_file", "read_pasted", "watch_job"]
-
 _ANSWERS = "[y/N]:.yes"  # as long as what is asked with, and the answer
 
 
 @contextmanager
-def open_session(configuration: Configuration | None = None) -> Iterator[Session]:
+def open_session(configuration: Configuration | None = None, *, is_listing: bool = False) -> Iterator[Session]:
     """Open the ledger, and say which jobs a process that died has left behind: they are paused now.
 
-    Raises ConfigurationError, LedgerError.
+    A command that only lists what the ledger holds says so with `is_listing`, imports nothing of the engine, and so is
+    there sooner. Raises ConfigurationError, LedgerError.
     """
     configuration = configuration or load_configuration()
-    with keep_log(configuration), Session.open(configuration) as session:
+    with keep_log(configuration, has_own=not is_listing), Session.open(configuration) as session:
         for job in recover_orphans(session):
             say(f"Job {job} was left by a process that died; it is paused. `imeiflow resume {job}` goes on with it.")
         yield session

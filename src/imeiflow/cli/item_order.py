@@ -11,7 +11,8 @@ from typing import Any, BinaryIO, TypedDict, TypeVar, Unpack
 import click
 
 from imeiflow.cli.departure import detach_job
-from imeiflow.cli.frame import confirm, follow_job, open_session
+from imeiflow.cli.following import follow_job
+from imeiflow.cli.frame import confirm, open_session
 from imeiflow.cli.option import AMOUNT, account_option, command, json_option, yes_option
 from imeiflow.cli.output import count, print_json, say, show_time, tell
 from imeiflow.domain.ident import ServiceId

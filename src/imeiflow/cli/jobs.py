@@ -33,7 +33,7 @@ _NONE_YET = "There are no jobs yet. `imeiflow submit FILE --service ID` makes on
 @json_option
 def jobs(state: str | None, account: str | None, limit: int | None, is_json: bool) -> None:
     """List the jobs of this ledger, newest first."""
-    with open_session() as session:
+    with open_session(is_listing=True) as session:
         ledger = session.ledger
         found = ledger.list_jobs(
             None if state is None else JobState(state), None if account is None else AccountName(account)
@@ -63,7 +63,7 @@ def jobs(state: str | None, account: str | None, limit: int | None, is_json: boo
 @json_option
 def show(job: int, is_json: bool) -> None:
     """Show one job: how far it is, why orders are not accepted, what is in doubt, and what to do next."""
-    with open_session() as session:
+    with open_session(is_listing=True) as session:
         if is_json:
             print_json(describe_job(read_job_detail(session, JobId(job))))
             return

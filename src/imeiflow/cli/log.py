@@ -13,8 +13,6 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Final, TextIO, cast
 
-import structlog
-
 from imeiflow.operations.configuration import Configuration, open_log_directory
 from imeiflow.providers.secret import Secret
 
@@ -23,24 +21,33 @@ _LARGEST: Final = 5_000_000
 
 
 @contextmanager
-def keep_log(configuration: Configuration, stream: TextIO | None = None, *, is_json: bool = False) -> Iterator[None]:
-    """Let this process log to `stream`, or to the log file under the home; where that cannot be, to nothing."""
+def keep_log(
+    configuration: Configuration, stream: TextIO | None = None, *, is_json: bool = False, has_own: bool = True
+) -> Iterator[None]:
+    """Let this process log to `stream`, or to the log file under the home; where that cannot be, to nothing.
+
+    Without `has_own` only what libraries log is caught: for commands that import no module of ours that logs.
+    """
     own = _open_log(configuration) if stream is None else None
     secrets = [Secret(key) for key in configuration.secrets()]
-    _catch_our_logs(stream or own, secrets, is_json=is_json)
+    if has_own:
+        _catch_our_logs(stream or own, secrets, is_json=is_json)
     handler = _catch_library_logs(stream or own, secrets, is_json=is_json)
     raises, logging.raiseExceptions = logging.raiseExceptions, False  # it would be told on the terminal
     try:
         yield
     finally:
         logging.raiseExceptions = raises
-        structlog.reset_defaults()
+        if has_own:
+            _forget_our_logs()
         logging.getLogger().removeHandler(handler)
         if own is not None:
             own.close()
 
 
 def _catch_our_logs(stream: TextIO | None, secrets: list[Secret], *, is_json: bool) -> None:
+    import structlog
+
     def blank(_: object, __: str, entry: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
         for name, value in entry.items():
             if isinstance(value, str):
@@ -63,6 +70,12 @@ def _catch_our_logs(stream: TextIO | None, secrets: list[Secret], *, is_json: bo
         logger_factory=structlog.WriteLoggerFactory(file=stream),
         cache_logger_on_first_use=False,
     )
+
+
+def _forget_our_logs() -> None:
+    import structlog
+
+    structlog.reset_defaults()
 
 
 def _drop_nothings(_: object, __: str, entry: MutableMapping[str, Any]) -> MutableMapping[str, Any]:

@@ -5,26 +5,13 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from imeiflow.cli.output import count, show_seconds
+from imeiflow.cli.state import count_states, name_state
 from imeiflow.dispatch.view import JobView, describe_pace
 from imeiflow.domain.money import Money
 from imeiflow.domain.order import JobState, OrderState
 from imeiflow.domain.progress import Tally
 from imeiflow.operations.follow import Progress
 from imeiflow.operations.json_text import clean
-
-#: The states in the order in which they are told; `sending` is called by what it means to whoever waits.
-TOLD = (
-    OrderState.ACCEPTED,
-    OrderState.DUPLICATE,
-    OrderState.REFUSED,
-    OrderState.FAILED,
-    OrderState.UNCONFIRMED,
-    OrderState.QUEUED,
-    OrderState.SENDING,
-    OrderState.INVALID,
-    OrderState.REPEATED,
-    OrderState.CANCELLED,
-)
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,16 +22,6 @@ class Line:
     value: str
     why: str = ""
     is_warning: bool = False
-
-
-def name_state(state: OrderState) -> str:
-    """Give the word for a state; an order under way is called that."""
-    return "under way" if state is OrderState.SENDING else state.value
-
-
-def count_states(tally: Tally) -> list[tuple[OrderState, int]]:
-    """List the states that any row is in, and how many; they add up to the total."""
-    return [(state, tally[state]) for state in TOLD if tally[state]]
 
 
 def share_done(progress: Progress) -> float:

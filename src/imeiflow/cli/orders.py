@@ -89,7 +89,7 @@ def orders(
         references=tuple(map(Reference, references)) or None,
     )
     limit = limit if limit is not None else (0 if wanted is not None else _LIMIT)
-    with open_session() as session:
+    with open_session(is_listing=True) as session:
         listing = _Listing(find_orders(session, filter_, _read_cursor(after)), limit, filter_)
         if is_timeline:
             _print_timelines(session, listing, is_json=is_json)

@@ -11,7 +11,8 @@ from typing import BinaryIO
 
 import click
 
-from imeiflow.cli.frame import confirm, open_session, watch_job
+from imeiflow.cli.following import watch_job
+from imeiflow.cli.frame import confirm, open_session
 from imeiflow.cli.option import account_option, command, json_option, yes_option
 from imeiflow.cli.output import count, print_json, say, tell
 from imeiflow.cli.program import INTERRUPTED

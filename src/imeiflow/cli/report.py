@@ -6,19 +6,21 @@ import sys
 from collections import defaultdict
 from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import TextIO
+from typing import TYPE_CHECKING, TextIO
 
-from imeiflow.cli.moment import TOLD, name_state
 from imeiflow.cli.output import count, cut, screen_width, show_seconds, tell
+from imeiflow.cli.state import TOLD, name_state
 from imeiflow.domain.ident import JobId
 from imeiflow.domain.money import Money
 from imeiflow.domain.order import JobState, OrderState, Policy
 from imeiflow.domain.progress import Summary, Tally
 from imeiflow.ledger.record import Job
-from imeiflow.operations.follow import Followed
 from imeiflow.operations.job_detail import JobDetail, ShownReason, read_job_detail
 from imeiflow.operations.json_text import clean
 from imeiflow.operations.session import Session
+
+if TYPE_CHECKING:
+    from imeiflow.operations.follow import Followed
 
 #: What a state means to whoever reads it for the first time.
 MEANING = {

@@ -56,7 +56,7 @@ def spending(
     """
     if plot is not None:
         check_plot_path(Path(plot))
-    with open_session() as session:
+    with open_session(is_listing=True) as session:
         sums = add_up_spending(
             session,
             Axis(by),

@@ -10,8 +10,8 @@ from contextlib import suppress
 
 import click
 
-from imeiflow.cli.following import SIGNALS, run_loop
-from imeiflow.cli.frame import follow_job, open_session
+from imeiflow.cli.following import SIGNALS, follow_job, run_loop
+from imeiflow.cli.frame import open_session
 from imeiflow.cli.option import command, json_option
 from imeiflow.cli.output import print_json, say, tell
 from imeiflow.cli.program import INTERRUPTED

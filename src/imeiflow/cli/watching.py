@@ -8,14 +8,15 @@ from collections.abc import Callable, Iterator
 from datetime import datetime
 from typing import TYPE_CHECKING, Protocol
 
-from imeiflow.cli.display import LiveDisplay, has_live_terminal
 from imeiflow.cli.output import count, cut, say, show_seconds
 from imeiflow.domain.order import ResultStatus
 from imeiflow.operations.json_text import clean
-from imeiflow.operations.sync import Asking, StatusTally, SyncProgress
+from imeiflow.operations.status_tally import StatusTally
 
 if TYPE_CHECKING:
     from rich.console import RenderableType
+
+    from imeiflow.operations.sync import Asking, SyncProgress
 
 _LINE_EVERY_S = 10.0
 
@@ -41,6 +42,8 @@ class SyncDisplay(Protocol):
 
 def open_sync_display(*, watches: bool) -> SyncDisplay:
     """Choose how progress is shown on standard error."""
+    from imeiflow.cli.display import LiveDisplay, has_live_terminal
+
     if has_live_terminal(sys.stderr):
         return LiveDisplay(draw=draw_sync)
     return PlainSyncDisplay(every_s=_LINE_EVERY_S if watches else 2.0)

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 
 from imeiflow.dispatch.budget import Budget, Spent
 from imeiflow.dispatch.chunk import ChunkSize
+from imeiflow.dispatch.kind import CHUNK_KIND, LANE_KIND, LIMITS_KIND, WHOLE_ACCOUNT
 from imeiflow.dispatch.lane import Lane
 from imeiflow.dispatch.pace import Window
 from imeiflow.dispatch.price import is_watched
@@ -29,11 +30,6 @@ from imeiflow.providers.contract import Provider
 
 if TYPE_CHECKING:
     from imeiflow.dispatch.settle import Settlement
-
-LANE_KIND = "lane"
-CHUNK_KIND = "chunk_size"
-LIMITS_KIND = "limits"  #: calls at once and calls a minute, pinned by the user
-WHOLE_ACCOUNT = ServiceId("")
 
 
 @dataclass(frozen=True, slots=True)

@@ -16,10 +16,11 @@ from imeiflow.dispatch.chunk import has_all
 from imeiflow.dispatch.clock import Clock
 from imeiflow.dispatch.conclude import Ended, Repeat, conclude, doubt_refusal, is_slow_refusal, read_call, withhold
 from imeiflow.dispatch.course import Course
-from imeiflow.dispatch.desk import WHOLE_ACCOUNT, Desk
+from imeiflow.dispatch.desk import Desk
+from imeiflow.dispatch.kind import IDS_KIND, WHOLE_ACCOUNT
 from imeiflow.dispatch.lane import Call, CallEnd
 from imeiflow.dispatch.meter import Meter
-from imeiflow.dispatch.poll import IDS_KIND, Poller
+from imeiflow.dispatch.poll import Poller
 from imeiflow.dispatch.price import CALL_SIZE, PriceWatch
 from imeiflow.dispatch.reach import Reach
 from imeiflow.dispatch.setting import DispatchSettings

@@ -22,6 +22,7 @@ import structlog
 from imeiflow.dispatch.ask import Batch, BatchKind, Lesson, Suspicion, put_off_all, sort_out
 from imeiflow.dispatch.chunk import ChunkSize, Verdict
 from imeiflow.dispatch.conclude import read_answer
+from imeiflow.dispatch.kind import IDS_KIND
 from imeiflow.dispatch.lane import Call
 from imeiflow.dispatch.meter import Meter
 from imeiflow.domain.ident import JobId, OrderId, ServiceId
@@ -39,8 +40,6 @@ if TYPE_CHECKING:
 
 log = structlog.get_logger(__name__)
 
-#: How many ids one call may carry, learned for the account as a whole.
-IDS_KIND: Final = "ids_per_call"
 _PAGE: Final = 2000
 _LOOK_S: Final = 1.0
 #: While orders wait to be placed, results that are overdue by so long get one call in so many.

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from imeiflow.dispatch.desk import CHUNK_KIND, LANE_KIND, LIMITS_KIND
+from imeiflow.dispatch.kind import CHUNK_KIND, LANE_KIND, LIMITS_KIND
 from imeiflow.ledger.record import Learned
 
 

@@ -11,7 +11,7 @@ from datetime import datetime
 from decimal import Decimal
 from typing import Final
 
-from imeiflow.dispatch.desk import WHOLE_ACCOUNT
+from imeiflow.dispatch.kind import WHOLE_ACCOUNT
 from imeiflow.domain.ident import AttemptId, JobId, Reference
 from imeiflow.domain.imei import Flaw, Imei
 from imeiflow.domain.money import Money
@@ -23,8 +23,8 @@ from imeiflow.ledger.log import PROBE_CHARGED, PROBE_IN_DOUBT
 from imeiflow.ledger.record import Doubt, Event, Job, KeptAnomaly, Learned, OrderAttempt, Reason
 from imeiflow.operations.json_text import as_values, clean
 from imeiflow.operations.session import Session
+from imeiflow.operations.status_tally import StatusTally, count_statuses
 from imeiflow.operations.steering import find_dear_probe
-from imeiflow.operations.sync import StatusTally, count_statuses
 
 _LISTED: Final = 100  #: doubts and anomalies
 

@@ -14,8 +14,8 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 
 from imeiflow.dispatch.conclude import read_answer
-from imeiflow.dispatch.desk import LIMITS_KIND, WHOLE_ACCOUNT
 from imeiflow.dispatch.engine import Engine
+from imeiflow.dispatch.kind import LIMITS_KIND, WHOLE_ACCOUNT
 from imeiflow.dispatch.ladder import Ladder, Recommendation
 from imeiflow.dispatch.lane import Call, CallEnd, Lane, Refusal
 from imeiflow.dispatch.step import Fate, Measured, Sample, StepGate

@@ -10,20 +10,22 @@ from contextlib import suppress
 from datetime import datetime
 from pathlib import Path
 from types import TracebackType
-from typing import Self
+from typing import TYPE_CHECKING, Self
 
 from imeiflow.dispatch.clock import SteadyClock
 from imeiflow.domain.ident import JobId
 from imeiflow.domain.order import JobState
 from imeiflow.errors import ConfigurationError, UnknownJobError
 from imeiflow.jobs.lock import LaneLock
-from imeiflow.jobs.runner import LaneAccount
 from imeiflow.ledger.ledger import Ledger
 from imeiflow.ledger.record import Job
 from imeiflow.operations.account import AccountSettings
 from imeiflow.operations.configuration import CONFIG_NAME, LEDGER_NAME, Configuration
 from imeiflow.providers.contract import Provider
 from imeiflow.providers.registry import find_provider
+
+if TYPE_CHECKING:
+    from imeiflow.jobs.runner import LaneAccount
 
 
 class Session:
@@ -65,6 +67,8 @@ class Session:
 
     def lane_account(self, account: AccountSettings) -> LaneAccount:
         """Make an account ready to be worked for. Raises ConfigurationError."""
+        from imeiflow.jobs.runner import LaneAccount  # noqa: PLC0415 - whoever only reads needs no engine
+
         return LaneAccount(
             login=self.configuration.login(account),
             provider=find_account_provider(account),

@@ -20,7 +20,6 @@ from imeiflow.domain.progress import Tally
 from imeiflow.errors import JobStateError, UsageError
 from imeiflow.jobs.lock import LaneLock
 from imeiflow.operations.orphan import recover_orphans
-from imeiflow.operations.price import agree_price
 from imeiflow.operations.session import Session
 
 RETRIED = frozenset({OrderState.FAILED, OrderState.REFUSED})
@@ -75,6 +74,8 @@ def resume_job(session: Session, job: JobId, *, accept_price: Decimal | None = N
     found = session.find_job(job)
     session.lane_account(session.configuration.choose_account(found.account))
     if found.state in {JobState.PAUSED, JobState.FINISHED}:
+        from imeiflow.operations.price import agree_price  # noqa: PLC0415 - it asks the provider; listings do not
+
         agree_price(session, job, up_to=accept_price, actor=actor)
     lock = session.job_lock(job)
     lock.acquire()

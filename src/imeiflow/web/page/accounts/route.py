@@ -10,7 +10,8 @@ from litestar.enums import RequestEncodingType
 from litestar.params import Body, FromQuery
 from markupsafe import Markup
 
-from imeiflow.dispatch.desk import LIMITS_KIND, WHOLE_ACCOUNT, Limits, read_limits
+from imeiflow.dispatch.desk import Limits, read_limits
+from imeiflow.dispatch.kind import LIMITS_KIND, WHOLE_ACCOUNT
 from imeiflow.dispatch.ladder import Recommendation
 from imeiflow.domain.ident import ServiceId
 from imeiflow.domain.user import Role
