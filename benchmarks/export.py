@@ -1,12 +1,11 @@
 """What becomes of a full ledger: how fast a million rows are exported, how fast orders are found among millions.
 
-python -m benchmarks.export csv|xlsx|search LEDGER      measures one thing in this process, and prints JSON
+python -m benchmarks.export csv|xlsx|jsonl|search LEDGER      measures one thing in this process, and prints JSON
 """
 
 from __future__ import annotations
 
 import json
-import resource
 import subprocess
 import sys
 import time
@@ -15,7 +14,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
-from sqlalchemy import text
+from sqlalchemy import Connection, text
 
 from benchmarks.ledger import ACCOUNT, SERVICE, now
 from benchmarks.rig import make_imei
@@ -28,19 +27,21 @@ from imeiflow.ledger.record import JobDraft, NewOrder
 from imeiflow.operations.configuration import Configuration
 from imeiflow.operations.export import ExportFormat, Wish, export_to_file
 from imeiflow.operations.session import Session
+from imeiflow.simulator.behaviour import ResultLayout
+from imeiflow.simulator.result import make_result
 
 _BATCH = 10_000
 _EPOCH = datetime(2025, 1, 1, tzinfo=UTC)
 _SECOND = 1_000_000
-#: All but every hundredth order is accepted, of those all but every fiftieth completed; a second apart.
+#: All but every hundredth order is accepted, of those all but every fiftieth completed; a second apart, with results
+#: in every layout of the simulated provider.
 _FILL = """
 UPDATE orders SET state = CASE WHEN id % 100 = 0 THEN 'refused' WHEN id % 100003 = 1 THEN 'unconfirmed'
 ELSE 'accepted' END,
 attempts = 1, error = CASE WHEN id % 100 = 0 THEN 'Invalid IMEI!' END;
 UPDATE orders SET reference = CAST(9000000 + id AS TEXT), price = '0.08', charges = 1,
 status = CASE WHEN id % 50 = 1 THEN 'rejected' ELSE 'completed' END,
-result = 'Model: iPhone 13 128GB Midnight<br>IMEI Number: ' || imei || '<br>Serial Number: F2LX' || id ||
-'<br>Carrier: T-Mobile USA<br>SimLock: Unlocked<br>Find My iPhone: OFF<br>Estimated Purchase Date: 2023-11-14',
+result = make_result(imei, id % 50 = 1),
 accepted_at = {start} + id * {second}, completed_at = {start} + id * {second} + 3600 * {second}
 WHERE state = 'accepted'
 """
@@ -68,8 +69,18 @@ def fill_ledger(folder: Path, orders: int, jobs: int) -> Path:
             ledger.start_job(job)
         start_us = int(_EPOCH.timestamp()) * _SECOND
         for statement in _FILL.format(start=start_us, second=_SECOND).split(";"):
-            ledger._write(lambda c, sql=statement: c.execute(text(sql)))  # type: ignore[misc] # noqa: SLF001
+            ledger._write(lambda c, sql=statement: _execute(c, sql))  # type: ignore[misc] # noqa: SLF001
     return path
+
+
+def _execute(connection: Connection, statement: str) -> None:
+    driver: Any = connection.connection.driver_connection
+    driver.create_function("make_result", 2, _make_result, deterministic=True)
+    connection.execute(text(statement))
+
+
+def _make_result(imei: str, is_rejected: int) -> str:
+    return make_result(imei, SERVICE, 0, ResultLayout.MIXED, is_rejected=bool(is_rejected))
 
 
 def _make_row(line: int, number: int) -> NewOrder:
@@ -93,8 +104,13 @@ def _measure_export(format_: ExportFormat, path: Path) -> dict[str, float]:
         done = export_to_file(session, Wish(jobs=None, format=format_), target, replaces=True)
         took = time.process_time() - began
         target.unlink()
-    peak_mb = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
-    return {"rows": done.rows, "seconds": took, "peak_mb": peak_mb}
+    return {"rows": done.rows, "seconds": took, "peak_mb": _read_peak_mb()}
+
+
+def _read_peak_mb() -> float:
+    """Give the most memory that this process had; `getrusage` would count what its parent had when it was started."""
+    lines = Path("/proc/self/status").read_text().splitlines()
+    return next(int(line.split()[1]) / 1024 for line in lines if line.startswith("VmHWM:"))
 
 
 def _wishes(total: int, job: JobId) -> dict[str, Filter]:
