@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 from imeiflow.cli.frame import confirm, name_user
@@ -35,7 +35,7 @@ def settle_from_export(
     note: str,
 ) -> None:
     """Compare, show, ask, settle. Raises InputError, UsageError, JobStateError, GuardError."""
-    found = reconcile(session, job, file, zone=None if zone is None else name_time_zone(zone))
+    found = reconcile(session, job, file, zone=None if zone is None else name_time_zone(zone), is_complete=is_complete)
     tell(tell_reconciliation(found, is_complete=is_complete), is_aside=is_json or not is_dry)
     if is_json and is_dry:
         print_json(describe_reconciliation(found))
@@ -98,6 +98,8 @@ def tell_reconciliation(found: Reconciliation, *, is_complete: bool) -> Iterator
             said = "and no row names them" if is_complete else "if it is complete for that time, say --complete"
             yield f"      {len(found.unnamed):,} of them sent between its first and its last row: {said}"
     yield from _tell_rest(found)
+    if is_complete:
+        yield from _tell_absent(found)
 
 
 def _tell_clock(found: Reconciliation) -> Iterator[str]:
@@ -134,13 +136,25 @@ def _tell_rest(found: Reconciliation) -> Iterator[str]:
     for job, number in sorted(found.elsewhere.items()):
         yield f"It names {count(number, 'unconfirmed order')} of job {job}: `imeiflow settle {job} --from-export FILE`"
     if found.unknown:
-        total = _add_up(found.unknown)
+        total = _add_up(row.price for row in found.unknown)
         yield f"{count(len(found.unknown), 'order')}{total} that the provider has and this ledger does not:"
         yield from (f"      {_tell_row(row)}" for row in found.unknown[:_EXAMPLES])
     if found.dearer:
         yield f"{count(len(found.dearer), 'price')} that differ:"
         for one in found.dearer[:_EXAMPLES]:
             yield f"      {one.order.imei}: {one.row.price} in the export, {one.recorded} here (job {one.order.job})"
+
+
+def _tell_absent(found: Reconciliation) -> Iterator[str]:
+    """Say which orders the ledger has as placed and a complete export has not: somebody is wrong about them."""
+    if not found.absent:
+        return
+    number, cost = count(len(found.absent), "order"), _add_up(one.recorded for one in found.absent)
+    yield f"{number}{cost} of its time that this ledger has as placed, and that no row names:"
+    for one in found.absent[:_EXAMPLES]:
+        reference = f", order {one.reference}" if one.reference else ""
+        yield f"      {one.imei}  job {one.job}{reference}  {one.began_at.astimezone():%Y-%m-%d %H:%M}"
+    yield "      They stay as they are. Ask the provider about them, or look whether the export is complete."
 
 
 def _tell_row(row: ExportedOrder) -> str:
@@ -150,10 +164,10 @@ def _tell_row(row: ExportedOrder) -> str:
     return "  ".join(part for part in parts if part)
 
 
-def _add_up(rows: list[ExportedOrder]) -> str:
+def _add_up(prices: Iterable[Money | None]) -> str:
     sums: dict[str, Money] = {}
-    for row in rows:
-        if row.price is not None:
-            known = sums.get(row.price.currency)
-            sums[row.price.currency] = row.price if known is None else known + row.price
+    for price in prices:
+        if price is not None:
+            known = sums.get(price.currency)
+            sums[price.currency] = price if known is None else known + price
     return f" ({' and '.join(map(str, sums.values()))})" if sums else ""

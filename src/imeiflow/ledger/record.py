@@ -243,6 +243,11 @@ class KnownOrder:
     began_at: datetime
     ended_at: datetime
 
+    @property
+    def recorded(self) -> Money | None:
+        """Give the price that the ledger has."""
+        return None if self.price is None else Money(self.price, self.currency)
+
 
 @dataclass(frozen=True, slots=True)
 class Learned:

@@ -140,6 +140,7 @@ def describe_reconciliation(found: Reconciliation) -> dict[str, object]:
         "statuses": len(found.updates),
         "unknown": len(found.unknown),
         "price_differs": len(found.dearer),
+        "absent": len(found.absent),
         "placed_orders": [_describe_row(row) for row in list(found.settled.values())[:_LISTED_ROWS]],
         "obscure_orders": [{"imei": order.imei, "why": why.value} for order, why in found.obscure[:_LISTED_ROWS]],
         "unknown_orders": [_describe_row(row) for row in found.unknown[:_LISTED_ROWS]],
@@ -152,6 +153,17 @@ def describe_reconciliation(found: Reconciliation) -> dict[str, object]:
                 "line": one.row.line,
             }
             for one in found.dearer[:_LISTED_ROWS]
+        ],
+        "absent_orders": [
+            {
+                "imei": one.imei,
+                "job": one.job,
+                "service": one.service,
+                "reference": one.reference,
+                "price": one.price,
+                "at": one.began_at,
+            }
+            for one in found.absent[:_LISTED_ROWS]
         ],
     }
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections import Counter, defaultdict
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from datetime import tzinfo
+from datetime import datetime, tzinfo
 from itertools import islice
 from pathlib import Path
 from typing import BinaryIO, Final
@@ -17,7 +17,9 @@ from typing import BinaryIO, Final
 from imeiflow.domain.ident import AccountName, JobId, OrderId, ServiceId
 from imeiflow.domain.imei import Imei
 from imeiflow.domain.money import Money
+from imeiflow.domain.order import OrderState
 from imeiflow.ledger.change import StatusUpdate
+from imeiflow.ledger.filter import Cursor, Filter, Span
 from imeiflow.ledger.ledger import Ledger
 from imeiflow.ledger.record import KnownOrder
 from imeiflow.operations.claim import Claims, Obscurity, claim_rows, is_doubt, is_placed
@@ -35,6 +37,7 @@ from imeiflow.operations.time_zone import ExportClock, choose_clock
 
 _PAGE: Final = 1000
 _MOST_CERTAIN: Final = 2000  #: orders that tell the time zone
+_PLACED: Final = frozenset({OrderState.ACCEPTED, OrderState.DUPLICATE})
 _LEAST_PREFIX: Final = 10  #: letters of a service's name that was cut
 
 
@@ -48,7 +51,7 @@ class Difference:
     @property
     def recorded(self) -> Money | None:
         """Give what the ledger has."""
-        return None if self.order.price is None else Money(self.order.price, self.order.currency)
+        return self.order.recorded
 
 
 @dataclass(slots=True, kw_only=True)
@@ -68,6 +71,8 @@ class Reconciliation:
     confirmed: int = 0  #: rows of orders that the ledger has as placed
     unnamed: tuple[OrderId, ...] = ()  #: doubts of the job that no row of the export names
     outside: int = 0  #: of these, sent before its first row or after its last
+    matched: set[OrderId] = field(default_factory=set)  #: placed orders that have a row of their own
+    absent: list[KnownOrder] = field(default_factory=list)  #: placed orders of its time without one, if it is complete
 
     @property
     def placed(self) -> SettlementPlan:
@@ -81,9 +86,18 @@ class Reconciliation:
 
 
 def reconcile(
-    session: Session, job: JobId, source: Path | BinaryIO, *, zone: tzinfo | None = None, name: str | None = None
+    session: Session,
+    job: JobId,
+    source: Path | BinaryIO,
+    *,
+    zone: tzinfo | None = None,
+    name: str | None = None,
+    is_complete: bool = False,
 ) -> Reconciliation:
-    """Compare an export, called `name`, with the ledger. Raises InputError, UnknownJobError, JobStateError."""
+    """Compare an export, called `name`, with the ledger. Raises InputError, UnknownJobError, JobStateError.
+
+    Whoever says that it `is_complete` for its time is also told which accepted orders of that time it leaves out.
+    """
     plan = plan_settlement(session, job, None)
     statement = read_statement(source, currency=plan.job.currency, name=name)
     ledger, account = session.ledger, plan.job.account
@@ -95,6 +109,8 @@ def reconcile(
         _compare(found, statement.orders[imei], known, services)
         named.update(one.order for one in known if is_doubt(one))
     _find_unnamed(session, found, named)
+    if is_complete:
+        found.absent = _find_absent(ledger, account, found)
     return found
 
 
@@ -214,10 +230,11 @@ def _add(found: Reconciliation, claims: Claims) -> None:
             found.elsewhere[order.job] += 1
     found.obscure += [(order, why) for order, why in claims.obscure if order.job == mine]
     found.confirmed += len(claims.placed)
+    found.matched.update(order.order for order, _ in claims.placed)
     found.updates += [
         StatusUpdate(order=order.order, status=row.status, result=row.code or None)
         for order, row in claims.placed
-        if row.status is not None and row.status != order.status and not (order.status and order.status.is_final)
+        if row.status is not None and _is_news(order, row)
     ]
     found.dearer += [
         Difference(order, row)
@@ -226,17 +243,51 @@ def _add(found: Reconciliation, claims: Claims) -> None:
     ]
 
 
+def _is_news(order: KnownOrder, row: ExportedOrder) -> bool:
+    """Say whether a row tells more than is known; some calls place an order, and say that it is completed, not how."""
+    if row.status == order.status:
+        return bool(row.code) and not order.result
+    return order.status is None or not order.status.is_final
+
+
 def _find_unnamed(session: Session, found: Reconciliation, named: set[OrderId]) -> None:
     """Find the doubts that no row names, and which of them were sent within the time of the export."""
     unnamed = set(found.plan.orders) - named
     if not unnamed or found.clock is None:
         found.outside = len(unnamed)
         return
-    moments = [at for row in found.statement for at in found.clock.read(row)]
-    inside: list[OrderId] = []
-    for doubt in read_doubts(session, found.plan.job.id):
-        if doubt.order in unnamed:
-            is_inside = bool(moments) and min(moments) <= doubt.began_at and doubt.last_began_at <= max(moments)
-            inside += [doubt.order] if is_inside else []
-    found.unnamed = tuple(inside)
-    found.outside = len(unnamed) - len(inside)
+    span = _span(found)
+    found.unnamed = tuple(
+        doubt.order
+        for doubt in read_doubts(session, found.plan.job.id)
+        if doubt.order in unnamed and span and span[0] <= doubt.began_at and doubt.last_began_at <= span[1]
+    )
+    found.outside = len(unnamed) - len(found.unnamed)
+
+
+def _find_absent(ledger: Ledger, account: AccountName, found: Reconciliation) -> list[KnownOrder]:
+    """Find the orders that were placed within the time of the export, and that no row of it belongs to."""
+    span = _span(found)
+    if span is None:
+        return []
+    first, last = span
+    wanted = Filter(account=account, states=_PLACED, accepted=Span(first, last))
+    absent: list[KnownOrder] = []
+    after: Cursor | None = None
+    while True:
+        page = ledger.page_orders(wanted, after=after, limit=_PAGE)
+        left = {order.id: order.imei for order in page.orders if order.id not in found.matched and order.imei}
+        absent += [
+            known
+            for known in ledger.known_orders(account, list(dict.fromkeys(left.values())))
+            if known.order in left and is_placed(known) and first <= known.began_at and known.ended_at <= last
+        ]
+        if page.next is None:
+            return absent
+        after = page.next
+
+
+def _span(found: Reconciliation) -> tuple[datetime, datetime] | None:
+    """Give the time from the first row of the export to its last; None where it does not say."""
+    moments = [] if found.clock is None else [at for row in found.statement for at in found.clock.read(row)]
+    return (min(moments), max(moments)) if moments else None

@@ -147,7 +147,7 @@ def settle_from_export(call: Call) -> dict[str, Any]:
         raise refuse("body.file", "it is missing", "Send the export as `file`.")
     zone = None if form.timezone is None else name_time_zone(form.timezone)
     name = clean_file_name(upload.name)
-    found = reconcile(call.session, job, upload.path, zone=zone, name=name)
+    found = reconcile(call.session, job, upload.path, zone=zone, name=name, is_complete=form.complete)
     placed = missing = 0
     if not form.dry_run:
         note = form.note or f"by the provider's export {name}"
