@@ -124,6 +124,17 @@ class Site:
         self.start()
         return job
 
+    def change_provider(self, **behaviour: Any) -> None:
+        """Let the simulated provider behave otherwise from now on."""
+        changed = threading.Event()
+
+        def change() -> None:
+            self.sim.set_behaviour(make_behaviour(behaviour))
+            changed.set()
+
+        self._loop.call_soon_threadsafe(change)
+        assert changed.wait(PATIENCE_S)
+
     def wait_for(self, job: JobId, *states: JobState) -> JobState:
         """Wait until a job is in one of the states."""
         self.wait_until(lambda: self.session.find_job(job).state in states, f"job {job} is not {states}")

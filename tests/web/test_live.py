@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import re
+from pathlib import Path
 from typing import Any
 
 import pytest
 from playwright.sync_api import Page, Route, expect
 
+import imeiflow.web
 from tests.operations.stand import make_imei
 from tests.web import seed
 
@@ -147,3 +149,14 @@ def test_a_refresh_that_is_under_way_does_not_undo_what_a_person_asked_for_meanw
     page.evaluate("window.theEnd")
     expect(rows).to_have_count(1)
     expect(page).to_have_url(re.compile(r"state=refused$"))
+
+
+def test_whatever_asks_the_server_has_a_name_of_its_own_so_that_no_refresh_turns_it_into_something_else():
+    root = Path(imeiflow.web.__file__).parent
+    tags = [
+        (path.name, tag)
+        for path in root.rglob("*.html")
+        for tag in re.findall(r"<[a-z]+\s[^>]*hx-(?:get|post)=[^>]*>", path.read_text(encoding="utf-8"))
+    ]
+    assert len(tags) > 30
+    assert [(name, tag) for name, tag in tags if ' id="' not in tag] == []

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import csv
+import io
 import re
 import zipfile
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -14,7 +17,7 @@ from imeiflow.domain.ident import JobId
 from imeiflow.domain.order import JobState, OrderState
 from imeiflow.domain.user import Role
 from tests.operations.stand import make_imei
-from tests.web.conftest import NARROW, WIDE, find_violations, overflows
+from tests.web.conftest import NARROW, WIDE, Visitor, find_violations, overflows
 
 
 def choose_service(page: Page) -> None:
@@ -223,3 +226,72 @@ def test_both_pages_are_open_to_all(site, visitor, admin, viewport, scheme):
     expect(page.get_by_role("heading", name="1 to order")).to_be_visible()
     assert find_violations(page) == []
     assert not overflows(page)
+
+
+def test_the_bad_rows_come_back_with_the_error_beside_each(site, visitor, admin, tmp_path):
+    path = tmp_path / "stock.csv"
+    path.write_text(f"Box,IMEI\nB1,{make_imei(1)}\nB2,no sticker\nB3,{make_imei(2)[:-2]}\n", encoding="utf-8")
+    page = visitor.open("/jobs/new", user=admin)
+    choose_service(page)
+    page.locator("#file").set_input_files(path)
+    page.get_by_role("button", name="Preview").click()
+    with page.expect_download() as download:
+        page.get_by_role("link", name="CSV").click()
+    rows = list(csv.reader(io.StringIO(download.value.path().read_text(encoding="utf-8-sig"))))
+    assert [row[:2] for row in rows] == [["Box", "IMEI"], ["B2", "no sticker"], ["B3", make_imei(2)[:-2]]]
+    assert rows[0][2] == "Error"
+    assert all(row[2] for row in rows[1:])
+
+
+def test_a_service_that_was_chosen_on_its_page_is_chosen_here(site, visitor, admin):
+    page = visitor.open("/jobs/new", user=admin)  # fetches the price list
+    page.goto("/services?q=clean")
+    name = page.locator("tbody tr").nth(1).locator("td").nth(1).get_by_role("link").inner_text()
+    page.locator("tbody tr").nth(1).get_by_role("link", name=f"Order {name}").click()
+    expect(page.locator("input[name=service]:checked")).to_have_attribute("data-name", name)
+    page.get_by_label("Or paste IMEIs").fill(make_imei(1))
+    page.get_by_role("button", name="Preview").click()
+    expect(page.get_by_role("heading", name=name)).to_be_visible()
+
+
+def test_the_column_that_was_chosen_is_taken_for_the_next_list_of_the_same_headings(site, visitor, admin, tmp_path):
+    def upload(start: int) -> None:
+        path = tmp_path / f"list {start}.csv"
+        rows = [f"{make_imei(number)},{make_imei(number + 50)}" for number in range(start, start + 3)]
+        path.write_text("\n".join(["IMEI,IMEI 2", *rows]), encoding="utf-8")
+        page.goto("/jobs/new")
+        choose_service(page)
+        page.locator("#file").set_input_files(path)
+        page.get_by_role("button", name="Preview").click()
+
+    page = visitor.open("/jobs/new", user=admin)
+    upload(0)
+    expect(page.get_by_text("The IMEIs are taken from column A ('IMEI').")).to_be_visible()
+    page.get_by_label("Column of the IMEIs").select_option("B")
+    expect(page.get_by_text("The IMEIs are taken from column B ('IMEI 2').")).to_be_visible()
+    upload(10)
+    expect(page.get_by_text("The IMEIs are taken from column B ('IMEI 2').")).to_be_visible()
+    expect(page.get_by_text("you chose for a list with these headings before")).to_be_visible()
+    page.get_by_label("Column of the IMEIs").select_option("A")
+    expect(page.get_by_text("The IMEIs are taken from column A ('IMEI').")).to_be_visible()
+
+
+def test_a_price_that_rose_before_the_word_is_shown_and_confirmed_anew(make_site, browser):
+    site = make_site()
+    site.session.configuration = replace(site.session.configuration, price_max_age_s=0.0)
+    visitor = Visitor(browser, site)
+    page = visitor.open("/jobs/new", user=site.add_user())
+    paste(page, make_imei(1), make_imei(2))
+    expect(page.get_by_role("button", name="Order 2 for $0.16")).to_be_visible()
+    page.get_by_label("Spending cap").fill("5")
+    site.change_provider(price_change=("1=0.10@0",))
+    page.get_by_role("button", name="Order 2 for $0.16").click()
+    expect(page.get_by_role("alert")).to_contain_text("Nothing was ordered")
+    expect(page.get_by_text("2 × $0.10")).to_be_visible()
+    assert page.get_by_label("Spending cap").input_value() == "5"
+    assert site.session.ledger.list_jobs() == []
+    assert find_violations(page) == []
+    job = order(page)
+    site.wait_for(job, JobState.FINISHED)
+    assert str(site.session.ledger.spending(job)) == "$0.20"
+    visitor.close()

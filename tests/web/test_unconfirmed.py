@@ -10,7 +10,9 @@ from playwright.sync_api import expect
 from imeiflow.domain.ident import JobId
 from imeiflow.domain.order import JobState, OrderState, Policy
 from imeiflow.domain.user import Role
-from tests.operations.stand import make_imei
+from imeiflow.ledger.record import NewOrder
+from tests.operations.stand import add_job, answer, finish, make_imei
+from tests.web import seed
 from tests.web.conftest import NARROW, WIDE, Visitor, find_violations, overflows
 
 SERVICE_NAME = "Apple Basic Info"
@@ -52,6 +54,29 @@ def test_all_are_marked_not_placed_and_wait_to_be_sent_again(site, visitor, admi
     page.get_by_role("button", name="Go on").click()
     expect(page.locator(".legend")).to_contain_text(re.compile(r"5\s+accepted"))
     assert count(site, doubtful, OrderState.ACCEPTED) == 5
+
+
+def test_how_many_wait_is_seen_on_every_page_and_in_its_title(site, visitor, admin, doubtful):
+    page = visitor.open("/spending", user=admin)
+    expect(page.get_by_role("link", name="Unconfirmed 4 unconfirmed")).to_be_visible()
+    expect(page).to_have_title("(4) Spending · imeiflow")
+    assert find_violations(page) == []
+
+
+def test_each_job_with_doubts_is_listed_however_old_it_is(tmp_path, request):
+    def fill(session):
+        for number in range(52):
+            job = add_job(session, [NewOrder(line=2, imei=make_imei(number))], name=f"list {number}")
+            answer(session, job, {2: OrderState.UNCONFIRMED})
+            finish(session, job)
+
+    seed.seed(tmp_path / "home", fill)
+    visitor, admin = request.getfixturevalue("visitor"), request.getfixturevalue("admin")
+    page = visitor.open("/unconfirmed", user=admin)
+    seen = page.locator("tbody a").all_inner_texts()
+    page.get_by_role("link", name="Older jobs").click()
+    expect(page.locator("tbody tr")).to_have_count(2)
+    assert [*seen, *page.locator("tbody a").all_inner_texts()] == [f"list {number}" for number in reversed(range(52))]
 
 
 def test_nothing_is_settled_where_nothing_is_chosen(site, visitor, admin, doubtful):

@@ -8,7 +8,7 @@ from typing import Final
 from imeiflow.ledger.record import Event
 
 #: What says nothing to a person, or stands beside the sentence anyway.
-_HIDDEN: Final = frozenset({"actor"})
+_HIDDEN: Final = frozenset({"actor", "action"})
 _LONGEST: Final = 300
 
 

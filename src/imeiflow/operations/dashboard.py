@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from datetime import timedelta
 from typing import Final
 
+from imeiflow.dispatch.kind import CHUNK_KIND, LANE_KIND
 from imeiflow.dispatch.lane import LaneView
 from imeiflow.domain.ident import AccountName
 from imeiflow.domain.order import JobState, OrderState, ResultStatus
@@ -39,6 +40,13 @@ class LaneLine:
     account: AccountName
     learned: Sequence[Learned]
     view: LaneView | None
+
+    @property
+    def main(self) -> Sequence[Learned]:
+        """Give what says most: pins, the lane as a whole, and what was learned last of its services."""
+        lane = [one for one in self.learned if one.pinned or one.kind == LANE_KIND]
+        sizes = [one for one in self.learned if one.kind == CHUNK_KIND and not one.pinned]
+        return [*lane, *sorted(sizes, key=lambda one: one.learned_at)[-1:]]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

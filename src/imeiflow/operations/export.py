@@ -55,12 +55,13 @@ class Layout(StrEnum):
 class Wish:
     """What is to be exported: rows of some jobs (None: all, oldest first) that a filter lets through.
 
-    `orders`: only those, by their ids.
+    `orders`: only those, by their ids. `is_draft`: the jobs may be drafts, as a preview has them.
     """
 
     jobs: tuple[JobId, ...] | None
     filter: Filter = field(default_factory=Filter)
     orders: frozenset[OrderId] | None = None
+    is_draft: bool = False
     format: ExportFormat = ExportFormat.CSV
     layout: Layout = Layout.RESULTS
 
@@ -128,7 +129,8 @@ def export_to_stream(session: Session, wish: Wish, stream: BinaryIO, *, on_rows:
 def _choose_jobs(session: Session, wish: Wish) -> list[Job]:
     """Find the jobs that are meant, all of them oldest first. Raises UnknownJobError."""
     if wish.jobs is not None:
-        jobs = [session.find_job(job) for job in dict.fromkeys(wish.jobs)]
+        find = session.find_draft if wish.is_draft else session.find_job
+        jobs = [find(job) for job in dict.fromkeys(wish.jobs)]
     else:
         jobs = session.ledger.list_jobs()[::-1]
     wanted = wish.filter

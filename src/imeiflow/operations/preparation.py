@@ -24,8 +24,10 @@ import structlog
 
 from imeiflow.domain.ident import JobId, ServiceId
 from imeiflow.errors import ImeiflowError, InputError, UsageError
+from imeiflow.intake.column import show_letter
 from imeiflow.jobs.lock import LaneLock
 from imeiflow.operations.audit import record_action
+from imeiflow.operations.column_memory import recall_column, remember_column
 from imeiflow.operations.session import Session
 from imeiflow.operations.submit import Draft, PriceChangedError, Proposal, Request, read_list
 
@@ -80,6 +82,8 @@ class Preparation:
     request: Request
     stage: Stage = Stage.READING
     rows: int = 0
+    recalls: bool = False  #: takes the column that its owner chose for such a list before
+    is_recalled: bool = False
     error: ImeiflowError | None = None
     proposal: Proposal | None = None
     job: JobId | None = None
@@ -129,11 +133,13 @@ class Preparations:
             raise UnknownPreparationError
         return folder
 
-    def begin(self, folder: Path, owner: str, request: Request) -> Preparation:
-        """Begin to read the list that was put into `folder` (`list_path`)."""
-        made = Preparation(
-            id=folder.name, owner=owner, folder=folder, began_at=self._session.clock.now(), request=request
-        )
+    def begin(self, folder: Path, owner: str, request: Request, *, recalls: bool = False) -> Preparation:
+        """Begin to read the list that was put into `folder` (`list_path`).
+
+        `recalls`: where no column is named, the one that the owner chose for a list of the same headings before.
+        """
+        now = self._session.clock.now()
+        made = Preparation(id=folder.name, owner=owner, folder=folder, began_at=now, request=request, recalls=recalls)
         with self._lock:
             self._known[made.id] = made
         self._read(made)
@@ -155,6 +161,9 @@ class Preparations:
             if one.stage is Stage.ORDERED:
                 return
             self._drop_draft(one)
+            if one.recalls and column is not None and one.proposal is not None:
+                remember_column(self._session, one.owner, one.proposal.columns, column)
+            one.is_recalled = False
             one.request = replace(one.request, service=service, account=account, column=column, again=again)
         self._read(one)
 
@@ -218,6 +227,11 @@ class Preparations:
         try:
             check_archive(list_path(one.folder), one.request.source_name or "")
             draft, proposal = read_list(self._session, one.request, count)
+            again = self._recall(one, proposal)
+            if again is not None:
+                draft.__exit__()
+                draft, proposal = read_list(self._session, again, count)
+                one.request, one.is_recalled = again, True
         except ImeiflowError as problem:
             error = problem
         except Exception:  # a thread's error is seen by nobody else
@@ -231,6 +245,14 @@ class Preparations:
             one.draft, one.proposal, one.error = draft, proposal, error
             one.stage = Stage.FAILED if error is not None else Stage.READY
         self._on_change(one.id)
+
+    def _recall(self, one: Preparation, proposal: Proposal) -> Request | None:
+        """Give the request by the column that the owner chose before; None where that changes nothing."""
+        if not one.recalls or one.request.column is not None:
+            return None
+        column = recall_column(self._session, one.owner, proposal.columns)
+        is_other = column is not None and column != show_letter(proposal.imei_column)
+        return replace(one.request, column=column) if is_other else None
 
     def _drop_draft(self, one: Preparation) -> None:
         if one.draft is not None:

@@ -83,6 +83,13 @@ class Session:
             raise UnknownJobError(job=job)
         return found
 
+    def find_draft(self, job: JobId) -> Job:
+        """Give a job, or a draft. Raises UnknownJobError."""
+        found = self.ledger.find_job(job)
+        if found is None:
+            raise UnknownJobError(job=job)
+        return found
+
     def close(self) -> None:
         """Close the ledger."""
         self.ledger.close()

@@ -39,6 +39,8 @@ def environment() -> Environment:
         number=wording.say_number,
         count=wording.say_count,
         money=wording.say_money,
+        bytes=wording.say_bytes,
+        grouped=wording.group_digits,
         seconds=wording.say_seconds,
         time=wording.say_time,
         state=wording.say_state,

@@ -44,6 +44,18 @@ def say_money(value: Money | None) -> str:
     return "not known" if value is None else str(value)
 
 
+def group_digits(figure: str) -> str:
+    """Say a figure with its thousands apart, to be read and typed."""
+    return f"{Decimal(figure):,}"
+
+
+def say_bytes(count: int) -> str:
+    """Say the size of a file."""
+    if count < 1000:
+        return say_count(count, "byte")
+    return f"{count / 1000:,.0f} kB" if count < 1_000_000 else f"{count / 1_000_000:,.1f} MB"
+
+
 def say_seconds(seconds: float | None) -> str:
     """Say a length of time in its two largest units."""
     if seconds is None:

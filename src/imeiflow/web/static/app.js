@@ -121,6 +121,15 @@
   });
 
   body.addEventListener("htmx:afterSwap", () => showTimes(body)); // before anything is painted
+
+  // --- what waits for a person stands in the window's title, too ------------------------------------------------------
+  const title = document.title;
+  body.addEventListener("htmx:afterSwap", (event) => {
+    if (!event.detail.target.matches(".badge-place")) return;
+    const badge = event.detail.target.querySelector("[data-badge]");
+    const text = badge ? `(${badge.dataset.badge}) ${title}` : title;
+    if (document.title !== text) document.title = text;
+  });
   body.addEventListener("htmx:afterSettle", () => {
     for (const dialog of document.querySelectorAll("dialog[data-show]:not([open])")) {
       dialog.removeAttribute("data-show");

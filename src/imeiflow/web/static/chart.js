@@ -34,7 +34,7 @@
   });
   const options = (series, height) => ({
     width: Math.max(260, place.clientWidth), height, series: [{ label: "Time", value: (_, at) => (at === null ? "–" : sayTime(at)) }, ...series],
-    axes: [axis({ incrs: STEPS, values: (_, times) => times.map(sayTime) }), axis({ size: 46 })],
+    axes: [axis({ incrs: STEPS, space: 84, values: (_, times) => times.map(sayTime) }), axis({ size: 46 })],
     scales: { y: { range: (_, low, high) => [0, Math.max(1, high * 1.1)] } },
     cursor: { sync: { key: "job" }, drag: { x: true, y: false } },
     legend: { live: true },

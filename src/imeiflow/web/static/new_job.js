@@ -85,5 +85,7 @@
     request.addEventListener("error", () => fail("The connection broke. Nothing was ordered; try again."));
     request.send(list);
   });
+  const chosen = document.querySelector("input[name=service]:checked");
+  if (chosen) service = { id: chosen.value, name: chosen.dataset.name };
   tell();
 })();

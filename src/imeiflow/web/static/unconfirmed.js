@@ -9,7 +9,7 @@
       const ticked = form.querySelectorAll("[name=order]:checked").length;
       if (event.target.name === "order") form.elements.scope[0].checked = true;
       const isAll = form.elements.scope && form.elements.scope.value === "all";
-      said.textContent = isAll ? "All chosen" : ticked ? `${ticked.toLocaleString()} on this page chosen` : "None chosen";
+      if (said) said.textContent = isAll ? "All chosen" : ticked ? `${ticked.toLocaleString()} on this page chosen` : "None chosen";
     });
   }
   const input = document.querySelector("[data-export]");

@@ -17,6 +17,8 @@ from imeiflow.web.thread import threaded
 
 _TEMPLATE: Final = "page/activity/page.html"
 _MOST: Final = 100
+#: What goes on many times a day by itself, and is looked at only by who asks for it.
+_NOISE: Final = frozenset({"lane_taken", "lane_released"})
 
 
 @get("/activity")
@@ -30,10 +32,11 @@ def activity_page(
 ) -> Response[str]:
     """Show what happened."""
     ledger = office_of(request).session.ledger
+    kinds = ledger.event_kinds()
     number = int(job) if job.isascii() and job.isdecimal() and len(job) < 16 else None
     events = ledger.recent_events(
         job=None if number is None else JobId(number),
-        kinds=[kind] if kind else None,
+        kinds=[kind] if kind else [each for each in kinds if each not in _NOISE],
         actor=person.strip().lower() or None,
         before=before,
         limit=_MOST + 1,
@@ -45,7 +48,7 @@ def activity_page(
         request,
         _TEMPLATE,
         lines=[(event, describe_event(event)) for event in shown],
-        kinds=ledger.event_kinds(),
+        kinds=kinds,
         kind=kind,
         job=job,
         person=person,

@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-import tempfile
-from collections.abc import AsyncIterator
 from dataclasses import replace
-from pathlib import Path
 from typing import Annotated, Any, Final
 
 from litestar import Response, get, post
@@ -15,12 +12,12 @@ from litestar.response import Stream
 
 from imeiflow.domain.ident import JobId
 from imeiflow.domain.money import Money
-from imeiflow.domain.order import ResultStatus
+from imeiflow.domain.order import OrderState, ResultStatus
 from imeiflow.domain.user import Role
 from imeiflow.errors import UsageError
 from imeiflow.operations.audit import record_action
 from imeiflow.operations.chosen import count_matching
-from imeiflow.operations.export import ExportFormat, Layout, Wish, export_to_file
+from imeiflow.operations.export import Layout, Wish
 from imeiflow.operations.job_control import (
     ask_to_cancel,
     ask_to_pause,
@@ -30,6 +27,7 @@ from imeiflow.operations.job_control import (
 from imeiflow.operations.job_view import SHOWN, chart_job, count_job, list_orders
 from imeiflow.operations.steering import RETRIED, plan_retry
 from imeiflow.web.access import needs
+from imeiflow.web.delivery import choose_format, choose_text_format, send_export
 from imeiflow.web.navigation import Page
 from imeiflow.web.office import WebRequest, office_of
 from imeiflow.web.page.job.chosen import HANDLERS as CHOSEN
@@ -38,13 +36,8 @@ from imeiflow.web.page_template import draw
 from imeiflow.web.thread import in_thread, threaded
 
 _TEMPLATE: Final = "page/job/page.html"
+_MENDABLE: Final = {OrderState.INVALID, OrderState.REFUSED, OrderState.FAILED}
 _ORDERS: Final = "page/job/orders.html"
-_CHUNK: Final = 1 << 18
-_TYPES: Final = {
-    ExportFormat.CSV: "text/csv; charset=utf-8",
-    ExportFormat.XLSX: "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet",
-    ExportFormat.JSONL: "application/x-ndjson",
-}
 
 
 @get("/jobs/{job_id:int}")
@@ -96,7 +89,9 @@ def job_reasons(request: WebRequest, job_id: FromPath[int]) -> Response[str]:
     """Show why orders are not accepted, grouped."""
     office = office_of(request)
     job = office.session.find_job(JobId(job_id))
-    return draw(request, "page/job/reasons.html", job=job, reasons=office.session.ledger.reasons(job.id)[:50])
+    reasons = office.session.ledger.reasons(job.id)[:50]
+    mendable = any(one.state in _MENDABLE for one in reasons)
+    return draw(request, "page/job/reasons.html", job=job, reasons=reasons, mendable=mendable)
 
 
 @get("/jobs/{job_id:int}/chart.json")
@@ -169,37 +164,21 @@ async def export(
     layout: FromQuery[str] = "",
     imei: FromQuery[str] = "",
 ) -> Stream:
-    """Give the list back as a file, as filtered; it is written to disk first, and sent from there."""
+    """Give the list back as a file, as filtered."""
     office = office_of(request)
-    chosen = ExportFormat(format) if format in set(ExportFormat) else ExportFormat.CSV
     job = await in_thread(office.session.find_job, JobId(job_id))
     states = read_states(request.query_params.getall("state", []))
+    chosen = Layout(layout) if layout in set(Layout) else Layout.RESULTS
     wish = Wish(
         jobs=(job.id,),
         filter=replace(make_filter(job_id, states, imei), jobs=None),
         orders=read_orders(request.query_params.getall("order", [])),
-        format=chosen,
-        layout=Layout(layout) if layout in set(Layout) else Layout.RESULTS,
+        format=choose_text_format(format) if chosen is Layout.FAILED else choose_format(format),
+        layout=chosen,
     )
-    folder = tempfile.TemporaryDirectory(prefix="imeiflow-export-")
-    target = Path(folder.name) / f"job.{chosen.value}"
-    try:
-        await in_thread(export_to_file, office.session, wish, target)
-        await in_thread(record_action, office.session, request.user.user.name, "export", job=job.id, format=chosen)
-    except BaseException:
-        folder.cleanup()
-        raise
-    headers = {
-        "content-disposition": f'attachment; filename="imeiflow-job-{job.id}.{chosen.value}"',
-        "content-length": str(target.stat().st_size),
-    }
-    return Stream(_send(folder, target), media_type=_TYPES[chosen], headers=headers)
-
-
-async def _send(folder: tempfile.TemporaryDirectory[str], target: Path) -> AsyncIterator[bytes]:
-    with folder, target.open("rb") as file:
-        while part := await in_thread(file.read, _CHUNK):
-            yield part
+    sent = await send_export(office.session, wish, f"job-{job.id}{'-failed' if wish.layout is Layout.FAILED else ''}")
+    await in_thread(record_action, office.session, request.user.user.name, "export", job=job.id, format=wish.format)
+    return sent
 
 
 PAGE = Page(

@@ -10,7 +10,7 @@ from typing import Annotated, Any, Final
 from litestar import Response, get, post
 from litestar.enums import RequestEncodingType
 from litestar.params import Body, FromPath, FromQuery
-from litestar.response import Redirect
+from litestar.response import Redirect, Stream
 
 from imeiflow.domain.ident import ServiceId
 from imeiflow.domain.user import Role
@@ -19,10 +19,12 @@ from imeiflow.intake.column import show_letter
 from imeiflow.ledger.record import PricedService
 from imeiflow.operations.account import AccountSettings
 from imeiflow.operations.catalogue import PriceList, list_services, recall_prices
-from imeiflow.operations.preparation import Preparation, Stage, clean_file_name, list_path
+from imeiflow.operations.export import Layout, Wish
+from imeiflow.operations.preparation import BusyPreparationError, Preparation, Stage, clean_file_name, list_path
 from imeiflow.operations.setting import AMOUNT, read_amount
-from imeiflow.operations.submit import Request
+from imeiflow.operations.submit import PriceChangedError, Request
 from imeiflow.web.access import needs
+from imeiflow.web.delivery import choose_text_format, send_export
 from imeiflow.web.hub import preparation_topic
 from imeiflow.web.navigation import Page
 from imeiflow.web.office import WebRequest, office_of
@@ -57,17 +59,20 @@ class OrderForm:
 
 @get("/jobs/new", guards=[needs(Role.OPERATOR)])
 @threaded
-def choose_page(request: WebRequest, account: FromQuery[str | None] = None) -> Response[str]:
-    """Show what can be ordered, and where the list goes."""
+def choose_page(
+    request: WebRequest, account: FromQuery[str | None] = None, service: FromQuery[str] = ""
+) -> Response[str]:
+    """Show what can be ordered, a service that was chosen elsewhere first, and where the list goes."""
     office = office_of(request)
     accounts = sorted(office.session.configuration.accounts.values(), key=lambda one: one.name)
     chosen = _choose_account(accounts, account)
     prices = None if chosen is None else _recall(request, chosen)
     limit = office.settings.max_upload_bytes // 1_048_576
-    shown, matches = _search(prices, "")
+    shown, matches = _search(prices, "", first=service)
     return draw(
         request,
         _CHOOSE,
+        service=service,
         accounts=accounts,
         account=chosen,
         prices=prices,
@@ -91,7 +96,8 @@ def find_services(
     else:
         prices = _recall(request, chosen)
     shown, matches = _search(prices, search)
-    return draw(request, _CHOOSE, "services", account=chosen, prices=prices, services=shown, matches=matches)
+    values: dict[str, Any] = {"account": chosen, "prices": prices, "services": shown, "matches": matches}
+    return draw(request, _CHOOSE, "services", service="", **values)
 
 
 @post("/jobs/new/upload", guards=[needs(Role.OPERATOR)], status_code=201, request_max_body_size=None)
@@ -115,7 +121,7 @@ async def upload(
             name=shown,
             submitted_by=owner,
         )
-        begun = await in_thread(office.preparations.begin, folder, owner, wanted)
+        begun = await in_thread(office.preparations.begin, folder, owner, wanted, recalls=True)
     except BaseException:
         shutil.rmtree(folder, ignore_errors=True)
         raise
@@ -160,16 +166,30 @@ async def order(
     """Order a list, once; asked again it leads to the same job."""
     office = office_of(request)
     found = _find(request, id_)
-    job, lock = await in_thread(
-        office.preparations.confirm,
-        found,
-        typed=data.typed,
-        max_spend=_read_cap(data.max_spend),
-        trial=_TRIAL if data.trial == "yes" else None,
-    )
+    try:
+        job, lock = await in_thread(
+            office.preparations.confirm,
+            found,
+            typed=data.typed,
+            max_spend=_read_cap(data.max_spend),
+            trial=_TRIAL if data.trial == "yes" else None,
+        )
+    except PriceChangedError as error:
+        block = "preview" if "hx-request" in request.headers else None
+        return await in_thread(_draw_preview, request, found, block, changed=str(error), form=data)
     if lock is not None:
         office.runner.adopt(job, lock)
     return _go_to(request, f"/jobs/{job}")
+
+
+@get("/jobs/new/{id_:str}/bad-rows", guards=[needs(Role.OPERATOR)])
+async def bad_rows(request: WebRequest, id_: FromPath[str], format: FromQuery[str] = "csv") -> Stream:  # noqa: A002
+    """Give the rows that hold no IMEI back, with the error beside each, to be mended and dropped again."""
+    found = _find(request, id_)
+    if found.stage is not Stage.READY or found.draft is None:
+        raise BusyPreparationError
+    wish = Wish(jobs=(found.draft.job,), format=choose_text_format(format), layout=Layout.FAILED, is_draft=True)
+    return await send_export(office_of(request).session, wish, "bad-rows")
 
 
 @post("/jobs/new/{id_:str}/discard", guards=[needs(Role.OPERATOR)], status_code=200)
@@ -184,7 +204,9 @@ def _find(request: WebRequest, id_: str) -> Preparation:
     return office_of(request).preparations.find(id_, request.user.user.name)
 
 
-def _draw_preview(request: WebRequest, found: Preparation, block: str | None) -> Response[str]:
+def _draw_preview(
+    request: WebRequest, found: Preparation, block: str | None, *, changed: str = "", form: OrderForm | None = None
+) -> Response[str]:
     proposal = found.proposal
     columns = [] if proposal is None else [_name(place, text) for place, text in enumerate(proposal.columns[:200])]
     return draw(
@@ -192,6 +214,8 @@ def _draw_preview(request: WebRequest, found: Preparation, block: str | None) ->
         _PREVIEW,
         block,
         one=found,
+        changed=changed,
+        form=form or OrderForm(),
         proposal=proposal,
         columns=columns,
         topic=preparation_topic(found.id),
@@ -229,8 +253,8 @@ def _recall(request: WebRequest, account: AccountSettings) -> PriceList:
         return recall_prices(session.ledger, account, problem=f"{error} {error.remedy}")
 
 
-def _search(prices: PriceList | None, search: str) -> tuple[list[PricedService], int]:
-    """Find the services that hold every word of a search, and count all that do."""
+def _search(prices: PriceList | None, search: str, first: str = "") -> tuple[list[PricedService], int]:
+    """Find the services that hold every word of a search, the `first` before the others, and count all that do."""
     words = search.casefold().split()
     services = prices.services if prices is not None else ()
     found = [
@@ -238,6 +262,7 @@ def _search(prices: PriceList | None, search: str) -> tuple[list[PricedService],
         for one in services
         if all(word in f"{one.id} {one.name} {one.category} {one.note}".casefold() for word in words)
     ]
+    found.sort(key=lambda one: one.id != first)
     return found[:_MOST_SHOWN], len(found)
 
 
@@ -255,4 +280,4 @@ def _read_cap(text: str) -> Decimal | None:
     return amount
 
 
-PAGE = Page(handlers=[choose_page, find_services, upload, preview_page, change, order, discard])
+PAGE = Page(handlers=[choose_page, find_services, upload, preview_page, change, order, bad_rows, discard])

@@ -19,7 +19,8 @@ from imeiflow.domain.user import Role
 from imeiflow.errors import UsageError
 from imeiflow.operations.audit import record_action
 from imeiflow.operations.claim import Obscurity
-from imeiflow.operations.job_view import count_job, list_job_lines
+from imeiflow.operations.doubt_view import count_unconfirmed, list_doubtful_jobs
+from imeiflow.operations.job_view import count_job
 from imeiflow.operations.preparation import list_path
 from imeiflow.operations.reconciliation import Reconciliation, reconcile, settle_by_export, settle_missing
 from imeiflow.operations.session import Session
@@ -41,19 +42,26 @@ from imeiflow.web.thread import in_thread, threaded
 
 _PAGE: Final = "page/unconfirmed/page.html"
 _LIST: Final = 50
-_JOBS: Final = 200
 _MOST_SHOWN: Final = 20_000
 _MOST_EXPORT: Final = 64 * 1_048_576
 
 
 @get("/unconfirmed")
 @threaded
-def unconfirmed_jobs(request: WebRequest) -> Response[str]:
-    """List the jobs in which something waits for a person."""
+def unconfirmed_jobs(request: WebRequest, before: FromQuery[int | None] = None) -> Response[str]:
+    """List the jobs in which something waits for a person, newest first; each of them, however old it is."""
     office = office_of(request)
-    lines = [one for one in list_job_lines(office.session, office.runner.view, limit=_JOBS) if one.unconfirmed]
+    lines, more = list_doubtful_jobs(office.session, office.runner.view, before=before, limit=_LIST)
     block = "list" if "hx-request" in request.headers else None
-    return draw(request, "page/unconfirmed/jobs.html", block, lines=lines)
+    return draw(request, "page/unconfirmed/jobs.html", block, lines=lines, more=more, before=before)
+
+
+@get("/unconfirmed/badge")
+@threaded
+def unconfirmed_badge(request: WebRequest) -> Response[str]:
+    """Say how many orders of all jobs are unconfirmed: the badge of the navigation, empty where none is."""
+    number = count_unconfirmed(office_of(request).session)
+    return draw(request, "page/unconfirmed/badge.html", number=number)
 
 
 @get("/jobs/{job_id:int}/unconfirmed")
@@ -177,6 +185,14 @@ def _show(content: bytes) -> str:
 
 
 PAGE = Page(
-    handlers=[unconfirmed_jobs, unconfirmed_page, attempt_evidence, settle, compare_export, settle_export],
-    entry=Entry(label="Unconfirmed", path="/unconfirmed", icon="doubt", rank=40),
+    handlers=[
+        unconfirmed_jobs,
+        unconfirmed_badge,
+        unconfirmed_page,
+        attempt_evidence,
+        settle,
+        compare_export,
+        settle_export,
+    ],
+    entry=Entry(label="Unconfirmed", path="/unconfirmed", icon="doubt", rank=40, badge="/unconfirmed/badge"),
 )
