@@ -5,6 +5,8 @@ SHELL := bash
 .ONESHELL:
 .DELETE_ON_ERROR:
 .DEFAULT_GOAL := help
+# Set, it would have every process compile all that it imports anew.
+unexport PYTHONDONTWRITEBYTECODE
 
 VENV := .venv
 BIN := $(VENV)/bin
@@ -95,6 +97,6 @@ $(READY): $(LOCK) pyproject.toml
 	  fi
 	fi
 	if ! "$$uv" --version >/dev/null 2>&1; then $(BIN)/python -m pip install --quiet uv; fi
-	"$$uv" pip sync --quiet --python $(BIN)/python --require-hashes $(LOCK)
+	"$$uv" pip sync --quiet --compile-bytecode --python $(BIN)/python --require-hashes $(LOCK)
 	"$$uv" pip install --quiet --python $(BIN)/python --no-deps --editable .
 	touch $@
