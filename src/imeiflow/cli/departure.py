@@ -7,7 +7,7 @@ from imeiflow.cli.report import next_steps, tell_steps
 from imeiflow.domain.ident import JobId
 from imeiflow.domain.order import JobState
 from imeiflow.jobs.lock import LaneLock
-from imeiflow.operations.detachment import DetachError, start_detached
+from imeiflow.operations.detachment import DetachError, hand_over, start_detached
 from imeiflow.operations.session import Session
 
 
@@ -21,9 +21,9 @@ def detach_job(session: Session, job: JobId, lock: LaneLock, *, is_json: bool) -
         pid = start_detached(session, session.configuration.choose_account(found.account))
     except DetachError as error:
         session.ledger.change_job(job, {JobState.RUNNING}, JobState.PAUSED, str(error))
-        raise
-    finally:
         lock.release()
+        raise
+    hand_over(session, job, lock)
     summary = session.ledger.summary(job)
     lines = tell_steps(next_steps(session.find_job(job), summary.tally))
     tell([f"Job {job} runs in process {pid}, and goes on when this terminal is closed.", *lines], is_aside=is_json)

@@ -9,6 +9,7 @@ import os
 import select
 import subprocess
 import sys
+import time
 from collections.abc import Callable
 from contextlib import suppress
 
@@ -28,6 +29,7 @@ from imeiflow.operations.telling import make_teller
 STOPPED = "its runner was told to stop"
 _READY_WITHIN_S = 60.0
 _TICK_S = 0.25
+_LOOK_S = 0.02
 
 
 class DetachError(ImeiflowError):
@@ -45,6 +47,19 @@ def start_detached(session: Session, account: AccountSettings) -> int:
         return _start(session, account)
     except OSError as error:
         raise DetachError(account=account.name, problem=error.strerror or str(error)) from error
+
+
+def hand_over(session: Session, job: JobId, lock: LaneLock) -> None:
+    """Give a job to the runner that was started for its account, and return when that answers for it.
+
+    In between nobody does for a moment: who followed the job then would take it, and pause it on leaving.
+    """
+    lock.release()
+    deadline = time.monotonic() + _READY_WITHIN_S
+    while lock.is_free() and time.monotonic() < deadline:
+        if session.find_job(job).state is not JobState.RUNNING:
+            return
+        time.sleep(_LOOK_S)
 
 
 def _start(session: Session, account: AccountSettings) -> int:
