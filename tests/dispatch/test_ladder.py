@@ -6,6 +6,7 @@ import heapq
 import itertools
 import math
 from collections import deque
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 
 import pytest
@@ -32,6 +33,7 @@ class Server:
     burst: int = 0
     ban: BanRule = NO_BAN
     says_wait: bool = False
+    late: Iterator[float] = field(default_factory=lambda: itertools.repeat(0.0))  #: a place is free so long after
     gate: RateGate = field(init=False)
     busy: list[float] = field(default_factory=list)
     calls: int = 0
@@ -57,7 +59,7 @@ class Server:
             start = heapq.nsmallest(len(self.busy) - self.slots + 1, self.busy)[-1]
         else:
             start = now
-        self.busy.append(start + self.latency_s)
+        self.busy.append(start + self.latency_s + next(self.late))
         return start + self.latency_s, Fate.SERVED, None
 
 
@@ -92,6 +94,18 @@ def climb(server: Server, ladder: Ladder, step: Step, now: float) -> float:
             heapq.heappush(under_way, (ended_at, next(numbers), now, crowd, fate, refusal))
     ladder.note(gate)
     return now
+
+
+def note_calls(ladder: Ladder, number: int, calls: list[tuple[float, float, Fate]]) -> None:
+    """Let the next step, of so many at once, come to these calls: when they began and ended, and how."""
+    step = ladder.next_step()
+    assert step is not None
+    assert step.concurrency == number
+    gate = StepGate(step, 0.0)
+    crowds = [gate.begin(began_at) for began_at, _, _ in calls]
+    for crowd, (began_at, ended_at, fate) in zip(crowds, calls, strict=True):
+        gate.end(Sample(began_at, ended_at, crowd, fate, Refusal() if fate is Fate.REFUSED else None))
+    ladder.note(gate)
 
 
 def found(server: Server, **values) -> Recommendation:
@@ -134,6 +148,23 @@ def test_slots_that_refuse_are_found_from_below(slots, latency_s):
     one = found(Server(slots=slots, queues=False, latency_s=latency_s))
     assert one.per_s is None
     assert 0.6 * slots <= one.concurrency <= slots
+
+
+def test_calls_that_overtake_each_other_do_not_look_like_a_limit_of_rate():
+    ladder = Ladder(ceiling=64)
+    for number in (1, 2):
+        note_calls(ladder, number, [(0.05 * turn, 0.05 * turn + 0.04, Fate.SERVED) for turn in range(number * 3)])
+    # The first of three that began at once came last.
+    note_calls(ladder, 3, [(0.0, 0.01, Fate.REFUSED), (0.001, 0.05, Fate.SERVED), (0.002, 0.05, Fate.SERVED)])
+    assert ladder.next_step().kind is StepKind.CHECK
+
+
+def test_a_place_that_is_free_only_after_the_answer_does_not_look_like_a_limit_of_rate():
+    ladder = search(Server(slots=4, queues=False, latency_s=0.1, late=itertools.cycle([0.0] * 30 + [0.03])))
+    one = ladder.recommend()
+    assert 3 <= one.concurrency <= 4
+    assert one.per_s is None
+    assert StepKind.PACE not in {step.step.kind for step in ladder.measured}
 
 
 RATES = st.sampled_from(["30/10s", "60/min", "120/min", "20/5s", "5/s", "100/20s"])

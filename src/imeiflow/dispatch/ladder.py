@@ -162,9 +162,23 @@ class Ladder:
             self._end("the ceiling is reached")
 
     def _is_below_proven(self, samples: Sequence[Sample]) -> bool:
-        """Say whether a call was refused among fewer than were good before: it cannot be their number."""
-        refused = [sample.crowd for sample in samples if sample.fate is Fate.REFUSED]
-        return any(crowd < max(1, self._proven) for crowd in refused)
+        """Say whether a call was refused among fewer than were good before: it cannot be their number.
+
+        All that were under way at any time of it count, for calls overtake each other, and those that ended just
+        before: a server may hold a place for a moment after it has answered.
+        """
+        took = [sample.ended_at - sample.began_at for sample in self._samples if sample.fate is Fate.SERVED]
+        moment_s = min(took, default=0.0)
+        for refused in samples:
+            if refused.fate is Fate.REFUSED:
+                beside = sum(
+                    1
+                    for one in samples
+                    if one.began_at <= refused.ended_at and one.ended_at >= refused.began_at - moment_s
+                )
+                if beside - 1 < max(1, self._proven):
+                    return True
+        return False
 
     def _check(self) -> None:
         """Ask whether the last good number is still good, with more calls than were admitted lately."""
