@@ -12,7 +12,8 @@ from typing import Any
 from imeiflow.domain.imei import Imei, check_digit
 from imeiflow.simulator.behaviour import Behaviour
 from imeiflow.simulator.process import SimulatorProcess
-from tests.cli.typed import COMMAND, PATIENCE_S, make_environment, run_typed
+from tests.cli.typed import PATIENCE_S, make_environment, run_typed
+from tests.cli.warm import Child
 from tests.cli.wiretap import Wiretap
 from tests.judge import Verdict, judge
 
@@ -28,7 +29,7 @@ class Shop:
         self.wiretap = wiretap
         self.environment = make_environment(self.home, wiretap.base_url)
         self._directory = directory
-        self._started: list[subprocess.Popen[str]] = []
+        self._started: list[Child] = []
 
     def write_list(self, count: int, *, start: int = 0, more: Sequence[str] = ()) -> str:
         """Write a list of so many good IMEIs, and what is given beside, and name it."""
@@ -47,21 +48,13 @@ class Shop:
         assert done.stdout, done.stderr
         return done.returncode, json.loads(done.stdout.splitlines()[-1])
 
-    def start(self, *arguments: str) -> subprocess.Popen[str]:
+    def start(self, *arguments: str) -> Child:
         """Start a command that goes on."""
-        child = subprocess.Popen(
-            [*COMMAND, *arguments],
-            env=self.environment,
-            cwd=self._directory,
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            text=True,
-        )
+        child = Child(arguments, self.environment, str(self._directory))
         self._started.append(child)
         return child
 
-    def start_placing(self, *arguments: str) -> subprocess.Popen[str]:
+    def start_placing(self, *arguments: str) -> Child:
         """Start a command, and wait until it has sent a call that places orders."""
         self.wiretap.is_placing.clear()
         child = self.start(*arguments)
@@ -102,7 +95,7 @@ def make_imei(number: int) -> Imei:
     return Imei(first14 + check_digit(first14))
 
 
-def finish(child: subprocess.Popen[str]) -> tuple[int, str, str]:
+def finish(child: Child) -> tuple[int, str, str]:
     """Wait for the end of a command; give status, output and what it said."""
     out, err = child.communicate(timeout=PATIENCE_S)
     return child.returncode, out, err

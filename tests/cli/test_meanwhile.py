@@ -6,13 +6,13 @@ import json
 import os
 import signal
 import sqlite3
-import subprocess
 from contextlib import closing
 from pathlib import Path
 
 import pytest
 
 from tests.cli.shop import Shop, add_up, finish, last_json, open_shop
+from tests.cli.warm import Child
 
 SLOWLY = ("--service", "1", "--yes", "--json", "--max-concurrency", "2", "--chunk-size", "10")
 
@@ -274,7 +274,7 @@ def test_retry_sends_only_what_was_refused_and_says_its_cost(shop: Shop):
 
 def test_two_processes_never_own_a_lane_at_once(shop: Shop):
     list_, other = shop.write_list(120), shop.write_list(120, start=5000)
-    children: list[subprocess.Popen[str]] = [
+    children: list[Child] = [
         shop.start("submit", list_, *SLOWLY),
         shop.start("submit", other, *SLOWLY),
     ]
@@ -285,7 +285,7 @@ def test_two_processes_never_own_a_lane_at_once(shop: Shop):
 def test_a_list_that_is_submitted_twice_at_once_is_ordered_once_though_repeats_are_charged(shop: Shop):
     shop.simulator.set_behaviour(repeats="charge")
     list_ = shop.write_list(60)
-    children: list[subprocess.Popen[str]] = [shop.start("submit", list_, *SLOWLY) for _ in range(2)]
+    children: list[Child] = [shop.start("submit", list_, *SLOWLY) for _ in range(2)]
     ended = [finish(child) for child in children]
     assert sorted(status for status, _, _ in ended) == [0, 2]
     assert any("nothing was ordered" in told for status, _, told in ended if status == 2)

@@ -52,8 +52,8 @@ def test_what_it_prints_can_be_copied_and_used_and_ctrl_c_ends_with_its_book(tmp
     with simulated(tmp_path, "--repeats", "charge") as child:
         environment = {**make_environment(tmp_path / "home"), **read_exports(child)}
         imeis = "\n".join([make_imei(1), make_imei(2)])
-        for _ in range(2):
-            done = run_typed(("submit", "-", "--service", "1", "--yes"), environment, imeis)
+        for more in ((), ("--again",)):
+            done = run_typed(("submit", "-", "--service", "1", "--yes", *more), environment, imeis)
             assert done.returncode == 0, done.stderr
         told, problems = end(child)
     assert child.returncode == 0

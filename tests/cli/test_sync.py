@@ -5,13 +5,13 @@ from __future__ import annotations
 import json
 import re
 import signal
-import subprocess
 from pathlib import Path
 
 import pytest
 
 from tests.cli.screen import open_screen
 from tests.cli.shop import Shop, finish, last_json, open_shop
+from tests.cli.warm import Child
 
 LIVES = {"pending_for": "3", "process_for": "1-8"}
 
@@ -90,7 +90,7 @@ def test_a_second_one_says_who_asks_and_looks_on(tmp_path: Path):
         assert last_json(out)["asked"] >= 30
 
 
-def wait_for_line(child: subprocess.Popen[str], wanted: str) -> None:
+def wait_for_line(child: Child, wanted: str) -> None:
     """Read what a command says until it says this; one that ends instead fails."""
     assert child.stderr is not None
     for line in child.stderr:

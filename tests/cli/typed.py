@@ -8,6 +8,8 @@ import sys
 from collections.abc import Mapping
 from pathlib import Path
 
+from tests.cli import warm
+
 PATIENCE_S = 60.0
 COMMAND = (sys.executable, "-m", "imeiflow.cli")
 
@@ -32,14 +34,4 @@ def run_typed(
     arguments: tuple[str, ...], environment: Mapping[str, str], text: str | None = None
 ) -> subprocess.CompletedProcess[str]:
     """Run a command in a process of its own, without a terminal; `text` is its standard input."""
-    return subprocess.run(
-        [*COMMAND, *arguments],
-        env=dict(environment),
-        cwd=environment["TMPDIR"],
-        input=text,
-        stdin=subprocess.DEVNULL if text is None else None,
-        capture_output=True,
-        text=True,
-        timeout=PATIENCE_S,
-        check=False,
-    )
+    return warm.run(arguments, environment, environment["TMPDIR"], text=text, timeout=PATIENCE_S)

@@ -8,7 +8,6 @@ import urllib.request
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from pathlib import Path
-from subprocess import Popen
 
 import pytest
 
@@ -19,6 +18,7 @@ from imeiflow.ledger.record import JobDraft, NewOrder
 from imeiflow.operations.embedded import SERVER_STOPPED
 from tests.cli.shop import Shop, finish, make_imei, open_shop
 from tests.cli.typed import PATIENCE_S
+from tests.cli.warm import Child
 from tests.rig import ACCOUNT, PRICE, SERVICE
 
 TOTAL = 120
@@ -59,7 +59,7 @@ def read_job(shop: Shop) -> tuple[JobState, str | None]:
         return job.state, job.reason
 
 
-def serve_placing(shop: Shop) -> Popen[str]:
+def serve_placing(shop: Shop) -> Child:
     """Start a server, and wait until calls of its are under way."""
     return shop.start_placing("serve", "--port", "0", "--log-format", "json")
 
@@ -84,7 +84,7 @@ def test_told_to_stop_it_lets_calls_end_and_goes_on_at_the_next_start(make_shop:
     assert shop.simulator.stats()["repeats"] == 0
 
 
-def read_url(server: Popen[str]) -> str:
+def read_url(server: Child) -> str:
     """Read the address that a server has printed."""
     assert server.stdout is not None
     found = re.search(r"http://\S+?(?=\. )", server.stdout.readline())
