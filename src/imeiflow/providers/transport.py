@@ -3,9 +3,10 @@
 A call is made once: POST, no retry, no redirect, no re-send on a dying connection. It may not judge what a reply
 means; it says only whether one came back whole.
 
-The exact line is where the connector hands over a connection (`connector.py`): no await lies between it and aiohttp's
-hook `on_request_headers_sent`, whose five signals would cost a third of a call. A call is *not sent* when it ended
-inside the connector *and* its error's class belongs there; if either speaks against it, it is in doubt:
+The exact line is where the connector hands over a connection (`connector.py`): no await lies between it and the first
+byte of a short form (`poster.py`), nor, for a long one, aiohttp's hook `on_request_headers_sent`, whose five signals
+would cost a third of a call. A call is *not sent* when it ended inside the connector *and* its error's class belongs
+there; if either speaks against it, it is in doubt:
 
     ClientError
     ├── ClientConnectionError                 in doubt
@@ -44,6 +45,7 @@ from imeiflow.domain.reply import WholeError
 from imeiflow.providers.backstop import Backstop
 from imeiflow.providers.connector import PASSAGE, Passage, WatchfulConnector
 from imeiflow.providers.contract import Exchange, Timeouts
+from imeiflow.providers.poster import LONGEST_BODY, FormPoster
 from imeiflow.providers.secret import Secret
 
 if TYPE_CHECKING:
@@ -204,9 +206,12 @@ class Transport:
             self._backstop.close()
 
     async def _exchange(self, session: aiohttp.ClientSession, url: URL, body: bytes, call: _Call) -> None:
-        # aiohttp warns of large plain bodies; a stream of bytes is never sent twice either.
-        data = body if len(body) <= _LARGEST_PLAIN_BODY else io.BytesIO(body)
-        response = await session.post(url, data=data, allow_redirects=False)
+        if len(body) <= LONGEST_BODY:
+            response = await self._poster.post(url, body)
+        else:
+            # aiohttp warns of large plain bodies; a stream of bytes is never sent twice either.
+            data = body if len(body) <= _LARGEST_PLAIN_BODY else io.BytesIO(body)
+            response = await session.post(url, data=data, allow_redirects=False)
         call.status = response.status
         call.headers = self._keep_headers(response.raw_headers)
         try:
@@ -229,15 +234,17 @@ class Transport:
             if self._is_closed:
                 raise _ClosedError("the connection is closed")
             self._backstop = Backstop(self._total_s, asyncio.get_running_loop())
+            connector = WatchfulConnector(
+                limit=self._limit, keepalive_timeout=KEEPALIVE_S, ssl=self._ssl if self._ssl is not None else True
+            )
             self._session = aiohttp.ClientSession(
-                connector=WatchfulConnector(
-                    limit=self._limit, keepalive_timeout=KEEPALIVE_S, ssl=self._ssl if self._ssl is not None else True
-                ),
+                connector=connector,
                 timeout=self._timeout,
                 headers=_HEADERS,
                 cookie_jar=aiohttp.DummyCookieJar(),
                 trust_env=False,
             )
+            self._poster = FormPoster(self._session, connector, self._timeout)
         return self._session
 
     def _fail(self, call: _Call, passage: Passage, evidence: bytes, error: Exception) -> tuple[Exchange, WholeError]:
