@@ -13,6 +13,7 @@ from imeiflow.cli.frame import open_session
 from imeiflow.cli.option import account_option, command
 from imeiflow.cli.output import count, is_terminal, say
 from imeiflow.cli.selection import read_filter, selection_options
+from imeiflow.cli.server import find_client
 from imeiflow.domain.ident import JobId
 from imeiflow.errors import UsageError
 from imeiflow.operations.export import (
@@ -36,7 +37,8 @@ _TOLD_EVERY = 50_000
     imeiflow export --all --status completed --completed-from 2025-11-01 -o november.xlsx
     imeiflow export 7 --layout gsm-fusion -o orders.tsv
     imeiflow export 7 -o - --format jsonl | jq 'select(.state == "refused")'
-    """
+    """,
+    is_remote=True,
 )
 @click.argument("jobs", type=click.IntRange(min=1), nargs=-1, metavar="[JOB]...")
 @click.option("-o", "--output", required=True, metavar="FILE", help="The file to write; - is standard output.")
@@ -99,6 +101,12 @@ def export(
         if shows and rows >= _TOLD_EVERY and rows % _TOLD_EVERY == 0:
             say(f"{rows:,} rows …")
 
+    client = find_client()
+    if client is not None:
+        from imeiflow.cli.remote.look import export_remotely
+
+        export_remotely(client, wish, target, replaces=force)
+        return
     with open_session(is_listing=True) as session:
         if target is None:
             export_to_stream(session, wish, sys.stdout.buffer, on_rows=tell)

@@ -14,6 +14,7 @@ import click
 from imeiflow.cli.log import keep_log
 from imeiflow.cli.option import require_confirmation
 from imeiflow.cli.output import fold, is_terminal, say
+from imeiflow.cli.server import require_ledger
 from imeiflow.intake.encoding import read_text
 from imeiflow.intake.origin import take_origin
 from imeiflow.operations.configuration import Configuration, load_configuration
@@ -28,9 +29,11 @@ def open_session(configuration: Configuration | None = None, *, is_listing: bool
     """Open the ledger, and say which jobs a process that died has left behind: they are paused now.
 
     A command that only lists what the ledger holds says so with `is_listing`, imports nothing of the engine, and so is
-    there sooner. Raises ConfigurationError, LedgerError.
+    there sooner. Raises ConfigurationError, LedgerError; UsageError where a server was named.
     """
-    configuration = configuration or load_configuration()
+    if configuration is None:
+        require_ledger()
+        configuration = load_configuration()
     with keep_log(configuration, has_own=not is_listing), Session.open(configuration) as session:
         for job in recover_orphans(session):
             say(f"Job {job} was left by a process that died; it is paused. `imeiflow resume {job}` goes on with it.")

@@ -7,13 +7,12 @@ import click
 from imeiflow.cli.detail import tell_job
 from imeiflow.cli.frame import open_session
 from imeiflow.cli.option import account_option, command, job_argument, json_option
-from imeiflow.cli.output import print_json, print_json_list, print_table, say, show_time, tell
+from imeiflow.cli.output import print_json, print_json_list, print_table, say, tell
+from imeiflow.cli.server import find_client
+from imeiflow.cli.table import JOB_HEADINGS, JOB_RIGHT, make_job_row
 from imeiflow.domain.ident import AccountName, JobId
-from imeiflow.domain.order import JobState, OrderState
-from imeiflow.domain.progress import Summary
-from imeiflow.ledger.record import Job
+from imeiflow.domain.order import JobState
 from imeiflow.operations.job_detail import describe_job, read_job_detail
-from imeiflow.operations.json_text import clean
 
 _STATES = [state.value for state in JobState if state is not JobState.DRAFT]
 _LISTED = 20
@@ -25,7 +24,8 @@ _NONE_YET = "There are no jobs yet. `imeiflow submit FILE --service ID` makes on
     imeiflow jobs
     imeiflow jobs --state paused
     imeiflow jobs --json | jq '.[0].unconfirmed'
-    """
+    """,
+    is_remote=True,
 )
 @click.option("--state", type=click.Choice(_STATES), help="Only jobs in this state.")
 @account_option
@@ -33,6 +33,13 @@ _NONE_YET = "There are no jobs yet. `imeiflow submit FILE --service ID` makes on
 @json_option
 def jobs(state: str | None, account: str | None, limit: int | None, is_json: bool) -> None:
     """List the jobs of this ledger, newest first."""
+    empty = "No job fits." if state or account else _NONE_YET
+    client = find_client()
+    if client is not None:
+        from imeiflow.cli.remote.job import list_remotely
+
+        list_remotely(client, state, account, limit, is_json=is_json, most=_LISTED, empty=empty)
+        return
     with open_session(is_listing=True) as session:
         ledger = session.ledger
         found = ledger.list_jobs(
@@ -44,10 +51,10 @@ def jobs(state: str | None, account: str | None, limit: int | None, is_json: boo
             print_json_list(summaries[job.id].as_dict() for job in shown)
             return
         print_table(
-            ("JOB", "STATE", "CREATED", "ROWS", "ACCEPTED", "WAITING", "IN DOUBT", "SPENT", "NAME"),
-            [_as_row(job, summaries[job.id]) for job in shown],
-            right=(0, 3, 4, 5, 6, 7),
-            empty="No job fits." if state or account else _NONE_YET,
+            JOB_HEADINGS,
+            [make_job_row(summaries[job.id], job.created_at, job.unit_price, job.name) for job in shown],
+            right=JOB_RIGHT,
+            empty=empty,
         )
         if len(shown) < len(found):
             say(f"{len(found) - len(shown):,} older ones are not shown: see --limit.")
@@ -57,29 +64,21 @@ def jobs(state: str | None, account: str | None, limit: int | None, is_json: boo
     examples="""
     imeiflow show 7
     imeiflow show 7 --json
-    """
+    """,
+    is_remote=True,
 )
 @job_argument
 @json_option
 def show(job: int, is_json: bool) -> None:
     """Show one job: how far it is, why orders are not accepted, what is in doubt, and what to do next."""
+    client = find_client()
+    if client is not None:
+        from imeiflow.cli.remote.job import show_remotely
+
+        show_remotely(client, JobId(job), is_json=is_json)
+        return
     with open_session(is_listing=True) as session:
         if is_json:
             print_json(describe_job(read_job_detail(session, JobId(job))))
             return
         tell(tell_job(read_job_detail(session, JobId(job))))
-
-
-def _as_row(job: Job, summary: Summary) -> tuple[str, ...]:
-    tally = summary.tally
-    return (
-        str(job.id),
-        summary.state.value,
-        show_time(job.created_at),
-        f"{tally.total:,}",
-        f"{tally[OrderState.ACCEPTED]:,}",
-        f"{tally.waiting:,}",
-        f"{tally[OrderState.UNCONFIRMED]:,}",
-        "-" if job.unit_price is None else str(summary.spent),
-        clean(job.name),
-    )

@@ -9,6 +9,7 @@ from typing import Any, TypeVar
 
 import click
 
+from imeiflow.cli.program import keep_server
 from imeiflow.errors import UsageError
 from imeiflow.operations.setting import RATE, read_amount, read_rate
 
@@ -28,18 +29,32 @@ class Command(click.Command):
                 formatter.write("".join(f"{indent}{line}\n" for line in self.examples.splitlines()))
 
 
-def command(*, examples: str, name: str | None = None) -> Callable[[Callable[..., Any]], Command]:
+def command(
+    *, examples: str, name: str | None = None, is_remote: bool = False
+) -> Callable[[Callable[..., Any]], Command]:
     """Make a function a command; its docstring is the help, `examples` are lines as they would be typed.
 
-    What the function gives is the exit status; None is 0.
+    `is_remote`: it can be asked of a server, too. What the function gives is the exit status; None is 0.
     """
 
     def make(function: Callable[..., Any]) -> Command:
-        made = click.command(name=name, cls=Command)(function)
+        made = click.command(name=name, cls=Command)(_add_server(function, is_shown=is_remote))
         made.examples = inspect.cleandoc(examples)
         return made
 
     return make
+
+
+def _add_server(function: F, *, is_shown: bool) -> F:
+    """Add `--server`, kept with the call of the program; where it is not shown it is there to be refused in words."""
+    return click.option(
+        "--server",
+        metavar="URL",
+        expose_value=False,
+        hidden=not is_shown,
+        callback=keep_server,
+        help="Ask this server instead of the ledger here; its token is in IMEIFLOW_TOKEN.",
+    )(function)
 
 
 def json_option(function: F) -> F:

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import replace
+from functools import partial
 from itertools import chain, islice
 from pathlib import Path
 from typing import Any
@@ -14,6 +16,7 @@ from imeiflow.cli.frame import open_session, read_file, read_pasted
 from imeiflow.cli.option import account_option, command, json_option
 from imeiflow.cli.output import count, print_json_list, print_table, say, screen_width, show_time, tell
 from imeiflow.cli.selection import read_filter, selection_options
+from imeiflow.cli.server import find_client
 from imeiflow.domain.ident import Reference
 from imeiflow.domain.imei import Imei
 from imeiflow.domain.order import ResultStatus
@@ -23,8 +26,7 @@ from imeiflow.ledger.record import FoundOrder
 from imeiflow.ledger.search import end_with
 from imeiflow.operations.json_text import as_values, clean
 from imeiflow.operations.order_list import Wanted, find_orders, read_wanted
-from imeiflow.operations.session import Session
-from imeiflow.operations.timeline import read_timeline
+from imeiflow.operations.timeline import Happening, read_timeline
 
 _LIMIT = 50
 _WIDE = 95  #: columns from which a table has room for more than the essential
@@ -35,12 +37,13 @@ _PART = 1_000  #: rows that are laid out together
 
 @command(
     examples="""
-    imeiflow orders --imei 356938030000012           what became of one phone
-    imeiflow orders --imei 356938030000012 --timeline  and all that happened to it
+    imeiflow orders --imei 356938030000013           what became of one phone
+    imeiflow orders --imei 356938030000013 --timeline  and all that happened to it
     imeiflow orders --imei-file phones.txt           of a list of thousands; - reads a pasted one (Ctrl-D ends it)
     imeiflow orders --job 7 --state unconfirmed --state refused
     imeiflow orders --status completed --completed-from yesterday --limit 0 --json
-    """
+    """,
+    is_remote=True,
 )
 @click.option(
     "--imei", "imeis", multiple=True, metavar="IMEI", help="Only these: repeat it, use commas, or - for a list."
@@ -89,10 +92,10 @@ def orders(
         references=tuple(map(Reference, references)) or None,
     )
     limit = limit if limit is not None else (0 if wanted is not None else _LIMIT)
-    with open_session(is_listing=True) as session:
-        listing = _Listing(find_orders(session, filter_, _read_cursor(after)), limit, filter_)
+    with _open_orders(filter_, _read_cursor(after), limit) as (found, read_timeline_of):
+        listing = _Listing(found, limit, filter_)
         if is_timeline:
-            _print_timelines(session, listing, is_json=is_json)
+            _print_timelines(read_timeline_of, listing, is_json=is_json)
         elif is_json:
             print_json_list(as_values(order) for order in listing)
         else:
@@ -101,6 +104,21 @@ def orders(
         say(f"There are more: `--after {listing.next}` goes on behind these {limit:,}, `--limit 0` lists all.")
     if wanted is not None:
         _tell_missing(wanted, listing.seen, is_filtered=is_filtered)
+
+
+@contextmanager
+def _open_orders(
+    wanted: Filter, after: Cursor | None, limit: int
+) -> Iterator[tuple[Iterator[FoundOrder], Callable[[FoundOrder], list[Happening]]]]:
+    """Give the orders that match, here or at a server, and what tells all that happened to one of them."""
+    client = find_client()
+    if client is not None:
+        from imeiflow.cli.remote import look
+
+        yield look.find_orders(client, wanted, after, limit), partial(look.find_timeline, client)
+        return
+    with open_session(is_listing=True) as session:
+        yield find_orders(session, wanted, after), partial(read_timeline, session)
 
 
 class _Listing:
@@ -166,20 +184,19 @@ def _print_orders(listing: _Listing) -> None:
         say("No order matches.")
 
 
-def _print_timelines(session: Session, listing: _Listing, *, is_json: bool) -> None:
+def _print_timelines(
+    read_timeline_of: Callable[[FoundOrder], list[Happening]], listing: _Listing, *, is_json: bool
+) -> None:
     if is_json:
         print_json_list(
-            {**as_values(order), "timeline": [as_values(one) for one in read_timeline(session, order)]}
-            for order in listing
+            {**as_values(order), "timeline": [as_values(one) for one in read_timeline_of(order)]} for order in listing
         )
         return
     for order in listing:
         state = order.state.value + (f", {_STATUS[order.status]}" if order.status is not None else "")
         told = f"{_show_subject(order)}  job {order.job}, row {order.line}: {state}"
         tell([f"{told} - {clean(order.error)}" if order.error else told])
-        tell(
-            f"  {one.at.astimezone():%Y-%m-%d %H:%M:%S}  {clean(one.sentence)}" for one in read_timeline(session, order)
-        )
+        tell(f"  {one.at.astimezone():%Y-%m-%d %H:%M:%S}  {clean(one.sentence)}" for one in read_timeline_of(order))
 
 
 def _choose_columns(width: int) -> list[str]:

@@ -27,6 +27,8 @@ _PIPE_CLOSED: Final = 141
 _UNWRITABLE: Final = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO})
 
 PROGRAM: Final = "imeiflow"
+#: Where the server stands that was named, among what a call of the program carries along.
+SERVER_META: Final = "imeiflow.server"
 #: Through this a shell asks for completions.
 COMPLETE_VARIABLE: Final = "_IMEIFLOW_COMPLETE"
 
@@ -153,6 +155,12 @@ def _show_version(ctx: click.Context, _: click.Parameter, wanted: bool) -> None:
         ctx.exit()
 
 
+def keep_server(context: click.Context, _: click.Parameter, value: str | None) -> None:
+    """Keep the server that was named with this call of the program."""
+    if value is not None:
+        context.find_root().meta[SERVER_META] = value
+
+
 program = Program(
     name=PROGRAM,
     help=_HELP,
@@ -168,7 +176,14 @@ program = Program(
             is_eager=True,
             callback=_show_version,
             help="Show the version.",
-        )
+        ),
+        click.Option(
+            ["--server"],
+            metavar="URL",
+            expose_value=False,
+            callback=keep_server,
+            help="Ask an imeiflow server instead of the ledger here.",
+        ),
     ],
 )
 

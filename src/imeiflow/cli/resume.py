@@ -12,6 +12,7 @@ from imeiflow.cli.frame import confirm, name_user, open_session
 from imeiflow.cli.option import AMOUNT, command, job_argument, json_option
 from imeiflow.cli.output import is_terminal, print_json, say
 from imeiflow.cli.report import report_job
+from imeiflow.cli.server import find_client, refuse_option
 from imeiflow.cli.sync import follow_through
 from imeiflow.domain.ident import JobId
 from imeiflow.domain.order import JobState
@@ -30,7 +31,8 @@ from imeiflow.operations.steering import raise_cap, resume_job
     imeiflow resume 7 --max-spend 500     with another spending cap
     imeiflow resume 7 --accept-price 0.10     at a price that has risen
     imeiflow resume 7 --probe-up-to 25    settle doubts of a dear service
-    """
+    """,
+    is_remote=True,
 )
 @job_argument
 @click.option(
@@ -65,6 +67,15 @@ def resume(
     """
     if probe_up_to is not None and is_detached:
         raise UsageError(problem="--probe-up-to is your word for this run: it does not go with --detach")
+    client = find_client()
+    if client is not None:
+        if probe_up_to is not None:
+            remedy = "Say it where the server runs, in `repeat_probe_max_price` of the account."
+            raise refuse_option("--probe-up-to", remedy)
+        from imeiflow.cli.remote.job import resume_remotely
+
+        amounts = {"max_spend": max_spend, "accept_price": accept_price}
+        return resume_remotely(client, JobId(job), **amounts, is_detached=is_detached, is_json=is_json)
     with open_session() as session:
         if probe_up_to is not None:
             account = session.find_job(JobId(job)).account

@@ -9,6 +9,7 @@ import click
 from imeiflow.cli.frame import open_session
 from imeiflow.cli.option import account_option, command, json_option
 from imeiflow.cli.output import count, print_json_list, print_table, say, screen_width, show_time
+from imeiflow.cli.server import find_client
 from imeiflow.domain.ident import ServiceId
 from imeiflow.domain.item import OrderKind
 from imeiflow.errors import ProviderError
@@ -27,7 +28,8 @@ _WIDE = 90  #: columns from which a table has room for the category
     imeiflow services --history 12        its price over time
     imeiflow services --kind file
     imeiflow services --json | jq '.[] | select(.price < 0.2)'
-    """
+    """,
+    is_remote=True,
 )
 @click.option("--search", metavar="TEXT", help="Only those whose name, category or id has all these words.")
 @click.option("--history", metavar="ID", help="How this service stood in the price lists that were fetched.")
@@ -45,12 +47,20 @@ def services(search: str | None, history: str | None, kind: str, account: str | 
 
     The list is fetched afresh and kept in the ledger. Without an answer the one of last time is shown, with its date.
     """
-    with open_session() as session:
-        chosen = session.configuration.choose_account(account)
-        prices = list_services(session.ledger, session.configuration, chosen, OrderKind(kind))
-        if history is not None:
-            _print_history(session.ledger.price_history(chosen.name, ServiceId(history)), history, is_json=is_json)
-            return
+    client = find_client()
+    if client is not None:
+        from imeiflow.cli.remote import look
+
+        prices = look.list_services(client, account, OrderKind(kind))
+        found_prices = look.list_price_history(client, account, history) if history is not None else []
+    else:
+        with open_session() as session:
+            chosen = session.configuration.choose_account(account)
+            prices = list_services(session.ledger, session.configuration, chosen, OrderKind(kind))
+            found_prices = session.ledger.price_history(chosen.name, ServiceId(history)) if history is not None else []
+    if history is not None:
+        _print_history(found_prices, history, is_json=is_json)
+        return
     if not prices.services:
         raise ProviderError(account=prices.account, problem=prices.problem, remedy="Nothing was ordered. Try again.")
     found = [one for one in prices.services if _matches(one, search)]

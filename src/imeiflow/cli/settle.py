@@ -2,31 +2,25 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import click
 
-from imeiflow.cli.frame import confirm, name_user, open_session, read_pasted
+from imeiflow.cli.frame import confirm, open_session, read_pasted
 from imeiflow.cli.option import command, job_argument, json_option, yes_option
 from imeiflow.cli.output import count, print_json, print_json_list, print_table, say, show_time, tell
-from imeiflow.cli.reconcile import settle_from_export
-from imeiflow.domain.ident import JobId, Reference
+from imeiflow.cli.reconcile import Manner
+from imeiflow.cli.server import find_client
+from imeiflow.cli.settling import LocalDesk, SettlingDesk, Word
+from imeiflow.domain.ident import JobId
 from imeiflow.domain.imei import Imei
 from imeiflow.domain.order import JobState, OrderState
 from imeiflow.errors import UsageError
 from imeiflow.operations.json_text import as_values, clean
 from imeiflow.operations.order_list import read_wanted
-from imeiflow.operations.session import Session
-from imeiflow.operations.settlement import (
-    DoubtfulOrder,
-    Doubts,
-    SettlementPlan,
-    list_doubtful,
-    plan_settlement,
-    settle_not_placed,
-    settle_placed,
-    sum_up_doubts,
-)
+from imeiflow.operations.settlement import DoubtfulOrder, Doubts
 
 #: The status while orders are unconfirmed (design: Command line).
 _UNCONFIRMED = 4
@@ -41,7 +35,8 @@ _SHOWN = 20
     imeiflow settle 7 --not-placed --imei - < missing.txt
     imeiflow settle 7 --from-export orders.csv --dry-run     what the provider's export would settle
     imeiflow settle 7 --from-export orders.csv --complete    what it leaves out was not placed
-    """
+    """,
+    is_remote=True,
 )
 @job_argument
 @click.option(
@@ -89,36 +84,39 @@ def settle(
     """
     if export is None and (zone is not None or is_complete or is_dry):
         raise UsageError(problem="--timezone, --complete and --dry-run are about --from-export FILE")
-    with open_session() as session:
+    if export is not None and (placed is not None or not_placed or imeis or is_all):
+        raise UsageError(problem="--from-export says itself which orders were placed")
+    is_listing = export is None and placed is None and not not_placed
+    if is_listing and (imeis or is_all or note):
+        raise UsageError(problem="say what became of them: --placed or --not-placed")
+    if placed is not None and not_placed:
+        raise UsageError(problem="--placed and --not-placed contradict each other")
+    with _open_desk(JobId(job)) as desk:
+        if is_listing:
+            return _list(desk, is_json=is_json)
         if export is not None:
-            if placed is not None or not_placed or imeis or is_all:
-                raise UsageError(problem="--from-export says itself which orders were placed")
-            settle_from_export(
-                session,
-                JobId(job),
-                Path(export),
-                zone=zone,
-                is_complete=is_complete,
-                is_dry=is_dry,
-                is_sure=is_sure,
-                is_json=is_json,
-                note=note,
-            )
-            if not is_dry:
-                return _report(session, JobId(job), is_json=is_json)
-            return _UNCONFIRMED if session.ledger.tally(JobId(job))[OrderState.UNCONFIRMED] else 0
-        if placed is None and not not_placed:
-            if imeis or is_all or note:
-                raise UsageError(problem="say what became of them: --placed or --not-placed")
-            return _list(session, JobId(job), is_json=is_json)
-        if placed is not None and not_placed:
-            raise UsageError(problem="--placed and --not-placed contradict each other")
-        plan = plan_settlement(session, JobId(job), _choose(imeis, is_all=is_all))
-        if not plan.orders:
+            how = Manner(is_complete=is_complete, is_dry=is_dry, is_sure=is_sure, is_json=is_json)
+            desk.settle_by_export(Path(export), how, zone=zone, note=note)
+            return _say_status(desk) if is_dry else _report(desk, is_json=is_json)
+        word = desk.take_word(_choose(imeis, is_all=is_all), placed, note)
+        if not word.number:
             say(f"Nothing of job {job} is unconfirmed.")
-        elif not _settle(session, plan, placed, note, is_sure=is_sure):
+        elif not _settle(word, is_sure=is_sure):
             say("Nothing was changed.")
-        return _report(session, JobId(job), is_json=is_json)
+        return _report(desk, is_json=is_json)
+
+
+@contextmanager
+def _open_desk(job: JobId) -> Iterator[SettlingDesk]:
+    """Give where the job's doubts are settled: here, or at a server."""
+    client = find_client()
+    if client is not None:
+        from imeiflow.cli.remote.settle import RemoteDesk
+
+        yield RemoteDesk(client, job)
+        return
+    with open_session() as session:
+        yield LocalDesk(session, job)
 
 
 def _choose(texts: tuple[str, ...], *, is_all: bool) -> tuple[Imei, ...] | None:
@@ -134,60 +132,63 @@ def _choose(texts: tuple[str, ...], *, is_all: bool) -> tuple[Imei, ...] | None:
     return tuple(wanted.imeis)
 
 
-def _settle(session: Session, plan: SettlementPlan, placed: str | None, note: str, *, is_sure: bool) -> bool:
-    if placed is None:
-        tell(_warn_not_placed(plan), is_aside=True)
+def _settle(word: Word, *, is_sure: bool) -> bool:
+    if not word.is_placed:
+        tell(_warn_not_placed(word), is_aside=True)
         if not confirm("Are they really not there?", action="settling as not placed", is_sure=is_sure):
             return False
-        settle_not_placed(session, plan, note=note, actor=name_user())
-        return True
-    reference = Reference(placed.strip()) if placed.strip() else None
-    say(_tell_placed(plan, reference))
-    if not confirm("Settle them so?", action="settling as placed", is_sure=is_sure):
-        return False
-    settle_placed(session, plan, reference, note=note, actor=name_user())
+    else:
+        say(_tell_placed(word))
+        if not confirm("Settle them so?", action="settling as placed", is_sure=is_sure):
+            return False
+    word.give()
     return True
 
 
-def _warn_not_placed(plan: SettlementPlan) -> list[str]:
-    orders = count(len(plan.orders), "order")
-    cost = f", for {plan.cost}" if plan.cost is not None else ""
-    if plan.job.state is JobState.CANCELLED:
-        return [f"{orders} of job {plan.job.id} will be marked as not placed, and not sent again: it is cancelled."]
+def _warn_not_placed(word: Word) -> list[str]:
+    orders = count(word.number, "order")
+    cost = f", for {word.cost}" if word.cost is not None else ""
+    if word.job.state is JobState.CANCELLED:
+        return [f"{orders} of job {word.job.id} will be marked as not placed, and not sent again: it is cancelled."]
     return [
-        f"{orders} of job {plan.job.id} will be marked as not placed, and ordered again{cost}.",
+        f"{orders} of job {word.job.id} will be marked as not placed, and ordered again{cost}.",
         "Any that the provider does have after all may then be paid for twice.",
     ]
 
 
-def _tell_placed(plan: SettlementPlan, reference: Reference | None) -> str:
-    orders = count(len(plan.orders), "order")
-    known = f" with reference {clean(reference)}" if reference is not None else ""
-    cost = f", and {plan.cost} counted as spent" if plan.cost is not None else ""
-    return f"{orders} of job {plan.job.id} will be marked as placed{known}{cost}. They are not sent again."
+def _tell_placed(word: Word) -> str:
+    orders = count(word.number, "order")
+    known = f" with reference {clean(word.reference)}" if word.reference is not None else ""
+    cost = f", and {word.cost} counted as spent" if word.cost is not None else ""
+    return f"{orders} of job {word.job.id} will be marked as placed{known}{cost}. They are not sent again."
 
 
-def _report(session: Session, job: JobId, *, is_json: bool) -> int:
-    summary = session.ledger.summary(job)
+def _say_status(desk: SettlingDesk) -> int:
+    return _UNCONFIRMED if desk.find_summary().tally[OrderState.UNCONFIRMED] else 0
+
+
+def _report(desk: SettlingDesk, *, is_json: bool) -> int:
+    summary = desk.find_summary()
     left = summary.tally[OrderState.UNCONFIRMED]
     if is_json:
         print_json(summary.as_dict())
     else:
         tally = summary.tally
         say(
-            f"Job {job}: {tally[OrderState.ACCEPTED]:,} accepted, {tally[OrderState.DUPLICATE]:,} duplicate, "
+            f"Job {summary.job}: {tally[OrderState.ACCEPTED]:,} accepted, {tally[OrderState.DUPLICATE]:,} duplicate, "
             f"{tally.waiting:,} queued, {left:,} unconfirmed."
         )
         if tally.waiting and summary.state is not JobState.CANCELLED:
-            say(f"`imeiflow resume {job}` sends what is queued.")
+            say(f"`imeiflow resume {summary.job}` sends what is queued.")
     return _UNCONFIRMED if left else 0
 
 
-def _list(session: Session, job: JobId, *, is_json: bool) -> int:
+def _list(desk: SettlingDesk, *, is_json: bool) -> int:
+    job = desk.job
     if is_json:
-        print_json_list(as_values(one) for one in list_doubtful(session, job))
-        return _UNCONFIRMED if session.ledger.tally(job)[OrderState.UNCONFIRMED] else 0
-    found = sum_up_doubts(session, job, most=_SHOWN)
+        print_json_list(as_values(one) for one in desk.list_doubts())
+        return _say_status(desk)
+    found = desk.sum_up_doubts(_SHOWN)
     if not found.total:
         say(f"Nothing of job {job} is unconfirmed.")
         return 0

@@ -12,6 +12,7 @@ import click
 from imeiflow.cli.frame import open_session
 from imeiflow.cli.option import account_option, command, json_option
 from imeiflow.cli.output import count, cut, print_json_list, print_table, say
+from imeiflow.cli.server import find_client
 from imeiflow.domain.ident import AccountName
 from imeiflow.operations.json_object import describe_sum
 from imeiflow.operations.json_text import clean
@@ -31,7 +32,8 @@ _DAY = click.DateTime(formats=["%Y-%m-%d"])
     imeiflow spending --by service --from 2026-11-01 --to 2026-11-30
     imeiflow spending --by job --json
     imeiflow spending --plot spending.html             also .png and .svg
-    """
+    """,
+    is_remote=True,
 )
 @click.option(
     "--by",
@@ -56,14 +58,16 @@ def spending(
     """
     if plot is not None:
         check_plot_path(Path(plot))
-    with open_session(is_listing=True) as session:
-        sums = add_up_spending(
-            session,
-            Axis(by),
-            account=None if account is None else AccountName(account),
-            first=None if first is None else first.date(),
-            last=None if last is None else last.date(),
-        )
+    start, end = None if first is None else first.date(), None if last is None else last.date()
+    client = find_client()
+    if client is not None:
+        from imeiflow.cli.remote import look
+
+        sums = look.add_up_spending(client, Axis(by), account=account, first=start, last=end)
+    else:
+        with open_session(is_listing=True) as session:
+            named = None if account is None else AccountName(account)
+            sums = add_up_spending(session, Axis(by), account=named, first=start, last=end)
     if is_json:
         print_json_list(describe_sum(one, Axis(by)) for one in sums)
     else:

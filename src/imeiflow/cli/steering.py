@@ -9,6 +9,7 @@ from imeiflow.cli.option import command, job_argument, json_option, yes_option
 from imeiflow.cli.output import count, print_json, say
 from imeiflow.cli.report import report_job
 from imeiflow.cli.resume import go_on
+from imeiflow.cli.server import find_client
 from imeiflow.domain.ident import JobId
 from imeiflow.domain.order import OrderState
 from imeiflow.domain.progress import Tally
@@ -16,23 +17,33 @@ from imeiflow.operations.session import Session
 from imeiflow.operations.steering import RETRIED, cancel_job, pause_job, plan_retry, retry_orders, wait_for_end
 
 
-@command(examples="imeiflow pause 7")
+@command(examples="imeiflow pause 7", is_remote=True)
 @job_argument
 @json_option
 def pause(job: int, is_json: bool) -> int:
     """Pause a job: nothing more is sent; calls under way end, and what they order is charged."""
+    client = find_client()
+    if client is not None:
+        from imeiflow.cli.remote.job import pause_remotely
+
+        return pause_remotely(client, JobId(job), is_json=is_json)
     with open_session() as session:
         if pause_job(session, JobId(job)):
             _wait(session, JobId(job), "pausing")
         return _tell_end(session, JobId(job), is_json=is_json)
 
 
-@command(examples="imeiflow cancel 7")
+@command(examples="imeiflow cancel 7", is_remote=True)
 @job_argument
 @yes_option
 @json_option
 def cancel(job: int, is_sure: bool, is_json: bool) -> int:
     """Cancel what a job has not sent yet, for good. What was accepted stays ordered and charged."""
+    client = find_client()
+    if client is not None:
+        from imeiflow.cli.remote.job import cancel_remotely
+
+        return cancel_remotely(client, JobId(job), is_sure=is_sure, is_json=is_json)
     with open_session() as session:
         id_ = JobId(job)
         waiting = session.ledger.tally(session.find_job(id_).id)[OrderState.QUEUED]
@@ -53,7 +64,8 @@ def cancel(job: int, is_sure: bool, is_json: bool) -> int:
     imeiflow retry 7                    what was refused or failed
     imeiflow retry 7 --state failed     only what was proved not placed
     imeiflow retry 7 --again            also what another job has ordered since
-    """
+    """,
+    is_remote=True,
 )
 @job_argument
 @click.option(
@@ -73,6 +85,12 @@ def retry(job: int, *, states: tuple[str, ...], is_again: bool, is_sure: bool, i
     What was accepted, or may have been placed, is never part of it, nor are IMEIs that another job has ordered since.
     The cost is said first.
     """
+    client = find_client()
+    if client is not None:
+        from imeiflow.cli.remote.job import retry_remotely
+
+        how = {"is_again": is_again, "is_sure": is_sure, "is_detached": is_detached, "is_json": is_json}
+        return retry_remotely(client, JobId(job), states, **how)
     with open_session() as session:
         id_, chosen = JobId(job), frozenset(map(OrderState, states)) or RETRIED
         plan = plan_retry(session, id_, chosen, is_again=is_again)

@@ -14,6 +14,7 @@ from imeiflow.cli.frame import confirm, open_session
 from imeiflow.cli.option import AMOUNT, RATE_TYPE, account_option, command, json_option, yes_option
 from imeiflow.cli.output import count, is_terminal, print_json, say, tell
 from imeiflow.cli.preview import describe_cost, tell_change, tell_proposal
+from imeiflow.cli.server import find_client, refuse_option
 from imeiflow.cli.sync import follow_through
 from imeiflow.domain.ident import ServiceId
 from imeiflow.domain.order import Policy
@@ -40,7 +41,9 @@ _TELL_EVERY = 100_000
     imeiflow submit phones.csv --service 12 --yes --accept-price 0.10
     imeiflow submit phones.csv --service 12 --follow-results     until every result is there
     cut -f2 stock.tsv | imeiflow submit - --service 12 --yes --json
-    """
+    imeiflow submit phones.csv --service 12 --server https://flow.example.com
+    """,
+    is_remote=True,
 )
 @click.argument("file", metavar="FILE")
 @click.option("--service", required=True, metavar="ID", help="What to order; `imeiflow services` lists the ids.")
@@ -104,6 +107,27 @@ def submit(
     Exit status: 0 all accepted or duplicate; 1 error; 2 wrong usage; 3 some invalid,
     refused or failed; 4 paused or some unconfirmed; 130 interrupted.
     """
+    client = find_client()
+    if client is not None:
+        if follow_results:
+            remedy = "The server fetches results by itself; `imeiflow show JOB` says how far they are."
+            raise refuse_option("--follow-results", remedy)
+        from imeiflow.cli.remote.submit import Wanted, submit_remotely
+
+        fields = {
+            "service": service,
+            "account": account,
+            "name": name or None,
+            "column": column,
+            "max_spend": None if max_spend is None else f"{max_spend:f}",
+            "chunk_size": chunk_size,
+            "max_concurrency": max_concurrency,
+            "rate_per_min": rate,
+            "unconfirmed": unconfirmed,
+            "again": again,
+        }
+        how = {"is_sure": is_sure, "is_dry": is_dry, "is_detached": is_detached, "is_json": is_json}
+        return submit_remotely(client, Wanted(file=file, fields=fields, accept_price=accept_price, **how))
     request = Request(
         source=_open_source(file),
         service=ServiceId(service),

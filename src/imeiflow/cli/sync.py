@@ -15,10 +15,12 @@ from imeiflow.cli.frame import open_session
 from imeiflow.cli.option import command, json_option
 from imeiflow.cli.output import print_json, say, tell
 from imeiflow.cli.program import INTERRUPTED
+from imeiflow.cli.server import name_server
 from imeiflow.cli.watching import SyncDisplay, open_sync_display, tell_statuses, tell_when
 from imeiflow.domain.ident import JobId
 from imeiflow.domain.order import JobState
 from imeiflow.domain.status import StatusAnomalyKind
+from imeiflow.errors import UsageError
 from imeiflow.jobs.lock import LaneLock
 from imeiflow.operations.session import Session
 from imeiflow.operations.sync import Synced, Syncer
@@ -48,6 +50,9 @@ def sync(job: int | None, watches: bool, is_json: bool) -> int:
     Exit status: 0 all final; 1 error; 2 wrong usage; 4 some are still open, or
     the provider turned the account away; 130 interrupted.
     """
+    if name_server() is not None:
+        remedy = "It fetches them all the time; `imeiflow show JOB` says how far they are."
+        raise UsageError(problem="a server fetches statuses and results by itself", remedy=remedy)
     with open_session() as session:
         synced = follow_statuses(session, None if job is None else JobId(job), watches=watches)
     tell(tell_synced(synced), is_aside=is_json)

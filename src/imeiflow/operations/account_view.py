@@ -1,11 +1,21 @@
-"""What was learned about an account's limits, in words. Pure."""
+"""What is shown of an account: who works for it, and what was learned about its limits, in words. Changes nothing."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 
 from imeiflow.dispatch.kind import CHUNK_KIND, IDS_KIND, LANE_KIND, LIMITS_KIND
+from imeiflow.domain.ident import AccountName
 from imeiflow.ledger.record import Learned
+from imeiflow.operations.session import Session
+
+
+def find_lane_user(session: Session, account: AccountName) -> str | None:
+    """Name the process that works for an account just now; None where there is none."""
+    if session.lane_lock(account).is_free():
+        return None
+    owner = session.ledger.lane_owner(account)
+    return "another process" if owner is None else owner.owner or "another process"
 
 
 def name_learned(one: Learned) -> str:

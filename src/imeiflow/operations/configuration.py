@@ -28,6 +28,10 @@ from imeiflow.providers.contract import Login, Timeouts
 
 HOME_VARIABLE: Final = "IMEIFLOW_HOME"
 DATABASE_VARIABLE: Final = "IMEIFLOW_DATABASE_URL"
+#: What is for commands that ask a server; here they are only known, so that they are no mistake.
+SERVER_VARIABLE: Final = "IMEIFLOW_SERVER"
+TOKEN_VARIABLE: Final = "IMEIFLOW_TOKEN"  # noqa: S105 - the name of a variable
+_VARIABLES: Final = (HOME_VARIABLE, DATABASE_VARIABLE, SERVER_VARIABLE, TOKEN_VARIABLE)
 CONFIG_NAME: Final = "config.toml"
 LEDGER_NAME: Final = "ledger.sqlite"
 
@@ -148,7 +152,7 @@ def load_configuration(environ: Mapping[str, str] | None = None, directory: Path
     """
     environ = dict(os.environ if environ is None else environ)
     _check_variables(environ)
-    home = _find_home(environ)
+    home = find_home(environ)
     document = _read_file(home / CONFIG_NAME)
     for name in document:
         if name not in _TABLES:
@@ -188,15 +192,16 @@ def open_log_directory(home: Path) -> Path:
 
 def _check_variables(environ: Mapping[str, str]) -> None:
     for name in environ:
-        if name.startswith("IMEIFLOW_") and name not in {HOME_VARIABLE, DATABASE_VARIABLE}:
+        if name.startswith("IMEIFLOW_") and name not in _VARIABLES:
             raise ConfigurationError(
                 setting=name,
                 problem="there is no such setting",
-                remedy=f"Variables: {HOME_VARIABLE}, {DATABASE_VARIABLE}.",
+                remedy=f"Variables: {', '.join(_VARIABLES)}.",
             )
 
 
-def _find_home(environ: Mapping[str, str]) -> Path:
+def find_home(environ: Mapping[str, str]) -> Path:
+    """Give the folder of ledger and settings."""
     given = environ.get(HOME_VARIABLE, "").strip()
     if given:
         return Path(given).expanduser().resolve()

@@ -71,7 +71,9 @@ def describe_service(service: PricedService) -> dict[str, object]:
     }
 
 
-def describe_account(chosen: AccountSettings, credit: Credit, learned: Sequence[Learned]) -> dict[str, object]:
+def describe_account(
+    chosen: AccountSettings, credit: Credit, learned: Sequence[Learned], in_use_by: str | None
+) -> dict[str, object]:
     """Give what `account --json` prints: never the key."""
     return {
         "name": chosen.name,
@@ -80,6 +82,7 @@ def describe_account(chosen: AccountSettings, credit: Credit, learned: Sequence[
         "credit": None if credit.balance is None else credit.balance.amount,
         "credit_currency": None if credit.balance is None else credit.balance.currency,
         "credit_problem": credit.problem or None,
+        "in_use_by": in_use_by,
         "learned": [
             {
                 "service": one.service or None,
@@ -137,6 +140,9 @@ def describe_reconciliation(found: Reconciliation) -> dict[str, object]:
         "obscure": len(found.obscure),
         "not_named": len(found.plan.orders) - len(found.settled) - len(found.obscure),
         "not_named_within": len(found.unnamed),
+        "not_named_within_cost": found.missing.cost and found.missing.cost.amount,
+        "currency": found.plan.job.currency,
+        "job_state": found.plan.job.state,
         "statuses": len(found.updates),
         "unknown": len(found.unknown),
         "price_differs": len(found.dearer),

@@ -46,6 +46,10 @@ _PROBLEM: Final[dict[str, Any]] = {
         "status": {"type": "integer"},
         "detail": {"type": "string"},
         "remedy": {"type": "string"},
+        "exit_status": {
+            "type": "integer",
+            "description": "What `imeiflow` ends with where the same goes wrong on the command line.",
+        },
         "errors": {
             "type": "array",
             "items": {

@@ -97,6 +97,7 @@ class ApiError(Exception):
         remedy: str = "",
         flaws: Sequence[Flaw] = (),
         headers: Mapping[str, str] | None = None,
+        exit_status: int | None = None,
     ) -> None:
         super().__init__(detail)
         self.status = status
@@ -105,6 +106,7 @@ class ApiError(Exception):
         self.remedy = remedy
         self.flaws = flaws
         self.headers = headers or {}
+        self.exit_status = exit_status
 
 
 def status_of(error: ImeiflowError) -> int:
@@ -115,6 +117,13 @@ def status_of(error: ImeiflowError) -> int:
 def code_of(error: ImeiflowError) -> str:
     """Give the name of an error's kind, as it stands in the type of the problem: `unknown-job`."""
     return re.sub(r"(?<=[a-z])(?=[A-Z])", "-", type(error).__name__.removesuffix("Error")).lower()
+
+
+def tell_error(error: ImeiflowError) -> dict[str, Any]:
+    """Give the object that tells of an error of ours."""
+    return describe_problem(
+        status_of(error), str(error), code=code_of(error), remedy=error.remedy, exit_status=error.exit_code
+    )
 
 
 def describe_problem(status: int, detail: str, *, code: str = "", remedy: str = "", **more: object) -> dict[str, Any]:
@@ -138,7 +147,7 @@ def make_problem(status: int, detail: str, *, headers: Mapping[str, str] | None 
 
 def tell_api_error(request: Request[Any, Any, State], error: ApiError) -> Response[bytes]:  # noqa: ARG001
     """Tell what is wrong with a request."""
-    more: dict[str, Any] = {}
+    more: dict[str, Any] = {} if error.exit_status is None else {"exit_status": error.exit_status}
     if error.flaws:
         more["errors"] = [
             {
@@ -158,7 +167,8 @@ def tell_our_error(request: Request[Any, Any, State], error: ImeiflowError) -> R
     if status == 500:
         log.warning("request_failed", place=_place(request), error=str(error))
     headers = {"retry-after": "5"} if status == 503 else {}
-    return make_problem(status, str(error), headers=headers, code=code_of(error), remedy=error.remedy)
+    body = dump_json(tell_error(error)).encode()
+    return Response(body, status_code=status, media_type=MEDIA_TYPE, headers=headers)
 
 
 def tell_http_error(request: Request[Any, Any, State], error: HTTPException) -> Response[bytes]:

@@ -104,11 +104,21 @@ def contradict(field: str, problem: str, remedy: str, value: Any = None) -> ApiE
     return refuse(field, problem, remedy, value, status=409, code="contradiction")
 
 
-def refuse(field: str, problem: str, remedy: str, value: Any = None, *, status: int = 422, code: str = "") -> ApiError:
+def refuse(
+    field: str,
+    problem: str,
+    remedy: str,
+    value: Any = None,
+    *,
+    status: int = 422,
+    code: str = "",
+    exit_status: int | None = None,
+) -> ApiError:
     """Make the error of a field whose value cannot be taken.
 
     422 is for what the description does not allow; what it allows, and cannot be done as things stand, is a 409 with
     a `code`, and what names a thing that is not there a 404.
     """
     flaw = Flaw(field=field, problem=problem, value=value, remedy=remedy)
-    return ApiError(status, f"{field}: {problem}.", code=code, remedy=remedy, flaws=[flaw])
+    detail = f"{field}: {problem}."
+    return ApiError(status, detail, code=code, remedy=remedy, flaws=[flaw], exit_status=exit_status)

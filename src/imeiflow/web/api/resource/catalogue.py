@@ -9,9 +9,11 @@ from typing import Annotated, Any, Final
 from msgspec import Meta
 
 from imeiflow.domain.ident import ServiceId
+from imeiflow.domain.item import OrderKind
 from imeiflow.domain.user import Scope
 from imeiflow.errors import ImeiflowError
 from imeiflow.operations.account import AccountSettings
+from imeiflow.operations.account_view import find_lane_user
 from imeiflow.operations.catalogue import Credit, fetch_credit, list_services, recall_prices
 from imeiflow.operations.json_object import describe_account, describe_service
 from imeiflow.web.api.operation import Call, Operation
@@ -33,6 +35,7 @@ class ServiceQuery(In):
     """Which services."""
 
     account: Account | None = None
+    kind: Annotated[OrderKind, Meta(description="Services for IMEIs, for files, or of servers.")] = OrderKind.IMEI
     search: Annotated[Text, Meta(description="Only those whose name, category or id has all these words.")] | None = (
         None
     )
@@ -111,6 +114,7 @@ class ShownAccount(Out):
     credit: Annotated[Amount, Meta(description="Null where the provider does not tell it.")] | None
     credit_currency: str | None
     credit_problem: str | None
+    in_use_by: Annotated[str, Meta(description="Which process works for it just now.")] | None
     learned: Annotated[list[dict[str, Any]], Meta(description="What was found out about its limits.")]
 
 
@@ -118,9 +122,10 @@ def list_offered_services(call: Call) -> dict[str, Any]:
     """List the services of an account with ids, prices and delivery times."""
     query: ServiceQuery = call.query
     session, account = call.session, choose_account(call, query.account, "query.account")
+    is_asked = query.fresh or query.kind is not OrderKind.IMEI
     prices = recall_prices(session.ledger, account, problem="")
-    if query.fresh or not prices.services:
-        prices = list_services(session.ledger, session.configuration, account)
+    if is_asked or not prices.services:
+        prices = list_services(session.ledger, session.configuration, account, query.kind)
     words = (query.search or "").casefold().split()
     found = [
         one
@@ -156,12 +161,13 @@ def show_account(call: Call) -> dict[str, Any]:
     session, name = call.session, call.path["account"]
     account = session.configuration.accounts.get(name)
     if account is None:
-        raise ApiError(404, f"There is no account {name!r}.", remedy="/accounts lists them.")
+        raise ApiError(404, f"There is no account {name!r}.", remedy="/accounts lists them.", exit_status=1)
     try:
         credit = asyncio.run(fetch_credit(session.configuration, account))
     except ImeiflowError as error:
         credit = Credit(account=account.name, balance=None, problem=str(error))
-    return describe_account(account, credit, session.ledger.learned(account.name))
+    owner = find_lane_user(session, account.name)
+    return describe_account(account, credit, session.ledger.learned(account.name), owner)
 
 
 def choose_account(call: Call, name: str | None, field: str) -> AccountSettings:
@@ -170,7 +176,8 @@ def choose_account(call: Call, name: str | None, field: str) -> AccountSettings:
     if (name is not None and name not in accounts) or (name is None and len(accounts) > 1):
         problem = "there is no account of this name" if name is not None else f"there are {len(accounts)} accounts"
         remedy = f"Say one of {', '.join(sorted(accounts))}."
-        raise refuse(field, problem, remedy, name, status=404 if name is not None else 409, code="account")
+        status = 404 if name is not None else 409
+        raise refuse(field, problem, remedy, name, status=status, code="account", exit_status=1)
     return call.session.configuration.choose_account(name)
 
 

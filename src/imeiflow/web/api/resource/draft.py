@@ -17,7 +17,7 @@ from imeiflow.operations.json_object import describe_proposal
 from imeiflow.operations.preparation import Preparation, Stage, clean_file_name, list_path
 from imeiflow.operations.submit import Request
 from imeiflow.web.api.operation import Call, Operation, Reply
-from imeiflow.web.api.problem import ApiError, code_of, describe_problem, status_of
+from imeiflow.web.api.problem import ApiError, tell_error
 from imeiflow.web.api.resource.catalogue import choose_account
 from imeiflow.web.api.resource.job import EXAMPLE as JOB_EXAMPLE
 from imeiflow.web.api.resource.job import summarise
@@ -225,7 +225,7 @@ def describe_draft(one: Preparation) -> dict[str, Any]:
         stage, error, proposal, figure = one.stage, one.error, one.proposal, one.figure
     problem = None
     if error is not None:
-        problem = describe_problem(status_of(error), str(error), code=code_of(error), remedy=error.remedy)
+        problem = tell_error(error)
     return {
         "id": one.id,
         "stage": stage,

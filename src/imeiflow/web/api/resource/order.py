@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import datetime
 from decimal import Decimal
 from typing import Annotated, Any, Final
 
@@ -13,6 +14,7 @@ from imeiflow.domain.user import Scope
 from imeiflow.ledger.filter import Cursor, Filter, Span
 from imeiflow.operations.json_text import as_values
 from imeiflow.operations.order_list import read_wanted
+from imeiflow.operations.timeline import read_timeline
 from imeiflow.web.api.operation import Call, Operation
 from imeiflow.web.api.problem import ApiError
 from imeiflow.web.api.value import (
@@ -97,12 +99,22 @@ class OrderPage(Out):
     unreadable: Annotated[list[str], Meta(description="What was asked for as an IMEI and is none: the first 100.")]
 
 
+class Happening(Out):
+    """Something that happened to an order."""
+
+    at: datetime
+    kind: str
+    sentence: str
+    attempt: int | None
+
+
 class ShownOrder(Out):
     """An order, with every attempt and every change of its status."""
 
     order: Order
     attempts: Annotated[list[dict[str, Any]], Meta(description="Every call that carried it, oldest first.")]
     changes: Annotated[list[dict[str, Any]], Meta(description="Every change of its status, oldest first.")]
+    timeline: Annotated[list[Happening], Meta(description="All that happened to it, in sentences, oldest first.")]
 
 
 def list_orders(call: Call) -> dict[str, Any]:
@@ -140,6 +152,7 @@ def show_order(call: Call) -> dict[str, Any]:
             for one in attempts
         ],
         "changes": [as_values(change, "job", "order") for change in changes],
+        "timeline": [as_values(one) for one in read_timeline(call.session, found)],
     }
 
 
@@ -170,6 +183,8 @@ def _find_page(call: Call, query: OrderQuery | OrderSearch, place: str) -> dict[
         accepted=found.accepted,
         completed=found.completed,
     )
+    for job in wanted.jobs or ():
+        call.session.find_job(job)
     page = call.session.ledger.page_orders(wanted, after=_read_cursor(query.cursor, place), limit=query.limit)
     return {
         "orders": [as_values(order) for order in page.orders],
@@ -202,7 +217,7 @@ OPERATIONS: Final = (
         handle=list_orders,
         query=OrderQuery,
         answer=OrderPage,
-        errors=(409, 422),
+        errors=(404, 409, 422),
         query_example={"job": 7, "state": "unconfirmed"},
         example={"orders": [EXAMPLE], "next": "7-41", "unreadable": []},
     ),
@@ -214,7 +229,7 @@ OPERATIONS: Final = (
         handle=search_orders,
         body=OrderSearch,
         answer=OrderPage,
-        errors=(409, 422),
+        errors=(404, 409, 422),
         body_example={"imei": ["356938030000013", "356938030000021"], "limit": 1000},
         example={"orders": [EXAMPLE], "next": None, "unreadable": []},
         largest=4_000_000,
@@ -244,6 +259,7 @@ OPERATIONS: Final = (
                 }
             ],
             "changes": [{"id": 9, "at": "2026-11-28T14:35:10+00:00", "before": "pending", "status": "completed"}],
+            "timeline": [{"at": "2026-11-28T14:30:01+00:00", "kind": "attempt", "sentence": "accepted", "attempt": 3}],
         },
     ),
 )

@@ -14,6 +14,7 @@ from imeiflow.operations.json_text import as_values
 from imeiflow.operations.order_list import read_wanted
 from imeiflow.operations.preparation import clean_file_name
 from imeiflow.operations.reconciliation import reconcile, settle_by_export, settle_missing
+from imeiflow.operations.reconciliation_view import tell_reconciliation
 from imeiflow.operations.settlement import page_doubtful, plan_settlement, settle_not_placed, settle_placed
 from imeiflow.operations.time_zone import name_time_zone
 from imeiflow.web.api.operation import Call, Operation
@@ -66,6 +67,7 @@ class Settlement(In):
         Annotated[str, Meta(min_length=1, max_length=200, description="The provider's own id, of one order.")] | None
     ) = None
     note: Annotated[str, _NOTE] = ""
+    dry_run: Annotated[bool, Meta(description="Say how many it would settle, at what cost; change nothing.")] = False
 
 
 class Settled(Out):
@@ -96,6 +98,7 @@ class ExportSettlement(Out):
     """What an export says, and what was settled by it."""
 
     found: Annotated[dict[str, Any], Meta(description="As `imeiflow settle --from-export --dry-run --json` prints it.")]
+    told: Annotated[list[str], Meta(description="The same in sentences, a line each.")]
     placed: int
     not_placed: int
     job: JobSummary
@@ -125,7 +128,9 @@ def settle_orders(call: Call) -> dict[str, Any]:
             raise refuse("body.imeis", "this is no IMEI of the job", remedy, shown, status=404, code="imei")
         imeis = tuple(wanted.imeis)
     plan = plan_settlement(call.session, job, imeis)
-    if plan.orders and body.outcome == "placed":
+    if body.dry_run:
+        pass
+    elif plan.orders and body.outcome == "placed":
         reference = None if body.reference is None else Reference(body.reference.strip())
         settle_placed(call.session, plan, reference, note=body.note, actor=call.actor)
     elif plan.orders:
@@ -156,6 +161,7 @@ def settle_from_export(call: Call) -> dict[str, Any]:
             missing = settle_missing(call.session, found, note=f"{note}, which is complete", actor=call.actor)
     return {
         "found": describe_reconciliation(found),
+        "told": list(tell_reconciliation(found, is_complete=form.complete)),
         "placed": placed,
         "not_placed": missing,
         "job": summarise(call, job),
@@ -221,6 +227,12 @@ OPERATIONS: Final = (
         is_repeatable=True,
         path_example={"job": 7},
         body_example={"timezone": "UTC", "dry_run": True},
-        example={"found": {"job": 7, "rows": 120, "placed": 2}, "placed": 0, "not_placed": 0, "job": EXAMPLE},
+        example={
+            "found": {"job": 7, "rows": 120, "placed": 2},
+            "told": ["orders.csv: 120 rows, 120 IMEIs"],
+            "placed": 0,
+            "not_placed": 0,
+            "job": EXAMPLE,
+        },
     ),
 )

@@ -1,0 +1,64 @@
+"""Whether a command asks a server instead of the ledger here, and which: `--server`, or IMEIFLOW_SERVER."""
+
+from __future__ import annotations
+
+import os
+from typing import TYPE_CHECKING
+
+import click
+
+from imeiflow.cli.program import SERVER_META
+from imeiflow.errors import UsageError
+from imeiflow.operations.configuration import SERVER_VARIABLE
+
+if TYPE_CHECKING:
+    from imeiflow.remote.client import Client
+
+
+def name_server() -> str | None:
+    """Give the server that was named; None where the ledger here is meant."""
+    context = click.get_current_context(silent=True)
+    named = None if context is None else context.find_root().meta.get(SERVER_META)
+    return named or os.environ.get(SERVER_VARIABLE, "").strip() or None
+
+
+def find_client() -> Client | None:
+    """Give what asks the server that was named; None where the ledger here is meant. Raises ConfigurationError."""
+    named = name_server()
+    if named is None:
+        return None
+    from imeiflow.remote.address import read_server
+    from imeiflow.remote.client import Client
+
+    context = click.get_current_context(silent=True)
+    is_typed = context is not None and SERVER_META in context.find_root().meta
+    return Client(read_server(named, os.environ, setting="--server" if is_typed else SERVER_VARIABLE))
+
+
+def require_ledger() -> None:
+    """Raise UsageError where a server was named, for a command that cannot be asked of one."""
+    named = name_server()
+    if named is None:
+        return
+    context = click.get_current_context(silent=True)
+    command = context.command_path if context is not None else "this command"
+    raise UsageError(
+        problem=f"`{command}` works on the ledger of this machine, and cannot be asked of {named}",
+        remedy=f"Run it where the server runs; or leave --server out and unset {SERVER_VARIABLE} for the ledger here.",
+    )
+
+
+def refuse_option(option: str, remedy: str) -> UsageError:
+    """Make the error of an option that a server knows nothing of."""
+    return UsageError(problem=f"{option} does not go with --server", remedy=remedy)
+
+
+def name_only_account(client: Client) -> str:
+    """Name the only account of a server. Raises UsageError where there are several, or none."""
+    names = [one["name"] for one in client.get("/accounts")["accounts"]]
+    if len(names) == 1:
+        return str(names[0])
+    if not names:
+        raise UsageError(problem=f"{client.server.url} has no account")
+    told = ", ".join(f"--account {name}" for name in names)
+    raise UsageError(problem=f"{client.server.url} has {len(names)} accounts", remedy=f"Say which: {told}.")

@@ -1,0 +1,97 @@
+"""What commands show of a server is what they show on its ledger, word for word."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+
+from tests.operations.stand import make_imei
+
+IMEI = make_imei(4)
+
+
+@pytest.mark.parametrize(
+    "typed",
+    [
+        "jobs",
+        "jobs --json",
+        "jobs --limit 2",
+        "jobs --state running",
+        "show 7",
+        "show 7 --json",
+        "orders",
+        "orders --limit 3 --json",
+        "orders --job 7 --state unconfirmed --state refused",
+        f"orders --imei {IMEI} --limit 2 --timeline",
+        f"orders --imei {IMEI} --imei nonsense --json",
+        f"orders --imei {make_imei(900)}",
+        "orders --accepted-from today --after 9-9999 --limit 2",
+        "orders --reference R3 --timeline --json",
+        "settle 7",
+        "settle 7 --json",
+        "services",
+        "services --json --search check",
+        "services --history 5",
+        "services --history none --json",
+        "account",
+        "account --json --account gsm-fusion",
+        "spending",
+        "spending --by job --json",
+        "spending --from 2020-01-01 --to 2020-01-02",
+        "export 7 -o - --format csv",
+        "export 7 -o - --format jsonl",
+        "export 7 8 -o - --failed --format csv",
+        "export --all -o - --layout gsm-fusion --status completed",
+        "show 777",
+        "orders --job 777",
+        "services --account none",
+    ],
+)
+def test_it_is_what_the_ledger_there_shows(type_remotely, type_locally, typed):
+    here, there = type_locally(*typed.split()), type_remotely(*typed.split())
+    assert there.out == here.out
+    assert there.status == here.status, there.err
+
+
+def test_an_export_goes_into_a_file_that_is_not_written_over(type_remotely, type_locally, tmp_path):
+    for name in ("results.csv", "results.xlsx"):
+        done = type_remotely("export", "7", "-o", str(tmp_path / name))
+        assert done.status == 0
+        assert "of job 7 written to" in done.err
+    assert (tmp_path / "results.csv").read_bytes().decode() == type_locally(
+        "export", "7", "-o", "-", "--format", "csv"
+    ).out
+    assert (tmp_path / "results.xlsx").read_bytes().startswith(b"PK")
+    again = type_remotely("export", "7", "-o", str(tmp_path / "results.csv"))
+    assert again.status == 1
+    assert "--force" in again.err
+
+
+def test_a_plot_is_drawn_here(type_remotely, tmp_path):
+    assert type_remotely("spending", "--plot", str(tmp_path / "spent.svg")).status == 0
+    assert (tmp_path / "spent.svg").read_text().startswith("<svg")
+
+
+def test_what_a_server_cannot_be_asked_is_said_with_a_remedy(type_remotely, site):
+    for typed in (
+        f"probe --service 1 --imei {IMEI} --imei {make_imei(5)}",
+        "find-limits --service 1",
+        "sync 7",
+        "token list",
+        "webhooks",
+    ):
+        done = type_remotely(*typed.split())
+        assert done.status == 2, typed
+        assert "server" in done.err
+        assert done.out == ""
+    done = type_remotely("resume", "7", "--probe-up-to", "5")
+    assert done.status == 2
+    assert "repeat_probe_max_price" in done.err
+
+
+def test_the_server_can_be_named_before_and_behind_the_command(type_remotely, monkeypatch, site):
+    assert type_remotely("jobs", "--json").status == 0
+    for typed in (("--server", site.base_url, "jobs", "--json"), ("jobs", "--json", "--server", site.base_url)):
+        monkeypatch.setenv("IMEIFLOW_SERVER", "http://127.0.0.1:9")
+        assert json.loads(type_remotely(*typed).out)
