@@ -103,6 +103,11 @@ class Desk:
             if work.stop is None
         )
 
+    @property
+    def is_under_way(self) -> bool:
+        """Say whether calls that place orders are out, or orders to place are being read."""
+        return any(work.calls_under_way or work.is_reading for work in self.works.values())
+
     def recall(self, kind: str) -> object:
         """Give what was learned earlier about the account as a whole, as JSON values; None for nothing."""
         return self._learned.get((WHOLE_ACCOUNT, kind))

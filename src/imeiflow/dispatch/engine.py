@@ -123,11 +123,10 @@ class Engine:
                 await self.poller.look()
             if self.prices is not None and not self.is_stopping:
                 await self.prices.look()
-            wake_at = self._fill()
-            await self._course.move_on()
+            await self._course.move_on()  # first: whoever waits for a job's end does not wait for what comes after it
             if self._is_over(is_done, stays):
                 return
-            await self._sleep(wake_at)
+            await self._sleep(self._fill())
 
     async def _drain(self) -> None:
         """Wait for all that is under way; then end the jobs whose end was asked for."""

@@ -45,6 +45,8 @@ _LOOK_S: Final = 1.0
 #: While orders wait to be placed, results that are overdue by so long get one call in so many.
 _STARVED_S: Final = 60.0
 _SHARE: Final = 20
+#: While placing calls are under way and no other is to follow, results that are due wait so long for their end.
+_PATIENCE_S: Final = 10.0
 _LONGEST_HOLD_S: Final = 300.0
 _BUSY_S: Final = 0.5
 
@@ -145,11 +147,15 @@ class Poller:
 
     # what is due
 
+    @property
+    def _is_wanted(self) -> bool:
+        """Say whether more of what is due should be looked for."""
+        return not self.halted and len(self._queue) < _PAGE // 4
+
     async def look(self) -> None:
         """Look into the ledger for orders that are due, when it is time to."""
         now = self._engine.clock.monotonic()
-        is_wanted = not self.halted and len(self._queue) < _PAGE // 4
-        if not is_wanted or now - self._looked_at < self._look_again_s:
+        if not self._is_wanted or now - self._looked_at < self._look_again_s:
             return
         self._looked_at = now
         try:
@@ -181,13 +187,19 @@ class Poller:
     # whose turn it is
 
     def has_turn(self, now: float, *, is_placing: bool) -> bool:
-        """Say whether a call may leave now, behind those that place orders: they come first, but not for ever."""
+        """Say whether a call may leave now, behind those that place orders: they come first, but not for ever.
+
+        `is_placing`: one of these could leave now. Where all have left, results still wait a moment for their ends:
+        there may be more to place then, or a job ends, and whoever waits for that would wait for our calls as well.
+        """
         if self.halted or now < self._hold_until or not self._has_batch():
             return False
-        if not is_placing:
+        if not is_placing and not self._engine.desk.is_under_way:
             return True
         oldest = self._queue[0].due_at if self._queue else self._engine.clock.now()
         overdue_s = (self._engine.clock.now() - oldest).total_seconds()
+        if not is_placing:
+            return overdue_s > _PATIENCE_S
         return overdue_s > _STARVED_S and self._placed >= _SHARE
 
     def note_placing(self) -> None:
@@ -200,7 +212,7 @@ class Poller:
             return math.inf
         if self._hold_until > now and (self._queue or self._batches):
             return self._hold_until
-        return max(now, self._looked_at + self._look_again_s)
+        return max(now, self._looked_at + self._look_again_s) if self._is_wanted else math.inf
 
     def _has_batch(self) -> bool:
         return bool(self._batches) or (bool(self._queue) and not self._is_trying and not self._suspicions)

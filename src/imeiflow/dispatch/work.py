@@ -83,8 +83,8 @@ class Work:
 
     @property
     def needs_page(self) -> bool:
-        """Say whether more queued orders should be read."""
-        return not self.is_read_out and not self.is_reading and len(self._waiting) < PAGE // 4 and self.stop is None
+        """Say whether more queued orders should be read: a page ahead, as reading may take as long as sending."""
+        return not self.is_read_out and not self.is_reading and len(self._waiting) < PAGE and self.stop is None
 
     @property
     def has_work(self) -> bool:
