@@ -1,6 +1,6 @@
 """Measure everything, or what is named; print it, and renew its part of docs/benchmarks.md and of its plot.
 
-python -m benchmarks [name …]     headline single regimes million intake export search start
+python -m benchmarks [name …]     headline single regimes million intake export search start web
 """
 
 from __future__ import annotations
@@ -19,6 +19,17 @@ from benchmarks.export import fill_ledger, measure
 from benchmarks.intake_rate import measure_intake
 from benchmarks.report import Line, keep_report
 from benchmarks.rig import run_jobs
+from benchmarks.web import (
+    make_million,
+    make_simulator,
+    measure_crowd,
+    measure_million,
+    measure_preview,
+    serve,
+    start_long_job,
+    write_csv,
+    write_xlsx,
+)
 
 _ROOT = Path(__file__).resolve().parent.parent
 
@@ -188,6 +199,38 @@ def start() -> Iterator[Line]:
     yield Line("imeiflow --help", f"{median:.2f} s", "", "< 0.3 s", median < 0.3)
 
 
+def web() -> Iterator[Line]:
+    """The web application: previews of long lists, a job of a million orders, 300 open pages on one core."""
+    with tempfile.TemporaryDirectory() as folder, make_simulator() as sim:
+        place = Path(folder)
+        home = _make_home(place / "preview")
+        with serve(home, sim) as served:
+            measure_preview(served, write_xlsx(place / "warm.xlsx", 100))
+            taken, _ = measure_preview(served, write_xlsx(place / "list.xlsx", 20_000))
+            yield Line("preview of a workbook of 20,000 rows", f"{taken:.2f} s", "", "< 1 s", taken < 1)
+            taken, steps = measure_preview(served, write_csv(place / "long.csv", 1_000_000))
+            shown = f"{taken:.1f} s, {steps} steps of progress"
+            yield Line("preview of a list of a million rows", shown, "", "< 15 s", taken < 15 and steps > 10)
+        home = _make_home(place / "million")
+        job = make_million(home)
+        with serve(home, sim) as served:
+            for name, ms in measure_million(served, job).items():
+                yield Line(f"a job of a million orders: {name}", f"{ms:.0f} ms", "", "< 200 ms", ms < 200)
+    with tempfile.TemporaryDirectory() as folder, make_simulator(latency="2", capacity=4) as sim:
+        with serve(_make_home(Path(folder) / "crowd"), sim, cores="0") as served:
+            start_long_job(served, 40_000)
+            found = measure_crowd(served, 300, 20.0)
+        share, late = found["share"], found["late_most_s"]
+        yield Line("300 open pages of a running job", f"{share:.0%} of a core", "", "< 75%", share < 0.75)
+        is_met = late < 5 and found["heard"] == 300
+        yield Line("a change, until all 300 have heard of it", f"{late:.1f} s", "", "< 5 s", is_met)
+
+
+def _make_home(path: Path) -> Path:
+    path.mkdir(mode=0o700)
+    return path
+
+
 _ALL: dict[str, Callable[[], Iterator[Line]]] = {
     "start": start,
     "single": single,
@@ -197,6 +240,7 @@ _ALL: dict[str, Callable[[], Iterator[Line]]] = {
     "headline": headline,
     "regimes": regimes,
     "million": million,
+    "web": web,
 }
 
 

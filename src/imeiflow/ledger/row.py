@@ -72,14 +72,22 @@ _BATCH = (
     )
     .order_by(orders.c.id)
 )
+
+
+def _end_of(state: OrderState, place: Any) -> Any:
+    """Look up the first or the last id of a job's rows in a state. Smallest and largest in one query would read all."""
+    of_state = (orders.c.job_id == bindparam("job_id"), orders.c.state == state.value)
+    return select(orders.c.id).where(*of_state).order_by(place).limit(1).scalar_subquery()
+
+
 #: The first and the last id of a job's rows in each state: two looks into an index, however many rows there are.
 _extreme = union_all(
     *(
         select(
             literal(state.value).label("state"),
-            func.min(orders.c.id).label("first"),
-            func.max(orders.c.id).label("last"),
-        ).where(orders.c.job_id == bindparam("job_id"), orders.c.state == state.value)
+            _end_of(state, orders.c.id.asc()).label("first"),
+            _end_of(state, orders.c.id.desc()).label("last"),
+        )
         for state in OrderState
     )
 ).subquery()

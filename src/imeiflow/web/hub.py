@@ -14,6 +14,12 @@ from typing import Final
 ALL: Final = "all"
 
 _AT_MOST_EVERY_S: Final = 0.4
+#: What a page costs that draws itself anew is some milliseconds: the more are open, the longer each waits, so that
+#: hundreds of them leave half a core to the calls.
+_FOR_EACH_PAGE_S: Final = 0.01
+#: From so many open pages on, parts are drawn once for all who ask within a moment, and changes told a moment later.
+_CROWD: Final = 40
+CROWD_LAG_S: Final = 0.5
 _HEARTBEAT_S: Final = 15.0
 
 
@@ -30,8 +36,9 @@ def preparation_topic(id_: str) -> str:
 class Viewer:
     """One open page."""
 
-    def __init__(self, topics: Iterable[str], owner: str = "") -> None:
+    def __init__(self, topics: Iterable[str], owner: str = "", hub: Hub | None = None) -> None:
         self.topics = frozenset(topics)
+        self._hub = hub
         self.owner = owner
         self._pending: set[str] = set()
         self._told = asyncio.Event()
@@ -55,11 +62,13 @@ class Viewer:
             except TimeoutError:
                 yield frozenset()
                 continue
+            if self._hub is not None and self._hub.is_crowded and not self._is_closed:
+                await asyncio.sleep(CROWD_LAG_S)
             self._told.clear()
             changed, self._pending = frozenset(self._pending), set()
             if changed:
                 yield changed
-                await asyncio.sleep(_AT_MOST_EVERY_S)
+                await asyncio.sleep(_AT_MOST_EVERY_S if self._hub is None else self._hub.pace_s)
 
 
 class Hub:
@@ -75,6 +84,16 @@ class Hub:
         return frozenset(topic for viewer in self._viewers for topic in viewer.topics)
 
     @property
+    def is_crowded(self) -> bool:
+        """Say whether so many pages are open that what they show is drawn once for many."""
+        return len(self._viewers) >= _CROWD
+
+    @property
+    def pace_s(self) -> float:
+        """Give how often a page is told of changes, at most; the first after a rest is told at once."""
+        return max(_AT_MOST_EVERY_S, len(self._viewers) * _FOR_EACH_PAGE_S)
+
+    @property
     def viewers(self) -> int:
         """Count the open pages."""
         return len(self._viewers)
@@ -86,7 +105,7 @@ class Hub:
     @contextmanager
     def watch(self, topics: Iterable[str], owner: str = "") -> Iterator[Viewer]:
         """Let a page of an owner look at topics."""
-        viewer = Viewer(topics, owner)
+        viewer = Viewer(topics, owner, self)
         if self._is_closed:
             viewer.close()
         self._viewers.add(viewer)

@@ -55,12 +55,15 @@ async def _tell(office: Office, topics: list[str], owner: str, secret: str) -> A
         return
     with office.hub.watch(topics, owner) as viewer:
         yield "retry: 3000\n: hello\n\n"
-        looked_at = time.monotonic()
+        looked_at, pace_s = time.monotonic(), 0.0
         async for changed in viewer.changes():
             if time.monotonic() - looked_at >= _LOOK_AGAIN_S:
                 if not await _is_valid(office, secret):
                     return
                 looked_at = time.monotonic()
+            if pace_s != office.hub.pace_s:
+                pace_s = office.hub.pace_s
+                yield f"event: pace\ndata: {round(pace_s * 1000)}\n\n"
             yield f"event: changed\ndata: {' '.join(sorted(changed))}\n\n" if changed else ": still here\n\n"
 
 

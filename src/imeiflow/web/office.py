@@ -13,6 +13,7 @@ from imeiflow.operations.embedded import EmbeddedRunner
 from imeiflow.operations.limit_desk import LimitDesk
 from imeiflow.operations.preparation import Preparations
 from imeiflow.operations.session import Session
+from imeiflow.web.drawn import Shared
 from imeiflow.web.hub import Hub
 from imeiflow.web.setting import WebSettings
 from imeiflow.web.throttle import Throttle
@@ -29,6 +30,7 @@ class Office:
     preparations: Preparations
     limits: LimitDesk
     throttle: Throttle = field(default_factory=Throttle)
+    shared: Shared = field(default_factory=Shared)
     is_stopping: bool = False
 
 

@@ -11,7 +11,7 @@
   let failures = 0;
 
   // What costs more to draw listens for `slowly:…`: at most every three seconds, and once after the last change.
-  const SLOW_MS = 3000;
+  let slowMs = 3000; // or longer, where many pages are open: the server says how often it tells of changes
   const slow = new Map();
   const announceSlowly = (name) => {
     const known = slow.get(name) || { last: 0, timer: null };
@@ -21,7 +21,7 @@
       known.timer = null;
       known.last = Date.now();
       htmx.trigger(body, `slowly:${name}`);
-    }, Math.max(0, known.last + SLOW_MS - Date.now()));
+    }, Math.max(0, known.last + slowMs - Date.now()));
   };
   const announce = (names) => {
     for (const name of names) {
@@ -53,6 +53,7 @@
       wasLost = false;
     });
     source.addEventListener("changed", (event) => announce(event.data.split(" ")));
+    source.addEventListener("pace", (event) => (slowMs = Math.max(3000, 5 * Number(event.data))));
     source.addEventListener("error", () => {
       wasLost = true;
       startPolling();

@@ -33,6 +33,7 @@ from imeiflow.web.office import WebRequest, office_of
 from imeiflow.web.page.job.chosen import HANDLERS as CHOSEN
 from imeiflow.web.page.job.selection import adopting, draw_job, make_filter, read_orders, read_states, write_query
 from imeiflow.web.page_template import draw
+from imeiflow.web.shared import shared
 from imeiflow.web.thread import in_thread, threaded
 
 _TEMPLATE: Final = "page/job/page.html"
@@ -42,6 +43,7 @@ _ORDERS: Final = "page/job/orders.html"
 
 @get("/jobs/{job_id:int}")
 @threaded
+@shared
 def job_page(
     request: WebRequest, job_id: FromPath[int], imei: FromQuery[str] = "", after: FromQuery[str | None] = None
 ) -> Response[str]:
@@ -53,6 +55,7 @@ def job_page(
 
 @get("/jobs/{job_id:int}/orders")
 @threaded
+@shared
 def job_orders(
     request: WebRequest, job_id: FromPath[int], imei: FromQuery[str] = "", after: FromQuery[str | None] = None
 ) -> Response[str]:
@@ -85,6 +88,7 @@ def job_orders(
 
 @get("/jobs/{job_id:int}/reasons")
 @threaded
+@shared
 def job_reasons(request: WebRequest, job_id: FromPath[int]) -> Response[str]:
     """Show why orders are not accepted, grouped."""
     office = office_of(request)
