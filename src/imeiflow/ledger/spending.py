@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
@@ -52,6 +52,7 @@ class SpendingFilter:
 
     jobs: Sequence[JobId] | None = None
     account: AccountName | None = None
+    submitted_by: str | None = None
     since: datetime | None = None
     until: datetime | None = None
 
@@ -71,11 +72,57 @@ class Spending(Access):
         """List what may have been charged besides: unconfirmed orders, those under way, and probes without answer."""
         return self._list_expenses([_doubts, _probes], attempt.c.started_at, wanted)
 
+    def commitment(self, submitter: str, since: datetime) -> dict[str, Decimal | None]:
+        """Add up by currency what a submitter's jobs were charged since a time, may have been, and will be.
+
+        What will be is what their running jobs have not sent yet, up to their caps. None where a price is not known.
+        All from one view: what moves from one of these to the other is missing in none.
+        """
+        wanted = SpendingFilter(submitted_by=submitter, since=since)
+        with self._read() as connection:
+            charged = _read_expenses(connection, [_charges], charge.c.at, wanted)
+            possible = _read_expenses(connection, [_doubts, _probes], attempt.c.started_at, wanted)
+            jobs = {one.job for one in (*charged, *possible)}
+            named = select(job.c.id, job.c.currency).where(job.c.id.in_(jobs))
+            currencies: dict[int, str] = {row[0]: row[1] for row in connection.execute(named)}
+            committed = list(_read_committed(connection, submitter))
+        totals: dict[str, Decimal | None] = {}
+        told = [(currencies[one.job], one.price, one.times) for one in (*charged, *possible)]
+        for currency, price, times in [*told, *committed]:
+            total = totals.get(currency, Decimal(0))
+            totals[currency] = None if total is None or price is None else total + price * times
+        return totals
+
     def _list_expenses(
         self, queries: Sequence[Select[Any]], at: ColumnElement[datetime], wanted: SpendingFilter
     ) -> list[Expense]:
         with self._read() as connection:
             return _read_expenses(connection, queries, at, wanted)
+
+
+def _read_committed(connection: Connection, submitter: str) -> Iterator[tuple[str, Decimal | None, int]]:
+    """Give what each running job of a submitter has yet to send, as currency, amount and 1."""
+    sent = select(func.count()).select_from(orders).where(orders.c.job_id == job.c.id)
+    waiting = sent.where(
+        orders.c.state == OrderState.QUEUED.value,
+        (job.c.hold_after.is_(None)) | (orders.c.id <= job.c.hold_after),
+    ).scalar_subquery()
+    query = select(job.c.id, job.c.currency, job.c.unit_price, job.c.max_spend, waiting).where(
+        job.c.submitted_by == submitter, job.c.state == JobState.RUNNING.value
+    )
+    for id_, currency, price, cap, count in list(connection.execute(query)):
+        if price is None:
+            yield currency, None if count else Decimal(0), 1
+            continue
+        amount = price * count
+        if cap is not None:
+            spent = [Decimal(one.price or 0) * one.times for one in _all_charges(connection, id_)]
+            amount = min(amount, max(Decimal(0), cap - sum(spent, Decimal(0))))
+        yield currency, amount, 1
+
+
+def _all_charges(connection: Connection, job_id: JobId) -> list[Expense]:
+    return _read_expenses(connection, [_charges], charge.c.at, SpendingFilter(jobs=[job_id]))
 
 
 def add_up_refunds(connection: Connection, jobs: Sequence[JobId]) -> dict[JobId, Decimal | None]:
@@ -103,6 +150,8 @@ def _read_expenses(
     conditions = [job.c.state != JobState.DRAFT.value]
     if wanted.jobs is not None:
         conditions.append(job.c.id.in_(wanted.jobs))
+    if wanted.submitted_by is not None:
+        conditions.append(job.c.submitted_by == wanted.submitted_by)
     if wanted.account is not None:
         conditions.append(job.c.account == wanted.account)
     if wanted.since is not None:

@@ -15,6 +15,7 @@ from imeiflow.jobs.lock import LaneLock
 from imeiflow.operations.audit import record_action
 from imeiflow.operations.job_view import JobLine
 from imeiflow.operations.session import Session
+from imeiflow.operations.spend_limit import check_rest
 from imeiflow.operations.steering import RETRIED, cancel_job, pause_job, plan_retry, resume_job, retry_orders
 
 #: Takes over a job that has to be worked on, with its lock, which is held.
@@ -59,7 +60,7 @@ def ask_to_cancel(session: Session, job: JobId, actor: str) -> None:
 
 def go_on(session: Session, job: JobId, actor: str, adopt: Adopt) -> bool:
     """Let a job go on; say whether there was anything to go on with. Raises JobStateError, ConfigurationError."""
-    resumed = resume_job(session, job)
+    resumed = resume_job(session, job, spender=actor)
     if resumed.is_to_follow:
         record_action(session, actor, "resume", job=job)
         adopt(job, resumed.lock)
@@ -79,11 +80,12 @@ def send_again(
 
     What else of it waits is sent as well. Raises JobStateError, UsageError.
     """
-    plan_retry(session, job, states, chosen=chosen)  # refuses a job that runs or was cancelled
+    plan = plan_retry(session, job, states, chosen=chosen)  # refuses a job that runs or was cancelled
+    check_rest(session, job, actor, more=plan.count)
     count = retry_orders(session, job, states, chosen=chosen, actor=actor)
     record_action(session, actor, "retry", job=job, count=count, states=sorted(states))
     if count:
-        resumed = resume_job(session, job)
+        resumed = resume_job(session, job, spender=actor)
         if resumed.is_to_follow:
             adopt(job, resumed.lock)
     return count

@@ -19,8 +19,10 @@ from imeiflow.domain.order import JobState, OrderState, Policy
 from imeiflow.domain.progress import Tally
 from imeiflow.errors import JobStateError, UsageError
 from imeiflow.jobs.lock import LaneLock
+from imeiflow.ledger.record import Job
 from imeiflow.operations.orphan import recover_orphans
 from imeiflow.operations.session import Session
+from imeiflow.operations.spend_limit import check_owner, hold_to_limit, weigh_rest
 
 RETRIED = frozenset({OrderState.FAILED, OrderState.REFUSED})
 _LOOK_EVERY_S = 0.1
@@ -61,23 +63,39 @@ def raise_cap(session: Session, job: JobId, amount: Decimal) -> None:
     session.ledger.set_max_spend(job, amount)
 
 
-def resume_job(session: Session, job: JobId, *, accept_price: Decimal | None = None, actor: str = "") -> Resumed:
+def resume_job(
+    session: Session,
+    job: JobId,
+    *,
+    accept_price: Decimal | None = None,
+    actor: str = "",
+    spender: str | None = None,
+) -> Resumed:
     """Make a job run that can: paused, left by a dead process, or finished with something still to do.
 
     `accept_price` is what one order may cost where the price has risen since it was confirmed; where it costs more, or
-    nothing was accepted, PriceRoseError is raised. Whoever gets `is_to_follow` must follow it.
+    nothing was accepted, PriceRoseError is raised. `spender` is the user of the web application or the API who lets it
+    go on, and is held to what they may spend in a day. Whoever gets `is_to_follow` must follow it.
 
     Raises UnknownJobError, JobStateError for a cancelled one, ConfigurationError where its account cannot be worked
-    for any more.
+    for any more, SpendLimitError.
     """
     recover_orphans(session)
     found = session.find_job(job)
     session.lane_account(session.configuration.choose_account(found.account))
-    if found.state in {JobState.PAUSED, JobState.FINISHED}:
-        from imeiflow.operations.price import agree_price  # noqa: PLC0415 - it asks the provider; listings do not
+    if found.state not in {JobState.PAUSED, JobState.FINISHED}:
+        return _resume(session, found)
+    from imeiflow.operations.price import agree_price  # noqa: PLC0415 - it asks the provider; listings do not
 
-        agree_price(session, job, up_to=accept_price, actor=actor)
-    lock = session.job_lock(job)
+    if spender is not None:
+        check_owner(session, found, spender)
+    agree_price(session, job, up_to=accept_price, actor=actor)
+    with hold_to_limit(session, spender, lambda: weigh_rest(session, job)):
+        return _resume(session, found)
+
+
+def _resume(session: Session, found: Job) -> Resumed:
+    job, lock = found.id, session.job_lock(found.id)
     lock.acquire()
     match found.state:
         case JobState.RUNNING:

@@ -36,6 +36,7 @@ from imeiflow.operations.catalogue import Credit, Offer, PriceList, fetch_offer,
 from imeiflow.operations.configuration import Configuration
 from imeiflow.operations.earlier import Earlier, EarlierSearch
 from imeiflow.operations.session import Session, find_account_provider
+from imeiflow.operations.spend_limit import hold_to_limit, weigh_list
 
 _BATCH = 10_000
 _STALE_DRAFT = timedelta(days=2)
@@ -146,7 +147,8 @@ class Draft:
         PriceChangedError, unless `is_sure` and it has not risen, or it is within `up_to`; blocks meanwhile.
 
         Raises PriceAboveError, UnknownServiceError; JobStateError where it is no draft any more;
-        WaitingElsewhereError, OrderedMeanwhileError where a job that started since the list was read orders the same.
+        WaitingElsewhereError, OrderedMeanwhileError where a job that started since the list was read orders the same;
+        SpendLimitError where whoever ordered it may not spend so much in a day.
         """
         proposal = _hold_to_price(self._session, proposal, is_sure=is_sure, up_to=up_to)
         price, ledger = proposal.price, self._session.ledger
@@ -159,7 +161,11 @@ class Draft:
         }
         if max_spend is not None:
             confirmed["max_spend"] = max_spend
-        with admit_one(self._session, proposal.account):
+        found = ledger.find_job(self.job)
+        spender, cap = (None, None) if found is None else (found.submitted_by, found.max_spend)
+        cost = weigh_list(price, proposal.preview.valid, trial=trial, cap=max_spend or cap)
+        holding = hold_to_limit(self._session, spender, lambda: cost)
+        with holding, admit_one(self._session, proposal.account):
             refuse_rivals(ledger, self.job, proposal.account, proposal.service, self._rivals)
             ledger.start_job(self.job, trial=trial, **confirmed)
         self._is_started = True

@@ -17,6 +17,7 @@ from imeiflow.domain.user import Scope
 from imeiflow.operations.audit import record_action
 from imeiflow.operations.job_detail import describe_job, read_job_detail
 from imeiflow.operations.json_text import dump_json
+from imeiflow.operations.spend_limit import check_rest
 from imeiflow.operations.steering import (
     RETRIED,
     cancel_job,
@@ -313,6 +314,7 @@ async def retry_refused_orders(call: Call) -> Reply:
         detail = f"It would send {plan.count:,} orders, more than {body.max_count:,}: nothing was sent."
         raise ApiError(409, detail, code="more-than-expected", remedy="Ask again what a retry would send.")
     if plan.count:
+        await in_thread(check_rest, call.session, job, call.actor, more=plan.count)
         await in_thread(retry_orders, call.session, job, states, is_again=body.again, actor=call.actor)
         await go_on(call, job)
     return await in_thread(_asked, call, job, "retry")
@@ -320,7 +322,9 @@ async def retry_refused_orders(call: Call) -> Reply:
 
 async def go_on(call: Call, job: JobId, *, accept_price: Decimal | None = None) -> None:
     """Let a job go on under this server's runner."""
-    resumed = await in_thread(resume_job, call.session, job, accept_price=accept_price, actor=call.actor)
+    resumed = await in_thread(
+        resume_job, call.session, job, accept_price=accept_price, actor=call.actor, spender=call.actor
+    )
     if resumed.is_to_follow and not resumed.was_running:
         call.office.runner.adopt(job, resumed.lock)
     else:

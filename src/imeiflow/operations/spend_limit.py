@@ -1,0 +1,129 @@
+"""What a user of the web application or the API may spend in a day: held to when a list is ordered or a job goes on.
+
+A job's money counts as that of whoever ordered it: what was charged today, what may have been, and what its running
+jobs will still send. One list of a user is weighed at a time, so that two cannot both use what is left. A day is one
+of the machine's time zone, and each currency is counted by itself.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from datetime import timedelta
+from decimal import Decimal
+from typing import Final
+
+from imeiflow.domain.day import start_of_day
+from imeiflow.domain.ident import JobId
+from imeiflow.domain.money import Money
+from imeiflow.errors import UsageError
+from imeiflow.jobs.lock import LaneLock
+from imeiflow.ledger.identity import User
+from imeiflow.ledger.record import Job
+from imeiflow.operations.session import Session
+
+_LOOK_EVERY_S: Final = 0.02
+
+
+class SpendLimitError(UsageError):
+    """{user} may spend {limit} a day: {used} of it are spent or committed today, and this would cost {cost} more."""
+
+
+class UnpricedLimitError(UsageError):
+    """{user} may spend {limit} a day, which cannot be held to where a price is not known."""
+
+    remedy = "Nothing was sent. Whoever has no limit can order it, or raise this one."
+
+
+class NotTheirsError(UsageError):
+    """Job {job} is {owner}'s: its money does not count as that of {user}, who may spend {limit} a day."""
+
+    remedy = "Nothing was sent. Ask whoever ordered it, or somebody without a limit, to let it go on."
+
+
+@contextmanager
+def hold_to_limit(session: Session, name: str | None, weigh: Callable[[], Money | None]) -> Iterator[None]:
+    """Let what `weigh` says be spent by a user, if that is within the limit of the day; nobody else's turn meanwhile.
+
+    `name` is None, or that of nobody here, where no limit is kept: on the command line. What is done inside makes the
+    amount count from then on. Raises SpendLimitError, UnpricedLimitError.
+    """
+    user = None if name is None else find_limited(session, name)
+    if user is None or user.spend_limit is None:
+        yield
+        return
+    lock = LaneLock(session.locks / "spenders", f"{session.ledger.path}\n{user.name}")
+    while not lock.acquire():
+        time.sleep(_LOOK_EVERY_S)
+    try:
+        _check(session, user, user.spend_limit, weigh())
+        yield
+    finally:
+        lock.release()
+
+
+def find_limited(session: Session, name: str) -> User | None:
+    """Give the user of a name who has a limit; None where there is none."""
+    found = session.ledger.find_user(name)
+    return None if found is None or found[0].spend_limit is None else found[0]
+
+
+def check_owner(session: Session, job: Job, spender: str) -> None:
+    """Raise NotTheirsError where a user with a limit would let another's job go on."""
+    user = find_limited(session, spender)
+    if user is not None and job.submitted_by != spender:
+        limit = Money(user.spend_limit or Decimal(0), job.currency)
+        raise NotTheirsError(job=job.id, owner=job.submitted_by or "the command line", user=spender, limit=limit)
+
+
+def weigh_list(price: Money | None, number: int, *, trial: int | None, cap: Decimal | None) -> Money | None:
+    """Say what a list costs at most when it is let go: no more than its trial, nor its cap; None: not known."""
+    count = number if trial is None else min(trial, number)
+    if price is None:
+        return None if count else Money(Decimal(0))
+    cost = price * count
+    return cost if cap is None else Money(min(cost.amount, cap), cost.currency)
+
+
+def weigh_rest(session: Session, job: JobId, *, more: int = 0) -> Money | None:
+    """Say what a job that does not run would still cost, with `more` orders; None where its price is not known."""
+    found, waiting = session.find_job(job), session.ledger.tally(job).waiting + more
+    if found.price is None:
+        return None if waiting else Money(Decimal(0), found.currency)
+    cost = found.price * waiting
+    if found.max_spend is None:
+        return cost
+    spent = session.ledger.spending(job)
+    left = found.max_spend - (Decimal(0) if spent is None else spent.amount)
+    return Money(max(Decimal(0), min(cost.amount, left)), found.currency)
+
+
+def check_rest(session: Session, job: JobId, spender: str, *, more: int) -> None:
+    """Raise what keeps a user from letting a job go on with `more` orders, if anything does; spends nothing."""
+    check_owner(session, session.find_job(job), spender)
+    with hold_to_limit(session, spender, lambda: weigh_rest(session, job, more=more)):
+        return
+
+
+def _check(session: Session, user: User, limit: Decimal, cost: Money | None) -> None:
+    now = session.clock.now()
+    if cost is None:
+        raise UnpricedLimitError(user=user.name, limit=Money(limit))
+    if not cost.amount:
+        return
+    today = start_of_day(now.astimezone().date())
+    used = session.ledger.commitment(user.name, today).get(cost.currency, Decimal(0))
+    if used is None:
+        raise UnpricedLimitError(user=user.name, limit=Money(limit, cost.currency))
+    if used + cost.amount <= limit:
+        return
+    tomorrow = start_of_day(now.astimezone().date() + timedelta(days=1))
+    left = Money(max(Decimal(0), limit - used), cost.currency)
+    raise SpendLimitError(
+        user=user.name,
+        limit=Money(limit, cost.currency),
+        used=Money(used, cost.currency),
+        cost=cost,
+        remedy=f"Nothing was sent. {left} are left until {tomorrow:%Y-%m-%d %H:%M}, unless the limit is raised.",
+    )

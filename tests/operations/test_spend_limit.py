@@ -1,0 +1,168 @@
+"""What a user may spend in a day, whatever is under way, and however many lists are confirmed at once."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from decimal import Decimal
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from imeiflow.domain.ident import JobId
+from imeiflow.domain.money import Money
+from imeiflow.domain.order import JobState, OrderState
+from imeiflow.domain.user import Role
+from imeiflow.ledger.record import JobDraft, NewOrder
+from imeiflow.operations.identity import accept_invitation, invite_user
+from imeiflow.operations.session import Session
+from imeiflow.operations.spend_limit import (
+    NotTheirsError,
+    SpendLimitError,
+    UnpricedLimitError,
+    check_rest,
+    hold_to_limit,
+    weigh_list,
+    weigh_rest,
+)
+from imeiflow.operations.steering import resume_job
+from tests.operations.stand import ACCOUNT, PRICE, SERVICE, add_job, answer, make_imei, open_session
+
+LIMIT = Decimal("1.00")
+
+
+@pytest.fixture
+def session(tmp_path: Path) -> Iterator[Session]:
+    """Give a ledger with `otto`, who may spend 1.00 a day, that is 12 orders."""
+    (tmp_path / "home").mkdir()
+    with open_session(tmp_path / "home") as opened:
+        for name, role in (("mia", Role.ADMIN), ("otto", Role.OPERATOR)):
+            secret = invite_user(opened, role=role, actor="a test")
+            user = accept_invitation(opened, secret, name=name, password="seven brass kettles sing")
+            if name == "otto":
+                opened.ledger.change_user(user.id, actor="a test", spend_limit=LIMIT)
+        yield opened
+
+
+def rows(count: int, start: int = 0) -> list[NewOrder]:
+    return [NewOrder(line=number + 2, imei=make_imei(start + number)) for number in range(count)]
+
+
+def make_draft(**values: Any) -> JobDraft:
+    base: dict[str, Any] = {"account": ACCOUNT, "provider": "gsm-fusion", "service": SERVICE, "unit_price": PRICE}
+    return JobDraft(**{**base, "currency": "USD", "submitted_by": "otto", **values})
+
+
+def spend(session: Session, amount: str, name: str = "otto", currency: str = "USD") -> None:
+    with hold_to_limit(session, name, lambda: Money(Decimal(amount), currency)):
+        pass
+
+
+def test_up_to_the_limit_is_let_through_and_no_more(session):
+    spend(session, "1.00")
+    with pytest.raises(SpendLimitError) as error:
+        spend(session, "1.01")
+    assert str(error.value) == (
+        "otto may spend $1.00 a day: $0.00 of it are spent or committed today, and this would cost $1.01 more."
+    )
+    assert "$1.00 are left until" in error.value.remedy
+
+
+def test_what_is_charged_in_doubt_under_way_and_waiting_counts(session):
+    job = add_job(session, rows(6), submitted_by="otto")
+    answer(session, job, {2: OrderState.ACCEPTED, 3: OrderState.UNCONFIRMED, 4: OrderState.REFUSED})
+    spend(session, "0.60")  # 0.08 charged, 0.08 in doubt, 3 × 0.08 waiting
+    with pytest.raises(SpendLimitError, match=r"\$0\.40 of it"):
+        spend(session, "0.61")
+
+
+def test_what_waits_in_a_paused_job_counts_when_it_goes_on(session):
+    job = add_job(session, rows(10), submitted_by="otto")
+    session.ledger.change_job(job, {JobState.RUNNING}, JobState.PAUSED, None)
+    other = add_job(session, rows(5, 100), submitted_by="otto")
+    working = session.job_lock(other)
+    working.acquire()
+    assert weigh_rest(session, job) == Money(Decimal("0.80"), "USD")
+    with pytest.raises(SpendLimitError):
+        resume_job(session, job, spender="otto")
+    assert session.find_job(job).state is JobState.PAUSED
+    session.ledger.change_job(other, {JobState.RUNNING}, JobState.PAUSED, None)
+    working.release()
+    resume_job(session, job, spender="otto").lock.release()
+    assert session.find_job(job).state is JobState.RUNNING
+
+
+def test_a_job_commits_no_more_than_its_cap_or_its_trial(session):
+    job = session.ledger.create_draft(make_draft(max_spend=Decimal("0.30")))
+    session.ledger.add_orders(job, rows(10))
+    session.ledger.start_job(job)
+    trial = session.ledger.create_draft(make_draft())
+    session.ledger.add_orders(trial, rows(10, 100))
+    session.ledger.start_job(trial, trial=2)
+    assert session.ledger.commitment("otto", session.clock.now().replace(hour=0)) == {"USD": Decimal("0.46")}
+
+
+def test_another_s_money_another_currency_and_whoever_has_no_limit_are_not_counted(session):
+    add_job(session, rows(12), submitted_by="mia")
+    add_job(session, rows(12, 100), submitted_by="otto", currency="EUR")
+    add_job(session, rows(12, 200))
+    spend(session, "1.00")
+    spend(session, "999", name="mia")
+    spend(session, "999", name="a shell user")
+    with pytest.raises(SpendLimitError):
+        spend(session, "0.10", currency="EUR")
+
+
+def test_a_price_that_is_not_known_cannot_be_held_to(session):
+    with pytest.raises(UnpricedLimitError), hold_to_limit(session, "otto", lambda: None):
+        pass
+    add_job(session, rows(1), submitted_by="otto", unit_price=None)
+    with pytest.raises(UnpricedLimitError):
+        spend(session, "0.10", currency="USD")
+
+
+def test_a_limited_user_lets_only_their_own_jobs_go_on(session):
+    job = add_job(session, rows(1), submitted_by="mia")
+    session.ledger.change_job(job, {JobState.RUNNING}, JobState.PAUSED, None)
+    with pytest.raises(NotTheirsError, match="is mia's"):
+        resume_job(session, job, spender="otto")
+    with pytest.raises(NotTheirsError):
+        check_rest(session, job, "otto", more=1)
+    resume_job(session, job, spender="mia").lock.release()
+
+
+@pytest.mark.parametrize(
+    ("number", "trial", "cap", "cost"),
+    [
+        (10, None, None, "0.80"),
+        (10, 3, None, "0.24"),
+        (2, 5, None, "0.16"),
+        (10, None, "0.50", "0.50"),
+        (0, 1, None, "0"),
+    ],
+)
+def test_a_list_is_weighed_by_the_least_that_bounds_it(number, trial, cap, cost):
+    found = weigh_list(Money(PRICE, "USD"), number, trial=trial, cap=None if cap is None else Decimal(cap))
+    assert found == Money(Decimal(cost), "USD")
+
+
+def test_lists_confirmed_at_once_share_what_is_left(session):
+    """Eight of 0.48 each, and room for two."""
+    jobs = [session.ledger.create_draft(make_draft()) for _ in range(8)]
+    for number, job in enumerate(jobs):
+        session.ledger.add_orders(job, rows(6, number * 10))
+    ready = threading.Barrier(len(jobs))
+
+    def confirm(job: JobId) -> bool:
+        ready.wait()
+        try:
+            with hold_to_limit(session, "otto", lambda: Money(PRICE * 6, "USD")):
+                session.ledger.start_job(job)
+        except SpendLimitError:
+            return False
+        return True
+
+    with ThreadPoolExecutor(len(jobs)) as pool:
+        assert sum(pool.map(confirm, jobs)) == 2
