@@ -134,7 +134,7 @@ def test_reasons_are_grouped_and_orders_are_filtered_in_the_address(site, visito
 def test_the_list_comes_back_as_a_file(site, visitor, admin, refused):
     page = visitor.open(f"/jobs/{refused}", user=admin)
     with page.expect_download() as download:
-        page.get_by_role("link", name="CSV").click()
+        page.get_by_role("link", name="CSV", exact=True).click()
     text = download.value.path().read_text(encoding="utf-8-sig")
     rows = list(csv.DictReader(io.StringIO(text)))
     assert [row["state"] for row in rows] == ["accepted", "refused", "refused", "unconfirmed"]

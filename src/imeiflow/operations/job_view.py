@@ -11,7 +11,7 @@ from collections import OrderedDict
 from collections.abc import Callable
 from dataclasses import dataclass
 from itertools import pairwise
-from typing import Final, TypeAlias
+from typing import Final, Generic, TypeAlias, TypeVar
 
 from imeiflow.dispatch.view import JobView
 from imeiflow.domain.ident import JobId
@@ -20,8 +20,10 @@ from imeiflow.domain.order import JobState, OrderState
 from imeiflow.domain.progress import Tally
 from imeiflow.errors import UsageError
 from imeiflow.ledger.filter import Cursor, Filter
-from imeiflow.ledger.record import FoundOrder, Job
+from imeiflow.ledger.record import FoundOrder, Job, Reason
 from imeiflow.operations.session import Session
+
+T = TypeVar("T")
 
 #: Gives the view of a job that is worked on here.
 FindView: TypeAlias = Callable[[JobId], JobView | None]
@@ -97,38 +99,47 @@ class JobLine:
         return None if self.job.price is None else self.job.price * self.unconfirmed
 
 
-class _Memory:
+class _Memory(Generic[T]):
     """What was counted of jobs at rest, by what would change with them."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
-        self._known: OrderedDict[tuple[str, JobId], tuple[object, Tally, Money | None]] = OrderedDict()
+        self._known: OrderedDict[tuple[str, JobId], tuple[object, T]] = OrderedDict()
 
-    def find(self, key: tuple[str, JobId], mark: object) -> tuple[Tally, Money | None] | None:
+    def find(self, session: Session, job: Job, count: Callable[[], T]) -> T:
+        """Give what is remembered of a job, or count it; of one that runs it is always counted."""
+        if job.state is JobState.RUNNING:
+            return count()
+        key = (session.ledger.path, job.id)
+        mark = (job.state, job.ended_at, session.ledger.last_event(job.id))
         with self._lock:
             known = self._known.get(key)
-            return known[1:] if known is not None and known[0] == mark else None
-
-    def keep(self, key: tuple[str, JobId], mark: object, tally: Tally, spent: Money | None) -> None:
+        if known is not None and known[0] == mark:
+            return known[1]
+        counted = count()
         with self._lock:
-            self._known[key] = (mark, tally, spent)
+            self._known[key] = (mark, counted)
             while len(self._known) > _REMEMBERED:
                 self._known.popitem(last=False)
+        return counted
 
 
-_memory: Final = _Memory()
+_counts: Final = _Memory[tuple[Tally, Money | None]]()
+_reasons: Final = _Memory[list[Reason]]()
 
 
 def count_job(session: Session, job: Job, view: JobView | None = None) -> JobLine:
     """Count one job, as cheaply as can be."""
     if view is not None:
         return JobLine(job=job, tally=view.tally, spent=view.spent, view=view)
-    mark: tuple[object, ...] = (job.state, job.ended_at, session.ledger.last_event(job.id))
-    known = None if job.state is JobState.RUNNING else _memory.find((session.ledger.path, job.id), mark)
-    if known is None:
-        known = (session.ledger.tally(job.id), session.ledger.spending(job.id))
-        _memory.keep((session.ledger.path, job.id), mark, *known)
-    return JobLine(job=job, tally=known[0], spent=known[1], view=None)
+    ledger = session.ledger
+    tally, spent = _counts.find(session, job, lambda: (ledger.tally(job.id), ledger.spending(job.id)))
+    return JobLine(job=job, tally=tally, spent=spent, view=None)
+
+
+def group_reasons(session: Session, job: Job) -> list[Reason]:
+    """Group what keeps a job's rows from being accepted, most frequent first."""
+    return _reasons.find(session, job, lambda: session.ledger.reasons(job.id))
 
 
 def list_job_lines(session: Session, find_view: FindView, *, before: int | None = None, limit: int) -> list[JobLine]:

@@ -24,7 +24,7 @@ from imeiflow.operations.job_control import (
     go_on,
     send_again,
 )
-from imeiflow.operations.job_view import SHOWN, chart_job, count_job, list_orders
+from imeiflow.operations.job_view import SHOWN, chart_job, count_job, group_reasons, list_orders
 from imeiflow.operations.steering import RETRIED, plan_retry
 from imeiflow.web.access import needs
 from imeiflow.web.delivery import choose_format, choose_text_format, send_export
@@ -93,7 +93,7 @@ def job_reasons(request: WebRequest, job_id: FromPath[int]) -> Response[str]:
     """Show why orders are not accepted, grouped."""
     office = office_of(request)
     job = office.session.find_job(JobId(job_id))
-    reasons = office.session.ledger.reasons(job.id)[:50]
+    reasons = group_reasons(office.session, job)[:50]
     mendable = any(one.state in _MENDABLE for one in reasons)
     return draw(request, "page/job/reasons.html", job=job, reasons=reasons, mendable=mendable)
 
