@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import json
+import random
 import re
 import signal
 from pathlib import Path
 
 import pytest
 
+from imeiflow.simulator.behaviour import ResultLayout
+from imeiflow.simulator.result import make_result
 from tests.cli.screen import open_screen
 from tests.cli.shop import Shop, finish, last_json, open_shop
+from tests.cli.typed import PATIENCE_S
 from tests.cli.warm import Child
 
 LIVES = {"pending_for": "3", "process_for": "1-8"}
@@ -63,16 +67,27 @@ def test_submit_says_how_to_go_on_to_the_results(shop: Shop):
     assert "imeiflow sync 1 --watch" in done.stdout
 
 
-def test_killed_while_it_asks_it_has_lost_nothing(shop: Shop):
-    shop.submit(shop.write_list(60))
-    child = shop.start("sync", "1", "--watch")
-    assert child.stderr is not None
-    child.stderr.readline()
-    child.send_signal(signal.SIGKILL)
-    child.communicate()
-    done = shop.type("sync", "1", "--watch", "--json")
-    assert done.returncode == 0
-    assert last_json(done.stdout)["is_final"]
+def test_killed_at_random_while_it_asks_it_has_lost_nothing(tmp_path: Path):
+    dice = random.Random("results")
+    with open_shop(
+        tmp_path, pending_for="0", process_for="0-3", rejected_share=0.2, status_limit=4, result_layout="br"
+    ) as shop:
+        shop.simulator.set_behaviour(read_latency="0.05")
+        shop.submit(shop.write_list(60))
+        for _ in range(3):
+            child = shop.start("sync", "1", "--watch")
+            assert all(shop.wiretap.asked.acquire(timeout=PATIENCE_S) for _ in range(dice.randint(1, 8)))
+            child.send_signal(signal.SIGKILL)
+            child.communicate()
+            assert child.returncode == -signal.SIGKILL
+        done = shop.type("sync", "1", "--watch", "--json")
+        assert done.returncode == 0
+        assert last_json(done.stdout)["is_final"]
+        book = {entry.imei: entry for entry in shop.simulator.book()}
+        for row in json.loads(shop.type("orders", "--job", "1", "--limit", "0", "--json").stdout):
+            is_rejected = book[row["imei"]].life.is_rejected
+            told = make_result(row["imei"], "1", 0, ResultLayout.BR, is_rejected=is_rejected)
+            assert (row["status"], row["result"]) == ("rejected" if is_rejected else "completed", told)
 
 
 def test_a_second_one_says_who_asks_and_looks_on(tmp_path: Path):

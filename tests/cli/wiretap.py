@@ -5,6 +5,7 @@ from __future__ import annotations
 import socket
 import socketserver
 import threading
+from collections.abc import Callable
 from contextlib import suppress
 from urllib.parse import urlsplit
 
@@ -15,14 +16,16 @@ class Wiretap:
     def __init__(self, upstream: str) -> None:
         target = urlsplit(upstream)
         self.is_placing = threading.Event()
-        is_placing, address = self.is_placing, (target.hostname or "", target.port or 0)
+        self.asked = threading.Semaphore(0)  #: released for each call that asks for statuses
+        address = (target.hostname or "", target.port or 0)
+        note = self._note
 
         class Relay(socketserver.BaseRequestHandler):
             def handle(self) -> None:
                 with socket.create_connection(address) as provider:
-                    back = threading.Thread(target=pass_on, args=(provider, self.request, None), daemon=True)
+                    back = threading.Thread(target=pass_on, args=(provider, self.request), daemon=True)
                     back.start()
-                    pass_on(self.request, provider, is_placing)
+                    pass_on(self.request, provider, note)
                     back.join()
 
         class Server(socketserver.ThreadingTCPServer):
@@ -35,6 +38,12 @@ class Wiretap:
         self._thread.start()
         self.base_url = f"http://127.0.0.1:{self._server.server_address[1]}"
 
+    def _note(self, data: bytes) -> None:
+        if b"placeorder" in data:
+            self.is_placing.set()
+        if b"getimeis" in data:
+            self.asked.release()
+
     def close(self) -> None:
         """Take no more connections."""
         self._server.shutdown()
@@ -42,12 +51,11 @@ class Wiretap:
         self._thread.join()
 
 
-def pass_on(source: socket.socket, target: socket.socket, is_placing: threading.Event | None) -> None:
+def pass_on(source: socket.socket, target: socket.socket, note: Callable[[bytes], None] = lambda _: None) -> None:
     """Copy what comes until there is no more, then say so to the other side."""
     with suppress(OSError):
         while data := source.recv(65_536):
             target.sendall(data)
-            if is_placing is not None and b"placeorder" in data:
-                is_placing.set()
+            note(data)
     with suppress(OSError):
         target.shutdown(socket.SHUT_WR)

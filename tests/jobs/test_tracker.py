@@ -10,11 +10,14 @@ import pytest
 
 from imeiflow.dispatch.kind import IDS_KIND
 from imeiflow.domain.ident import JobId
+from imeiflow.domain.item import Item
 from imeiflow.domain.order import JobState, OrderState, ResultStatus
 from imeiflow.domain.status import StatusAnomalyKind
 from imeiflow.jobs.goal import FinalGoal, OnceGoal
 from imeiflow.jobs.tracker import Tracker
 from imeiflow.simulator.result import make_result
+from tests.dispatch.test_item import BOTH
+from tests.dispatch.test_item import add_job as add_item_job
 from tests.rig import ACCOUNT, PATIENCE_S, FastClock, Rig, open_rig
 
 COMPLETED, REJECTED = ResultStatus.COMPLETED, ResultStatus.REJECTED
@@ -28,7 +31,7 @@ async def open_fast(path: Path, speed: float = 20.0, **behaviour: Any) -> AsyncI
         yield rig
 
 
-def agree(rig: Rig, job: JobId) -> None:
+def agree(rig: Rig, job: JobId, *, is_of_items: bool = False) -> None:
     """Compare status and result of each order that has come to its end with the book, and its history with both."""
     now = rig.sim.site.clock()
     seed, layout = rig.sim.behaviour.seed, rig.sim.behaviour.result_layout
@@ -40,7 +43,11 @@ def agree(rig: Rig, job: JobId) -> None:
             assert row.result is None
             continue
         assert row.status is entry.status_at(now)
-        told = make_result(entry.imei, entry.service, seed, layout, is_rejected=row.status is REJECTED)
+        told = (
+            entry.imei
+            if is_of_items
+            else make_result(entry.imei, entry.service, seed, layout, is_rejected=row.status is REJECTED)
+        )
         assert (row.result or "").split() == told.split()
         assert row.completed_at is not None
         assert (ends[row.id].status, ends[row.id].result) == (row.status, row.result)
@@ -69,6 +76,22 @@ async def test_every_order_comes_to_the_status_and_the_result_that_the_provider_
         assert sum(counts.values()) == 300
         assert rig.ledger.count_open(job) == 0
         assert rig.judge()
+
+
+@BOTH
+async def test_orders_of_files_and_server_services_come_to_their_results_as_well(
+    tmp_path: Path, service: str, price: str, items: list[Item]
+):
+    async with open_fast(tmp_path, rejected_share=0.4) as rig:
+        job = add_item_job(rig, service, price, items)
+        await rig.run(job)
+        view = (await track(rig, job)).view()
+        agree(rig, job, is_of_items=True)
+        assert sum(rig.ledger.status_counts(job).values()) == 5
+        assert set(rig.ledger.status_counts(job)) == {COMPLETED, REJECTED}
+        assert view is not None
+        assert view.asked == view.calls >= 5
+        assert rig.ledger.count_anomalies(job) == {}
 
 
 async def test_calls_are_as_long_as_the_server_takes_and_that_is_remembered(tmp_path: Path):
