@@ -55,7 +55,7 @@ def test_a_job_that_is_left_to_a_runner_is_followed_to_its_results_by_it(tmp_pat
         done = shop.type(
             "submit", shop.write_list(20), "--service", "1", "--yes", "--follow-results", "--detach", "--json"
         )
-        assert last_json(done.stdout)["state"] == "running"
+        assert last_json(done.stdout)["total"] == 20
         wait_for_end(int(done.stderr.split("process ")[1].split(",")[0]))
         check_results(shop, 1, 20)
 

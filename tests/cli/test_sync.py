@@ -76,6 +76,7 @@ def test_killed_at_random_while_it_asks_it_has_lost_nothing(tmp_path: Path):
         shop.submit(shop.write_list(60))
         for _ in range(3):
             child = shop.start("sync", "1", "--watch")
+            child.stderr.readline()
             assert all(shop.wiretap.asked.acquire(timeout=PATIENCE_S) for _ in range(dice.randint(1, 8)))
             child.send_signal(signal.SIGKILL)
             child.communicate()
