@@ -295,3 +295,15 @@ def test_a_price_that_rose_before_the_word_is_shown_and_confirmed_anew(make_site
     site.wait_for(job, JobState.FINISHED)
     assert str(site.session.ledger.spending(job)) == "$0.20"
     visitor.close()
+
+
+def test_a_list_that_is_read_anew_just_now_is_shown_as_being_read(site, visitor, admin):
+    page = visitor.open("/jobs/new", user=admin)
+    paste(page, make_imei(1))
+    expect(page.get_by_role("heading", name="1 to order")).to_be_visible()
+    one = site.server.office.preparations.find(page.url.rpartition("/")[2], "mia")
+    proposal, one.proposal = one.proposal, None  # as between the two steps of a thread that begins to read it
+    page.reload()
+    expect(page.get_by_role("heading", name="Reading the list…")).to_be_visible()
+    one.proposal = proposal
+    expect(page.get_by_role("heading", name="1 to order")).to_be_visible()

@@ -207,13 +207,16 @@ def _find(request: WebRequest, id_: str) -> Preparation:
 def _draw_preview(
     request: WebRequest, found: Preparation, block: str | None, *, changed: str = "", form: OrderForm | None = None
 ) -> Response[str]:
-    proposal = found.proposal
+    stage, proposal = found.stage, found.proposal  # in this order: a thread that ends reading sets the stage last
+    if stage is Stage.READY and proposal is None:
+        stage = Stage.READING  # it has just been asked to read the list otherwise
     columns = [] if proposal is None else [_name(place, text) for place, text in enumerate(proposal.columns[:200])]
     return draw(
         request,
         _PREVIEW,
         block,
         one=found,
+        stage=stage,
         changed=changed,
         form=form or OrderForm(),
         proposal=proposal,
