@@ -15,6 +15,7 @@ import python_calamine as calamine
 
 from imeiflow.intake.error import EmptyInputError, FormatError, ProtectedInputError
 from imeiflow.intake.format import ZIP_ERRORS, Format
+from imeiflow.intake.guard import check_workbook
 from imeiflow.intake.origin import Origin
 from imeiflow.intake.record import Record
 
@@ -30,6 +31,7 @@ class WorkbookReader:
         with _translated(origin):
             if kind is Format.XLSX:
                 _check_dimensions(origin)
+            check_workbook(origin, kind)
             with origin.open() as file, calamine.CalamineWorkbook.from_filelike(file) as book:
                 chosen = _choose_sheet(book, origin) if sheet is None else _find_sheet(book, origin, sheet)
                 self.others = [name for name in _visible_names(book) if name != chosen.name]

@@ -9,10 +9,8 @@ import re
 import secrets
 import shutil
 import threading
-import zipfile
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from decimal import Decimal
@@ -23,7 +21,7 @@ from typing import Final
 import structlog
 
 from imeiflow.domain.ident import JobId, ServiceId
-from imeiflow.errors import ImeiflowError, InputError, UsageError
+from imeiflow.errors import ImeiflowError, UsageError
 from imeiflow.intake.column import show_letter
 from imeiflow.jobs.lock import LaneLock
 from imeiflow.operations.audit import record_action
@@ -36,8 +34,6 @@ log = structlog.get_logger(__name__)
 #: From this cost on the amount has to be typed.
 TYPED_FROM: Final = Decimal(100)
 MOST_ROWS: Final = 2_000_000
-_MOST_UNPACKED: Final = 2_000_000_000
-_MOST_RATIO: Final = 200
 _MOST_WAITING: Final = 20  #: of one user
 _KEPT: Final = timedelta(hours=4)
 _LIST: Final = "list"
@@ -225,7 +221,6 @@ class Preparations:
         error: ImeiflowError | None = None
         draft, proposal = None, None
         try:
-            check_archive(list_path(one.folder), one.request.source_name or "")
             draft, proposal = read_list(self._session, one.request, count)
             again = self._recall(one, proposal)
             if again is not None:
@@ -276,23 +271,6 @@ def clean_file_name(name: str) -> str:
     base = name.replace("\\", "/").rpartition("/")[2]
     shown = "".join(letter for letter in base if letter.isprintable()).strip(" .")
     return shown[-120:] or "list"
-
-
-def check_archive(path: Path, name: str) -> None:
-    """Raise InputError for an archive that would unpack to far more than a list (a zip bomb); nothing is unpacked."""
-    if not zipfile.is_zipfile(path):
-        return
-    size = path.stat().st_size
-    with suppress(zipfile.BadZipFile, NotImplementedError), zipfile.ZipFile(path) as archive:
-        entries = archive.infolist()
-        unpacked = sum(entry.file_size for entry in entries)
-        if (
-            len(entries) > 10_000
-            or unpacked > _MOST_UNPACKED
-            or (unpacked > 50_000_000 and unpacked > _MOST_RATIO * size)
-        ):
-            problem = f"it would unpack to {unpacked / 1e6:,.0f} MB"
-            raise InputError(source=name, problem=problem, remedy="Save the list alone, as XLSX or CSV.")
 
 
 def _is_same(typed: str, figure: str) -> bool:

@@ -1,0 +1,87 @@
+"""A hostile workbook is turned away in words, and takes neither the process nor its memory along."""
+
+from __future__ import annotations
+
+import resource
+import time
+from collections.abc import Iterator
+
+import pytest
+import xlsxwriter
+
+from imeiflow.errors import InputError
+from imeiflow.intake.format import Format
+from imeiflow.intake.guard import _is_plain, _unpack, check_workbook
+from imeiflow.intake.origin import Origin, take_origin
+from tests.intake.hostile import BILLION_LAUGHS, HOSTILE, lie_about_sizes, write_workbook
+from tests.intake.sample import read
+
+MOST_MB = 400
+
+
+@pytest.fixture
+def bounded() -> Iterator[None]:
+    """Fail where more memory is taken than a list may take."""
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    yield
+    assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before < MOST_MB * 1024
+
+
+def take(path) -> Origin:
+    return take_origin(path)
+
+
+@pytest.mark.parametrize("name", HOSTILE)
+def test_a_hostile_workbook_is_turned_away(name, bounded):
+    with pytest.raises(InputError) as error:
+        read(HOSTILE[name](), name="phones.xlsx")
+    assert str(error.value).startswith("phones.xlsx: it ")
+    assert error.value.remedy
+
+
+def test_sizes_that_lie_are_not_believed(bounded):
+    with pytest.raises(InputError, match=r"phones\.xlsx: "):
+        read(lie_about_sizes(), name="phones.xlsx")
+
+
+def test_entities_do_not_unfold(bounded):
+    began = time.process_time()
+    content = write_workbook('<row r="1"><c r="A1" t="str"><v>&e9;</v></c></row>', head=BILLION_LAUGHS)
+    with pytest.raises(InputError):
+        read(content, name="phones.xlsx")
+    assert time.process_time() - began < 20
+
+
+def test_what_programs_write_is_read_without_a_trial(tmp_path):
+    path = tmp_path / "plain.xlsx"
+    with xlsxwriter.Workbook(path) as book:
+        sheet = book.add_worksheet()
+        for row in range(3000):
+            sheet.write_row(row, 0, ["text", row, 1.5, None, "<c> & more"])
+    assert _unpack(take(path))
+    check_workbook(take(path), Format.XLSX)
+
+
+def test_a_wide_sheet_is_tried_out_and_read(tmp_path):
+    path = tmp_path / "wide.xlsx"
+    with xlsxwriter.Workbook(path) as book:
+        book.add_worksheet().write_row(0, 0, [f"c{number}" for number in range(60)])
+    assert not _unpack(take(path))
+    check_workbook(take(path), Format.XLSX)
+
+
+@pytest.mark.parametrize(
+    ("part", "is_plain"),
+    [
+        (b'<row r="1"><c r="A1" s="1"><v>1</v></c><c r="Z999999"/>', True),
+        (b'<cols><col min="1"/></cols><row><c r="A1"/>', True),
+        (b'<row><c r="A1"/><c r', True),  # cut
+        (b'<row><c r="AA1"/>', False),
+        (b'<row><c r="A1000000"/>', False),
+        (b'<row><c s="1" r="A1"/>', False),
+        (b"<row><c><v>1</v></c>", False),
+        (b'<x:c r="A1"/>', False),
+    ],
+)
+def test_what_is_plain_is_told_from_what_is_not(part, is_plain):
+    assert _is_plain(part) is is_plain
