@@ -30,6 +30,7 @@ from imeiflow.providers.gsm_fusion import provider as gsm_fusion
 from imeiflow.simulator import Behaviour, Entry, SimulatedProvider
 from imeiflow.simulator.behaviour import Repeat
 from tests.judge import Verdict, judge
+from tests.mould import cast_ledger
 
 ACCOUNT = AccountName("gsm-fusion")
 SERVICE = ServiceId("1")
@@ -265,6 +266,6 @@ async def open_rig(path: Path, behaviour: dict[str, Any] | None = None, **values
     if isinstance(clock, FastClock):
         timing = {"clock": clock.seconds, "call_later": clock.call_later}
     clock = clock or SteadyClock()
-    with Ledger.open(path / "ledger.db", clock=clock.now) as ledger:
+    with Ledger.open(cast_ledger(path / "ledger.db"), clock=clock.now) as ledger:
         async with SimulatedProvider(make_behaviour(behaviour), **timing) as sim:
             yield Rig(path, ledger, sim, clock, **values)

@@ -16,6 +16,7 @@ from tests.cli.typed import PATIENCE_S, make_environment, run_typed
 from tests.cli.warm import Child
 from tests.cli.wiretap import Wiretap
 from tests.judge import Verdict, judge
+from tests.mould import cast_ledger
 
 PRICE = "0.08"  #: of service 1
 
@@ -25,6 +26,7 @@ class Shop:
 
     def __init__(self, directory: Path, simulator: SimulatorProcess, wiretap: Wiretap) -> None:
         self.home = directory / "home"
+        cast_ledger(self.home / "ledger.sqlite")
         self.simulator = simulator
         self.wiretap = wiretap
         self.environment = make_environment(self.home, wiretap.base_url)

@@ -18,6 +18,7 @@ from imeiflow.ledger.record import JobDraft, NewOrder
 from imeiflow.simulator import SimulatorProcess
 from tests.crash.nursery import Errand, Nursery
 from tests.judge import Verdict, judge
+from tests.mould import cast_ledger
 from tests.rig import ACCOUNT, PRICE, SERVICE, make_behaviour, make_imei
 
 
@@ -93,7 +94,7 @@ def make_scene(tmp_path: Path, nursery: Nursery) -> Iterator[Callable[..., Scene
     def make(total: int, behaviour: dict[str, Any] | None = None, **values: Any) -> Scene:
         sims.append(SimulatorProcess.start(make_behaviour(behaviour)))
         base: dict[str, Any] = {"account": ACCOUNT, "provider": "gsm-fusion", "service": SERVICE, "currency": "USD"}
-        with Ledger.open(tmp_path / "ledger.db", clock=SteadyClock().now) as ledger:
+        with Ledger.open(cast_ledger(tmp_path / "ledger.db"), clock=SteadyClock().now) as ledger:
             job = ledger.create_draft(JobDraft(**{**base, "unit_price": PRICE, **values}))
             ledger.add_orders(job, [NewOrder(line=line, imei=make_imei(line)) for line in range(total)])
             ledger.start_job(job)

@@ -19,6 +19,7 @@ from imeiflow.ledger.record import JobDraft, NewOrder
 from imeiflow.operations.account import AccountSettings
 from imeiflow.operations.configuration import Configuration
 from imeiflow.operations.session import Session
+from tests.mould import cast_ledger
 
 ACCOUNT = AccountName("gsm-fusion")
 SERVICE = ServiceId("1")
@@ -39,12 +40,18 @@ def make_imei(number: int) -> Imei:
     return Imei(first14 + check_digit(first14))
 
 
-def make_configuration(home: Path, base_url: str = "http://127.0.0.1:9", **account: Any) -> Configuration:
+def make_configuration(
+    home: Path, base_url: str = "http://127.0.0.1:9", *, has_ledger: bool = True, **account: Any
+) -> Configuration:
+    """Configure a home with one account; it has an empty ledger already, unless it shall not."""
     settings = AccountSettings(
         name=ACCOUNT, provider="gsm-fusion", base_url=base_url, username="simulated", key="simulated-key"
     )
     settings = replace(settings, **account)
-    return Configuration(home=home, ledger=home / "ledger.sqlite", accounts={ACCOUNT: settings})
+    ledger = home / "ledger.sqlite"
+    if has_ledger:
+        cast_ledger(ledger)
+    return Configuration(home=home, ledger=ledger, accounts={ACCOUNT: settings})
 
 
 def open_session(home: Path, clock: SteadyClock | None = None) -> Session:

@@ -51,7 +51,7 @@ def test_a_directory_with_names_that_we_use_too_keeps_its_mode_until_our_ledger_
 def test_a_home_that_cannot_be_made_is_told_with_its_name(tmp_path: Path):
     (tmp_path / "file").touch()
     with pytest.raises(ConfigurationError, match="IMEIFLOW_HOME"):
-        Session.open(make_configuration(tmp_path / "file" / "home"))
+        Session.open(make_configuration(tmp_path / "file" / "home", has_ledger=False))
 
 
 def test_time_goes_on_from_the_ledger_s_newest_even_when_the_machine_s_clock_was_set_back(tmp_path: Path):

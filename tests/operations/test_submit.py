@@ -117,7 +117,7 @@ def test_a_list_that_breaks_off_leaves_no_draft(session: Session):
 
 
 def test_a_preview_writes_nothing_even_where_there_is_no_ledger(tmp_path: Path, simulator: SimulatorProcess):
-    configuration = make_configuration(tmp_path / "none", simulator.base_url)
+    configuration = make_configuration(tmp_path / "none", simulator.base_url, has_ledger=False)
     proposal = preview_list(configuration, make_request(make_imei(1), make_imei(1)))
     assert (proposal.preview.valid, proposal.preview.repeated) == (1, 1)
     assert not (tmp_path / "none").exists()

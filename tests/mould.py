@@ -1,0 +1,27 @@
+"""An empty ledger to begin a test with: made once by all migrations, then copied. `tests/ledger` makes its own."""
+
+from __future__ import annotations
+
+import functools
+import tempfile
+from datetime import UTC, datetime
+from pathlib import Path
+
+from imeiflow.ledger.ledger import Ledger
+
+
+def cast_ledger(path: Path) -> Path:
+    """Put an empty ledger at `path`, unless there is one, as opening it for the first time would; give the path."""
+    if not path.exists():
+        path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        path.touch(mode=0o600)
+        path.write_bytes(_mould())
+    return path
+
+
+@functools.cache
+def _mould() -> bytes:
+    with tempfile.TemporaryDirectory() as directory:
+        path = Path(directory) / "ledger.sqlite"
+        Ledger.open(path, clock=lambda: datetime.now(UTC)).close()
+        return path.read_bytes()
