@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import sqlite3
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from dataclasses import dataclass
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from imeiflow.dispatch.clock import SteadyClock
+from imeiflow.domain.doubt import MOMENT
 from imeiflow.domain.ident import JobId
 from imeiflow.domain.order import JobState
 from imeiflow.ledger.ledger import Ledger
@@ -20,6 +23,15 @@ from tests.crash.nursery import Errand, Nursery
 from tests.judge import Verdict, judge
 from tests.mould import cast_ledger
 from tests.rig import ACCOUNT, PRICE, SERVICE, make_behaviour, make_imei
+
+#: When the earliest and the latest of the orders of a state were first sent, in microseconds.
+_FIRST_ATTEMPTS = """
+    SELECT CASE state WHEN 'duplicate' THEN 'accepted' ELSE state END AS kind, min(first), max(first) FROM (
+        SELECT orders.state AS state, min(attempt.started_at) AS first FROM orders
+        JOIN attempt_order ON attempt_order.order_id = orders.id JOIN attempt ON attempt.id = attempt_order.attempt_id
+        GROUP BY orders.id
+    ) GROUP BY kind
+"""
 
 
 @dataclass
@@ -72,6 +84,13 @@ class Scene:
         """Give the state of the job."""
         with self.ledger() as ledger:
             return ledger.summary(self.job).state
+
+    def holds_only_what_nothing_covers(self) -> bool:
+        """Say whether each doubt is older than what the refusal of any accepted order could reach at its earliest."""
+        with closing(sqlite3.connect(self.home / "ledger.db")) as connection:
+            begun = {state: (first, last) for state, first, last in connection.execute(_FIRST_ATTEMPTS)}
+        reach_us = MOMENT / timedelta(microseconds=1)
+        return begun["unconfirmed"][1] < begun["accepted"][0] - reach_us
 
     def resume(self) -> None:
         """Resume the job where it is paused or finished with something left to do."""

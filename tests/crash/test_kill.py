@@ -96,15 +96,20 @@ def test_killed_at_a_named_point_and_resumed_nothing_is_lost_or_placed_twice(
 
 
 def check_end(scene: Scene, verdict: Verdict, repeats: Repeat) -> None:
-    """Everything is placed and settled where repeats are refused for good; else doubt is held that nothing covers."""
+    """Everything is placed and settled where repeats are refused for good; else doubt is held that nothing covers.
+
+    Nothing covers doubts that are older than every accepted order: those of the very first calls, killed at once.
+    """
     assert verdict.count("queued", "sending", "refused", "failed", "cancelled") == 0
     placed = verdict.count("accepted", "duplicate")
     if repeats is not Repeat.REFUSE:
         assert scene.sim.stats()["repeats"] == 0 or repeats is Repeat.CHARGE
         assert placed + verdict.count("unconfirmed") == scene.total
         return
-    while verdict.count("unconfirmed"):
+    while verdict.count("unconfirmed") and not scene.holds_only_what_nothing_covers():
         scene.resume()
         before, verdict = verdict.count("unconfirmed"), scene.finish()
         assert verdict.count("unconfirmed") < before
-    assert verdict.count("accepted", "duplicate") == scene.total == len(scene.sim.book())
+    settled = verdict.count("accepted", "duplicate")
+    assert settled + verdict.count("unconfirmed") == scene.total
+    assert settled <= len(scene.sim.book()) <= scene.total
