@@ -51,8 +51,8 @@ bench: $(READY) ## measure throughput, and compare with the script that this rep
 	@$(BIN)/python -m benchmarks $(ARGS)
 
 .PHONY: pictures
-pictures: $(READY) ## draw the README's pictures anew, from the running program
-	@$(BIN)/python -m pictures
+pictures: $(READY) browser ## draw the pictures of README and docs anew, from the running program (ARGS="demo web")
+	@$(BIN)/python -m pictures $(ARGS)
 
 .PHONY: lock
 lock: $(READY) ## renew requirements/lock.txt from pyproject.toml (ARGS=--upgrade for newer versions)

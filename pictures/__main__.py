@@ -1,6 +1,6 @@
-"""Draw the README's pictures: `imeiflow demo` half way, and at its end.
+"""Draw the pictures of README and docs: `imeiflow demo` half way and at its end, and pages of the web application.
 
-python -m pictures
+python -m pictures [demo] [web]
 """
 
 from __future__ import annotations
@@ -13,14 +13,22 @@ import tempfile
 from pathlib import Path
 
 from pictures.terminal import Terminal
+from pictures.web import draw_pages
 
 _FOLDER = Path(__file__).resolve().parent.parent / "docs" / "image"
 _HALF_WAY = re.compile(r"\b(4[5-9]|5\d)%")
 
 
-def main() -> int:
-    """Run the demo once, draw it on the way and at the end; give its exit status."""
+def main(names: list[str]) -> int:
+    """Draw what is named, or all; give the exit status."""
     _FOLDER.mkdir(exist_ok=True)
+    if not names or "web" in names:
+        draw_pages(_FOLDER)
+    return _draw_demo() if not names or "demo" in names else 0
+
+
+def _draw_demo() -> int:
+    """Run the demo once, draw it on the way and at the end; give its exit status."""
     program = str(Path(sys.executable).parent / "imeiflow")
     with tempfile.TemporaryDirectory() as home:
         environ = {"PATH": os.environ["PATH"], "HOME": home, "IMEIFLOW_HOME": home, "LANG": "C.UTF-8"}
@@ -48,4 +56,4 @@ def _forget_folder(text: str) -> None:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(main(sys.argv[1:]))

@@ -43,8 +43,8 @@ class LaneLine:
 
     @property
     def main(self) -> Sequence[Learned]:
-        """Give what says most: pins, the lane as a whole, and what was learned last of its services."""
-        lane = [one for one in self.learned if one.pinned or one.kind == LANE_KIND]
+        """Give what says most: pins, the lane unless it is seen at work, and what was learned last of its services."""
+        lane = [one for one in self.learned if one.pinned or (one.kind == LANE_KIND and self.view is None)]
         sizes = [one for one in self.learned if one.kind == CHUNK_KIND and not one.pinned]
         return [*lane, *sorted(sizes, key=lambda one: one.learned_at)[-1:]]
 

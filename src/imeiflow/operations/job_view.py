@@ -142,6 +142,22 @@ def group_reasons(session: Session, job: Job) -> list[Reason]:
     return _reasons.find(session, job, lambda: session.ledger.reasons(job.id))
 
 
+def warm_counts(session: Session, *, limit: int = 20, is_stopped: Callable[[], bool] = lambda: False) -> int:
+    """Count the newest jobs at rest before anybody asks, so that the largest opens at once; give how many there were.
+
+    Blocks for some tenths of a second for each million orders; between two jobs `is_stopped` ends it.
+    """
+    warmed = 0
+    for job in session.ledger.list_jobs(limit=limit):
+        if is_stopped():
+            break
+        if job.state is not JobState.RUNNING:
+            count_job(session, job)
+            group_reasons(session, job)
+            warmed += 1
+    return warmed
+
+
 def list_job_lines(session: Session, find_view: FindView, *, before: int | None = None, limit: int) -> list[JobLine]:
     """List jobs, newest first, those older than `before`."""
     jobs = session.ledger.list_jobs(before=None if before is None else JobId(before), limit=limit)

@@ -9,17 +9,18 @@ import asyncio
 import signal
 import socket
 from collections.abc import Callable, Iterator, Set
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import Any
 
 import uvicorn
 
 from imeiflow.domain.ident import JobId
 from imeiflow.domain.user import Role
-from imeiflow.errors import ConfigurationError
+from imeiflow.errors import ConfigurationError, LedgerError
 from imeiflow.ledger.identity import NOBODY
 from imeiflow.operations.embedded import EmbeddedRunner
 from imeiflow.operations.identity import invite_user
+from imeiflow.operations.job_view import warm_counts
 from imeiflow.operations.limit_desk import LimitDesk
 from imeiflow.operations.preparation import Preparations
 from imeiflow.operations.session import Session
@@ -28,6 +29,7 @@ from imeiflow.web.hub import ALL, Hub, job_topic, preparation_topic
 from imeiflow.web.live import watch_ledger
 from imeiflow.web.office import Office
 from imeiflow.web.setting import WebSettings
+from imeiflow.web.thread import in_thread
 
 _LEAVE_OPEN_S = 5  #: for answers that are being sent when all calls have ended
 
@@ -88,6 +90,7 @@ class WebServer:
         self._loop = asyncio.get_running_loop()
         working = asyncio.create_task(self.office.runner.run())
         watching = asyncio.create_task(watch_ledger(self.office))
+        warming = asyncio.create_task(self._warm())
         working.add_done_callback(lambda _: self._leave())
         try:
             on_ready()
@@ -96,10 +99,15 @@ class WebServer:
             self.office.runner.stop()
             watching.cancel()
             await self.office.limits.close()
-            await asyncio.gather(working, watching, return_exceptions=True)
+            await asyncio.gather(working, watching, warming, return_exceptions=True)
             self._loop = None
             await asyncio.to_thread(self.office.preparations.close)
         working.result()
+
+    async def _warm(self) -> None:
+        """Count what the first visitors will ask for."""
+        with suppress(LedgerError):
+            await in_thread(warm_counts, self.office.session, is_stopped=lambda: self.office.is_stopping)
 
     def _tell_preparation(self, id_: str) -> None:
         """Tell, from the thread that reads a list, whoever waits for it."""
