@@ -46,10 +46,11 @@ class Outbox:
         self._letters.append((transport, data))
 
     def flush(self) -> None:
-        """Write all that is in it, in the order in which it came."""
+        """Write all that is in it, in the order in which it came; what a client no longer waits for is dropped."""
         letters, self._letters = self._letters, []
         for transport, data in letters:
-            transport.write(data)
+            if not transport.is_closing():
+                transport.write(data)
 
 
 class Connection(asyncio.Protocol):
