@@ -1,6 +1,6 @@
 # The server, behind a proxy that speaks TLS; its ledger in a volume. docs/how-to/run-a-server.md says more.
 #   docker build -t imeiflow .
-#   docker run --rm -it --network host -v imeiflow:/var/lib/imeiflow imeiflow --host 127.0.0.1     once: the first user's link
+#   docker run --rm -it --entrypoint imeiflow -v imeiflow:/var/lib/imeiflow imeiflow user create NAME --role admin    once
 #   docker run -d --stop-timeout 180 -p 127.0.0.1:8080:8080 -v imeiflow:/var/lib/imeiflow --env-file accounts.env \
 #     imeiflow --public-url https://flow.example.com
 

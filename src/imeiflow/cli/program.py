@@ -73,6 +73,7 @@ SECTIONS: Final[Mapping[str, Mapping[str, Entry]]] = {
     },
     "Web": {
         "serve": Entry("serve:serve_command", "the web application and the REST API, with the runner inside"),
+        "user": Entry("user:user", "who may sign in: the first one, a lost password"),
         "token": Entry("token:token", "let a program in to the REST API"),
     },
     "Set-up": {

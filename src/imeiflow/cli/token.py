@@ -100,7 +100,7 @@ def _choose_user(session: Session, name: str | None) -> User:
     return users[0]
 
 
-_NO_USER = "`imeiflow serve` prints the link that makes the first one."
+_NO_USER = "`imeiflow user create NAME --role admin` makes the first one."
 
 
 def _revoke(session: Session, what: str | None) -> None:

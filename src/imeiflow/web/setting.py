@@ -105,7 +105,7 @@ def check_exposure(settings: WebSettings, *, users: int) -> None:
         raise ConfigurationError(
             setting=f"--host {settings.host}",
             problem="others could reach it, and nobody has a password yet",
-            remedy="Start it once with `imeiflow serve`, open the link that it prints, and stop it; then this.",
+            remedy="Make the first user: `imeiflow user create NAME --role admin`. Then start it.",
         )
     if not settings.is_secure:
         raise ConfigurationError(
