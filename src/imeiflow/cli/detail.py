@@ -13,11 +13,14 @@ from imeiflow.domain.item import OrderKind
 from imeiflow.domain.money import Money
 from imeiflow.domain.order import OrderState, Policy
 from imeiflow.ledger.record import Job, Learned
+from imeiflow.operations.finding import Findings
 from imeiflow.operations.job_detail import JobDetail, ShownDoubt, ShownReason
 from imeiflow.operations.json_text import clean
 
 _SHOWN_DOUBTS = 5
 _MOST_REASONS = 50
+_LONGEST_VALUE = 28
+_VALUES = 8  #: values of a field that are told apart
 
 
 def tell_job(detail: JobDetail) -> Iterator[str]:
@@ -38,6 +41,8 @@ def tell_job(detail: JobDetail) -> Iterator[str]:
         yield money
     yield from _tell_reasons(detail.reasons)
     yield from _tell_results(detail)
+    if detail.findings is not None:
+        yield from tell_findings(detail.findings, width)
     yield from _tell_doubts(detail)
     yield from _tell_probes(detail)
     yield from _tell_limits(detail)
@@ -102,6 +107,33 @@ def _tell_results(detail: JobDetail) -> Iterator[str]:
         often = f", {one.times:,} times" if one.times > 1 else ""
         said = f": {cut(clean(one.detail), 60)}" if one.detail else ""
         yield f"  order {one.reference}, {one.kind.replace('_', ' ')}, {show_time(one.last_at)}{often}{said}"
+
+
+def tell_findings(findings: Findings, width: int) -> Iterator[str]:
+    """Say how often results say what, a line a field."""
+    if not findings.counts:
+        return
+    yield ""
+    said = f"{count(findings.read, 'result')} {'says' if findings.read == 1 else 'say'}"
+    yield f"What {said}:" if findings.is_all else f"What the first {said} (`imeiflow export` has all):"
+    for name, counts in findings.counts.items():
+        parts = [f"{number:,} {cut(clean(value), _LONGEST_VALUE)}" for value, number in counts.items()]
+        others = sum(list(counts.values())[_VALUES:])
+        silent = findings.read - sum(counts.values())
+        parts = parts[:_VALUES] + ([f"{others:,} others"] if others else [])
+        yield from _fold(name.replace("_", " "), [*parts, *([f"{silent:,} do not say"] if silent else [])], width)
+
+
+def _fold(label: str, parts: Iterable[str], width: int) -> Iterator[str]:
+    """Set parts beside a label, in as many lines as they need."""
+    line = ""
+    for part in parts:
+        if line and len(line) + len(part) + 20 > width:
+            yield f"  {label:<12} {line} ·"
+            label, line = "", part
+        else:
+            line = f"{line} · {part}" if line else part
+    yield f"  {label:<12} {line}"
 
 
 def _tell_doubts(detail: JobDetail) -> Iterator[str]:

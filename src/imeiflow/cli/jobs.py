@@ -79,6 +79,6 @@ def show(job: int, is_json: bool) -> None:
         return
     with open_session(is_listing=True) as session:
         if is_json:
-            print_json(describe_job(read_job_detail(session, JobId(job))))
+            print_json(describe_job(read_job_detail(session, JobId(job), has_findings=True)))
             return
-        tell(tell_job(read_job_detail(session, JobId(job))))
+        tell(tell_job(read_job_detail(session, JobId(job), has_findings=True)))

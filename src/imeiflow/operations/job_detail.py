@@ -21,6 +21,7 @@ from imeiflow.domain.progress import Summary
 from imeiflow.domain.status import StatusAnomalyKind
 from imeiflow.ledger.log import PROBE_CHARGED, PROBE_IN_DOUBT
 from imeiflow.ledger.record import Doubt, Event, Job, KeptAnomaly, Learned, OrderAttempt, Reason
+from imeiflow.operations.finding import Findings, count_findings
 from imeiflow.operations.json_text import as_values, clean
 from imeiflow.operations.session import Session
 from imeiflow.operations.status_tally import StatusTally, count_statuses
@@ -80,10 +81,14 @@ class JobDetail:
     anomalies: tuple[KeptAnomaly, ...]
     limits: tuple[Learned, ...]
     dear_probe: Money | None
+    findings: Findings | None = None
 
 
-def read_job_detail(session: Session, job: JobId) -> JobDetail:
-    """Gather all about a job. Raises UnknownJobError."""
+def read_job_detail(session: Session, job: JobId, *, has_findings: bool = False) -> JobDetail:
+    """Gather all about a job; what its results say only where that `has_findings`: it takes a moment.
+
+    Raises UnknownJobError.
+    """
     ledger, found = session.ledger, session.find_job(job)
     events = ledger.events(job=job, kinds=(PROBE_CHARGED, PROBE_IN_DOUBT))
     return JobDetail(
@@ -97,6 +102,7 @@ def read_job_detail(session: Session, job: JobId) -> JobDetail:
         anomalies=tuple(ledger.status_anomalies(job_id=job, limit=_LISTED)),
         limits=tuple(one for one in ledger.learned(found.account) if one.service in {WHOLE_ACCOUNT, found.service}),
         dear_probe=find_dear_probe(session, job),
+        findings=count_findings(session, job) if has_findings else None,
     )
 
 
@@ -120,6 +126,7 @@ def describe_job(detail: JobDetail) -> dict[str, object]:
         "status_anomaly_counts": {kind.value: number for kind, number in detail.anomaly_counts.items()},
         "status_anomalies": [as_values(one, "account", "job") for one in detail.anomalies],
         "limits": [as_values(one, "account") for one in detail.limits],
+        "findings": None if detail.findings is None else as_values(detail.findings),
     }
 
 

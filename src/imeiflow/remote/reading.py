@@ -24,6 +24,7 @@ from imeiflow.intake.preview import Example, Group, Preview
 from imeiflow.ledger.record import FoundOrder, Job, KeptAnomaly, Learned, PricedService
 from imeiflow.operations.catalogue import Credit, PriceList
 from imeiflow.operations.earlier import Earlier, PastGroup
+from imeiflow.operations.finding import Findings
 from imeiflow.operations.job_detail import JobDetail, ShownDoubt, ShownProbe, ShownReason
 from imeiflow.operations.settlement import DoubtfulOrder
 from imeiflow.operations.spending import Axis, Sum
@@ -114,6 +115,7 @@ def read_detail(told: Mapping[str, Any]) -> JobDetail:
         anomalies=read_as([{**one, **account} for one in told["status_anomalies"]], tuple[KeptAnomaly, ...]),
         limits=tuple(_read_learned(one, job.account) for one in told["limits"]),
         dear_probe=None if probe is None else Money(Decimal(probe), job.currency),
+        findings=None if told["findings"] is None else read_as(told["findings"], Findings),
     )
 
 

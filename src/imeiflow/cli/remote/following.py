@@ -18,9 +18,9 @@ from imeiflow.remote.event import follow_job
 from imeiflow.remote.reading import read_detail
 
 
-def find_detail(client: Client, job: JobId) -> JobDetail:
+def find_detail(client: Client, job: JobId, *, has_findings: bool = False) -> JobDetail:
     """Ask for all about a job."""
-    return read_detail(client.get(f"/jobs/{job}"))
+    return read_detail(client.get(f"/jobs/{job}", **({"findings": "true"} if has_findings else {})))
 
 
 def follow_through(client: Client, job: JobId, *, is_json: bool) -> int:

@@ -48,7 +48,7 @@ def list_remotely(
 
 def show_remotely(client: Client, job: JobId, *, is_json: bool) -> None:
     """Show a server's job."""
-    detail = find_detail(client, job)
+    detail = find_detail(client, job, has_findings=True)
     if is_json:
         print_json(describe_job(detail))
         return

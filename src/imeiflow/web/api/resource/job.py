@@ -155,6 +155,13 @@ class ShownJob(JobSummary):
     status_anomaly_counts: dict[str, int]
     status_anomalies: Annotated[list[dict[str, Any]], Meta(description="What the provider said that does not fit.")]
     limits: list[dict[str, Any]]
+    findings: Annotated[dict[str, Any], Meta(description="How often results say what; null unless asked for.")] | None
+
+
+class ShowQuery(In):
+    """What is to be told beside the job itself."""
+
+    findings: Annotated[bool, Meta(description="Count what its results say: carrier, lock, Find My.")] = False
 
 
 class ResumeBody(In):
@@ -219,7 +226,7 @@ def list_jobs(call: Call) -> dict[str, Any]:
 
 def show_job(call: Call) -> dict[str, Any]:
     """Show a job: its terms, counts, reasons, doubts and limits."""
-    return describe_job(read_job_detail(call.session, _find(call)))
+    return describe_job(read_job_detail(call.session, _find(call), has_findings=call.query.findings))
 
 
 async def follow_job(call: Call) -> StreamReply:
@@ -381,8 +388,9 @@ OPERATIONS: Final = (
         tag="Jobs",
         scope=Scope.READ,
         handle=show_job,
+        query=ShowQuery,
         answer=ShownJob,
-        errors=(404,),
+        errors=(404, 422),
         path_example={"job": 7},
     ),
     Operation(
