@@ -39,7 +39,7 @@ async def test_statuses_wait_for_calls_that_place_but_not_for_ever(tmp_path: Pat
                 await until(lambda: engine.desk.is_under_way and poller.view().waiting == 3)
                 assert not poller.has_turn(clock.monotonic(), is_placing=False)
                 assert rig.sim.stats.actions["getimeis"] == 0
-                clock.skip(11)
+                clock.skip(61)
                 await until(lambda: rig.sim.stats.actions["getimeis"] == 1)
                 assert rig.state(later) is JobState.RUNNING
                 release.set()

@@ -105,8 +105,8 @@ class Desk:
 
     @property
     def is_under_way(self) -> bool:
-        """Say whether calls that place orders are out, or orders to place are being read."""
-        return any(work.calls_under_way or work.is_reading for work in self.works.values())
+        """Say whether calls that place orders are out, orders to place are being read, or doubt is being settled."""
+        return bool(self.settlements) or any(work.calls_under_way or work.is_reading for work in self.works.values())
 
     def recall(self, kind: str) -> object:
         """Give what was learned earlier about the account as a whole, as JSON values; None for nothing."""

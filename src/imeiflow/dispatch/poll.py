@@ -42,11 +42,10 @@ log = structlog.get_logger(__name__)
 
 _PAGE: Final = 2000
 _LOOK_S: Final = 1.0
-#: While orders wait to be placed, results that are overdue by so long get one call in so many.
+#: While orders wait to be placed, results that are overdue by so long get one call in so many; while the last of them
+#: are under way, or doubt is settled, one at a time.
 _STARVED_S: Final = 60.0
 _SHARE: Final = 20
-#: While placing calls are under way and no other is to follow, results that are due wait so long for their end.
-_PATIENCE_S: Final = 10.0
 _LONGEST_HOLD_S: Final = 300.0
 _BUSY_S: Final = 0.5
 
@@ -189,18 +188,17 @@ class Poller:
     def has_turn(self, now: float, *, is_placing: bool) -> bool:
         """Say whether a call may leave now, behind those that place orders: they come first, but not for ever.
 
-        `is_placing`: one of these could leave now. Where all have left, results still wait a moment for their ends:
-        there may be more to place then, or a job ends, and whoever waits for that would wait for our calls as well.
+        `is_placing`: one of these could leave now. Where all have left, results still wait for their ends: there may be
+        more to place then, or a job ends, and whoever waits for that would wait for our calls as well.
         """
         if self.halted or now < self._hold_until or not self._has_batch():
             return False
         if not is_placing and not self._engine.desk.is_under_way:
             return True
         oldest = self._queue[0].due_at if self._queue else self._engine.clock.now()
-        overdue_s = (self._engine.clock.now() - oldest).total_seconds()
-        if not is_placing:
-            return overdue_s > _PATIENCE_S
-        return overdue_s > _STARVED_S and self._placed >= _SHARE
+        if (self._engine.clock.now() - oldest).total_seconds() <= _STARVED_S:
+            return False
+        return self._placed >= _SHARE if is_placing else not self._under_way
 
     def note_placing(self) -> None:
         """Count a placing call that leaves."""
