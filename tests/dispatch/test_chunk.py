@@ -57,14 +57,37 @@ def test_limits_that_people_set_are_tried_before_others(works: int, canaries: li
     assert chunk.usual == found
 
 
-def test_a_long_job_tries_fifty_before_a_hundred() -> None:
+@pytest.mark.parametrize(
+    ("works", "canaries", "found", "doubts"),
+    [
+        (100, [2, 50, 51, 100], 100, 0),
+        (50, [2, 50, 51], 50, 51),
+        (49, [2, 50, 20, 30], 30, 50),
+        (60, [2, 50, 51, 100], 51, 100),
+    ],
+)
+def test_a_long_job_tries_fifty_and_one_more_before_a_hundred(
+    works: int, canaries: list[int], found: int, doubts: int
+) -> None:
+    chunk, sent, lost = ChunkSize(), [], 0
+    while (step := chunk.next(waiting=30_000))[1]:
+        [size, _] = step
+        sent.append(size)
+        chunk.sent(size)
+        verdict = Verdict.WORKS if size <= works else Verdict.FAILS
+        lost += 0 if size <= works else size
+        chunk.learn(size, verdict, named=size if size <= works else 0, hint=None, is_canary=True)
+    assert sent == canaries
+    assert (chunk.usual, lost) == (found, doubts)
+    assert not chunk.is_far_from_known
+
+
+def test_a_shorter_job_tries_a_hundred_at_once() -> None:
     chunk = ChunkSize()
     chunk.learn(2, Verdict.WORKS, named=2, hint=None, is_canary=True)
     assert chunk.next(waiting=20_000) == (100, True)
-    assert chunk.next(waiting=30_000) == (50, True)
     chunk.learn(50, Verdict.WORKS, named=50, hint=None, is_canary=True)
-    assert not chunk.is_far_from_known
-    assert chunk.next(waiting=30_000) == (100, True)
+    assert chunk.next(waiting=20_000) == (100, True)
 
 
 @pytest.mark.parametrize(("waiting", "size"), [(30_000, (50, False)), (300_000, (56, True)), (None, (56, True))])
@@ -237,15 +260,20 @@ def test_doubt_speaks_against_the_size_of_a_canary_only() -> None:
     assert judge(100, Ending.IN_DOUBT, account, is_canary=False) is Verdict.NOTHING
 
 
-def test_a_lost_pair_may_be_chance_so_another_is_sent_before_the_size_is_blamed() -> None:
-    assert judge(2, Ending.IN_DOUBT, _answer(Outcome.UNCONFIRMED), is_canary=True) is Verdict.DOUBTFUL
+@pytest.mark.parametrize(("size", "proved"), [(2, 1), (51, 50)])
+def test_a_lost_canary_may_be_chance_so_another_is_sent_before_a_size_is_blamed_that_ends_the_search(
+    size: int, proved: int
+) -> None:
+    assert judge(size, Ending.IN_DOUBT, _answer(Outcome.UNCONFIRMED), is_canary=True) is Verdict.DOUBTFUL
     chunk = ChunkSize()
-    chunk.sent(2)
-    chunk.doubt(2)
-    assert chunk.next() == (2, True)
-    chunk.sent(2)
-    chunk.doubt(2)
-    assert chunk.next() == (1, False)
+    if proved > 1:
+        chunk.learn(proved, Verdict.WORKS, named=proved, hint=None, is_canary=True)
+    chunk.sent(size)
+    chunk.doubt(size)
+    assert chunk.next(waiting=30_000) == (size, True)
+    chunk.sent(size)
+    chunk.doubt(size)
+    assert chunk.next(waiting=30_000) == (proved, False)
 
 
 @pytest.mark.parametrize(
@@ -254,8 +282,10 @@ def test_a_lost_pair_may_be_chance_so_another_is_sent_before_the_size_is_blamed(
         (2, ErrorKind.ORDER, Verdict.DOUBTFUL),
         (2, ErrorKind.UNKNOWN, Verdict.DOUBTFUL),
         (100, ErrorKind.ORDER, Verdict.DOUBTFUL),
+        (51, ErrorKind.UNKNOWN, Verdict.DOUBTFUL),
         (100, ErrorKind.UNKNOWN, Verdict.FAILS),
         (2, ErrorKind.CHUNK, Verdict.FAILS),
+        (51, ErrorKind.CHUNK, Verdict.FAILS),
     ],
 )
 def test_an_order_that_spoils_a_canary_says_little_of_its_size(size: int, kind: ErrorKind, verdict: Verdict) -> None:

@@ -7,12 +7,14 @@ Pure.
     narrowing  one call between the largest proved and the smallest that failed, where enough orders wait to repay it
     known      all calls of the largest size that works
 
-A long job tries fifty before the full size: that costs half a round where the full size works, and spares one where
-it does not. A job may have a maximum of its own (`largest`): the search goes on below it, and what it shows serves
-the others.
+A long job tries fifty before the full size, and then one more than fifty: each costs half a round where the full size
+works. Where it does not, most often because fifty do, the one spares a round and the other half of the doubts: one
+order too many shows as much as fifty too many. A job may have a maximum of its own (`largest`): the search goes on
+below it, and what it shows serves the others.
+
 Only a call whose every order is accounted for proves a size. What a call leaves unnamed, or a refusal of the
-size, shows that the size does not work. A call in doubt shows it only for a canary: a size not yet proved. A pair may
-be lost by chance, and any call may be spoiled by one of its orders: another canary tells.
+size, shows that the size does not work. A call in doubt shows it only for a canary: a size not yet proved. A pair, or
+one more than fifty, may be lost by chance, and any call may be spoiled by one of its orders: another canary tells.
 """
 
 from __future__ import annotations
@@ -29,6 +31,8 @@ _REGROW_AFTER = 8
 #: Limits that people set: tried before any other size between one that works and one that does not.
 _COMMON = (5, 10, 20, 30, 50)
 _MOST_USUAL = 50
+#: Sizes whose failure ends the search: they are not blamed for one canary that was lost, which may be chance.
+_DECISIVE = frozenset({2, _MOST_USUAL + 1})
 _LONG = 24_000  #: orders: a dozen rounds of twenty full calls
 #: A canary that fails leaves its orders in doubt, each of which is sent alone: so many times that must be spared by
 #: one that works, where the provider named the size, where it is a common one, and otherwise.
@@ -234,7 +238,9 @@ class ChunkSize:
             if self.proved < 2:
                 return min(2, self.full)
             is_long = waiting is not None and waiting >= _LONG
-            return _MOST_USUAL if is_long and self.proved < _MOST_USUAL < self.full else self.full
+            if is_long and self.proved <= _MOST_USUAL < self.full:
+                return _MOST_USUAL if self.proved < _MOST_USUAL else _MOST_USUAL + 1
+            return self.full
         if self._guess is not None and self.proved < self._guess < self.failed:
             return self._guess
         between = [size for size in _COMMON if self.proved < size < self.failed]
@@ -264,7 +270,7 @@ def judge(size: int, ending: Ending, account: Account, *, is_canary: bool) -> Ve
     if ending is Ending.IN_DOUBT:
         if not is_canary:
             return Verdict.NOTHING
-        return Verdict.DOUBTFUL if size == 2 else Verdict.FAILS
+        return Verdict.DOUBTFUL if size in _DECISIVE else Verdict.FAILS
     if ending is not Ending.ANSWERED or account.count(Outcome.THROTTLED) or _is_of_account(account):
         return Verdict.NOTHING
     if not account.count(Outcome.UNCONFIRMED):
@@ -274,7 +280,7 @@ def judge(size: int, ending: Ending, account: Account, *, is_canary: bool) -> Ve
     if not is_canary:
         return Verdict.NOTHING
     is_about_an_order = account.error is not None and account.error.kind is ErrorKind.ORDER
-    return Verdict.DOUBTFUL if is_about_an_order or size == 2 else Verdict.FAILS
+    return Verdict.DOUBTFUL if is_about_an_order or size in _DECISIVE else Verdict.FAILS
 
 
 def read_hint(account: Account) -> int | None:
