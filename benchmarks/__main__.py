@@ -12,7 +12,9 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from statistics import median
 from typing import Any
 
 from benchmarks.export import fill_ledger, measure
@@ -57,15 +59,19 @@ def headline() -> Iterator[Line]:
 
 
 def single() -> Iterator[Line]:
-    """One IMEI a call, no latency: the engine with its durable ledger against a bare loop of the same client."""
+    """One IMEI a call, no latency: the engine with its durable ledger against a bare loop of the same client.
+
+    In turns, because what else the machine does changes; each as fast as in its median run.
+    """
+    calls = 40_000
     bare: list[float] = []
     ours: list[float] = []
-    for _ in range(3):
-        bare.append(_json_of("benchmarks.bare", "20000", "100"))
-        out = run_jobs({}, [{"orders": 20_000, "chunk_size": 1, "max_concurrency": 100}])
+    for _ in range(5):
+        bare.append(_json_of("benchmarks.bare", str(calls), "100"))
+        out = run_jobs({}, [{"orders": calls, "chunk_size": 1, "max_concurrency": 100}])
         _check(out)
-        ours.append(20_000 / out["jobs"][0]["seconds"])
-    best, mine = sorted(bare)[1], sorted(ours)[1]
+        ours.append(calls / out["jobs"][0]["seconds"])
+    best, mine = median(bare), median(ours)
     yield Line(
         "one IMEI a call, no latency",
         f"{mine:,.0f} calls/s",
@@ -107,51 +113,65 @@ _REGIMES: list[tuple[str, dict[str, Any], float, float]] = [
 ]
 
 
+#: So many regimes at once: nearly all of the time is spent waiting, and no run takes a tenth of a core.
+_AT_ONCE = 3
+
+
 def regimes() -> Iterator[Line]:
     """Half a minute in each regime, cold, and again with what was learned."""
-    for name, behaviour, rate, burst in _REGIMES:
-        calls = int(rate * 30)
-        size = 50 if "chunk_limit" in behaviour or "chunk_max" in behaviour else 20
-        wishes: dict[str, Any] = {"orders": calls * size, "max_concurrency": 256}
-        if size != 50:
-            wishes["chunk_size"] = size
-        out = run_jobs(behaviour, [dict(wishes), dict(wishes)])
-        _check(out)
-        for state, target, job in zip(("cold", "learned"), (0.8, 0.9), out["jobs"], strict=True):
-            # The second job begins when the first has ended: what was free at the start is used up.
-            is_free = burst and state == "cold"
-            possible = (calls - burst) / rate + float(behaviour["latency"]) if is_free else calls / rate
-            # Nobody knows that refusals lead to a ban before the first one: whoever knows the rest bears it, too.
-            possible += min(1, job["bans"]) * behaviour.get("ban_lasts", 0) if state == "cold" else 0
-            ratio = possible / job["seconds"]
-            share = job["refused"] / job["calls"]
-            bans = f", bans {job['bans']}" if job["bans"] else ""
-            yield Line(
-                f"{name}, {state}",
-                f"{job['seconds']:.1f} s, {share:.1%} refused{bans}",
-                f"{possible:.1f} s",
-                f">= {target:.0%}, < 2% refused",
-                ratio >= target and share < 0.02 and job["bans"] <= (state == "cold"),
-                ratio,
-            )
+    with ThreadPoolExecutor(_AT_ONCE) as pool:
+        for lines in pool.map(lambda regime: list(_regime(*regime)), _REGIMES):
+            yield from lines
+
+
+def _regime(name: str, behaviour: dict[str, Any], rate: float, burst: float) -> Iterator[Line]:
+    calls = int(rate * 30)
+    size = 50 if "chunk_limit" in behaviour or "chunk_max" in behaviour else 20
+    wishes: dict[str, Any] = {"orders": calls * size, "max_concurrency": 256}
+    if size != 50:
+        wishes["chunk_size"] = size
+    out = run_jobs(behaviour, [dict(wishes), dict(wishes)])
+    _check(out)
+    for state, target, job in zip(("cold", "learned"), (0.8, 0.9), out["jobs"], strict=True):
+        # The second job begins when the first has ended: what was free at the start is used up.
+        is_free = burst and state == "cold"
+        possible = (calls - burst) / rate + float(behaviour["latency"]) if is_free else calls / rate
+        # Nobody knows that refusals lead to a ban before the first one: whoever knows the rest bears it, too.
+        possible += min(1, job["bans"]) * behaviour.get("ban_lasts", 0) if state == "cold" else 0
+        ratio = possible / job["seconds"]
+        share = job["refused"] / job["calls"]
+        bans = f", bans {job['bans']}" if job["bans"] else ""
+        yield Line(
+            f"{name}, {state}",
+            f"{job['seconds']:.1f} s, {share:.1%} refused{bans}",
+            f"{possible:.1f} s",
+            f">= {target:.0%}, < 2% refused",
+            ratio >= target and share < 0.02 and job["bans"] <= (state == "cold"),
+            ratio,
+        )
 
 
 def million() -> Iterator[Line]:
-    """A million IMEIs in chunks of 100, and a tenth of them: memory, and whether time grows linearly."""
-    times = {}
-    for orders in (100_000, 1_000_000):
+    """A million IMEIs in chunks of 100, and a tenth of them: memory, and whether time grows linearly.
+
+    The tenth is the median of three runs, before and after the million: it takes a moment, which anything disturbs.
+    """
+    times: dict[int, list[float]] = {100_000: [], 1_000_000: []}
+    peak = 0.0
+    for orders in (100_000, 1_000_000, 100_000, 100_000):
         out = run_jobs({}, [{"orders": orders, "chunk_size": 100}])
         _check(out)
-        times[orders] = out["jobs"][0]["seconds"]
-        peak = out["peak_mb"]
-    growth = times[1_000_000] / times[100_000]
+        times[orders].append(out["jobs"][0]["seconds"])
+        peak = max(peak, out["peak_mb"])
+    whole = median(times[1_000_000])
+    growth = whole / median(times[100_000])
     yield Line("a million orders: memory", f"{peak:.0f} MB", "", "< 250 MB", peak < 250)
     yield Line(
         "a million orders: time against a tenth of them",
-        f"{times[1_000_000]:.0f} s, {growth:.1f} times",
+        f"{whole:.0f} s, {growth:.1f} times",
         "10 times",
-        "linear",
-        growth < 12.5,
+        "linear: <= 12.5 times",
+        growth <= 12.5,
     )
 
 
@@ -195,8 +215,8 @@ def start() -> Iterator[Line]:
         began = time.perf_counter()
         subprocess.run(command, stdout=subprocess.DEVNULL, check=True)
         taken.append(time.perf_counter() - began)
-    median = sorted(taken)[4]
-    yield Line("imeiflow --help", f"{median:.2f} s", "", "< 0.3 s", median < 0.3)
+    took = median(taken)
+    yield Line("imeiflow --help", f"{took:.2f} s", "", "< 0.3 s", took < 0.3)
 
 
 def web() -> Iterator[Line]:
