@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from playwright.sync_api import Page
 
 from tests.web.conftest import NARROW, WIDE, find_violations, overflows
@@ -13,11 +15,15 @@ _COME_TO_REST = """() => new Promise((done) => requestAnimationFrame(() => reque
 })))"""
 
 
-def find_flaws(page: Page) -> list[str]:
+SOME = ((WIDE, "light"), (NARROW, "dark"))
+ALL = ((WIDE, "light"), (WIDE, "dark"), (NARROW, "light"), (NARROW, "dark"))
+
+
+def find_flaws(page: Page, looks: Sequence[tuple[dict[str, int], str]] = SOME) -> list[str]:
     """Say what axe-core finds on an open page, and where it is wider than its window."""
     page.wait_for_load_state("networkidle")
     flaws = []
-    for viewport, scheme in ((WIDE, "light"), (NARROW, "dark")):
+    for viewport, scheme in looks:
         page.set_viewport_size(viewport)  # type: ignore[arg-type]
         page.emulate_media(color_scheme=scheme)  # type: ignore[arg-type]
         page.evaluate(_COME_TO_REST)
