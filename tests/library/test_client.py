@@ -10,6 +10,7 @@ import pytest
 from imeiflow import AsyncClient, Client, JobState, OrderState, Policy
 from imeiflow.errors import JobStateError, UnknownJobError, UsageError
 from imeiflow.library.error import ClosedError
+from imeiflow.operations.price import PriceRoseError
 from tests.library.shop import SERVICE, make_imeis
 
 
@@ -54,6 +55,24 @@ def test_closing_a_stream_pauses_its_job_and_leaves_the_client_open(open_shop):
         assert (report.state, report.counts.unconfirmed) == (JobState.PAUSED, 0)
         assert report.counts.accepted == len(shop.book()) < 60
         assert client.resume(job).counts.accepted == 60
+
+
+def test_a_job_goes_on_at_a_dearer_price_only_where_that_was_accepted(open_shop):
+    shop = open_shop(latency="0.2")
+    with Client() as client:
+        stream = client.stream(make_imeis(40), SERVICE, max_chunk=2, max_concurrency=2)
+        job = next(stream).job
+        stream.close()
+        placed = len(shop.book())
+        shop.simulator.set_behaviour(price_change="1=0.12@0", latency="0")
+        client.services()
+        for accepted in (None, Decimal("0.11")):
+            with pytest.raises(PriceRoseError, match=r"0\.12"):
+                client.resume(job, accept_price=accepted)
+        assert len(shop.book()) == placed < 40
+        report = client.resume(job, accept_price=Decimal("0.12"))
+        assert report.counts.accepted == 40
+        assert report.spent.amount == sum(entry.price for entry in shop.book())
 
 
 def test_prices_and_credit_are_told(open_shop):

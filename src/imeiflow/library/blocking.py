@@ -6,6 +6,7 @@ import queue
 import weakref
 from collections.abc import Callable, Coroutine, Generator, Iterable, Iterator
 from collections.abc import Set as AbstractSet
+from decimal import Decimal
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self, TypeVar, Unpack
@@ -85,12 +86,15 @@ class Client:
             run.wait()
             raise
 
-    def resume(self, job: int) -> Report:
+    def resume(self, job: int, *, accept_price: Decimal | None = None) -> Report:
         """Go on with a job that is paused, or follow one that runs, as `submit` does.
 
-        Raises UnknownJobError, or JobStateError for a cancelled one.
+        `accept_price` is what one order may cost where the price has risen since it was confirmed.
+
+        Raises UnknownJobError, JobStateError for a cancelled one, and PriceRoseError where the price has risen and
+        that was not accepted: nothing has been sent then.
         """
-        return self._wait(lambda: self._client.resume(job))
+        return self._wait(lambda: self._client.resume(job, accept_price=accept_price))
 
     def pause(self, job: int) -> None:
         """Ask for a job to be paused: whoever works on it lets calls under way end. Raises JobStateError."""

@@ -13,6 +13,7 @@ import weakref
 from collections.abc import AsyncIterator, Callable, Iterable, Iterator
 from collections.abc import Set as AbstractSet
 from dataclasses import replace
+from decimal import Decimal
 from itertools import islice
 from pathlib import Path
 from types import TracebackType
@@ -104,13 +105,26 @@ class AsyncClient:
 
         return await self._follow(session, begin, on_progress)
 
-    async def resume(self, job: int, *, on_progress: Callable[[Moment], None] | None = None) -> Report:
+    async def resume(
+        self,
+        job: int,
+        *,
+        accept_price: Decimal | None = None,
+        on_progress: Callable[[Moment], None] | None = None,
+    ) -> Report:
         """Go on with a job that is paused, or follow one that runs, as `submit` does.
 
-        Raises UnknownJobError, or JobStateError for a cancelled one.
+        `accept_price` is what one order may cost where the price has risen since it was confirmed.
+
+        Raises UnknownJobError, JobStateError for a cancelled one, and PriceRoseError where the price has risen and
+        that was not accepted: nothing has been sent then.
         """
         session = await asyncio.to_thread(self.open)
-        return await self._follow(session, lambda: resume_job(session, JobId(job)), on_progress)
+
+        def begin() -> Resumed:
+            return resume_job(session, JobId(job), accept_price=accept_price)
+
+        return await self._follow(session, begin, on_progress)
 
     async def pause(self, job: int) -> None:
         """Ask for a job to be paused: whoever works on it lets calls under way end. Raises JobStateError."""
