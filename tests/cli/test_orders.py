@@ -54,7 +54,7 @@ def test_imeis_that_are_in_no_job_are_named_and_what_is_no_imei_is_left_out(type
     assert status == 0
     assert [order["state"] for order in json.loads(out)] == ["accepted"]
     assert f"1 IMEI of 2 are in no job of this ledger: {make_imei(900)}" in err
-    assert "'junk' is no IMEI: left out." in err
+    assert "'junk' is no IMEI: left out. It holds something other than the digits of an IMEI." in err
 
 
 def test_a_pasted_list_is_read_from_standard_input(typed):

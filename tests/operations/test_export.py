@@ -7,6 +7,7 @@ import io
 import json
 import os
 import re
+from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
 
@@ -27,7 +28,7 @@ from imeiflow.operations.cell import ADDED, make_keys, make_safe
 from imeiflow.operations.export import ExportFormat, Layout, Wish
 from imeiflow.operations.new_file import ExistsError, ExportError
 from imeiflow.operations.session import Session
-from imeiflow.operations.table import ProviderTable, name_columns
+from imeiflow.operations.table import ProviderTable, explain_failure, name_columns
 from imeiflow.operations.workbook import write_workbook
 from tests.operations.stand import ACCOUNT, add_job, answer, make_imei, open_session
 
@@ -428,3 +429,18 @@ def test_an_export_without_rows_has_its_headings(session, tmp_path):
     empty = add_job(session, [], columns=("IMEI",), imei_column="IMEI", has_header=True)
     export.export_to_file(session, wish(empty, ExportFormat.XLSX), tmp_path / "out.xlsx")
     assert openpyxl.load_workbook(tmp_path / "out.xlsx").active["A1"].value == "IMEI"
+
+
+@pytest.mark.parametrize(
+    ("said", "told"),
+    [
+        ("Not found", "Rejected by the provider: Not found"),
+        ("Rejected: Not found", "Rejected by the provider: Not found"),
+        ("REJECTED - Not found", "Rejected by the provider: Not found"),
+        ("Rejected", "Rejected by the provider: Rejected"),
+        (None, "Rejected by the provider."),
+    ],
+)
+def test_the_reason_of_a_rejected_order_says_so_once(session, completed, said, told):
+    row = next(row for row in session.ledger.order_rows(completed) if row.status is ResultStatus.REJECTED)
+    assert explain_failure(replace(row, result=said)) == told

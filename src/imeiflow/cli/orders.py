@@ -18,7 +18,7 @@ from imeiflow.cli.output import count, print_json_list, print_table, say, screen
 from imeiflow.cli.selection import read_filter, selection_options
 from imeiflow.cli.server import find_client
 from imeiflow.domain.ident import Reference
-from imeiflow.domain.imei import Imei
+from imeiflow.domain.imei import Imei, read_imei
 from imeiflow.domain.order import ResultStatus
 from imeiflow.errors import UsageError
 from imeiflow.ledger.filter import Cursor, Filter
@@ -154,7 +154,7 @@ def _read_cursor(text: str | None) -> Cursor | None:
 def _read_imeis(texts: tuple[str, ...], files: tuple[str, ...]) -> Wanted:
     wanted = read_wanted(chain(map(_read_source, texts), map(_read_file, files)))
     for text in wanted.unreadable[:5]:
-        say(f"{clean(text)[:60]!r} is no IMEI: left out.")
+        say(f"{clean(text)[:60]!r} is no IMEI: left out. {read_imei(text).sentence}".rstrip())
     if len(wanted.unreadable) > 5:
         say(f"{len(wanted.unreadable) - 5:,} more are no IMEIs either.")
     if not wanted.imeis:

@@ -5,6 +5,7 @@ Nothing is written here but to a spool. Memory does not grow with the rows.
 
 from __future__ import annotations
 
+import re
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from datetime import datetime
@@ -24,6 +25,7 @@ from imeiflow.results.result import Result
 _PREFIX: Final = "imeiflow_"
 _ERROR: Final = "Error"
 _LONGEST_REASON: Final = 300
+_SAID_TWICE: Final = re.compile(r"^(?:rejected|rejection|reject reason)\s*[:.\-]+\s*(?=\S)", re.IGNORECASE)
 
 _read: Any = lru_cache(maxsize=512)(read_result)
 
@@ -180,7 +182,7 @@ def name_columns(own: Sequence[str], added: Sequence[str] = ADDED) -> list[str]:
 def explain_failure(row: OrderRow) -> str:
     """Say why a row has to be sent again, in words for its Error column."""
     if row.status is ResultStatus.REJECTED:
-        said = " ".join((row.result or "").split())[:_LONGEST_REASON]
+        said = _SAID_TWICE.sub("", " ".join((row.result or "").split()))[:_LONGEST_REASON]
         return f"Rejected by the provider{': ' if said else '.'}{said}"
     return explain_row(row) or f"{row.state.value}, and no reason is known"
 
