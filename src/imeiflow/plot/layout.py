@@ -99,12 +99,12 @@ def lay_out(figure: Figure) -> Drawing:
 def _lay_out_panel(panel: Panel, count: int, top: float) -> Iterator[Shape]:
     scale = choose_scale(_largest(panel, count))
     yield from _lay_out_head(panel, top - 12)
+    widest = max(len(f"{panel.before}{scale.write(tick)}{panel.after}") for tick in scale.ticks)
+    after = panel.after if widest * _SMALL * _LETTER < _LEFT - 10 else ""  # else the title says the unit
     for tick in scale.ticks:
         y = _height_of(scale, tick, top)
         yield Line(((_LEFT, y), (WIDTH - _RIGHT, y)), Tone.GRID)
-        text = f"{panel.before}{scale.write(tick)}"
-        is_roomy = len(text + panel.after) * _SMALL * _LETTER < _LEFT - 10  # else the title says the unit
-        yield Label(_LEFT - 8, y + 4, text + panel.after * is_roomy, Tone.DIM, anchor="end")
+        yield Label(_LEFT - 8, y + 4, f"{panel.before}{scale.write(tick)}{after}", Tone.DIM, anchor="end")
     below = [0.0] * count
     for series in panel.series:
         if series.mark is Mark.BAR:
