@@ -44,7 +44,7 @@
     for (const plot of plots) plot.destroy();
     plots = [];
     place.replaceChildren();
-    if (!columns || !columns.at.length) return;
+    if (!columns || columns.at.length < 2) return; // one moment is no line
     const height = place.clientWidth < 500 ? 150 : 180;
     const bars = uPlot.paths.bars({ size: [0.6, 8] });
     plots.push(new uPlot(
@@ -87,7 +87,7 @@
     const answer = await fetch(place.dataset.chart, { headers: { accept: "application/json" } }).catch(() => null);
     if (!answer || !answer.ok) return;
     columns = await answer.json();
-    empty.hidden = columns.at.length > 0;
+    empty.hidden = columns.at.length > 1;
     feed();
     tell();
   };
