@@ -16,6 +16,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from imeiflow.cli.export import tell_done
 from imeiflow.domain.ident import ServiceId
 from imeiflow.domain.order import OrderState, ResultStatus
 from imeiflow.errors import UnknownJobError, UsageError
@@ -30,6 +31,7 @@ from imeiflow.operations.new_file import ExistsError, ExportError
 from imeiflow.operations.session import Session
 from imeiflow.operations.table import ProviderTable, explain_failure, name_columns
 from imeiflow.operations.workbook import write_workbook
+from imeiflow.results.result import Note
 from tests.operations.stand import ACCOUNT, add_job, answer, make_imei, open_session
 
 COLUMNS = ("Model", "IMEI", "Grade")
@@ -444,3 +446,22 @@ def test_an_export_without_rows_has_its_headings(session, tmp_path):
 def test_the_reason_of_a_rejected_order_says_so_once(session, completed, said, told):
     row = next(row for row in session.ledger.order_rows(completed) if row.status is ResultStatus.REJECTED)
     assert explain_failure(replace(row, result=said)) == told
+
+
+def test_a_date_that_can_be_read_in_two_ways_is_left_as_it_stood_and_said(session, completed, tmp_path):
+    line = next(row.line for row in session.ledger.order_rows(completed) if row.state is OrderState.ACCEPTED)
+    doubtful = [(line, ResultStatus.COMPLETED, "Purchase Date: 03/04/2024")]
+    again = add_job(session, [NewOrder(line=line, imei=make_imei(line), columns=(make_imei(line), "box"))])
+    answer(session, again, {line: OrderState.ACCEPTED})
+    complete(session, again, doubtful)
+    for format_ in ExportFormat:
+        target = tmp_path / f"out.{format_}"
+        done = export.export_to_file(session, wish(again, format_), target)
+        assert done.notes == {Note.AMBIGUOUS_DATE: 1}
+        assert export.export_to_file(session, wish(completed, format_), target, replaces=True).notes == {}
+    export.export_to_file(session, wish(again, ExportFormat.JSONL), tmp_path / "notes.jsonl")
+    (told,) = map(json.loads, (tmp_path / "notes.jsonl").read_text().splitlines())
+    assert (told["fields"], told["notes"]) == ({"purchase_date": "03/04/2024"}, ["ambiguous_date"])
+    assert "1 result: A date can be read in more than one way; it is left as it stood." in list(
+        tell_done(done, wish(again, ExportFormat.CSV), target)
+    )

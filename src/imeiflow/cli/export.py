@@ -25,6 +25,7 @@ from imeiflow.operations.export import (
     export_to_file,
     export_to_stream,
 )
+from imeiflow.results.result import Note
 
 _TOLD_EVERY = 50_000
 
@@ -112,11 +113,11 @@ def export(
             export_to_stream(session, wish, sys.stdout.buffer, on_rows=tell)
             return
         done = export_to_file(session, wish, target, replaces=force, on_rows=tell)
-    for line in _tell_done(done, wish, target):
+    for line in tell_done(done, wish, target):
         say(line)
 
 
-def _tell_done(done: Exported, wish: Wish, target: Path) -> Iterator[str]:
+def tell_done(done: Exported, wish: Wish, target: Path) -> Iterator[str]:
     """Say what was written, and what a reader of the file has to know."""
     of = f"job {wish.jobs[0]}" if wish.jobs is not None and len(wish.jobs) == 1 else count(done.jobs, "job")
     yield f"{count(done.rows, 'row')} of {of} written to {target}."
@@ -128,5 +129,8 @@ def _tell_done(done: Exported, wish: Wish, target: Path) -> Iterator[str]:
         yield f"They stand in {done.sheets} sheets: one has room for 1,048,576 rows."
     if done.cut:
         yield f"{count(done.cut, 'text')} too long for a cell, cut with a note that says so: a .csv has them whole."
+    for note in Note:
+        if note is not Note.REPEATED_KEY and done.notes.get(note):
+            yield f"{count(done.notes[note], 'result')}: {note.sentence}"
     if done.open:
         yield f"{count(done.open, 'order')} had no answer yet: export again when the job has ended."

@@ -204,6 +204,8 @@ def _list(desk: SettlingDesk, *, is_json: bool) -> int:
         "Look them up on the provider's order page, then:",
         f"  imeiflow settle {job} --placed --all           all of them are there",
         f"  imeiflow settle {job} --not-placed --imei …    these are not: order them again",
+        "Or save the provider's own list of orders, and let it settle what it names:",
+        f"  imeiflow settle {job} --from-export FILE --dry-run",
     )
     tell(lines, is_aside=True)
     return _UNCONFIRMED

@@ -8,7 +8,7 @@ from __future__ import annotations
 import csv
 import io
 import json
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, field
 from enum import StrEnum
@@ -27,8 +27,9 @@ from imeiflow.operations.cell import Cell, make_safe, show_cell
 from imeiflow.operations.new_file import write_file
 from imeiflow.operations.session import Session
 from imeiflow.operations.spool import Spool
-from imeiflow.operations.table import FailedTable, JsonTable, ProviderTable, ResultTable, Table, is_at_provider
+from imeiflow.operations.table import FailedTable, JsonTable, Notes, ProviderTable, ResultTable, Table, is_at_provider
 from imeiflow.operations.workbook import write_workbook
+from imeiflow.results.result import Note
 
 _BATCH: Final = 2_000
 
@@ -70,7 +71,8 @@ class Wish:
 class Exported:
     """What was written: `open` of the `rows` have no answer yet; `left_out` were not of the layout.
 
-    `cut` texts were too long for a sheet, and say so where they stand.
+    `cut` texts were too long for a sheet, and say so where they stand. `notes` counts the results of which something
+    has to be said, such as a date that can be read in two ways.
     """
 
     jobs: int
@@ -79,6 +81,7 @@ class Exported:
     left_out: int = 0
     sheets: int = 1
     cut: int = 0
+    notes: Mapping[Note, int] = field(default_factory=dict)
 
 
 def choose_format(target: Path | None, named: str | None, layout: Layout = Layout.RESULTS) -> ExportFormat:
@@ -113,11 +116,12 @@ def export_to_file(
     with write_file(target, replaces=replaces) as file:
         if wish.format is not ExportFormat.XLSX:
             return _write_text(session, jobs, wish, file, on_rows, folder=target.parent)
-        done = Exported(jobs=len(jobs))
+        done, notes = Exported(jobs=len(jobs)), Notes()
         with Spool(target.parent) as spool:
             rows = _count(_pick(session, jobs, wish, on_rows, done), done)
-            headings, laid = _make_table(jobs, wish, spool).lay_out_all(rows)
+            headings, laid = _make_table(jobs, wish, spool, notes).lay_out_all(rows)
             done.sheets, done.cut = write_workbook(file, target, headings, laid)
+        done.notes = notes.counts
         return done
 
 
@@ -142,10 +146,10 @@ def _choose_jobs(session: Session, wish: Wish) -> list[Job]:
     ]
 
 
-def _make_table(jobs: Sequence[Job], wish: Wish, spool: Spool) -> Table:
+def _make_table(jobs: Sequence[Job], wish: Wish, spool: Spool, notes: Notes) -> Table:
     match wish.layout:
         case Layout.RESULTS:
-            return ResultTable(jobs, spool)
+            return ResultTable(jobs, spool, notes)
         case Layout.FAILED:
             return FailedTable(jobs)
         case Layout.GSM_FUSION:
@@ -213,21 +217,22 @@ def _write_text(
     session: Session, jobs: Sequence[Job], wish: Wish, file: BinaryIO, on_rows: Report, *, folder: Path | None = None
 ) -> Exported:
     """Write a list as text; a table in a file of a `folder` begins with a byte order mark, which Excel asks for."""
-    done = Exported(jobs=len(jobs))
+    done, notes = Exported(jobs=len(jobs)), Notes()
     needs_mark = folder is not None and wish.format is ExportFormat.CSV and wish.layout is not Layout.GSM_FUSION
     text = io.TextIOWrapper(file, encoding="utf-8-sig" if needs_mark else "utf-8", errors="replace", newline="")
     rows = _count(_pick(session, jobs, wish, on_rows, done), done)
     try:
         if wish.format is ExportFormat.JSONL:
-            table = JsonTable(jobs)
+            table = JsonTable(jobs, notes)
             for row in rows:
                 text.write(json.dumps(table.describe(row), ensure_ascii=False, separators=(",", ":")) + "\n")
         else:
             with Spool(folder) as spool:
-                _write_csv(text, *_make_table(jobs, wish, spool).lay_out_all(rows), wish.layout)
+                _write_csv(text, *_make_table(jobs, wish, spool, notes).lay_out_all(rows), wish.layout)
         text.flush()
     finally:
         text.detach()  # the stream is not ours to close
+    done.notes = notes.counts
     return done
 
 

@@ -20,7 +20,7 @@ from imeiflow.operations.cell import ADDED, Cell, describe_row, explain_row, mak
 from imeiflow.operations.spool import Spool, Spooled
 from imeiflow.results.column import ColumnCollector
 from imeiflow.results.reader import read_result
-from imeiflow.results.result import Result
+from imeiflow.results.result import Note, Result
 
 _PREFIX: Final = "imeiflow_"
 _ERROR: Final = "Error"
@@ -63,14 +63,28 @@ class OwnColumns:
         return laid, cells[len(places) :]
 
 
+class Notes:
+    """Counts the rows of a table whose result bears a note."""
+
+    def __init__(self) -> None:
+        self.counts: Counter[Note] = Counter()
+
+    def read(self, text: str) -> Result:
+        """Read a result, and count what is to be said of it."""
+        result: Result = _read(text)
+        self.counts.update(result.notes)
+        return result
+
+
 class ResultTable:
     """The files' own columns, ours, and one for each thing that the results say.
 
     Takes all rows once, each as it was then, into a spool: only the last one tells which columns there are.
     """
 
-    def __init__(self, jobs: Sequence[Job], spool: Spool) -> None:
+    def __init__(self, jobs: Sequence[Job], spool: Spool, notes: Notes) -> None:
         self._own = OwnColumns(jobs)
+        self._notes = notes
         self._has_job = len(jobs) > 1
         self._collector = ColumnCollector()
         self._spool = spool
@@ -91,7 +105,7 @@ class ResultTable:
     def _take(self, row: OrderRow) -> Spooled:
         own, beyond = self._own.read(row)
         job: tuple[Cell, ...] = (row.job,) if self._has_job else ()
-        fields = {} if row.result is None else self._collector.add(_read(row.result))
+        fields = {} if row.result is None else self._collector.add(self._notes.read(row.result))
         return Spooled([*own, *job, *describe_row(row)], fields, beyond)
 
 
@@ -190,7 +204,8 @@ def explain_failure(row: OrderRow) -> str:
 class JsonTable:
     """Rows as JSON objects: ours by name, the file's columns and the result's fields apart from them."""
 
-    def __init__(self, jobs: Sequence[Job]) -> None:
+    def __init__(self, jobs: Sequence[Job], notes: Notes) -> None:
+        self._notes = notes
         self._keys = {job.id: make_keys(job.columns or ()) for job in jobs}
         self._has_job = len(jobs) > 1
 
@@ -204,7 +219,10 @@ class JsonTable:
         if len(cells) > len(own):
             values["beyond"] = cells[len(own) :]
         if row.result is not None:
-            values["fields"] = _gather(_read(row.result))
+            result = self._notes.read(row.result)
+            values["fields"] = _gather(result)
+            if result.notes:
+                values["notes"] = [note.value for note in result.notes]
         return values
 
 
