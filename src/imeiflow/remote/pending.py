@@ -17,6 +17,8 @@ from typing import Any, Final
 
 import msgspec
 
+from imeiflow.remote.error import RemoteError
+
 #: The server's own memory is a little longer.
 LASTS: Final = timedelta(hours=44)
 
@@ -44,11 +46,19 @@ class PendingStore:
         return self._folder / f"{fingerprint}.json"
 
     def find(self, fingerprint: str) -> Pending | None:
-        """Give the confirmation of a list that has not been answered; None where there is none."""
+        """Give the confirmation of a list that has not been answered; None where there is none.
+
+        Raises RemoteError where it cannot be read: what it stands for may have been ordered.
+        """
         try:
             return msgspec.json.decode(self.path(fingerprint).read_bytes(), type=Pending)
-        except (FileNotFoundError, msgspec.DecodeError):
+        except FileNotFoundError:
             return None
+        except (OSError, msgspec.DecodeError):
+            raise RemoteError(
+                problem=f"{self.path(fingerprint)} says that this list may have been ordered, and cannot be read",
+                remedy="Look for it with `imeiflow jobs`; then remove the file, and submit what is left.",
+            ) from None
 
     def keep(self, fingerprint: str, pending: Pending) -> None:
         """Keep a confirmation, durably, before it is sent. Raises OSError."""

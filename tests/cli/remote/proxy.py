@@ -14,12 +14,13 @@ from urllib.parse import urlsplit
 
 @dataclass
 class Proxy:
-    """What it does, and what it has seen. `lost_answers` and `lost_requests` count down, for paths that end so."""
+    """What it does, and what it has seen. What it loses, or answers itself, is counted down, for paths that end so."""
 
     target: str
     ending: str = "/confirm"
     lost_answers: int = 0
     lost_requests: int = 0
+    foreign_answers: int = 0
     seen: list[str] = field(default_factory=list)
     url: str = ""
 
@@ -33,6 +34,10 @@ class Proxy:
         is_meant = line.split(" ")[1].partition("?")[0].endswith(self.ending)
         if is_meant and self.lost_requests:
             self.lost_requests -= 1
+            return
+        if is_meant and self.foreign_answers:
+            self.foreign_answers -= 1
+            incoming.sendall(b"HTTP/1.1 404 Not Found\r\ncontent-length: 4\r\n\r\nwhat")
             return
         parts = urlsplit(self.target)
         with socket.create_connection((parts.hostname or "", parts.port or 80)) as outgoing:

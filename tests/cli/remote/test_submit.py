@@ -113,6 +113,30 @@ def test_what_the_server_does_not_know_of_was_not_ordered_and_is_ordered_then(de
     check_ordered_once(desk)
 
 
+def test_what_stands_before_the_server_cannot_say_that_nothing_was_ordered(desk, capfd):
+    desk.proxy.lost_answers = ATTEMPTS
+    with pytest.raises(UnknownOutcomeError):
+        desk.submit()
+    desk.proxy.foreign_answers = 1
+    with pytest.raises(UnknownOutcomeError, match="404"):
+        desk.submit()
+    assert desk.submit() == 3
+    assert "Nothing is ordered again" in capfd.readouterr().err
+    check_ordered_once(desk)
+
+
+def test_a_word_to_order_that_cannot_be_read_orders_nothing(desk, tmp_path):
+    desk.proxy.lost_answers = ATTEMPTS
+    with pytest.raises(UnknownOutcomeError):
+        desk.submit()
+    (kept,) = (tmp_path / "mine" / "remote").glob("*.json")
+    kept.write_bytes(b"{")
+    with pytest.raises(RemoteError, match="may have been ordered") as error:
+        desk.submit()
+    assert "remove the file" in error.value.remedy
+    assert len(desk.jobs) == 1
+
+
 def test_a_server_that_restarts_in_between_knows_what_it_ordered(desk, capfd):
     desk.proxy.lost_answers = ATTEMPTS
     with pytest.raises(UnknownOutcomeError):

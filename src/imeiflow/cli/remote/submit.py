@@ -225,7 +225,7 @@ def _ask_for_pending(client: Client, store: PendingStore, fingerprint: str) -> J
     try:
         job = _send_word(client, pending, store, fingerprint)
     except RemoteError as error:
-        if error.status not in {404, 409, 422}:
+        if not _says_not_ordered(error):
             raise
         say("It was not ordered then.")
         return None
@@ -244,9 +244,9 @@ def _send_word(client: Client, pending: Pending, store: PendingStore, fingerprin
     except LostError as error:
         raise UnknownOutcomeError(**unknown, problem=str(error.data["problem"])) from None
     except RemoteError as error:
-        if error.status >= 500 or error.code == "under-way":
+        if error.status >= 500 or error.code in {"", "under-way"}:
             raise UnknownOutcomeError(**unknown, problem=error.message) from None
-        if error.status in {404, 409, 422}:
+        if _says_not_ordered(error):
             store.forget(fingerprint)
         raise
     except KeyboardInterrupt:
@@ -254,6 +254,11 @@ def _send_word(client: Client, pending: Pending, store: PendingStore, fingerprin
         raise
     store.forget(fingerprint)
     return JobId(int(summary["job"]))
+
+
+def _says_not_ordered(error: RemoteError) -> bool:
+    """Say whether a server of ours knows that nothing was ordered; whatever stands before it does not."""
+    return bool(error.code) and error.status in {404, 409, 422}
 
 
 def _discard(client: Client, draft: Mapping[str, Any]) -> None:
