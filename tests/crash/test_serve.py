@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import re
 import signal
+import threading
+import time
 import urllib.request
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
@@ -90,3 +92,54 @@ def read_url(server: Child) -> str:
     found = re.search(r"http://\S+?(?=\. )", server.stdout.readline())
     assert found is not None
     return found[0]
+
+
+def test_killed_under_load_it_loses_nothing_and_what_was_under_way_is_never_sent_again_unasked(make_shop: OpenShop):
+    shop = make_shop(latency="0.2")
+    add_job(shop, 60)
+    server = serve_placing(shop)
+    server.kill()
+    finish(server)
+    again = shop.start("serve", "--port", "0", "--log-format", "json")
+    read_url(again)
+    wait_for(shop, lambda: read_job(shop)[0] is JobState.PAUSED)
+    again.send_signal(signal.SIGTERM)
+    assert finish(again)[0] == 0
+    verdict = shop.judge()
+    assert verdict.count("sending") == 0
+    assert 0 < verdict.count("unconfirmed") <= 4
+    assert read_job(shop)[1] != SERVER_STOPPED  # so that it waits for a person
+    assert shop.simulator.stats()["repeats"] == 0
+    assert shop.type("resume", "1", "--json").returncode in {0, 4}
+    verdict = shop.judge()
+    assert verdict.problems == []
+    assert verdict.count("accepted", "duplicate", "unconfirmed") == 60
+    assert shop.simulator.stats()["repeats"] == 0
+
+
+def test_told_twice_it_leaves_at_once_and_what_was_under_way_is_unconfirmed(make_shop: OpenShop):
+    """The provider answers after an hour: whoever waited for it would not end."""
+    shop = make_shop(latency="3600")
+    add_job(shop)
+    server = serve_placing(shop)
+    server.send_signal(signal.SIGTERM)
+    assert server.stderr is not None
+    while "Stopping: " not in server.stderr.readline():
+        assert server.poll() is None
+    server.send_signal(signal.SIGTERM)
+    status, _, said = finish(server)
+    assert status in {0, 1, 130}, said
+    verdict = shop.judge()
+    assert verdict.count("queued", "unconfirmed", "sending") == TOTAL
+    assert verdict.count("unconfirmed", "sending") > 0
+    assert shop.type("show", "1", "--json").returncode == 0
+    assert shop.judge().count("sending") == 0
+
+
+def wait_for(shop: Shop, is_met: Callable[[], bool]) -> None:
+    """Wait until something is so."""
+    deadline = time.monotonic() + PATIENCE_S
+    pause = threading.Event()
+    while not is_met():
+        assert time.monotonic() < deadline
+        pause.wait(0.1)
