@@ -17,6 +17,7 @@ from imeiflow.web.api.operation import Operation
 from imeiflow.web.api.problem import MEDIA_TYPE, TITLES, describe_problem
 from imeiflow.web.api.reading import NUMBERS
 from imeiflow.web.api.route import KEY_HEADER
+from imeiflow.web.api.value import LEAST_AMOUNT
 
 BASE: Final = "/api/v1"
 _REFERENCE: Final = "#/components/schemas/{name}"
@@ -220,9 +221,11 @@ def _describe_types() -> dict[str, Any]:
 #: What is taken as an amount: exact numbers are not everybody's, and a form has texts only.
 _AMOUNT_TEXT: Final = {
     "type": "string",
-    "pattern": r"^([1-9][0-9]{0,14}(\.[0-9]{1,12})?|0\.[0-9]{0,11}[1-9][0-9]{0,11})$",
+    "pattern": r"^([1-9][0-9]{0,14}(\.[0-9]{1,12})?|0\.0{0,5}[1-9][0-9]{0,6})$",
 }
-_TAKEN_AMOUNT: Final = {"anyOf": [{"type": "number", "exclusiveMinimum": 0, "exclusiveMaximum": 10**15}, _AMOUNT_TEXT]}
+_TAKEN_AMOUNT: Final = {
+    "anyOf": [{"type": "number", "minimum": float(LEAST_AMOUNT), "exclusiveMaximum": 10**15}, _AMOUNT_TEXT]
+}
 
 
 def _components(types: list[Any], *, amount: Mapping[str, Any]) -> dict[str, Any]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from datetime import datetime
 from decimal import Decimal
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Final, Literal
 
 from msgspec import UNSET, Meta, Struct, UnsetType
 
@@ -27,6 +27,7 @@ Account = Annotated[
 Instant = Annotated[datetime, Meta(tz=True, description="A time with its zone: 2026-11-28T14:30:00Z.")]
 #: In answers a number, exact to its last digit; in requests also a text, for whoever's numbers are not exact.
 Amount = Decimal
+LEAST_AMOUNT: Final = Decimal("0.000001")
 Count = Annotated[int, Meta(ge=0)]
 Finished = Literal["running", "finished", "paused", "cancelled"]
 
@@ -92,7 +93,7 @@ def read_amount(amount: Decimal | UnsetType | None, field: str) -> Decimal | Non
     """Give an amount of money that is above 0 and not absurd; None where none was given. Raises ApiError 422."""
     if amount is None or amount is UNSET:
         return None
-    if not amount.is_finite() or not 0 < amount < Decimal(10) ** 15:
+    if not amount.is_finite() or not LEAST_AMOUNT <= amount < Decimal(10) ** 15:
         remedy = "Give a number above 0, such as 25 or 12.50."
         flaw = Flaw(field=field, problem="it is no amount of money above 0", value=str(amount), remedy=remedy)
         raise ApiError(422, f"{field}: {flaw.problem}.", remedy=remedy, flaws=[flaw])

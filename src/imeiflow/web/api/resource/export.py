@@ -12,6 +12,7 @@ from msgspec import Meta
 
 from imeiflow.domain.ident import JobId
 from imeiflow.domain.user import Scope
+from imeiflow.operations.audit import record_action
 from imeiflow.operations.export import ExportFormat, Layout, Wish, export_to_file, export_to_stream
 from imeiflow.web.api.operation import Call, Operation, StreamReply
 from imeiflow.web.api.resource.order import Selection, read_selection
@@ -54,10 +55,12 @@ def export_orders(call: Call) -> StreamReply:
     )
     for job in wish.jobs or ():
         call.session.find_job(job)
+    only = wish.jobs[0] if wish.jobs is not None and len(wish.jobs) == 1 else None
+    record_action(call.session, call.actor, "export", job=only, token=call.token.name, format=query.format.value)
     is_tabbed = query.layout is Layout.GSM_FUSION
     suffix = "tsv" if is_tabbed else query.format.value
-    of = f"job-{wish.jobs[0]}" if wish.jobs is not None and len(wish.jobs) == 1 else "jobs"
-    media_type = f"{_TABBED}; charset=utf-8" if is_tabbed else _name_type(query.format)
+    of = "jobs" if only is None else f"job-{only}"
+    media_type = _TABBED if is_tabbed else _name_type(query.format)
     return StreamReply(
         parts=_send_workbook(call, wish) if query.format is ExportFormat.XLSX else _send_text(call, wish),
         media_type=media_type,
@@ -75,7 +78,8 @@ def _check(query: ExportQuery) -> None:
 
 
 def _name_type(format_: ExportFormat) -> str:
-    return _TYPES[format_] + ("" if format_ is ExportFormat.XLSX else "; charset=utf-8")
+    # The framework says the character set of texts by itself.
+    return _TYPES[format_] + ("; charset=utf-8" if format_ is ExportFormat.JSONL else "")
 
 
 class _Pipe:

@@ -9,6 +9,7 @@ from msgspec import Meta
 
 from imeiflow.domain.ident import JobId, OrderId, Reference
 from imeiflow.domain.user import Scope
+from imeiflow.operations.audit import record_action
 from imeiflow.operations.json_object import describe_reconciliation
 from imeiflow.operations.json_text import as_values
 from imeiflow.operations.order_list import read_wanted
@@ -135,6 +136,9 @@ def settle_orders(call: Call) -> dict[str, Any]:
         settle_placed(call.session, plan, reference, note=body.note, actor=call.actor)
     elif plan.orders:
         settle_not_placed(call.session, plan, note=body.note, actor=call.actor)
+    if plan.orders and not body.dry_run:
+        told = {"verdict": body.outcome, "count": len(plan.orders), "note": body.note}
+        record_action(call.session, call.actor, "settle", job=job, token=call.token.name, **told)
     return {
         "settled": len(plan.orders),
         "cost": None if plan.cost is None else plan.cost.amount,
@@ -159,6 +163,8 @@ def settle_from_export(call: Call) -> dict[str, Any]:
         placed = settle_by_export(call.session, found, note=note, actor=call.actor)
         if form.complete and found.unnamed:
             missing = settle_missing(call.session, found, note=f"{note}, which is complete", actor=call.actor)
+        counts = {"placed": placed, "not_placed": missing, "by": "export"}
+        record_action(call.session, call.actor, "settle", job=job, token=call.token.name, **counts)
     return {
         "found": describe_reconciliation(found),
         "told": list(tell_reconciliation(found, is_complete=form.complete)),
