@@ -6,13 +6,14 @@ from pathlib import Path
 
 import pytest
 
-from tests.cli.shop import Shop, last_json, open_shop
+from tests.cli.screen import open_screen
+from tests.cli.shop import Shop, last_json, make_imei, open_shop
 
 
 @pytest.fixture
 def shop(tmp_path: Path):
     with open_shop(tmp_path) as opened:
-        opened.home.mkdir(mode=0o700)
+        opened.home.mkdir(mode=0o700, exist_ok=True)
         (opened.home / "config.toml").write_text("[dispatch]\nprice_max_age_s = 0.001\n", encoding="utf-8")
         yield opened
 
@@ -31,6 +32,18 @@ def test_a_job_is_resumed_at_a_risen_price_only_by_accepting_it_and_ledger_and_b
     told = last_json(done.stdout)
     assert (done.returncode, told["accepted"], told["spent"]) == (0, 10, 0.92)
     assert str(shop.judge().charged) == "0.92"
+
+
+def test_a_retry_says_what_it_costs_today_and_goes_on_at_that_when_it_is_confirmed(shop: Shop):
+    shop.simulator.set_behaviour(bad_imeis=(make_imei(0), make_imei(1)))
+    _, summary = shop.submit(shop.write_list(5))
+    assert summary["refused"] == 2
+    shop.simulator.set_behaviour(price_change="1=0.10@0", bad_imeis=())
+    with open_screen("retry", "1", environment=shop.environment, columns=200) as screen:
+        screen.wait_for(r"at most \$0\.20 \(the price of service 1 rose from \$0\.08 to \$0\.10\)")
+        screen.press("y\n")
+        assert screen.finish() == 0
+    assert str(shop.judge().charged) == str(shop.judge().spent) == "0.44"
 
 
 def test_what_is_not_accepted_is_not_ordered(shop: Shop):

@@ -19,7 +19,7 @@ from imeiflow.domain.order import JobState
 from imeiflow.domain.progress import exit_code
 from imeiflow.errors import UsageError
 from imeiflow.operations.json_text import clean
-from imeiflow.operations.price import find_rise, renew_prices
+from imeiflow.operations.price import Rise, find_rise, renew_prices
 from imeiflow.operations.session import Session
 from imeiflow.operations.steering import raise_cap, resume_job
 
@@ -110,6 +110,14 @@ def go_on(
     return follow_through(session, job, resumed.lock, is_json=is_json)
 
 
+def look_at_price(session: Session, job: JobId, *, more: int = 0) -> Rise | None:
+    """Look at today's price of a job; say why it may not go on at it, with `more` orders that are about to wait."""
+    prices = renew_prices(session, job)
+    if prices is not None and not prices.is_fresh:
+        say(f"The price list could not be fetched: {clean(prices.problem)}. The job goes on at its confirmed price.")
+    return find_rise(session, job, more=more)
+
+
 def _ask_for_price(session: Session, job: JobId, accepted: Decimal | None) -> Decimal | None:
     """Look at today's price of a job that does not run; give what may be paid, asked for where it has risen.
 
@@ -117,10 +125,7 @@ def _ask_for_price(session: Session, job: JobId, accepted: Decimal | None) -> De
     """
     if session.find_job(job).state not in {JobState.PAUSED, JobState.FINISHED}:
         return accepted
-    prices = renew_prices(session, job)
-    if prices is not None and not prices.is_fresh:
-        say(f"The price list could not be fetched: {clean(prices.problem)}. The job goes on at its confirmed price.")
-    rise = find_rise(session, job)
+    rise = look_at_price(session, job)
     if rise is None or rise.price is None or accepted is not None:
         return accepted
     if not (is_terminal(sys.stderr) and is_terminal(sys.stdin)):

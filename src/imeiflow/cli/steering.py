@@ -8,7 +8,7 @@ from imeiflow.cli.frame import confirm, name_user, open_session
 from imeiflow.cli.option import command, job_argument, json_option, yes_option
 from imeiflow.cli.output import count, print_json, say
 from imeiflow.cli.report import report_job
-from imeiflow.cli.resume import go_on
+from imeiflow.cli.resume import go_on, look_at_price
 from imeiflow.cli.server import find_client
 from imeiflow.domain.ident import JobId
 from imeiflow.domain.order import OrderState
@@ -105,7 +105,11 @@ def retry(job: int, *, states: tuple[str, ...], is_again: bool, is_sure: bool, i
             return 0
         waiting = session.ledger.tally(id_).waiting
         told = " and ".join(f"{number:,} {state}" for state, number in plan.counts.items())
+        rise = look_at_price(session, id_, more=plan.count)
+        today = None if rise is None else rise.price
         cost = f"at most {plan.cost}" if plan.cost is not None else "at a price that is not known"
+        if rise is not None and today is not None:
+            cost = f"at most {today * plan.count} ({rise.change})"
         also = f" The job then also sends the {waiting:,} that still wait." if waiting else ""
         if not confirm(
             f"Send {told} {'order' if plan.count == 1 else 'orders'} of job {job} again, {cost}?{also}",
@@ -115,7 +119,9 @@ def retry(job: int, *, states: tuple[str, ...], is_again: bool, is_sure: bool, i
             say("Nothing was sent.")
             return 0
         retry_orders(session, id_, chosen, is_again=is_again, actor=name_user())
-        return go_on(session, id_, is_detached=is_detached, is_json=is_json)
+        # Whoever said --yes has not seen the cost, and has agreed to no higher price.
+        agreed = None if is_sure or today is None else today.amount
+        return go_on(session, id_, accept_price=agreed, is_detached=is_detached, is_json=is_json)
 
 
 def _wait(session: Session, job: JobId, verb: str) -> None:

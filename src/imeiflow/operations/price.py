@@ -54,15 +54,17 @@ def renew_prices(session: Session, job: JobId) -> PriceList | None:
     return list_services(session.ledger, configuration, account)
 
 
-def find_rise(session: Session, job: JobId) -> Rise | None:
+def find_rise(session: Session, job: JobId, *, more: int = 0) -> Rise | None:
     """Say why a job may not go on at the price that the ledger's list shows; None where it may.
 
-    A list from before the job began says nothing. Raises UnknownJobError.
+    `more` orders are about to wait besides those that do. A list from before the job began says nothing.
+
+    Raises UnknownJobError.
     """
     found = session.find_job(job)
     tally = session.ledger.tally(job)
     doubts = tally[OrderState.UNCONFIRMED] if found.policy is Policy.SETTLE else 0
-    if found.price is None or found.kind is not OrderKind.IMEI or not (tally.waiting or doubts):
+    if found.price is None or found.kind is not OrderKind.IMEI or not (tally.waiting or doubts or more):
         return None
     quote = recall_quote(session.ledger, found)
     if quote is None or may_go_on(found.price, quote):
@@ -71,7 +73,7 @@ def find_rise(session: Session, job: JobId) -> Rise | None:
     return Rise(
         job,
         say_move(found.service, found.price, quote),
-        _say_cost(found, quote, tally.waiting),
+        _say_cost(found, quote, tally.waiting + more),
         name_price(found.price, quote.price) if is_rise and quote.price is not None else None,
     )
 
