@@ -38,7 +38,7 @@ _HEADERS: Final = (
     ("cross-origin-resource-policy", "same-origin"),
     ("permissions-policy", "camera=(), geolocation=(), microphone=(), payment=(), usb=()"),
 )
-_TRANSPORT: Final = ("strict-transport-security", "max-age=31536000")
+_TRANSPORT: Final = ("strict-transport-security", "max-age=31536000; includeSubDomains")
 _SAFE: Final = frozenset({"GET", "HEAD", "OPTIONS"})
 _TEXT: Final = b"text/plain; charset=utf-8"
 

@@ -38,7 +38,7 @@ async def live(request: WebRequest, topic: FromQuery[list[str]]) -> Stream:
     """Say which of the topics change, until the page goes."""
     office = office_of(request)
     owner = request.user.user.name
-    if _is_full(office, owner) or office.is_stopping:
+    if is_full(office, owner) or office.is_stopping:
         raise HTTPException(status_code=503, detail="Too many pages are open.")
     topics = [name for name in topic[:_MOST_TOPICS] if _TOPIC.fullmatch(name)]
     secret = request.cookies.get(cookie_name(office.settings), "")
@@ -46,12 +46,13 @@ async def live(request: WebRequest, topic: FromQuery[list[str]]) -> Stream:
     return Stream(_tell(office, topics, owner, secret), media_type="text/event-stream", headers=headers)
 
 
-def _is_full(office: Office, owner: str) -> bool:
+def is_full(office: Office, owner: str) -> bool:
+    """Say whether there is no room for another stream, of this owner or at all."""
     return office.hub.viewers >= _MOST_VIEWERS or office.hub.viewers_of(owner) >= _MOST_OF_ONE
 
 
 async def _tell(office: Office, topics: list[str], owner: str, secret: str) -> AsyncIterator[str]:
-    if _is_full(office, owner):  # many that came at once all found room
+    if is_full(office, owner):  # many that came at once all found room
         return
     with office.hub.watch(topics, owner) as viewer:
         yield "retry: 3000\n: hello\n\n"

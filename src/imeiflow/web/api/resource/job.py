@@ -31,10 +31,12 @@ from imeiflow.web.api.operation import Call, Operation, Reply, StreamReply
 from imeiflow.web.api.problem import ApiError
 from imeiflow.web.api.value import Account, Amount, Finished, In, JobSummary, Limit, Out, read_amount
 from imeiflow.web.hub import job_topic
+from imeiflow.web.live import is_full
 from imeiflow.web.thread import in_thread
 
 #: A job of a million orders takes a while to count: so much of the time goes into it at most.
 _COUNTING_SHARE: Final = 0.2
+_LOOK_AGAIN_S: Final = 10.0  #: whether the token is still good
 _STILL_HERE: Final = ": still here\n\n"
 
 #: What a list says of a job besides its summary.
@@ -236,13 +238,16 @@ async def follow_job(call: Call) -> StreamReply:
     event `end` carries the last one, when the job does not run any more, and ends the stream.
     """
     job = await in_thread(_find, call)
+    if is_full(call.office, call.actor):
+        remedy = "Ask /jobs/{job} now and then, or end some of them."
+        raise ApiError(503, "Too many streams are open.", remedy=remedy, headers={"retry-after": "10"})
     return StreamReply(parts=_tell(call, job), media_type="text/event-stream")
 
 
 async def _tell(call: Call, job: JobId) -> AsyncIterator[str]:
     office = call.office
-    with office.hub.watch([job_topic(job), "jobs"]) as viewer:
-        last = ""
+    with office.hub.watch([job_topic(job), "jobs"], call.actor) as viewer:
+        last, looked_at = "", time.monotonic()
         changes = viewer.changes()
         while True:
             began = time.monotonic()
@@ -257,6 +262,20 @@ async def _tell(call: Call, job: JobId) -> AsyncIterator[str]:
             await asyncio.sleep(took / _COUNTING_SHARE)
             if await anext(changes, None) is None:
                 return
+            if time.monotonic() - looked_at >= _LOOK_AGAIN_S:
+                looked_at = time.monotonic()
+                if not await in_thread(_is_good, call):
+                    return
+
+
+def _is_good(call: Call) -> bool:
+    """Say whether the token that asked is still good for anything."""
+    now = call.session.clock.now()
+    for one in call.session.ledger.list_api_tokens():
+        if one.id == call.token.id:
+            is_over = one.expires_at is not None and one.expires_at <= now
+            return one.revoked_at is None and one.user.disabled_at is None and not is_over
+    return False
 
 
 def pause_running_job(call: Call) -> Reply:
