@@ -6,6 +6,7 @@ import http.client
 from urllib.parse import urlsplit
 
 import pytest
+from structlog.testing import capture_logs
 
 from imeiflow.domain.user import Role, Scope
 from imeiflow.web.api.allowance import Allowance, Buckets
@@ -39,6 +40,15 @@ def test_a_wrong_token_is_turned_away_and_not_repeated(site, admin, secret):
     answer = Program(site, secret).ask("GET", "/jobs")
     check_problem(answer, 401, "no-token")
     assert secret.encode() not in answer.raw
+
+
+def test_the_log_says_who_asked_and_not_with_what(site, program):
+    with capture_logs() as logs:
+        program.get("/jobs", limit=3)
+        site.wait_until(lambda: any(one["event"] == "request" for one in logs), "nothing is logged")
+    (found,) = [one for one in logs if one["event"] == "request"]
+    assert (found["user"], found["route"]) == ("mia", "/api/v1/jobs")
+    assert program.secret not in str(logs)
 
 
 def test_a_revoked_token_is_good_for_nothing(site, program):

@@ -48,6 +48,7 @@ def make_handler(operation: Operation, office: Office, buckets: Buckets) -> HTTP
 
     async def handle(request: Request[Any, Any, State]) -> Response[Any]:
         token = await find_caller(request, office, buckets)
+        request.scope["user"] = token  # for the log
         check_scope(token, operation.scope)
         call = Call(
             office=office,
