@@ -24,9 +24,12 @@ PRICE = "0.08"  #: of service 1
 class Shop:
     """A home, an account at a simulated provider, and lists of IMEIs."""
 
-    def __init__(self, directory: Path, simulator: SimulatorProcess, wiretap: Wiretap) -> None:
+    def __init__(
+        self, directory: Path, simulator: SimulatorProcess, wiretap: Wiretap, *, has_ledger: bool = True
+    ) -> None:
         self.home = directory / "home"
-        cast_ledger(self.home / "ledger.sqlite")
+        if has_ledger:
+            cast_ledger(self.home / "ledger.sqlite")
         self.simulator = simulator
         self.wiretap = wiretap
         self.environment = make_environment(self.home, wiretap.base_url)

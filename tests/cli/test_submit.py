@@ -30,7 +30,7 @@ def shop(tmp_path_factory: pytest.TempPathFactory):
 @pytest.fixture
 def fresh(shop: Shop, tmp_path: Path):
     """Give the provider another shop: a home without a ledger."""
-    other = Shop(tmp_path, shop.simulator, shop.wiretap)
+    other = Shop(tmp_path, shop.simulator, shop.wiretap, has_ledger=False)
     yield other
     other.close()
 
