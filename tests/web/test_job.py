@@ -13,6 +13,7 @@ from imeiflow.domain.ident import JobId
 from imeiflow.domain.order import JobState, OrderState
 from imeiflow.domain.user import Role
 from tests.operations.stand import make_imei
+from tests.web.ask import Asker
 from tests.web.conftest import Visitor, find_violations
 from tests.web.look import ALL, find_flaws
 
@@ -260,3 +261,22 @@ def test_nothing_is_done_to_single_orders_while_the_job_runs(make_site, browser)
     assert status == 409
     assert site.session.ledger.tally(job)[OrderState.CANCELLED] == 0
     visitor.close()
+
+
+@pytest.mark.parametrize("form", [{}, {"order": "²"}, {"order": "9" * 40}, {"scope": "all", "state": "lost"}])
+def test_a_choice_of_nothing_or_of_what_is_no_order_is_refused(site, admin, refused, form):
+    somebody = Asker(site, admin)
+    for action in ("", "/retry", "/cancel"):
+        answer = somebody.ask("POST", f"/jobs/{refused}/chosen{action}", form={"csrf": somebody.csrf, **form})
+        assert answer.status == 400, (action, answer.status)
+    assert site.session.ledger.tally(refused)[OrderState.REFUSED] == 2
+
+
+def test_orders_of_another_job_are_not_touched_through_this_one(site, admin, refused):
+    other = site.add_answered({2: OrderState.ACCEPTED}, more=3, state=JobState.PAUSED)
+    strange = ",".join(str(row.id) for row in site.session.ledger.order_rows(other))
+    somebody = Asker(site, admin)
+    for one in strange.split(","):
+        form = {"csrf": somebody.csrf, "order": one}
+        assert somebody.ask("POST", f"/jobs/{refused}/chosen/cancel", form=form).status == 200
+    assert site.session.ledger.tally(other)[OrderState.QUEUED] == 3

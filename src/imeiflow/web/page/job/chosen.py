@@ -41,7 +41,7 @@ class Ticks:
     async def read(cls, request: WebRequest) -> Ticks:
         """Read the form. Raises UsageError where nothing was chosen."""
         form = await request.form()
-        ids = tuple(int(one) for one in form.getall("order", []) if str(one).isdigit() and len(str(one)) < 16)
+        ids = tuple(int(one) for one in form.getall("order", []) if str(one).isdecimal() and len(str(one)) < 16)
         is_all = form.get("scope") == "all"
         if not is_all and not ids:
             raise UsageError(problem="no order was chosen", remedy="Tick some, or choose all that match.")

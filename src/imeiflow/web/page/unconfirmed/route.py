@@ -91,7 +91,7 @@ async def settle(request: WebRequest, job_id: FromPath[int]) -> Response[Any]:
     """Settle the orders that were chosen, or all, as the person says."""
     form = await request.form()
     session, name = office_of(request).session, request.user.user.name
-    chosen = [int(one) for one in form.getall("order", []) if str(one).isdigit()]
+    chosen = [int(one) for one in form.getall("order", []) if str(one).isdecimal() and len(str(one)) < 16]
     await in_thread(
         _settle,
         session,
