@@ -7,8 +7,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from imeiflow.errors import ConfigurationError
-from imeiflow.simulator.behaviour import OPTIONS, Behaviour, Option, Repeat
+from imeiflow.simulator.behaviour import OPTIONS, Behaviour, Repeat
 from imeiflow.simulator.fault import FaultKind
+from imeiflow.simulator.option import Option
 
 GRAMMARS = {
     "latency": st.sampled_from(["0", "1.5", "0.3-18", "pareto:1,1.5"]),

@@ -15,7 +15,7 @@ from litestar import Litestar
 from litestar.handlers import HTTPRouteHandler
 
 from imeiflow.domain.user import Role
-from imeiflow.ledger.identity import User
+from imeiflow.ledger.user import User
 from imeiflow.operations.identity import find_web_session
 from imeiflow.web.access import RoleGuard
 from tests.web.site import PATIENCE_S, Site

@@ -16,7 +16,7 @@ import pytest
 from playwright.sync_api import Browser, BrowserContext, Page, Playwright, expect, sync_playwright
 
 from imeiflow.domain.user import Role
-from imeiflow.ledger.identity import User
+from imeiflow.ledger.user import User
 from tests.web.site import Site, open_site
 
 INSTALL = "apt-get install --no-install-recommends chromium"

@@ -18,8 +18,8 @@ from typing import Any
 from imeiflow.domain.ident import JobId
 from imeiflow.domain.order import JobState, OrderState
 from imeiflow.domain.user import Role
-from imeiflow.ledger.identity import User
 from imeiflow.ledger.record import NewOrder
+from imeiflow.ledger.user import User
 from imeiflow.operations.identity import accept_invitation, invite_user, open_web_session
 from imeiflow.operations.session import Session
 from imeiflow.simulator import SimulatedProvider

@@ -5,7 +5,7 @@ from __future__ import annotations
 from playwright.sync_api import expect
 
 from imeiflow.domain.user import Role
-from imeiflow.ledger.identity import User
+from imeiflow.ledger.user import User
 from tests.operations.stand import ACCOUNT
 from tests.web import seed
 from tests.web.conftest import Visitor

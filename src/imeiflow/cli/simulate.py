@@ -14,7 +14,8 @@ from imeiflow.cli.output import count, print_json, say, tell
 from imeiflow.domain.money import Money
 from imeiflow.errors import ConfigurationError
 from imeiflow.operations.json_text import dump_json
-from imeiflow.simulator.behaviour import OPTIONS, Behaviour, Option
+from imeiflow.simulator.behaviour import OPTIONS, Behaviour
+from imeiflow.simulator.option import Option
 from imeiflow.simulator.server import SimulatedProvider, run_simulator
 
 #: The groups of options, as their headings.

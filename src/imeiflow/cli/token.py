@@ -11,7 +11,7 @@ from imeiflow.cli.option import command, json_option
 from imeiflow.cli.output import print_json, print_json_list, print_table, say, show_time
 from imeiflow.domain.user import Scope
 from imeiflow.errors import UsageError
-from imeiflow.ledger.identity import ApiToken, User
+from imeiflow.ledger.user import ApiToken, User
 from imeiflow.operations.identity import create_api_token
 from imeiflow.operations.json_text import as_values, clean
 from imeiflow.operations.session import Session

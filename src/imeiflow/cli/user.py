@@ -11,7 +11,7 @@ from imeiflow.cli.option import command, json_option
 from imeiflow.cli.output import is_terminal, print_json_list, print_table, say, show_time
 from imeiflow.domain.user import Role
 from imeiflow.errors import UsageError
-from imeiflow.ledger.identity import User
+from imeiflow.ledger.user import User
 from imeiflow.operations.identity import LINK_LASTS, accept_invitation, invite_user
 from imeiflow.operations.json_text import as_values
 from imeiflow.operations.session import Session

@@ -6,94 +6,35 @@ Keeps digests of secrets, never the secrets. Every change is in the log of event
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from datetime import datetime, timedelta
-from decimal import Decimal
 from typing import Any
 
-from sqlalchemy import ColumnElement, Connection, Label, Table, delete, func, insert, or_, select, update
+from sqlalchemy import ColumnElement, Connection, delete, func, insert, or_, select, update
 from sqlalchemy.exc import IntegrityError
 
 from imeiflow.domain.ident import UserId
 from imeiflow.domain.user import Role
-from imeiflow.errors import UsageError
 from imeiflow.ledger.access import Access
-from imeiflow.ledger.dialect import AnyRow
 from imeiflow.ledger.log import write_event
 from imeiflow.ledger.schema import api_token, invitation, users, web_session
+from imeiflow.ledger.user import (
+    ApiToken,
+    Invitation,
+    LastAdminError,
+    NameTakenError,
+    SpentLinkError,
+    User,
+    WebSession,
+    prefixed,
+    read_session,
+    read_token,
+    read_user,
+)
 
 #: Who makes the link for the first user.
 NOBODY = "start"
 
 _SEEN_EVERY = timedelta(minutes=1)
-
-
-class NameTakenError(UsageError):
-    """There is a user {name} already."""
-
-    remedy = "Take another name."
-
-
-class SpentLinkError(UsageError):
-    """This link was used before, or is too old."""
-
-    remedy = "Ask whoever gave it to you for another one."
-
-
-class LastAdminError(UsageError):
-    """{name} is the only administrator: somebody has to be."""
-
-    remedy = "Make another user an administrator first."
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class User:
-    """Somebody who may sign in. `spend_limit` is what their orders of a day may cost, None: any amount."""
-
-    id: UserId
-    name: str
-    role: Role
-    spend_limit: Decimal | None
-    created_at: datetime
-    disabled_at: datetime | None
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class WebSession:
-    """A browser in which a user is signed in. `digest` is of the cookie's secret."""
-
-    digest: str
-    user: User
-    csrf: str
-    created_at: datetime
-    seen_at: datetime
-    expires_at: datetime
-    address: str
-    agent: str
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ApiToken:
-    """A program's way in, with what it may do. `hint` is the end of the secret, to tell one from another."""
-
-    id: int
-    user: User
-    name: str
-    hint: str
-    scopes: tuple[str, ...]
-    created_at: datetime
-    expires_at: datetime | None
-    used_at: datetime | None
-    revoked_at: datetime | None
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Invitation:
-    """A one-time link: it makes a user, or (`user`) sets a user's password anew."""
-
-    role: Role
-    user: User | None
-    expires_at: datetime
 
 
 class Identities(Access):
@@ -108,14 +49,14 @@ class Identities(Access):
     def list_users(self) -> list[User]:
         """List all users by name, those who may not sign in any more included."""
         with self._read() as connection:
-            return [_read_user(row) for row in connection.execute(select(users).order_by(users.c.name))]
+            return [read_user(row) for row in connection.execute(select(users).order_by(users.c.name))]
 
     def find_user(self, name: str) -> tuple[User, str] | None:
         """Find a user who may sign in, and the hash of the password."""
         query = select(users).where(users.c.name == name, users.c.disabled_at.is_(None))
         with self._read() as connection:
             row = connection.execute(query).one_or_none()
-        return None if row is None else (_read_user(row), row.password_hash)
+        return None if row is None else (read_user(row), row.password_hash)
 
     def create_invitation(
         self, digest: str, *, role: Role, actor: str, expires_at: datetime, user: UserId | None = None
@@ -324,7 +265,7 @@ class Identities(Access):
             return None
         user = None
         if row.user_id is not None:
-            user = _read_user(connection.execute(select(users).where(users.c.id == row.user_id)).one())
+            user = read_user(connection.execute(select(users).where(users.c.id == row.user_id)).one())
         return Invitation(role=Role(row.role), user=user, expires_at=row.expires_at)
 
     def _create_user(self, connection: Connection, name: str, role: Role, password_hash: str, at: datetime) -> User:
@@ -353,63 +294,20 @@ class Identities(Access):
 
     def _list_sessions(self, *conditions: ColumnElement[bool]) -> list[WebSession]:
         query = (
-            select(users, *_prefixed(web_session, "session"))
+            select(users, *prefixed(web_session, "session"))
             .join(users, users.c.id == web_session.c.user_id)
             .where(users.c.disabled_at.is_(None), *conditions)
             .order_by(web_session.c.seen_at.desc())
         )
         with self._read() as connection:
-            return [_read_session(row) for row in connection.execute(query)]
+            return [read_session(row) for row in connection.execute(query)]
 
     def _list_tokens(self, *conditions: ColumnElement[bool]) -> list[ApiToken]:
         query = (
-            select(users, *_prefixed(api_token, "token"))
+            select(users, *prefixed(api_token, "token"))
             .join(users, users.c.id == api_token.c.user_id)
             .where(*conditions)
             .order_by(api_token.c.id.desc())
         )
         with self._read() as connection:
-            return [_read_token(row) for row in connection.execute(query)]
-
-
-def _read_user(row: AnyRow) -> User:
-    return User(
-        id=UserId(row.id),
-        name=row.name,
-        role=Role(row.role),
-        spend_limit=row.spend_limit,
-        created_at=row.created_at,
-        disabled_at=row.disabled_at,
-    )
-
-
-def _prefixed(table: Table, prefix: str) -> list[Label[Any]]:
-    """Name a table's columns apart from those of `users`."""
-    return [column.label(f"{prefix}_{column.name}") for column in table.columns]
-
-
-def _read_session(row: AnyRow) -> WebSession:
-    return WebSession(
-        digest=row.session_digest,
-        user=_read_user(row),
-        csrf=row.session_csrf,
-        created_at=row.session_created_at,
-        seen_at=row.session_seen_at,
-        expires_at=row.session_expires_at,
-        address=row.session_address,
-        agent=row.session_agent,
-    )
-
-
-def _read_token(row: AnyRow) -> ApiToken:
-    return ApiToken(
-        id=row.token_id,
-        user=_read_user(row),
-        name=row.token_name,
-        hint=row.token_hint,
-        scopes=tuple(row.token_scopes),
-        created_at=row.token_created_at,
-        expires_at=row.token_expires_at,
-        used_at=row.token_used_at,
-        revoked_at=row.token_revoked_at,
-    )
+            return [read_token(row) for row in connection.execute(query)]

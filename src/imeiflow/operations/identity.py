@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Final
 from imeiflow.domain.ident import UserId
 from imeiflow.domain.user import Role, check_password, read_user_name
 from imeiflow.errors import UsageError
-from imeiflow.ledger.identity import ApiToken, Invitation, SpentLinkError, User, WebSession
+from imeiflow.ledger.user import ApiToken, Invitation, SpentLinkError, User, WebSession
 from imeiflow.operations.session import Session
 
 if TYPE_CHECKING:

@@ -19,8 +19,8 @@ from imeiflow.domain.ident import JobId
 from imeiflow.domain.money import Money
 from imeiflow.errors import UsageError
 from imeiflow.jobs.lock import LaneLock
-from imeiflow.ledger.identity import User
 from imeiflow.ledger.record import Job
+from imeiflow.ledger.user import User
 from imeiflow.operations.session import Session
 
 _LOOK_EVERY_S: Final = 0.02

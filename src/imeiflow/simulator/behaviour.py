@@ -8,7 +8,7 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from decimal import Decimal, InvalidOperation
+from decimal import Decimal
 from enum import StrEnum
 from typing import Any
 
@@ -19,6 +19,7 @@ from imeiflow.simulator.catalogue import PRICE_CHANGE_FORM, PriceChange
 from imeiflow.simulator.delay import Delay
 from imeiflow.simulator.fault import Fault
 from imeiflow.simulator.limiter import Rate, RateKind
+from imeiflow.simulator.option import Option, check_range, read_option, to_json
 
 
 class Cut(StrEnum):
@@ -302,9 +303,9 @@ class Behaviour:
         for name, read in _READERS.items():
             value = getattr(self, name)
             for text in value if isinstance(value, tuple) else (value,):
-                _read(name, read, text)
+                read_option(name, read, text)
         for option in OPTIONS:
-            _check_range(option, getattr(self, option.name))
+            check_range(option, getattr(self, option.name))
         if self.redirect not in {0, 301, 302, 307, 308}:
             raise ConfigurationError(setting="redirect", problem="must be 301, 302, 307, 308 or 0")
         if bool(self.tls_cert) != bool(self.tls_key):
@@ -322,80 +323,12 @@ class Behaviour:
             option = _BY_NAME.get(given.replace("-", "_"))
             if option is None:
                 raise ConfigurationError(setting=given, problem="is no option of the simulator")
-            changes[option.name] = _read(option.name, option.read, value)
+            changes[option.name] = read_option(option.name, option.read, value)
         return dataclasses.replace(self, **changes)
 
     def to_json(self) -> dict[str, object]:
         """Give all options as JSON values; `parse` reads them back."""
-        return {option.name: _to_json(getattr(self, option.name)) for option in OPTIONS}
-
-
-@dataclass(frozen=True, slots=True)
-class Option:
-    """One option of a behaviour: what a command line needs to offer it."""
-
-    name: str
-    kind: type[Any]
-    default: Any
-    group: str
-    says: str
-
-    @property
-    def choices(self) -> tuple[str, ...]:
-        """Give the accepted values, where they can be counted."""
-        return tuple(str(member) for member in self.kind) if issubclass(self.kind, StrEnum) else ()
-
-    def read(self, value: object) -> object:
-        """Read a value from a text or a JSON value; ValueError or TypeError when it is none."""
-        if self.kind is tuple:
-            parts = value.split(";" if self.name == "faults" else ",") if isinstance(value, str) else value
-            if not isinstance(parts, list | tuple):
-                raise TypeError("a list of texts")
-            return tuple(str(part).strip() for part in parts if str(part).strip())
-        if self.kind is bool:
-            return _read_bool(value)
-        if isinstance(value, bool):
-            raise TypeError(f"not {value}")
-        if self.kind is Decimal:
-            return Decimal(str(value))
-        if self.kind is str or issubclass(self.kind, StrEnum):
-            return self.kind(str(value))
-        if self.kind is int and isinstance(value, float) and not value.is_integer():
-            raise ValueError("a whole number")
-        number: object = self.kind(value)
-        return number
-
-
-def _read_bool(value: object) -> bool:
-    words = {"true": True, "yes": True, "on": True, "1": True, "false": False, "no": False, "off": False, "0": False}
-    word = str(value).lower()
-    if word not in words:
-        raise ValueError("yes or no")
-    return words[word]
-
-
-def _read(name: str, read: Callable[[Any], object], value: object) -> object:
-    try:
-        return read(value)
-    except (ValueError, TypeError, InvalidOperation) as error:
-        raise ConfigurationError(setting=name, problem=f"{value!r} is not accepted: {error}") from error
-
-
-def _check_range(option: Option, value: object) -> None:
-    if option.kind not in {int, float, Decimal} or option.name == "seed":
-        return
-    highest = Decimal(1) if option.name.endswith("_share") else Decimal("Infinity")
-    lowest = 1 if option.name in {"dribble_bytes", "lockout_from"} else 0
-    number = Decimal(str(value))
-    if not (number.is_finite() and lowest <= number <= highest):
-        problem = f"{value!r} must be {lowest} or more" + ("" if highest.is_infinite() else ", and at most 1")
-        raise ConfigurationError(setting=option.name, problem=problem)
-
-
-def _to_json(value: object) -> object:
-    if isinstance(value, tuple):
-        return list(value)
-    return str(value) if isinstance(value, Decimal | StrEnum) else value
+        return {option.name: to_json(getattr(self, option.name)) for option in OPTIONS}
 
 
 #: Options whose text has a grammar of its own.

@@ -8,7 +8,7 @@ from typing import Any, TypeAlias
 from litestar import Request
 from litestar.datastructures import State
 
-from imeiflow.ledger.identity import User
+from imeiflow.ledger.user import User
 from imeiflow.operations.embedded import EmbeddedRunner
 from imeiflow.operations.limit_desk import LimitDesk
 from imeiflow.operations.preparation import Preparations

@@ -13,7 +13,7 @@ from urllib.parse import urlencode, urlsplit
 from jsonschema_rs import Draft202012Validator
 
 from imeiflow.domain.user import Role, Scope
-from imeiflow.ledger.identity import User
+from imeiflow.ledger.user import User
 from imeiflow.operations.identity import create_api_token
 from imeiflow.web.api.description import BASE, describe
 from tests.web.site import Site

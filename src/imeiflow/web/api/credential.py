@@ -9,7 +9,7 @@ from litestar import Request
 from litestar.datastructures import State
 
 from imeiflow.domain.user import Scope
-from imeiflow.ledger.identity import ApiToken
+from imeiflow.ledger.user import ApiToken
 from imeiflow.operations.identity import TOKEN_PREFIX, find_api_token
 from imeiflow.web.api.allowance import Buckets
 from imeiflow.web.api.problem import ApiError

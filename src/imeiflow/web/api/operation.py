@@ -15,7 +15,7 @@ import msgspec
 
 from imeiflow.domain.ident import JobId, UserId
 from imeiflow.domain.user import Scope
-from imeiflow.ledger.identity import ApiToken
+from imeiflow.ledger.user import ApiToken
 from imeiflow.operations.session import Session
 from imeiflow.web.office import Office
 

@@ -12,7 +12,7 @@ from litestar.response import Redirect
 
 from imeiflow.domain.user import SHORTEST_PASSWORD
 from imeiflow.errors import UsageError
-from imeiflow.ledger.identity import SpentLinkError
+from imeiflow.ledger.user import SpentLinkError
 from imeiflow.operations.identity import accept_invitation, find_invitation, open_web_session
 from imeiflow.web.access import client_address, make_cookie
 from imeiflow.web.navigation import Page

@@ -14,7 +14,7 @@ from litestar.params import Body
 
 from imeiflow.domain.user import Role, Scope
 from imeiflow.errors import UsageError
-from imeiflow.ledger.identity import ApiToken, User, WebSession
+from imeiflow.ledger.user import ApiToken, User, WebSession
 from imeiflow.operations.identity import LINK_LASTS, create_api_token, invite_user
 from imeiflow.operations.session import Session
 from imeiflow.web.access import needs
