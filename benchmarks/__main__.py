@@ -113,8 +113,8 @@ _REGIMES: list[tuple[str, dict[str, Any], float, float]] = [
 ]
 
 
-#: So many regimes at once: nearly all of the time is spent waiting, and no run takes a tenth of a core.
-_AT_ONCE = 3
+#: So many regimes at once: nearly all of the time is spent waiting.
+_AT_ONCE = 2
 
 
 def regimes() -> Iterator[Line]:
