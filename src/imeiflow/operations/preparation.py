@@ -101,8 +101,11 @@ class Preparation:
 class Preparations:
     """All lists that are being prepared. `on_change` hears, in some thread, which one has changed."""
 
-    def __init__(self, session: Session, on_change: Callable[[str], None] = lambda _: None) -> None:
+    def __init__(
+        self, session: Session, on_change: Callable[[str], None] = lambda _: None, *, most_rows: int = MOST_ROWS
+    ) -> None:
         self._session = session
+        self._most_rows = most_rows
         self._on_change = on_change
         self._root = Path(session.ledger.path).parent / "uploads"
         self._known: dict[str, Preparation] = {}
@@ -213,8 +216,8 @@ class Preparations:
 
     def _read_in(self, one: Preparation, turn: int) -> None:
         def count(rows: int) -> None:
-            if rows > MOST_ROWS:
-                raise UsageError(problem=f"it has over {MOST_ROWS:,} rows", remedy="Part it into several lists.")
+            if rows > self._most_rows:
+                raise UsageError(problem=f"it has over {self._most_rows:,} rows", remedy="Part it into several lists.")
             one.rows = rows
             self._on_change(one.id)
 

@@ -52,6 +52,10 @@ _STATUSES: Final[Mapping[str, ResultStatus]] = {
 _MOST_UNREADABLE: Final = 5
 
 
+#: Rows of an export that are held in memory at most.
+MOST_ROWS: Final = 1_000_000
+
+
 class ExportColumnError(InputError):
     """{source}: it has no header, so that nobody can tell which column is what."""
 
@@ -104,8 +108,10 @@ class Statement:
         return (order for orders in self.orders.values() for order in orders)
 
 
-def read_statement(source: Path | BinaryIO, *, currency: str, name: str | None = None) -> Statement:
-    """Read an export; `currency` is that of credits that name none. Raises InputError."""
+def read_statement(
+    source: Path | BinaryIO, *, currency: str, name: str | None = None, most_rows: int = MOST_ROWS
+) -> Statement:
+    """Read an export; `currency` is that of credits that name none. It is held in memory. Raises InputError."""
     with open_sheet(source, name=name) as sheet:
         if not sheet.has_header:
             raise ExportColumnError(source=sheet.name)
@@ -115,6 +121,9 @@ def read_statement(source: Path | BinaryIO, *, currency: str, name: str | None =
         dated = 0
         for row in sheet.rows():
             statement.total += 1
+            if statement.total > most_rows:
+                remedy = "Export a shorter time, such as that of the job alone."
+                raise InputError(source=sheet.name, problem=f"it has over {most_rows:,} rows", remedy=remedy)
             order = _read_row(row, columns, currency)
             if order is None:
                 _note_unreadable(statement, row)
