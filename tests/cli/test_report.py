@@ -109,6 +109,15 @@ def test_a_retry_is_offered_with_its_cost():
     assert retry.does == "send the 8 refused or failed again, for $0.64"
 
 
+@pytest.mark.parametrize(
+    ("awaited", "told"),
+    [(1, "the accepted order to its result"), (1_234, "the 1,234 accepted orders to their results")],
+)
+def test_what_still_has_no_result_can_be_followed(awaited, told):
+    (follow,) = [step for step in next_steps(make_job(), MIXED, None, awaited) if "sync" in step.command]
+    assert follow.does == f"follow {told}"
+
+
 def test_steps_are_aligned_under_one_heading():
     lines = tell_steps(next_steps(make_job(state=JobState.RUNNING), MIXED))
     assert lines[0] == "Next:"

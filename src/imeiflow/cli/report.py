@@ -135,7 +135,8 @@ def next_steps(job: Job, tally: Tally, probe: Money | None = None, awaited: int 
     if again or doubts or tally[OrderState.INVALID]:
         steps.append(Step(f"imeiflow show {id_}", "all reasons"))
     if awaited and job.state is not JobState.RUNNING:
-        steps.append(Step(f"imeiflow sync {id_} --watch", f"follow the {awaited:,} accepted orders to their results"))
+        these = "accepted order to its result" if awaited == 1 else f"{awaited:,} accepted orders to their results"
+        steps.append(Step(f"imeiflow sync {id_} --watch", f"follow the {these}"))
     if job.state in {JobState.FINISHED, JobState.CANCELLED}:
         steps.append(Step(f"imeiflow export {id_} -o FILE", "your file back, with what became of every row"))
     return steps
