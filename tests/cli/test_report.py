@@ -114,7 +114,9 @@ def test_a_retry_is_offered_with_its_cost():
     [(1, "the accepted order to its result"), (1_234, "the 1,234 accepted orders to their results")],
 )
 def test_what_still_has_no_result_can_be_followed(awaited, told):
-    (follow,) = [step for step in next_steps(make_job(), MIXED, None, awaited) if "sync" in step.command]
+    (follow,) = [
+        step for step in next_steps(make_job(state=JobState.FINISHED), MIXED, None, awaited) if "sync" in step.command
+    ]
     assert follow.does == f"follow {told}"
 
 
