@@ -100,10 +100,11 @@ class JobLine:
 
 
 class _Memory(Generic[T]):
-    """What was counted of jobs at rest, by what would change with them."""
+    """What was counted of jobs at rest, by what would change with them. Who asks while it is counted waits for that."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
+        self._counting = [threading.Lock() for _ in range(64)]
         self._known: OrderedDict[tuple[str, JobId], tuple[object, T]] = OrderedDict()
 
     def find(self, session: Session, job: Job, count: Callable[[], T]) -> T:
@@ -112,16 +113,17 @@ class _Memory(Generic[T]):
             return count()
         key = (session.ledger.path, job.id)
         mark = (job.state, job.ended_at, session.ledger.last_event(job.id))
-        with self._lock:
-            known = self._known.get(key)
-        if known is not None and known[0] == mark:
-            return known[1]
-        counted = count()
-        with self._lock:
-            self._known[key] = (mark, counted)
-            while len(self._known) > _REMEMBERED:
-                self._known.popitem(last=False)
-        return counted
+        with self._counting[job.id % len(self._counting)]:
+            with self._lock:
+                known = self._known.get(key)
+            if known is not None and known[0] == mark:
+                return known[1]
+            counted = count()
+            with self._lock:
+                self._known[key] = (mark, counted)
+                while len(self._known) > _REMEMBERED:
+                    self._known.popitem(last=False)
+            return counted
 
 
 _counts: Final = _Memory[tuple[Tally, Money | None]]()
