@@ -62,8 +62,8 @@ def go_on(session: Session, job: JobId, actor: str, adopt: Adopt) -> bool:
     """Let a job go on; say whether there was anything to go on with. Raises JobStateError, ConfigurationError."""
     resumed = resume_job(session, job, spender=actor)
     if resumed.is_to_follow:
+        adopt(job, resumed.lock)  # first: it runs
         record_action(session, actor, "resume", job=job)
-        adopt(job, resumed.lock)
     return resumed.is_to_follow
 
 

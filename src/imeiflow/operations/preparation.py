@@ -21,7 +21,7 @@ from typing import Final
 import structlog
 
 from imeiflow.domain.ident import JobId, ServiceId
-from imeiflow.errors import ImeiflowError, UsageError
+from imeiflow.errors import ImeiflowError, LedgerError, UsageError
 from imeiflow.intake.column import show_letter
 from imeiflow.jobs.lock import LaneLock
 from imeiflow.operations.audit import record_action
@@ -189,7 +189,10 @@ class Preparations:
             one.job, one.stage = one.draft.job, Stage.ORDERED
             lock = one.draft.lock
         told = {"count": one.proposal.preview.valid, "cost": str(one.proposal.cost or ""), "trial": trial}
-        record_action(self._session, one.owner, "order", job=one.job, **told)
+        try:
+            record_action(self._session, one.owner, "order", job=one.job, **told)
+        except LedgerError as problem:  # it runs: whoever gets the lock has to know
+            log.warning("order_not_logged", job=one.job, user=one.owner, error=str(problem), **told)
         shutil.rmtree(one.folder, ignore_errors=True)
         return one.job, lock
 

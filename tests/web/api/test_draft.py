@@ -13,8 +13,10 @@ import pytest
 from imeiflow.domain.ident import JobId
 from imeiflow.domain.order import JobState
 from imeiflow.domain.user import Role, Scope
+from imeiflow.errors import LedgerBusyError
 from tests.operations.stand import make_imei
 from tests.web.api.client import Program, check_problem, check_schema, enter, with_key
+from tests.web.ask import Asker
 
 BOUNDARY = "a-line-that-stands-in-no-list"
 
@@ -150,6 +152,20 @@ def test_confirmations_at_once_order_once(site, program):
     site.wait_for(JobId(jobs.pop()), JobState.FINISHED)
     assert len(program.get("/jobs")["jobs"]) == 1
     assert site.judge().problems == []
+
+
+def test_a_job_that_runs_is_worked_on_though_it_cannot_be_logged_who_asked(site, admin, monkeypatch):
+    def refuse(*_: object, **__: object) -> None:
+        raise LedgerBusyError(path=site.session.ledger.path)
+
+    program, person = enter(site, user=admin), Asker(site, admin)
+    draft = make_draft(program, 4)
+    monkeypatch.setattr(site.session.ledger, "log_event", refuse)
+    job = JobId(program.post(f"/drafts/{draft['id']}/confirm", {"trial": 2})["job"])
+    site.wait_for(job, JobState.PAUSED)
+    assert person.ask("POST", f"/jobs/{job}/resume", form={"csrf": person.csrf}).status == 503
+    site.wait_for(job, JobState.FINISHED)
+    assert len(site.sim.book) == 4
 
 
 def test_a_name_that_leads_elsewhere_is_only_shown(site, program):

@@ -55,10 +55,11 @@ def write_query(states: Sequence[str], imei: str) -> str:
 async def adopting(office: Office, act: Callable[[Adopt], Any]) -> Any:
     """Do something in a thread that may let a job run; the runner answers for the job before the page is told."""
     taken: list[tuple[JobId, Any]] = []
-    done = await in_thread(act, lambda job, lock: taken.append((job, lock)))
-    for job, lock in taken:
-        office.runner.adopt(job, lock)
-    return done
+    try:
+        return await in_thread(act, lambda job, lock: taken.append((job, lock)))
+    finally:
+        for job, lock in taken:
+            office.runner.adopt(job, lock)
 
 
 def draw_job(request: WebRequest, job_id: int, block: str | None, **where: Any) -> Response[str]:
