@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 import uuid
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from decimal import Decimal
 from typing import Any
 
@@ -103,6 +104,20 @@ def test_the_same_key_gives_the_same_answer_and_another_request_with_it_is_turne
     assert again.headers["idempotency-replayed"] == "true"
     other = program.ask("POST", "/drafts", {**body, "again": True}, headers=with_key("k1"))
     check_problem(other, 409, "key-used")
+
+
+def test_a_key_orders_at_no_price_that_nobody_was_told_of(site, program):
+    draft = make_draft(program, 5)
+    site.session.configuration = replace(site.session.configuration, price_max_age_s=0.0)
+    site.change_provider(price_change=("1=0.10@0",))
+    path = f"/drafts/{draft['id']}/confirm"
+    for _ in range(2):  # asked again by a library below, after an answer that was lost
+        told = program.ask("POST", path, {}, headers=with_key("k1"))
+        assert "$0.50 instead of $0.40" in check_problem(told, 409, "price-changed")["detail"]
+    assert program.get("/jobs")["jobs"] == []
+    assert program.get(f"/drafts/{draft['id']}")["proposal"]["cost"] == Decimal("0.50")
+    job = program.post(path, key="k2")["job"]
+    assert site.session.find_job(JobId(job)).unit_price == Decimal("0.10")
 
 
 def test_another_s_key_is_another_key(site, program):

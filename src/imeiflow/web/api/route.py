@@ -25,10 +25,11 @@ from litestar.status_codes import HTTP_204_NO_CONTENT
 
 from imeiflow.errors import ImeiflowError
 from imeiflow.operations.json_text import dump_json
+from imeiflow.operations.submit import PriceChangedError
 from imeiflow.web.api.allowance import Buckets
 from imeiflow.web.api.credential import check_scope, find_caller
 from imeiflow.web.api.operation import Call, Operation, Repeat, Reply, StreamReply, Upload
-from imeiflow.web.api.problem import ApiError
+from imeiflow.web.api.problem import MEDIA_TYPE, ApiError, status_of, tell_error
 from imeiflow.web.api.reading import read_form, read_json, read_path, read_query
 from imeiflow.web.office import Office
 from imeiflow.web.thread import in_thread
@@ -95,15 +96,20 @@ async def _run(operation: Operation, request: Request[Any, Any, State], call: Ca
     repeat = Repeat(user=user, key=key, job=None if kept is None else kept.job)
     try:
         reply = await _carry_out(operation, replace(call, repeat=repeat))
+    except PriceChangedError as error:
+        # Carried out again, it would order at a price that whoever asks may never have been told.
+        told = dump_json(tell_error(error))
+        await asyncio.shield(in_thread(ledger.keep_answer, user, key, status=status_of(error), body=told))
+        raise
     except BaseException as error:
         # Where something may have been ordered, only an error that says otherwise gives the key back.
         if repeat.job is None or isinstance(error, ApiError | ImeiflowError):
             await asyncio.shield(in_thread(ledger.release_request, user, key))
         raise
-    told = reply if isinstance(reply, Reply) else Reply(value=reply, status=operation.status)
-    body = dump_json(told.value)
-    await asyncio.shield(in_thread(ledger.keep_answer, user, key, status=told.status, body=body))
-    return _make_json(body, told.status, told.headers)
+    done = reply if isinstance(reply, Reply) else Reply(value=reply, status=operation.status)
+    body = dump_json(done.value)
+    await asyncio.shield(in_thread(ledger.keep_answer, user, key, status=done.status, body=body))
+    return _make_json(body, done.status, done.headers)
 
 
 async def _carry_out(operation: Operation, call: Call) -> Any:
@@ -128,7 +134,8 @@ def _answer(reply: Reply | StreamReply) -> Response[Any]:
 
 
 def _make_json(body: str, status: int, headers: Any) -> Response[bytes]:
-    return Response(body.encode(), status_code=status, media_type="application/json", headers=dict(headers))
+    media_type = "application/json" if status < 400 else MEDIA_TYPE
+    return Response(body.encode(), status_code=status, media_type=media_type, headers=dict(headers))
 
 
 def _check_key(key: str) -> None:

@@ -196,6 +196,7 @@ async def confirm_draft(call: Call) -> Reply:
     """Order what a draft proposes, once; it cannot be undone.
 
     Confirmed again it gives the same job. With an Idempotency-Key that holds over a restart of the server, too.
+    Where the price has changed nothing is ordered: look at the draft again, and confirm it with another key.
     """
     body: Confirmation = call.body
     cap, repeat = read_amount(body.max_spend, "body.max_spend"), call.repeat
