@@ -13,6 +13,7 @@ from imeiflow.domain.user import Role
 from imeiflow.ledger.record import NewOrder
 from tests.operations.stand import add_job, answer, finish, make_imei
 from tests.web import seed
+from tests.web.ask import Asker
 from tests.web.conftest import Visitor, find_violations
 from tests.web.look import ALL, find_flaws
 
@@ -55,6 +56,20 @@ def test_all_are_marked_not_placed_and_wait_to_be_sent_again(site, visitor, admi
     page.get_by_role("button", name="Go on").click()
     expect(page.locator(".legend")).to_contain_text(re.compile(r"5\s+accepted"))
     assert count(site, doubtful, OrderState.ACCEPTED) == 5
+
+
+def test_nothing_is_settled_that_was_sent_since_the_page_was_drawn(site, admin, doubtful):
+    person = Asker(site, admin)
+    path = f"/jobs/{doubtful}/unconfirmed"
+    seen = int(re.search(r'name="seen" value="(\d+)"', person.ask("GET", path).body)[1])
+    form = {"csrf": person.csrf, "scope": "all", "verdict": "not-placed"}
+    for told in ({}, {"seen": ""}, {"seen": str(seen - 1)}):
+        answer_ = person.ask("POST", f"{path}/settle", form={**form, **told})
+        assert answer_.status == 400
+        assert "since they were shown" in answer_.body
+    assert count(site, doubtful, OrderState.UNCONFIRMED) == 4
+    assert person.ask("POST", f"{path}/settle", form={**form, "seen": str(seen)}).status == 200
+    assert count(site, doubtful, OrderState.QUEUED) == 4
 
 
 def test_how_many_wait_is_seen_on_every_page_and_in_its_title(site, visitor, admin, doubtful):

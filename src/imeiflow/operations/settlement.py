@@ -109,11 +109,22 @@ def sum_up_doubts(session: Session, job: JobId, *, most: int) -> Doubts:
     return summed
 
 
-def plan_settlement(session: Session, job: JobId, imeis: Collection[Imei] | None) -> SettlementPlan:
+def find_last_attempt(session: Session, job: JobId) -> AttemptId:
+    """Give the newest attempt of a job; 0 where it has none, or runs: whoever looks now may not see all of them."""
+    if session.find_job(job).state is JobState.RUNNING:
+        return AttemptId(0)
+    newest = session.ledger.list_attempts(job, limit=1)
+    return newest[0].id if newest else AttemptId(0)
+
+
+def plan_settlement(
+    session: Session, job: JobId, imeis: Collection[Imei] | None, *, seen: AttemptId | None = None
+) -> SettlementPlan:
     """Find the unconfirmed orders of some IMEIs, or all (None).
 
-    Raises UnknownJobError, JobStateError for a job that is being worked on, UsageError for an IMEI that is not
-    unconfirmed in it.
+    `seen` is the newest attempt that whoever gives their word knew of, None where nothing was shown before. Raises
+    UnknownJobError, JobStateError for a job that is being worked on, UsageError for an IMEI that is not unconfirmed in
+    it, or where orders came into doubt by a later attempt.
     """
     recover_orphans(session)
     found = _find_at_rest(session, job)
@@ -125,6 +136,8 @@ def plan_settlement(session: Session, job: JobId, imeis: Collection[Imei] | None
             shown = ", ".join(missing[:3]) + (", …" if len(missing) > 3 else "")
             problem = f"{shown}: not unconfirmed in job {job}"
             raise UsageError(problem=problem, remedy=f"`imeiflow settle {job}` lists what is.")
+    if seen is not None and any(doubt.attempt > seen for doubt in doubts):
+        raise _sent_again(job)
     return SettlementPlan(
         job=found,
         orders=tuple(doubt.order for doubt in doubts),
@@ -193,9 +206,13 @@ def _check_unchanged(session: Session, plan: SettlementPlan) -> JobState:
     state = _find_at_rest(session, plan.job.id).state
     now = {doubt.order: doubt.attempt for doubt in read_doubts(session, plan.job.id)}
     if any(now.get(order, attempt) != attempt for order, attempt in zip(plan.orders, plan.attempts, strict=True)):
-        remedy = f"Nothing was changed. Look again: `imeiflow settle {plan.job.id}`."
-        raise UsageError(problem="orders were sent again since they were shown", remedy=remedy)
+        raise _sent_again(plan.job.id)
     return state
+
+
+def _sent_again(job: JobId) -> UsageError:
+    remedy = f"Nothing was changed. Look again: `imeiflow settle {job}`."
+    return UsageError(problem="orders were sent or sent again since they were shown", remedy=remedy)
 
 
 def _find_at_rest(session: Session, job: JobId) -> Job:

@@ -95,6 +95,16 @@ def test_a_settlement_is_weighed_first_and_given_once(steered, boss):
     assert (order["state"], order["reference"]) == ("accepted", "4711")
 
 
+def test_a_word_settles_nothing_that_was_sent_since_it_was_weighed(steered, boss):
+    body = {"outcome": "not_placed", "imeis": "all"}
+    last = boss.post("/jobs/6/settlements", {**body, "dry_run": True})["last_attempt"]
+    before = steered.session.ledger.tally(6)
+    told = boss.ask("POST", "/jobs/6/settlements", {**body, "last_attempt": last - 1})
+    assert "since they were shown" in check_problem(told, 409, "usage")["detail"]
+    assert steered.session.ledger.tally(6) == before
+    assert boss.post("/jobs/6/settlements", {**body, "last_attempt": last, "dry_run": True})["settled"] == 2
+
+
 @pytest.mark.parametrize(
     ("body", "status", "code"),
     [

@@ -64,17 +64,17 @@ class RemoteDesk:
             **({} if reference is None else {"reference": reference}),
         }
 
-        def send(*, is_dry: bool) -> Any:
-            return self._client.act(f"/jobs/{self.job}/settlements", {**body, "dry_run": is_dry})
+        def send(**more: Any) -> Any:
+            return self._client.act(f"/jobs/{self.job}/settlements", {**body, **more})
 
-        told, job = send(is_dry=True), find_detail(self._client, self.job).job
+        told, job = send(dry_run=True), find_detail(self._client, self.job).job
         return Word(
             job=job,
             number=int(told["settled"]),
             cost=None if told["cost"] is None else Money(Decimal(told["cost"]), job.currency),
             is_placed=placed is not None,
             reference=reference,
-            give=lambda: send(is_dry=False),
+            give=lambda: send(last_attempt=told["last_attempt"]),
         )
 
     def settle_by_export(self, file: Path, how: Manner, *, zone: str | None, note: str) -> None:

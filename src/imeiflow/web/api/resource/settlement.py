@@ -7,7 +7,7 @@ from typing import Annotated, Any, Final, Literal
 
 from msgspec import Meta
 
-from imeiflow.domain.ident import JobId, OrderId, Reference
+from imeiflow.domain.ident import AttemptId, JobId, OrderId, Reference
 from imeiflow.domain.user import Scope
 from imeiflow.operations.audit import record_action
 from imeiflow.operations.json_object import describe_reconciliation
@@ -16,7 +16,13 @@ from imeiflow.operations.order_list import read_wanted
 from imeiflow.operations.preparation import clean_file_name
 from imeiflow.operations.reconciliation import reconcile, settle_by_export, settle_missing
 from imeiflow.operations.reconciliation_view import tell_reconciliation
-from imeiflow.operations.settlement import page_doubtful, plan_settlement, settle_not_placed, settle_placed
+from imeiflow.operations.settlement import (
+    find_last_attempt,
+    page_doubtful,
+    plan_settlement,
+    settle_not_placed,
+    settle_placed,
+)
 from imeiflow.operations.time_zone import name_time_zone
 from imeiflow.web.api.operation import Call, Operation
 from imeiflow.web.api.resource.job import EXAMPLE, summarise
@@ -69,12 +75,20 @@ class Settlement(In):
     ) = None
     note: Annotated[str, _NOTE] = ""
     dry_run: Annotated[bool, Meta(description="Say how many it would settle, at what cost; change nothing.")] = False
+    last_attempt: (
+        Annotated[
+            int,
+            Meta(ge=0, le=999_999_999_999_999_999, description="As a dry run gave it: settle nothing sent since."),
+        ]
+        | None
+    ) = None
 
 
 class Settled(Out):
     """How many were settled, and the job since."""
 
     settled: int
+    last_attempt: Annotated[int, Meta(description="The newest of the job's calls: give it back with your word.")]
     cost: Annotated[Amount, Meta(description="What they cost; null where the price is not known.")] | None
     job: JobSummary
 
@@ -128,7 +142,9 @@ def settle_orders(call: Call) -> dict[str, Any]:
             remedy = "Nothing was changed. Give IMEIs of 15 digits."
             raise refuse("body.imeis", "this is no IMEI of the job", remedy, shown, status=404, code="imei")
         imeis = tuple(wanted.imeis)
-    plan = plan_settlement(call.session, job, imeis)
+    last = find_last_attempt(call.session, job)  # first: what is sent from here on was not seen
+    seen = None if body.last_attempt is None else AttemptId(body.last_attempt)
+    plan = plan_settlement(call.session, job, imeis, seen=seen)
     if body.dry_run:
         pass
     elif plan.orders and body.outcome == "placed":
@@ -141,6 +157,7 @@ def settle_orders(call: Call) -> dict[str, Any]:
         record_action(call.session, call.actor, "settle", job=job, token=call.token.name, **told)
     return {
         "settled": len(plan.orders),
+        "last_attempt": last,
         "cost": None if plan.cost is None else plan.cost.amount,
         "job": summarise(call, job),
     }
@@ -219,7 +236,7 @@ OPERATIONS: Final = (
         largest=4_000_000,
         path_example={"job": 7},
         body_example={"outcome": "placed", "imeis": ["356938030000013"], "reference": "4711", "note": "order page"},
-        example={"settled": 1, "cost": Decimal("0.08"), "job": EXAMPLE},
+        example={"settled": 1, "last_attempt": 201, "cost": Decimal("0.08"), "job": EXAMPLE},
     ),
     Operation(
         method="POST",

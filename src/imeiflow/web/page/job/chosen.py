@@ -17,6 +17,7 @@ from imeiflow.errors import UsageError
 from imeiflow.operations.chosen import Chosen, cancel_chosen, choose_matching, list_possibilities
 from imeiflow.operations.job_control import send_again
 from imeiflow.operations.job_view import SHOWN, count_job
+from imeiflow.operations.settlement import find_last_attempt
 from imeiflow.operations.steering import RETRIED
 from imeiflow.web.access import needs
 from imeiflow.web.office import WebRequest, office_of
@@ -68,7 +69,7 @@ async def ask_about_chosen(request: WebRequest, job_id: FromPath[int]) -> Respon
 async def retry_chosen(request: WebRequest, job_id: FromPath[int]) -> Response[str]:
     """Send again what was refused or has failed of the orders that were chosen."""
     office, ticks, name = office_of(request), await Ticks.read(request), request.user.user.name
-    chosen = await in_thread(_choose, request, job_id, ticks)
+    chosen = await in_thread(choose, request, job_id, ticks)
     states = {state for state in RETRIED if chosen.includes(state)}
     await adopting(
         office, lambda adopt: send_again(office.session, chosen.job, states, name, adopt, chosen=chosen.orders)
@@ -80,12 +81,13 @@ async def retry_chosen(request: WebRequest, job_id: FromPath[int]) -> Response[s
 async def cancel_some(request: WebRequest, job_id: FromPath[int]) -> Response[str]:
     """Cancel what waits of the orders that were chosen."""
     office, ticks, name = office_of(request), await Ticks.read(request), request.user.user.name
-    chosen = await in_thread(_choose, request, job_id, ticks)
+    chosen = await in_thread(choose, request, job_id, ticks)
     await in_thread(cancel_chosen, office.session, chosen, name)
     return await in_thread(draw_job, request, job_id, "live")
 
 
-def _choose(request: WebRequest, job_id: int, ticks: Ticks) -> Chosen:
+def choose(request: WebRequest, job_id: int, ticks: Ticks) -> Chosen:
+    """Find the orders that a form says were chosen. Raises UnknownJobError, UsageError."""
     session = office_of(request).session
     job = session.find_job(JobId(job_id)).id
     if ticks.is_all:
@@ -96,8 +98,9 @@ def _choose(request: WebRequest, job_id: int, ticks: Ticks) -> Chosen:
 def _draw_question(request: WebRequest, job_id: int, ticks: Ticks) -> Response[str]:
     office = office_of(request)
     job = office.session.find_job(JobId(job_id))
+    last = find_last_attempt(office.session, job.id)
     line = count_job(office.session, job, office.runner.view(job.id))
-    found = list_possibilities(office.session, _choose(request, job_id, ticks), line)
+    found = list_possibilities(office.session, choose(request, job_id, ticks), line)
     parts = [(state, found.counts[state]) for state in SHOWN if found.counts.get(state)]
     rest = [(state, number) for state, number in parts if state not in _ACTED_ON]
     waiting = line.tally.waiting
@@ -111,6 +114,7 @@ def _draw_question(request: WebRequest, job_id: int, ticks: Ticks) -> Response[s
         "states": ticks.states,
         "imei": ticks.imei,
         "export_query": ticks.query,
+        "last": last,
     }
     return draw(request, "page/job/chosen.html", job=job, found=found, parts=parts, **values)
 

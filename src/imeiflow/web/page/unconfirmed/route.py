@@ -27,6 +27,7 @@ from imeiflow.operations.session import Session
 from imeiflow.operations.settlement import (
     SettlementPlan,
     choose_orders,
+    find_last_attempt,
     page_doubtful,
     plan_settlement,
     settle_not_placed,
@@ -71,8 +72,9 @@ def unconfirmed_page(request: WebRequest, job_id: FromPath[int], after: FromQuer
     office = office_of(request)
     job = office.session.find_job(JobId(job_id))
     line = count_job(office.session, job, office.runner.view(job.id))
+    last = find_last_attempt(office.session, job.id)
     found, more = page_doubtful(office.session, job.id, after=OrderId(after), limit=_LIST)
-    return draw(request, _PAGE, job=job, line=line, found=found, after=after, more=more)
+    return draw(request, _PAGE, job=job, line=line, found=found, after=after, more=more, last=last)
 
 
 @get("/jobs/{job_id:int}/attempts/{attempt:int}")
@@ -91,12 +93,14 @@ async def settle(request: WebRequest, job_id: FromPath[int]) -> Response[Any]:
     """Settle the orders that were chosen, or all, as the person says."""
     form = await request.form()
     session, name = office_of(request).session, request.user.user.name
+    seen = str(form.get("seen", ""))
     chosen = [int(one) for one in form.getall("order", []) if str(one).isdecimal() and len(str(one)) < 16]
     await in_thread(
         _settle,
         session,
         JobId(job_id),
         None if form.get("scope") == "all" else chosen,
+        seen=AttemptId(int(seen) if seen.isdecimal() and len(seen) < 16 else 0),
         verdict=str(form.get("verdict", "")),
         reference=str(form.get("reference", "")).strip(),
         note=str(form.get("note", ""))[:500],
@@ -151,9 +155,17 @@ async def settle_export(request: WebRequest, job_id: FromPath[int], name: FromPa
 
 
 def _settle(
-    session: Session, job: JobId, chosen: list[int] | None, *, verdict: str, reference: str, note: str, actor: str
+    session: Session,
+    job: JobId,
+    chosen: list[int] | None,
+    *,
+    seen: AttemptId,
+    verdict: str,
+    reference: str,
+    note: str,
+    actor: str,
 ) -> None:
-    plan: SettlementPlan = plan_settlement(session, job, None)
+    plan: SettlementPlan = plan_settlement(session, job, None, seen=seen)
     if chosen is not None:
         plan = choose_orders(plan, [OrderId(one) for one in chosen])
     if not plan.orders:
