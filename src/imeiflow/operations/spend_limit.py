@@ -86,16 +86,21 @@ def weigh_list(price: Money | None, number: int, *, trial: int | None, cap: Deci
     return cost if cap is None else Money(min(cost.amount, cap), cost.currency)
 
 
-def weigh_rest(session: Session, job: JobId, *, more: int = 0) -> Money | None:
-    """Say what a job that does not run would still cost, with `more` orders; None where its price is not known."""
+def weigh_rest(session: Session, job: JobId, *, more: int = 0, cap: Decimal | None = None) -> Money | None:
+    """Say what a job that does not run would still cost, with `more` orders; None where its price is not known.
+
+    `cap` is the spending cap that it is about to be given.
+    """
     found, waiting = session.find_job(job), session.ledger.tally(job).waiting + more
     if found.price is None:
         return None if waiting else Money(Decimal(0), found.currency)
     cost = found.price * waiting
-    if found.max_spend is None:
+    if cap is None:
+        cap = found.max_spend
+    if cap is None:
         return cost
     spent = session.ledger.spending(job)
-    left = found.max_spend - (Decimal(0) if spent is None else spent.amount)
+    left = cap - (Decimal(0) if spent is None else spent.amount)
     return Money(max(Decimal(0), min(cost.amount, left)), found.currency)
 
 

@@ -68,13 +68,15 @@ def resume_job(
     job: JobId,
     *,
     accept_price: Decimal | None = None,
+    max_spend: Decimal | None = None,
     actor: str = "",
     spender: str | None = None,
 ) -> Resumed:
     """Make a job run that can: paused, left by a dead process, or finished with something still to do.
 
     `accept_price` is what one order may cost where the price has risen since it was confirmed; where it costs more, or
-    nothing was accepted, PriceRoseError is raised. `spender` is the user of the web application or the API who lets it
+    nothing was accepted, PriceRoseError is raised. `max_spend` is another spending cap, which a job that may not go on
+    is not given. `spender` is the user of the web application or the API who lets it
     go on, and is held to what they may spend in a day. Whoever gets `is_to_follow` must follow it.
 
     Raises UnknownJobError, JobStateError for a cancelled one, ConfigurationError where its account cannot be worked
@@ -84,13 +86,17 @@ def resume_job(
     found = session.find_job(job)
     session.lane_account(session.configuration.choose_account(found.account))
     if found.state not in {JobState.PAUSED, JobState.FINISHED}:
+        if max_spend is not None:
+            raise_cap(session, job, max_spend)
         return _resume(session, found)
     from imeiflow.operations.price import agree_price  # noqa: PLC0415 - it asks the provider; listings do not
 
     if spender is not None:
         check_owner(session, found, spender)
     agree_price(session, job, up_to=accept_price, actor=actor)
-    with hold_to_limit(session, spender, lambda: weigh_rest(session, job)):
+    with hold_to_limit(session, spender, lambda: weigh_rest(session, job, cap=max_spend)):
+        if max_spend is not None:
+            raise_cap(session, job, max_spend)
         return _resume(session, found)
 
 

@@ -38,12 +38,25 @@ def test_a_list_beyond_the_limit_is_not_ordered_and_its_trial_is(site, otto):
     assert len(site.sim.book) == 5
 
 
+def test_a_job_is_weighed_by_the_cap_that_it_is_given_and_keeps_its_own_where_it_may_not_go_on(site, otto):
+    draft = make_draft(otto, 6, max_spend="0.40")
+    job = JobId(otto.post(f"/drafts/{draft['id']}/confirm", {"trial": 1})["job"])
+    site.wait_for(job, JobState.PAUSED)
+    check_problem(otto.ask("POST", f"/jobs/{job}/resume", {"max_spend": 5}), 409, "spend-limit")
+    assert site.session.find_job(job).max_spend == Decimal("0.40")
+    otto.post(f"/jobs/{job}/resume", {"max_spend": "0.16"})
+    site.wait_for(job, JobState.PAUSED)
+    assert site.session.find_job(job).max_spend == Decimal("0.16")
+    assert len(site.sim.book) == 2
+
+
 def test_somebody_else_s_job_is_not_let_go_on(site, otto, admin):
     theirs = enter(site, Scope.ORDER, user=admin)
     draft = make_draft(theirs, 3)
-    job = theirs.post(f"/drafts/{draft['id']}/confirm", {"trial": 1})["job"]
+    job = theirs.post(f"/drafts/{draft['id']}/confirm", {"trial": 1, "max_spend": "0.40"})["job"]
     site.wait_for(JobId(job), JobState.PAUSED)
-    told = check_problem(otto.ask("POST", f"/jobs/{job}/resume", {}), 409, "not-theirs")
+    told = check_problem(otto.ask("POST", f"/jobs/{job}/resume", {"max_spend": 1000}), 409, "not-theirs")
+    assert site.session.find_job(JobId(job)).max_spend == Decimal("0.40")
     assert "mia's" in told["detail"]
     user, _ = site.session.ledger.find_user("otto")
     person = Asker(site, user)

@@ -23,7 +23,6 @@ from imeiflow.operations.steering import (
     cancel_job,
     pause_job,
     plan_retry,
-    raise_cap,
     resume_job,
     retry_orders,
 )
@@ -306,9 +305,7 @@ async def resume_paused_job(call: Call) -> Reply:
     job = await in_thread(_find, call)
     body: ResumeBody = call.body
     cap = read_amount(body.max_spend, "body.max_spend")
-    if cap is not None:
-        await in_thread(raise_cap, call.session, job, cap)
-    await go_on(call, job, accept_price=read_amount(body.accept_price, "body.accept_price"))
+    await go_on(call, job, accept_price=read_amount(body.accept_price, "body.accept_price"), max_spend=cap)
     return await in_thread(_asked, call, job, "resume")
 
 
@@ -346,11 +343,12 @@ async def retry_refused_orders(call: Call) -> Reply:
     return await in_thread(_asked, call, job, "retry")
 
 
-async def go_on(call: Call, job: JobId, *, accept_price: Decimal | None = None) -> None:
+async def go_on(
+    call: Call, job: JobId, *, accept_price: Decimal | None = None, max_spend: Decimal | None = None
+) -> None:
     """Let a job go on under this server's runner."""
-    resumed = await in_thread(
-        resume_job, call.session, job, accept_price=accept_price, actor=call.actor, spender=call.actor
-    )
+    amounts = {"accept_price": accept_price, "max_spend": max_spend}
+    resumed = await in_thread(resume_job, call.session, job, **amounts, actor=call.actor, spender=call.actor)
     if resumed.is_to_follow and not resumed.was_running:
         call.office.runner.adopt(job, resumed.lock)
     else:
