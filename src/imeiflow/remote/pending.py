@@ -33,6 +33,7 @@ class Pending:
     body: dict[str, Any]
     what: str
     at: datetime
+    giver: str = ""  #: whose token it was, as `Server.giver` says
 
 
 class PendingStore:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator
 from contextlib import ExitStack
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -12,11 +13,12 @@ from typing import Any
 import pytest
 
 from imeiflow.cli.remote.submit import Wanted, submit_remotely
-from imeiflow.domain.user import Scope
+from imeiflow.domain.user import Role, Scope
 from imeiflow.remote.address import read_server
 from imeiflow.remote.client import Client
 from imeiflow.remote.error import RemoteError, UnknownOutcomeError, UnreachableError
-from imeiflow.remote.pending import Pending, PendingStore
+from imeiflow.remote.pending import Pending, PendingStore, make_fingerprint
+from imeiflow.remote.upload import digest_file
 from tests.cli.remote.proxy import Proxy, open_proxy
 from tests.cli.shop import add_up
 from tests.operations.stand import make_imei
@@ -62,7 +64,8 @@ def desk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Desk]:
 
 
 def read_last(capfd: pytest.CaptureFixture[str]) -> dict[str, Any]:
-    found: dict[str, Any] = json.loads(capfd.readouterr().out.splitlines()[-1])
+    lines = capfd.readouterr().out.splitlines()  # the server's log among them
+    found: dict[str, Any] = json.loads(next(line for line in reversed(lines) if line.startswith("{")))
     return found
 
 
@@ -146,6 +149,63 @@ def test_a_server_that_restarts_in_between_knows_what_it_ordered(desk, capfd):
     check_ordered_once(desk)
 
 
+def test_an_answer_that_is_lost_orders_at_no_price_that_was_not_shown(desk):
+    class Rising(Client):
+        def act(self, path, body=None, *, key=None):
+            desk.site.change_provider(price_change=("1=0.10@0",))
+            return super().act(path, body, key=key)
+
+    desk.client = Rising(desk.client.server, sleep=desk.waits.append)
+    desk.site.session.configuration = replace(desk.site.session.configuration, price_max_age_s=0.0)
+    desk.proxy.lost_answers = 1
+    with pytest.raises(RemoteError, match=r"rose from \$0.08 to \$0.10"):
+        desk.submit()
+    assert desk.jobs == []
+
+
+def test_what_was_ordered_with_another_token_is_not_ordered_again(desk, tmp_path):
+    again = {"service": "1", "unconfirmed": "settle", "again": True}
+    desk.proxy.lost_answers = ATTEMPTS
+    with pytest.raises(UnknownOutcomeError):
+        desk.submit(fields=again)
+    other, mine = enter(desk.site, Scope.ORDER, name="otto", role=Role.OPERATOR), desk.client
+    desk.client = Client(read_server(desk.proxy.url, {"IMEIFLOW_TOKEN": other.secret}), sleep=desk.waits.append)
+    with pytest.raises(UnknownOutcomeError, match="another token") as error:
+        desk.submit(fields=again)
+    assert str(tmp_path) in error.value.remedy
+    desk.client = mine
+    assert desk.submit(fields=again) == 3
+    check_ordered_once(desk)
+
+
+def test_whoever_is_turned_away_after_a_lost_answer_does_not_know_either(desk):
+    ledger = desk.site.session.ledger
+    token = ledger.list_api_tokens()[0]
+    desk.client = Client(
+        desk.client.server, sleep=lambda _: ledger.revoke_api_token(token.id, actor="a test") if desk.jobs else None
+    )
+    desk.proxy.lost_answers = 1
+    with pytest.raises(UnknownOutcomeError, match="revoked"):
+        desk.submit()
+    assert len(desk.jobs) == 1
+
+
+def test_a_server_that_has_gone_since_is_not_said_to_have_got_nothing(desk):
+    desk.proxy.lost_answers = ATTEMPTS
+    with pytest.raises(UnknownOutcomeError):
+        desk.submit()
+    (kept,) = (desk.list.parent / "mine" / "remote").glob("*.json")
+    server = replace(desk.client.server, port=9)
+    store = PendingStore(desk.list.parent / "mine")
+    found = store.find(kept.stem)
+    assert found is not None
+    fields = {"service": "1", "unconfirmed": "settle", "again": False}
+    store.keep(make_fingerprint(server.url, digest_file(desk.list), fields), found)
+    desk.client = Client(server, sleep=desk.waits.append)
+    with pytest.raises(UnknownOutcomeError):
+        desk.submit()
+
+
 def test_after_two_days_nobody_knows_and_a_person_has_to_look(desk, tmp_path):
     desk.proxy.lost_requests = ATTEMPTS
     with pytest.raises(UnknownOutcomeError):
@@ -154,7 +214,7 @@ def test_after_two_days_nobody_knows_and_a_person_has_to_look(desk, tmp_path):
     (kept,) = (tmp_path / "mine" / "remote").glob("*.json")
     found = store.find(kept.stem)
     assert found is not None
-    values = {name: getattr(found, name) for name in ("server", "draft", "key", "body", "what")}
+    values = {name: getattr(found, name) for name in ("server", "draft", "key", "body", "what", "giver")}
     store.keep(kept.stem, Pending(**values, at=datetime.now(UTC) - timedelta(days=3)))
     with pytest.raises(UnknownOutcomeError) as error:
         desk.submit()

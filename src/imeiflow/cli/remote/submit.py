@@ -30,7 +30,7 @@ from imeiflow.errors import InputError
 from imeiflow.operations.configuration import find_home
 from imeiflow.operations.submit import Proposal, check_limit
 from imeiflow.remote.client import Client
-from imeiflow.remote.error import LostError, RemoteError, UnknownOutcomeError
+from imeiflow.remote.error import LostError, RemoteError, UnknownOutcomeError, UnreachableError
 from imeiflow.remote.pending import LASTS, Pending, PendingStore, make_fingerprint
 from imeiflow.remote.reading import read_proposal
 from imeiflow.remote.upload import digest_file, make_form
@@ -39,6 +39,7 @@ from imeiflow.remote.wire import Request
 _LOOK_EVERY_S: Final = (0.05, 1.0)
 _TELL_EVERY: Final = 100_000
 _PRICE_CHANGED: Final = "price-changed"
+_NOT_THEIRS: Final = "the word was given with another token, and is none of this one's user"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -203,9 +204,14 @@ def _confirm(
         body=body,
         what=describe_cost(proposal),
         at=datetime.now(UTC),
+        giver=client.server.giver,
     )
     store.keep(fingerprint, pending)
-    return _send_word(client, pending, store, fingerprint)
+    try:
+        return _send_word(client, pending, store, fingerprint)
+    except UnreachableError:  # not once: nothing has left
+        store.forget(fingerprint)
+        raise
 
 
 def _ask_for_pending(client: Client, store: PendingStore, fingerprint: str) -> JobId | None:
@@ -219,11 +225,18 @@ def _ask_for_pending(client: Client, store: PendingStore, fingerprint: str) -> J
             what=pending.what,
             server=client.server.url,
             problem=f"the answer of {sent} was lost, and the server remembers it no more",
-            remedy=f"Look for it with `imeiflow jobs`; then remove {store.path(fingerprint)}, and submit what is left.",
+            remedy=_say_look(store, fingerprint),
         )
     say(f"The answer to an earlier order of this list was lost: asking {client.server.url} what became of it …")
     try:
         job = _send_word(client, pending, store, fingerprint)
+    except UnreachableError as error:
+        raise UnknownOutcomeError(
+            what=pending.what,
+            server=client.server.url,
+            problem=str(error.data["problem"]),
+            remedy="Run the same command again when the server runs: it asks first what became of it.",
+        ) from None
     except RemoteError as error:
         if not _says_not_ordered(error):
             raise
@@ -247,6 +260,9 @@ def _send_word(client: Client, pending: Pending, store: PendingStore, fingerprin
         if error.status >= 500 or error.code in {"", "under-way"}:
             raise UnknownOutcomeError(**unknown, problem=error.message) from None
         if _says_not_ordered(error):
+            if pending.giver != client.server.giver:
+                unknown["remedy"] = f"Ask with that token. {_say_look(store, fingerprint)}"
+                raise UnknownOutcomeError(**unknown, problem=_NOT_THEIRS) from None
             store.forget(fingerprint)
         raise
     except KeyboardInterrupt:
@@ -254,6 +270,10 @@ def _send_word(client: Client, pending: Pending, store: PendingStore, fingerprin
         raise
     store.forget(fingerprint)
     return JobId(int(summary["job"]))
+
+
+def _say_look(store: PendingStore, fingerprint: str) -> str:
+    return f"Look for it with `imeiflow jobs`; then remove {store.path(fingerprint)}, and submit what is left."
 
 
 def _says_not_ordered(error: RemoteError) -> bool:
