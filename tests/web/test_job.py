@@ -216,6 +216,20 @@ def test_ticked_orders_are_sent_again_cancelled_and_settled_as_their_state_allow
     assert deeds == ["retry", "settle", "cancel orders"]
 
 
+def test_all_that_match_are_settled_and_no_other_doubt(site, admin, mixed):
+    tally = lambda: site.session.ledger.tally(mixed)  # noqa: E731
+    person = Asker(site, admin)
+    wanted = {"csrf": person.csrf, "scope": "all", "imei": str(make_imei(66))}
+    dialog = person.ask("POST", f"/jobs/{mixed}/chosen", form=wanted).body
+    assert "Settle 1 order in doubt" in dialog
+    asked = dialog[dialog.index('id="chosen-settle"') :].partition("</form>")[0]
+    drawn = dict(re.findall(r'type="hidden" name="(\w+)" value="([^"]*)"', asked))
+    form = {"csrf": person.csrf, "verdict": "not-placed", **drawn}
+    assert person.ask("POST", f"/jobs/{mixed}/unconfirmed/settle", form={**form, "state": "refused"}).status == 400
+    assert person.ask("POST", f"/jobs/{mixed}/unconfirmed/settle", form=form).status == 200
+    assert (tally()[OrderState.UNCONFIRMED], tally()[OrderState.QUEUED]) == (1, 11)
+
+
 def test_all_that_match_on_all_pages_are_exported_or_cancelled_together(site, visitor, admin, mixed):
     page = visitor.open(f"/jobs/{mixed}?state=accepted", user=admin)
     page.get_by_label("All 60 that match, on all pages").check()

@@ -15,9 +15,11 @@ from litestar.exceptions import NotFoundException
 from litestar.params import FromPath, FromQuery
 
 from imeiflow.domain.ident import AttemptId, JobId, OrderId, Reference
+from imeiflow.domain.order import OrderState
 from imeiflow.domain.user import Role
 from imeiflow.errors import UsageError
 from imeiflow.operations.audit import record_action
+from imeiflow.operations.chosen import Chosen
 from imeiflow.operations.claim import Obscurity
 from imeiflow.operations.doubt_view import count_unconfirmed, list_doubtful_jobs
 from imeiflow.operations.job_view import count_job
@@ -37,6 +39,7 @@ from imeiflow.operations.time_zone import name_time_zone
 from imeiflow.web.access import needs
 from imeiflow.web.navigation import Entry, Page
 from imeiflow.web.office import WebRequest, office_of
+from imeiflow.web.page.job.chosen import Ticks, choose
 from imeiflow.web.page.new_job.upload import receive
 from imeiflow.web.page_template import draw
 from imeiflow.web.thread import in_thread, threaded
@@ -92,14 +95,12 @@ def attempt_evidence(request: WebRequest, job_id: FromPath[int], attempt: FromPa
 async def settle(request: WebRequest, job_id: FromPath[int]) -> Response[Any]:
     """Settle the orders that were chosen, or all, as the person says."""
     form = await request.form()
+    ticks, seen = await Ticks.read(request), str(form.get("seen", ""))
     session, name = office_of(request).session, request.user.user.name
-    seen = str(form.get("seen", ""))
-    chosen = [int(one) for one in form.getall("order", []) if str(one).isdecimal() and len(str(one)) < 16]
     await in_thread(
         _settle,
         session,
-        JobId(job_id),
-        None if form.get("scope") == "all" else chosen,
+        await in_thread(choose, request, job_id, ticks),
         seen=AttemptId(int(seen) if seen.isdecimal() and len(seen) < 16 else 0),
         verdict=str(form.get("verdict", "")),
         reference=str(form.get("reference", "")).strip(),
@@ -156,8 +157,7 @@ async def settle_export(request: WebRequest, job_id: FromPath[int], name: FromPa
 
 def _settle(
     session: Session,
-    job: JobId,
-    chosen: list[int] | None,
+    chosen: Chosen,
     *,
     seen: AttemptId,
     verdict: str,
@@ -165,10 +165,11 @@ def _settle(
     note: str,
     actor: str,
 ) -> None:
+    job = chosen.job
     plan: SettlementPlan = plan_settlement(session, job, None, seen=seen)
-    if chosen is not None:
-        plan = choose_orders(plan, [OrderId(one) for one in chosen])
-    if not plan.orders:
+    if chosen.orders is not None:
+        plan = choose_orders(plan, chosen.orders)
+    if not plan.orders or not chosen.includes(OrderState.UNCONFIRMED):
         raise UsageError(problem="no order was chosen", remedy="Tick some, or choose all of them.")
     match verdict:
         case "placed":
