@@ -91,6 +91,7 @@ async def test_orders_of_files_and_server_services_come_to_their_results_as_well
         assert set(rig.ledger.status_counts(job)) == {COMPLETED, REJECTED}
         assert view is not None
         assert view.asked == view.calls >= 5
+        assert (view.ids_per_call, "one by one" in view.ids_reason) == (1, True)
         assert rig.ledger.count_anomalies(job) == {}
 
 

@@ -167,3 +167,9 @@ def test_a_price_is_stored_again_only_when_it_changed(ledger: Ledger, clock: Clo
     assert ledger.record_prices(ACCOUNT, [dear]) == 2
     assert [(one.id, one.price, one.seen_at) for one in ledger.price_list(ACCOUNT)] == [(SERVICE, dear.price, clock())]
     assert [one.price for one in ledger.price_history(ACCOUNT, SERVICE)] == [cheap.price, dear.price]
+
+
+def test_services_are_listed_in_the_order_in_which_people_count(ledger: Ledger):
+    ids = ["10", "2", "x9", "1", "a1", "100"]
+    ledger.record_prices(ACCOUNT, [PricedService(id=ServiceId(one), name="Check") for one in ids])
+    assert [one.id for one in ledger.price_list(ACCOUNT)] == ["1", "2", "10", "100", "a1", "x9"]

@@ -48,6 +48,7 @@ _STARVED_S: Final = 60.0
 _SHARE: Final = 20
 _LONGEST_HOLD_S: Final = 300.0
 _BUSY_S: Final = 0.5
+_ONE_BY_ONE: Final = "orders of files and server services are asked for one by one"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -115,6 +116,7 @@ class Poller:
     def view(self) -> PollView:
         """Give what a person sees."""
         calls_per_s, orders_per_s = self._meter.rates()
+        is_one_by_one = bool(self._kinds) and OrderKind.IMEI not in self._kinds.values()
         return PollView(
             asked=self._meter.orders,
             calls=self._meter.calls,
@@ -123,8 +125,8 @@ class Poller:
             waiting=len(self._known) - self._under_way,
             under_way=self._under_way,
             next_due_at=self.next_due_at,
-            ids_per_call=self._ids.usual,
-            ids_reason=self._ids.reason if self._is_sure else "not known yet",
+            ids_per_call=1 if is_one_by_one else self._ids.usual,
+            ids_reason=_ONE_BY_ONE if is_one_by_one else self._ids.reason if self._is_sure else "not known yet",
             changes=dict(self.changes),
             anomalies=dict(self.anomalies),
             failures=self.failures,

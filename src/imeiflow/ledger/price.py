@@ -47,10 +47,10 @@ class Prices(Access):
         return self._write(record)
 
     def price_list(self, account: AccountName) -> list[PricedService]:
-        """List the services of the newest price list, each as it was last seen to change."""
+        """List the services of the newest price list in the order of their ids, each as it was last seen to change."""
         with self._read() as connection:
             rows = connection.execute(_latest(account)).all()
-        return [_read(row) for row in rows if row.is_listed]
+        return sorted((_read(row) for row in rows if row.is_listed), key=lambda one: _by_number(one.id))
 
     def price_history(self, account: AccountName, service: ServiceId) -> list[PricedService]:
         """List how a service stood in the price list over time, oldest first."""
@@ -83,6 +83,12 @@ class Prices(Access):
         query = select(service_price.c.seen_at).where(service_price.c.account == account)
         with self._read() as connection:
             return connection.execute(query.order_by(service_price.c.id.desc()).limit(1)).scalar()
+
+
+def _by_number(service: str) -> tuple[int, str]:
+    """Order ids as people count, where they are numbers; others come last."""
+    is_number = service.isascii() and service.isdigit()
+    return (int(service), "") if is_number and len(service) < 20 else (10**20, service)
 
 
 _TOLD = ("name", "category", "price", "currency", "delivery", "note")
