@@ -156,6 +156,21 @@ def test_a_confirmation_that_a_dead_server_had_begun_is_answered_by_its_job(site
     assert program.post(path, key="dead")["job"] == job
 
 
+def test_what_was_ordered_is_told_by_its_key_whatever_went_wrong_after_that(site, program, monkeypatch):
+    def refuse(*_: object) -> None:
+        raise LedgerBusyError(path=site.session.ledger.path)
+
+    draft = make_draft(program, 2)
+    path = f"/drafts/{draft['id']}/confirm"
+    with monkeypatch.context() as patch:
+        patch.setattr(site.session.ledger, "summary", refuse)
+        check_problem(program.ask("POST", path, {}, headers=with_key("k1")), 503, "ledger-busy")
+    (job,) = site.session.ledger.list_jobs()
+    site.wait_for(job.id, JobState.FINISHED)
+    site.restart()
+    assert program.post(path, key="k1")["job"] == job.id
+
+
 def test_confirmations_at_once_order_once(site, program):
     draft = make_draft(program, 4)
     path = f"/drafts/{draft['id']}/confirm"

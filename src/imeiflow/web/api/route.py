@@ -23,6 +23,8 @@ from litestar.handlers import HTTPRouteHandler
 from litestar.response import Stream
 from litestar.status_codes import HTTP_204_NO_CONTENT
 
+from imeiflow.domain.ident import JobId
+from imeiflow.domain.order import JobState
 from imeiflow.errors import ImeiflowError
 from imeiflow.operations.json_text import dump_json
 from imeiflow.operations.submit import PriceChangedError
@@ -90,7 +92,7 @@ async def _run(operation: Operation, request: Request[Any, Any, State], call: Ca
         raise ApiError(409, detail, code="key-used", remedy="Take a new key for each new request.")
     if kept is not None and kept.status is not None:
         return _make_json(kept.body, kept.status, {"idempotency-replayed": "true"})
-    if kept is not None and kept.owner == _OWNER:
+    if kept is not None and kept.owner == _OWNER and not await _has_started(call, kept.job):
         detail = "The request with this Idempotency-Key is still being carried out."
         raise ApiError(409, detail, code="under-way", remedy="Ask again in a second.", headers={"retry-after": "1"})
     repeat = Repeat(user=user, key=key, job=None if kept is None else kept.job)
@@ -102,14 +104,21 @@ async def _run(operation: Operation, request: Request[Any, Any, State], call: Ca
         await asyncio.shield(in_thread(ledger.keep_answer, user, key, status=status_of(error), body=told))
         raise
     except BaseException as error:
-        # Where something may have been ordered, only an error that says otherwise gives the key back.
-        if repeat.job is None or isinstance(error, ApiError | ImeiflowError):
+        # What was ordered is told by its key, whatever went wrong after that.
+        is_told = isinstance(error, ApiError | ImeiflowError)
+        if repeat.job is None or (is_told and not await _has_started(call, repeat.job)):
             await asyncio.shield(in_thread(ledger.release_request, user, key))
         raise
     done = reply if isinstance(reply, Reply) else Reply(value=reply, status=operation.status)
     body = dump_json(done.value)
     await asyncio.shield(in_thread(ledger.keep_answer, user, key, status=done.status, body=body))
     return _make_json(body, done.status, done.headers)
+
+
+async def _has_started(call: Call, job: JobId | None) -> bool:
+    """Say whether what a request was to order was let go."""
+    found = None if job is None else await in_thread(call.session.ledger.find_job, job)
+    return found is not None and found.state is not JobState.DRAFT
 
 
 async def _carry_out(operation: Operation, call: Call) -> Any:
