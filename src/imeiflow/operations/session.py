@@ -65,6 +65,10 @@ class Session:
         """Give the lock that whoever follows a job holds, so that a job nobody follows can be told."""
         return LaneLock(self.locks / "jobs", f"{self.ledger.path}\n{job}")
 
+    def server_lock(self) -> LaneLock:
+        """Give the lock that the web server of this ledger holds: uploads and keys are one server's affair."""
+        return LaneLock(self.locks / "servers", self.ledger.path)
+
     def lane_account(self, account: AccountSettings) -> LaneAccount:
         """Make an account ready to be worked for. Raises ConfigurationError."""
         from imeiflow.jobs.runner import LaneAccount  # noqa: PLC0415 - whoever only reads needs no engine

@@ -16,7 +16,7 @@ import uvicorn
 
 from imeiflow.domain.ident import JobId
 from imeiflow.domain.user import Role
-from imeiflow.errors import ConfigurationError, LedgerError
+from imeiflow.errors import ConfigurationError, ImeiflowError, LedgerError
 from imeiflow.ledger.identity import NOBODY
 from imeiflow.operations.embedded import EmbeddedRunner
 from imeiflow.operations.identity import invite_user
@@ -63,6 +63,12 @@ def prepare_link(session: Session, base_url: str) -> str | None:
     if session.ledger.count_users():
         return None
     return f"{base_url}/invitation/{invite_user(session, role=Role.ADMIN, actor=NOBODY)}"
+
+
+class ServedError(ImeiflowError):
+    """Another server works with the ledger {path}."""
+
+    remedy = "Stop it first; while there is none, nothing is lost."
 
 
 class WebServer:
@@ -139,12 +145,21 @@ async def serve(
     on_ready: Callable[[], None],
     on_stop: Callable[[int], None],
 ) -> None:
-    """Serve until a signal comes; `on_stop` hears how many calls are still under way then."""
-    server = WebServer(session, settings)
-    loop = asyncio.get_running_loop()
-    for number in (signal.SIGINT, signal.SIGTERM):
-        loop.add_signal_handler(number, lambda: on_stop(server.stop()))
-    await server.run(listener, on_ready)
+    """Serve until a signal comes; `on_stop` hears how many calls are still under way then.
+
+    Raises ServedError: two servers would discard each other's uploads, and each take over what the other is doing.
+    """
+    lock = session.server_lock()
+    if not lock.acquire():
+        raise ServedError(path=session.ledger.path)
+    try:
+        server = WebServer(session, settings)
+        loop = asyncio.get_running_loop()
+        for number in (signal.SIGINT, signal.SIGTERM):
+            loop.add_signal_handler(number, lambda: on_stop(server.stop()))
+        await server.run(listener, on_ready)
+    finally:
+        lock.release()
 
 
 def _configure(office: Office, settings: WebSettings) -> uvicorn.Config:
