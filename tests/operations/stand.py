@@ -61,6 +61,13 @@ def open_session(home: Path, clock: SteadyClock | None = None) -> Session:
 
 def add_job(session: Session, rows: Sequence[NewOrder], **draft: Any) -> JobId:
     """Add a running job with the rows."""
+    job = add_draft(session, rows, **draft)
+    session.ledger.start_job(job)
+    return job
+
+
+def add_draft(session: Session, rows: Sequence[NewOrder], **draft: Any) -> JobId:
+    """Add a job with the rows that does not run yet."""
     base: dict[str, Any] = {
         "account": ACCOUNT,
         "provider": "gsm-fusion",
@@ -70,7 +77,6 @@ def add_job(session: Session, rows: Sequence[NewOrder], **draft: Any) -> JobId:
     }
     job = session.ledger.create_draft(JobDraft(**{**base, **draft}))
     session.ledger.add_orders(job, rows)
-    session.ledger.start_job(job)
     return job
 
 

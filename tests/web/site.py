@@ -27,7 +27,7 @@ from imeiflow.web.access import cookie_name
 from imeiflow.web.server import WebServer, open_socket
 from imeiflow.web.setting import WebSettings
 from tests.judge import Verdict, judge
-from tests.operations.stand import add_job, answer, make_configuration, make_imei
+from tests.operations.stand import add_draft, add_job, answer, make_configuration, make_imei
 from tests.rig import make_behaviour
 
 PASSWORD = "seven brass kettles sing"
@@ -99,9 +99,14 @@ class Site:
         return {"name": cookie_name(self._settings), "value": begun.secret, "url": self.base_url}
 
     def add_job(self, count: int, *, start: int = 0, **draft: Any) -> JobId:
-        """Add a running job of new IMEIs; the runner finds it."""
+        """Add a job of new IMEIs that the runner answers for from the start, as it does for those of the pages."""
         rows = [NewOrder(line=number + 2, imei=make_imei(start + number)) for number in range(count)]
-        return add_job(self.session, rows, **draft)
+        job = add_draft(self.session, rows, **draft)
+        lock = self.session.job_lock(job)
+        assert lock.acquire()
+        self.session.ledger.start_job(job)
+        self._loop.call_soon_threadsafe(self.server.office.runner.adopt, job, lock)
+        return job
 
     def add_answered(
         self, states: Mapping[int, OrderState], *, more: int = 0, state: JobState = JobState.FINISHED, **draft: Any
