@@ -12,6 +12,8 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 from decimal import Decimal
 
+from msgspec import structs
+
 from imeiflow.dispatch.lane import CallEnd, Refusal
 from imeiflow.dispatch.work import Chunk
 from imeiflow.domain.decision import Decision, RetryPolicy, decide, decide_again
@@ -163,7 +165,7 @@ def doubt_refusal(placement: Placement) -> Placement:
     exchange, account = placement.exchange, placement.account
     error = account.error or WholeError(ErrorKind.OVERLOAD, exchange.problem)
     doubtful = account_for_failure(list(account.findings), Ending.IN_DOUBT, error)
-    return Placement(replace(exchange, ending=Ending.IN_DOUBT), doubtful)
+    return Placement(structs.replace(exchange, ending=Ending.IN_DOUBT), doubtful)
 
 
 def read_call(placement: Placement, *, is_crowded: bool) -> tuple[CallEnd, Refusal | None]:

@@ -1,15 +1,18 @@
 """What the ledger is told: the intent before a call leaves, the conclusion after it, and what is said of statuses.
 
-Values only: `intent`, `conclusion` and `status` write them down.
+Values only: `intent`, `conclusion` and `status` write them down. What is made for every call is a msgspec struct: as
+frozen as the others, and made in a tenth of the time.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
 from enum import StrEnum
+
+from msgspec import Struct, field
 
 from imeiflow.domain.doubt import RepeatEvidence
 from imeiflow.domain.ident import AccountName, AttemptId, JobId, OrderId, Reference, Token
@@ -31,8 +34,7 @@ class AttemptKind(StrEnum):
 UNSTOPPED = frozenset({AttemptKind.AGAIN, AttemptKind.PROBE})
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Intent:
+class Intent(Struct, frozen=True, kw_only=True):
     """One call that is about to leave. `expected` is the state in which all `orders` must be."""
 
     job: JobId
@@ -44,8 +46,7 @@ class Intent:
     expected: OrderState = OrderState.QUEUED
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class OrderChange:
+class OrderChange(Struct, frozen=True, kw_only=True):
     """What an attempt means for one order: the outcome it proves, and the state that was decided on.
 
     `charges` is how often this attempt charged it (0 or 1), each time `price` in the job's currency.
@@ -64,8 +65,7 @@ class OrderChange:
     due_at: datetime | None = None  #: when the status of an accepted order is asked for first; None: at once
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Conclusion:
+class Conclusion(Struct, frozen=True, kw_only=True):
     """How an attempt ended, with its evidence, and what it means for each of its orders."""
 
     attempt: AttemptId

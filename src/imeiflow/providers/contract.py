@@ -13,6 +13,8 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Generic, Protocol, TypeVar
 
+import msgspec
+
 from imeiflow.domain.ident import AccountName, Reference, ServiceId
 from imeiflow.domain.imei import Imei
 from imeiflow.domain.item import Item, OrderKind
@@ -46,15 +48,14 @@ class Timeouts:
     total_s: float = 600.0  #: backstop against a server that never reads
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Exchange:
+class Exchange(msgspec.Struct, frozen=True, kw_only=True):
     """One HTTP call as it happened, for the ledger's evidence. Keys are blanked in `request`."""
 
     ending: Ending
     request: bytes
     reply: bytes = b""
     http_status: int | None = None
-    headers: Mapping[str, str] = field(
+    headers: Mapping[str, str] = msgspec.field(
         default_factory=dict
     )  #: Content-Type, Retry-After, Server, CF-RAY, Date, Location
     elapsed_s: float = 0.0  #: from just before the call until its end

@@ -9,6 +9,8 @@ from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, Generic, TypeVar, assert_never
 
+from msgspec import structs
+
 from imeiflow.domain.ident import Reference, ServiceId
 from imeiflow.domain.imei import Imei
 from imeiflow.domain.item import FileItem, Item, OrderKind, ServerItem
@@ -275,7 +277,9 @@ class GsmFusionConnection:
     def _conclude(self, exchange: Exchange, verdict: Verdict) -> _Answer[Any]:
         error = replace(verdict.error, message=self._secret.blank_text(verdict.error.message))
         reply = exchange.reply[:EVIDENCE_BYTES]
-        return _Answer(replace(exchange, ending=verdict.ending, reply=reply, problem=error.message), None, error)
+        return _Answer(
+            structs.replace(exchange, ending=verdict.ending, reply=reply, problem=error.message), None, error
+        )
 
     def _complete(self, exchange: Exchange, content: ReplyContent) -> ReplyContent:
         """Blank the key in messages, and add the header's wait to an error that gives none."""
