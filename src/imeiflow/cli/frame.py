@@ -13,7 +13,7 @@ import click
 
 from imeiflow.cli.log import keep_log
 from imeiflow.cli.option import require_confirmation
-from imeiflow.cli.output import fold, is_terminal, say
+from imeiflow.cli.output import count, fold, is_terminal, say
 from imeiflow.cli.server import require_ledger
 from imeiflow.intake.encoding import read_text
 from imeiflow.intake.origin import take_origin
@@ -59,6 +59,18 @@ def confirm(question: str, *, action: str, is_sure: bool, is_input_taken: bool =
             return terminal.readline().strip().lower() in {"y", "yes"}
     except OSError:
         raise require_confirmation(action) from None
+
+
+def confirm_cancel(job: int, waiting: int, *, is_sure: bool) -> bool:
+    """Ask whether what a job has not sent is to be cancelled; nothing is asked where nothing waits. Says a no."""
+    is_agreed = not waiting or confirm(
+        f"Cancel {count(waiting, 'order')} of job {job} that {'has' if waiting == 1 else 'have'} not been sent?",
+        action="cancelling a job",
+        is_sure=is_sure,
+    )
+    if not is_agreed:
+        say("Nothing was changed.")
+    return is_agreed
 
 
 def read_pasted() -> str:

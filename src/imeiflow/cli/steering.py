@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import click
 
-from imeiflow.cli.frame import confirm, name_user, open_session
+from imeiflow.cli.frame import confirm, confirm_cancel, name_user, open_session
 from imeiflow.cli.option import command, job_argument, json_option, yes_option
 from imeiflow.cli.output import count, print_json, say
 from imeiflow.cli.report import report_job
@@ -47,12 +47,7 @@ def cancel(job: int, is_sure: bool, is_json: bool) -> int:
     with open_session() as session:
         id_ = JobId(job)
         waiting = session.ledger.tally(session.find_job(id_).id)[OrderState.QUEUED]
-        if waiting and not confirm(
-            f"Cancel {count(waiting, 'order')} of job {job} that {'has' if waiting == 1 else 'have'} not been sent?",
-            action="cancelling a job",
-            is_sure=is_sure,
-        ):
-            say("Nothing was changed.")
+        if not confirm_cancel(id_, waiting, is_sure=is_sure):
             return 0
         if cancel_job(session, id_):
             _wait(session, id_, "cancelling")

@@ -9,7 +9,7 @@ from itertools import islice
 from typing import Any, Final
 
 from imeiflow.cli.detail import tell_job
-from imeiflow.cli.frame import confirm
+from imeiflow.cli.frame import confirm, confirm_cancel
 from imeiflow.cli.output import count, print_json, print_json_list, print_table, say, tell
 from imeiflow.cli.remote.following import find_detail, follow_through, report_end
 from imeiflow.cli.remote.submit import leave_running
@@ -63,12 +63,7 @@ def pause_remotely(client: Client, job: JobId, *, is_json: bool) -> int:
 def cancel_remotely(client: Client, job: JobId, *, is_sure: bool, is_json: bool) -> int:
     """Cancel what a server's job has not sent yet."""
     waiting = find_detail(client, job).summary.tally[OrderState.QUEUED]
-    if waiting and not confirm(
-        f"Cancel {count(waiting, 'order')} of job {job} that {'has' if waiting == 1 else 'have'} not been sent?",
-        action="cancelling a job",
-        is_sure=is_sure,
-    ):
-        say("Nothing was changed.")
+    if not confirm_cancel(job, waiting, is_sure=is_sure):
         return 0
     return _stop(client, job, "cancel", "cancelling", is_json=is_json)
 
