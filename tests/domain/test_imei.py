@@ -6,7 +6,8 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from imeiflow.domain.imei import Flaw, Reading, Repair, check_digit, is_luhn_valid, read_imei
+from imeiflow.domain.imei import Flaw, Reading, Repair, check_digit, read_imei
+from imeiflow.domain.luhn import is_luhn_valid
 
 FIRST14 = "35693803564380"
 IMEI = "356938035643809"

@@ -16,7 +16,7 @@ from imeiflow.domain.ident import Reference
 from imeiflow.domain.outcome import Ending, ErrorKind
 from imeiflow.domain.reply import WholeError
 from imeiflow.domain.status import Asked, StatusAccount, StatusAnomaly, StatusAnomalyKind, account_for_statuses
-from imeiflow.ledger.record import DueOrder
+from imeiflow.ledger.status_record import DueOrder
 from imeiflow.providers.contract import Listing, OrderStatus
 
 #: The most ids of one reply that are asked for again alone.

@@ -32,7 +32,7 @@ from imeiflow.domain.schedule import UNKNOWN, Delivery, next_wait, plan, read_de
 from imeiflow.domain.status import Said, StatusAccount, StatusAnomalyKind
 from imeiflow.errors import LedgerBusyError, LedgerError
 from imeiflow.ledger.change import PutOff, StatusUpdate
-from imeiflow.ledger.record import DueOrder
+from imeiflow.ledger.status_record import DueOrder
 from imeiflow.providers.contract import Listing, OrderStatus
 
 if TYPE_CHECKING:

@@ -10,10 +10,12 @@ An IMEISV is the same 14 digits and 2 of software version, without a check digit
 from __future__ import annotations
 
 import re
-import unicodedata
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import TYPE_CHECKING, Final, NewType, cast
+
+from imeiflow.domain.folding import fold
+from imeiflow.domain.luhn import WEIGHTS, is_luhn_valid
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -143,17 +145,6 @@ class Reading:
 _set_imei, _set_repairs, _set_flaw, _set_digits = (vars(Reading)[name].__set__ for name in Reading.__slots__)
 
 
-def _weigh(digits: str) -> int:
-    """Sum digits as Luhn does, doubling every second one from the second on."""
-    return sum(sum(divmod(2 * int(digit), 10)) if place % 2 else int(digit) for place, digit in enumerate(digits))
-
-
-#: Luhn sums of every group of four digits, and of three for an IMEI's last group. A group that is not ASCII digits
-#: is not in here, so that one look-up both sums and checks. 000 is left out: it may end a number that lost digits.
-_WEIGHTS: Final = {
-    group: _weigh(group) for group in (*(f"{n:04}" for n in range(10_000)), *(f"{n:03}" for n in range(1, 1_000)))
-}
-
 #: First two digits of a TAC: the bodies that have allocated TACs to phones, and 00 for test phones.
 #: https://en.wikipedia.org/wiki/Reporting_Body_Identifier
 _ALLOCATED: Final = frozenset(
@@ -175,20 +166,12 @@ def check_digit(first14: str) -> str:
     Raises ValueError for anything but 14 ASCII digits.
     """
     try:
-        total = _WEIGHTS[first14[:4]] + _WEIGHTS[first14[4:8]] + _WEIGHTS[first14[8:12]] + _WEIGHTS[first14[12:] + "00"]
+        total = WEIGHTS[first14[:4]] + WEIGHTS[first14[4:8]] + WEIGHTS[first14[8:12]] + WEIGHTS[first14[12:] + "00"]
     except KeyError:
         total = -1
     if total < 0 or len(first14) != 14:
         raise ValueError(f"not 14 digits: {first14!r}")
     return str(-total % 10)
-
-
-def is_luhn_valid(digits: str) -> bool:
-    """Say whether a string of ASCII digits, of any length, ends in the right Luhn check digit."""
-    if not (digits.isascii() and digits.isdigit()):
-        return False
-    padded = "0" * ((3 - len(digits)) % 4) + digits + "0"
-    return sum(_WEIGHTS[padded[start : start + 4]] for start in range(0, len(padded), 4)) % 10 == 0
 
 
 def read_imei(value: str, *, was_number: bool = False) -> Reading:
@@ -211,7 +194,7 @@ def read_imei(value: str, *, was_number: bool = False) -> Reading:
     """
     if len(value) == 15:
         try:
-            total = _WEIGHTS[value[:4]] + _WEIGHTS[value[4:8]] + _WEIGHTS[value[8:12]] + _WEIGHTS[value[12:]]
+            total = WEIGHTS[value[:4]] + WEIGHTS[value[4:8]] + WEIGHTS[value[8:12]] + WEIGHTS[value[12:]]
         except KeyError:
             pass
         else:
@@ -271,55 +254,6 @@ def _complete(first14: str, repairs: list[Repair]) -> Reading:
     return Reading(Imei(imei), tuple(repairs), None)
 
 
-class _Folding(dict[int, str | None]):
-    """For `str.translate`: what each character that is not plain ASCII stands for; learned as they come."""
-
-    _SPECIAL: Final = {
-        "\N{MINUS SIGN}": "-",
-        "\N{MODIFIER LETTER MINUS SIGN}": "-",
-        "\N{HYPHEN BULLET}": "-",
-        "\N{FRACTION SLASH}": "/",
-        "\N{DIVISION SLASH}": "/",
-        "\N{MIDDLE DOT}": ".",
-        "\N{BULLET OPERATOR}": ".",
-        "\N{HYPHENATION POINT}": ".",
-        "\N{KATAKANA MIDDLE DOT}": ".",
-        "\N{BULLET}": "*",
-        "\N{ARABIC DECIMAL SEPARATOR}": ",",
-        "\N{ARABIC THOUSANDS SEPARATOR}": ",",
-        "\N{ARABIC COMMA}": ",",
-        "\N{ACUTE ACCENT}": "'",
-        "\N{PRIME}": "'",
-        "\N{DOUBLE PRIME}": '"',
-        "\N{MODIFIER LETTER APOSTROPHE}": "'",
-        "\N{BRAILLE PATTERN BLANK}": " ",
-        "\N{HANGUL FILLER}": " ",
-        "\N{COMBINING GRAPHEME JOINER}": None,
-        "\0": None,
-    }
-
-    _CATEGORIES: Final = {"Zs": " ", "Zl": " ", "Zp": " ", "Cc": " ", "Cf": None, "Pd": "-", "Pi": '"', "Pf": '"'}
-
-    def __missing__(self, code: int) -> str | None:
-        folded = self[code] = self._fold(chr(code))
-        return folded
-
-    def _fold(self, char: str) -> str | None:
-        category = unicodedata.category(char)
-        if char in self._SPECIAL:
-            return self._SPECIAL[char]
-        if category in self._CATEGORIES:
-            return self._CATEGORIES[category]
-        if category == "Nd":
-            return str(unicodedata.decimal(char))
-        if category == "Mn" and unicodedata.name(char, "").startswith("VARIATION SELECTOR"):
-            return None
-        compatible = char if category in {"No", "Nl"} else unicodedata.normalize("NFKC", char)
-        return compatible if len(compatible) == 1 and compatible.isascii() else char
-
-
-_FOLDING: Final = _Folding()
-
 _QUOTES: Final = "\"'`()[]{}<>="
 _PUNCTUATION: Final = ",;:.*|_/\\"
 _SEPARATORS: Final = r"[ \-./\\_:,;|']+"
@@ -363,7 +297,7 @@ def _fold(value: str, repairs: list[Repair]) -> str:
     """Turn every character that a person would take for a digit, space or dash into the plain one."""
     if value.isascii() and value.isprintable():
         return value
-    folded = value.translate(_FOLDING)
+    folded = fold(value)
     if len(folded) < len(value):
         repairs.append(Repair.SPACES)
     if any(char.isdecimal() and not char.isascii() for char in value):

@@ -13,7 +13,7 @@ from sqlalchemy import Connection, delete, insert, select, update
 
 from imeiflow.domain.ident import JobId, UserId
 from imeiflow.ledger.access import Access
-from imeiflow.ledger.schema import api_answer
+from imeiflow.ledger.identity_schema import api_answer
 
 #: How long an answer is kept at least.
 KEPT_FOR: Final = timedelta(hours=48)

@@ -47,15 +47,7 @@ from imeiflow.ledger.dialect import (
     to_micros,
 )
 from imeiflow.ledger.fault import Mismatch
-from imeiflow.ledger.schema import (
-    Id,
-    attempt,
-    attempt_evidence,
-    attempt_order,
-    job,
-    orders,
-    repeat_seen,
-)
+from imeiflow.ledger.schema import Id, attempt, attempt_evidence, attempt_order, job, orders, repeat_seen
 
 #: Shorter requests and replies are kept as they are.
 _PACKED_ABOVE_BYTES = 512

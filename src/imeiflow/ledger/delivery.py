@@ -14,7 +14,7 @@ from imeiflow.domain.ident import JobId
 from imeiflow.domain.notice import DeliveryState
 from imeiflow.ledger.access import Access
 from imeiflow.ledger.dialect import AnyRow, mend_text
-from imeiflow.ledger.schema import delivery, delivery_attempt
+from imeiflow.ledger.notice_schema import delivery, delivery_attempt
 
 _FORGET_AT_ONCE = 1000
 

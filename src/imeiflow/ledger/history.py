@@ -17,9 +17,10 @@ from imeiflow.domain.outcome import Ending, ErrorKind, Outcome
 from imeiflow.domain.recurrence import PLACED, UNSETTLED
 from imeiflow.domain.reply import Anomaly, AnomalyKind
 from imeiflow.ledger.access import Access
+from imeiflow.ledger.attempt_record import Attempt, Evidence, OrderAttempt
 from imeiflow.ledger.change import AttemptKind
 from imeiflow.ledger.dialect import AnyRow, encode_rows, fetch_rows, from_micros, json_rows
-from imeiflow.ledger.record import Attempt, Evidence, OrderAttempt, PastOrder
+from imeiflow.ledger.record import PastOrder
 from imeiflow.ledger.schema import attempt, attempt_evidence, attempt_order, job, orders
 
 _PLACED_STATES = {state.value: state for state in PLACED}

@@ -15,8 +15,8 @@ from sqlalchemy.exc import IntegrityError
 from imeiflow.domain.ident import UserId
 from imeiflow.domain.user import Role
 from imeiflow.ledger.access import Access
+from imeiflow.ledger.identity_schema import api_token, invitation, users, web_session
 from imeiflow.ledger.log import write_event
-from imeiflow.ledger.schema import api_token, invitation, users, web_session
 from imeiflow.ledger.user import (
     ApiToken,
     Invitation,

@@ -14,8 +14,9 @@ from imeiflow.domain.order import OrderState, ResultStatus
 from imeiflow.ledger.access import Access
 from imeiflow.ledger.charge import earliest_doubt
 from imeiflow.ledger.dialect import encode_rows, fetch_rows, from_micros, json_rows
+from imeiflow.ledger.price_schema import service_price
 from imeiflow.ledger.record import KnownOrder
-from imeiflow.ledger.schema import attempt, job, orders, service_price
+from imeiflow.ledger.schema import attempt, job, orders
 
 _STATES = [
     state.value for state in (OrderState.ACCEPTED, OrderState.DUPLICATE, OrderState.UNCONFIRMED, OrderState.SENDING)

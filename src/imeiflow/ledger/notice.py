@@ -22,7 +22,8 @@ from imeiflow.errors import GuardError
 from imeiflow.ledger.access import Access
 from imeiflow.ledger.delivery import NewDelivery, write_deliveries
 from imeiflow.ledger.dialect import encode_rows, json_rows
-from imeiflow.ledger.schema import Id, job, notice, orders, webhook_event
+from imeiflow.ledger.notice_schema import notice, webhook_event
+from imeiflow.ledger.schema import Id, job, orders
 
 _named = json_rows(id=Id)
 #: A doubt is told of when its job has ended or paused: until then the engine may settle it by itself.

@@ -12,8 +12,8 @@ from imeiflow.domain.ident import AccountName, ServiceId
 from imeiflow.domain.money import Money
 from imeiflow.ledger.access import Access
 from imeiflow.ledger.dialect import AnyRow
+from imeiflow.ledger.price_schema import price_list, service_price
 from imeiflow.ledger.record import PricedService
-from imeiflow.ledger.schema import price_list, service_price
 
 
 class Prices(Access):

@@ -13,10 +13,7 @@ from imeiflow.domain.imei import Imei
 from imeiflow.domain.item import OrderKind
 from imeiflow.domain.money import Money
 from imeiflow.domain.order import JobState, OrderState, Policy, ResultStatus
-from imeiflow.domain.outcome import Ending, ErrorKind, Outcome
-from imeiflow.domain.reply import Anomaly
-from imeiflow.domain.status import StatusAnomalyKind
-from imeiflow.ledger.change import AttemptKind
+from imeiflow.domain.outcome import ErrorKind
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -322,121 +319,6 @@ class FoundOrder:
     def subject(self) -> str:
         """Say what it is about: its IMEI, or a file, the fields of a server service, a text that is no IMEI."""
         return self.imei or self.value or "-"
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Attempt:
-    """One call that was made or was about to be; `ended_at` is None while its end is not known."""
-
-    id: AttemptId
-    job: JobId
-    account: AccountName
-    kind: AttemptKind
-    size: int
-    token: Token
-    started_at: datetime
-    ended_at: datetime | None
-    ending: Ending | None
-    http_status: int | None
-    error_kind: ErrorKind | None
-    error: str
-    elapsed_ms: int | None
-    problem: str
-    anomalies: tuple[Anomaly, ...]
-    headers: Mapping[str, str]
-
-
-@dataclass(frozen=True, slots=True)
-class OrderAttempt:
-    """One attempt on one order and what it proved; `outcome` is None while the call is under way."""
-
-    attempt: Attempt
-    outcome: Outcome | None
-    reference: Reference | None
-    message: str
-    price: Decimal | None
-    charges: int
-    settled_at: datetime | None
-
-
-@dataclass(frozen=True, slots=True)
-class Evidence:
-    """What went over the wire, keys blanked."""
-
-    request: bytes
-    reply: bytes
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class DueOrder:
-    """An order whose status is to be asked for; `misses` counts the replies in a row that did not name it."""
-
-    id: OrderId
-    job: JobId
-    reference: Reference
-    imei: Imei | None  #: None for an order about a file or a service's own fields
-    due_at: datetime
-    accepted_at: datetime
-    misses: int
-
-
-@dataclass(frozen=True, slots=True)
-class DueJob:
-    """A job with orders that are still followed, and when the first of them is due."""
-
-    id: JobId
-    service: ServiceId
-    due_at: datetime
-    follow_results: bool
-    kind: OrderKind
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class StatusChange:
-    """One change of an order's status. Ids grow with time; `before` is None for the first that was heard of.
-
-    `result` is the raw code that came with it, None where there was none or it was the same as before.
-    """
-
-    id: int
-    job: JobId
-    order: OrderId
-    at: datetime
-    before: ResultStatus | None
-    status: ResultStatus
-    result: str | None
-
-    @property
-    def is_end(self) -> bool:
-        """Say whether the order came to its end here: true once for each order that does."""
-        return self.status.is_final and (self.before is None or not self.before.is_final)
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class KeptAnomaly:
-    """An anomaly about statuses as the ledger keeps it: seen how often, first and last."""
-
-    account: AccountName
-    kind: StatusAnomalyKind
-    reference: Reference
-    job: JobId | None
-    order: OrderId | None
-    detail: str
-    first_at: datetime
-    last_at: datetime
-    times: int
-
-
-@dataclass(frozen=True, slots=True)
-class StatusesKept:
-    """What became of what a reply said: orders that were updated, new statuses among them, and what did not fit.
-
-    `changes` counts the orders that came to each status; `anomalies` those that were not known before, by kind.
-    """
-
-    stored: int
-    changes: Mapping[ResultStatus, int]
-    anomalies: Mapping[StatusAnomalyKind, int]
 
 
 @dataclass(frozen=True, slots=True)

@@ -21,17 +21,14 @@ from sqlalchemy import (
     String,
     Table,
     Text,
-    UniqueConstraint,
     false,
     text,
 )
 
 from imeiflow.domain.item import OrderKind
-from imeiflow.domain.notice import DeliveryState, Told
 from imeiflow.domain.order import JobState, OrderState, Policy, ResultStatus
 from imeiflow.domain.outcome import Ending, ErrorKind, Outcome
 from imeiflow.domain.status import StatusAnomalyKind
-from imeiflow.domain.user import Role
 from imeiflow.ledger.change import AttemptKind
 from imeiflow.ledger.dialect import Exact, Instant, Json
 
@@ -52,7 +49,7 @@ metadata = MetaData(
 Id = BigInteger().with_variant(Integer(), "sqlite")
 
 
-def _one_of(column: str, enum: type[StrEnum]) -> CheckConstraint:
+def one_of(column: str, enum: type[StrEnum]) -> CheckConstraint:
     """Allow the values of `enum`, and NULL. A chain of OR: SQLite builds a table for each row to check IN."""
     values = "".join(f" OR {column} = '{member.value}'" for member in enum)
     return CheckConstraint(f"{column} IS NULL{values}", name=column)
@@ -91,8 +88,8 @@ job = Table(
     Column("hold_after", Id),  # the last order that may be claimed while a trial is not over
     Column("follow_results", Boolean, nullable=False, server_default=false()),
     Column("kind", String(8), nullable=False, server_default=OrderKind.IMEI.value),
-    _one_of("state", JobState),
-    _one_of("policy", Policy),
+    one_of("state", JobState),
+    one_of("policy", Policy),
     CheckConstraint("wanted IN ('paused', 'cancelled')", name="wanted"),
     Index("ix_job_account", "account", "state"),
     sqlite_autoincrement=True,
@@ -126,9 +123,9 @@ orders = Table(
     Column("columns", Text),
     Column("due_at", Instant),  # when the provider is asked for its status next; NULL: never again
     Column("misses", Integer, nullable=False, server_default=text("0")),  # replies in a row that did not name it
-    _one_of("state", OrderState),
-    _one_of("status", ResultStatus),
-    _one_of("error_kind", ErrorKind),
+    one_of("state", OrderState),
+    one_of("status", ResultStatus),
+    one_of("error_kind", ErrorKind),
     CheckConstraint("charges >= 0", name="charges"),
     Index("ix_orders_claim", "job_id", "state", "id"),
     Index("ix_orders_imei", "imei", sqlite_where=text("imei IS NOT NULL"), postgresql_where=text("imei IS NOT NULL")),
@@ -215,9 +212,9 @@ attempt = Table(
     Column("problem", Text),
     Column("anomalies", Json),
     Column("headers", Json),
-    _one_of("kind", AttemptKind),
-    _one_of("ending", Ending),
-    _one_of("error_kind", ErrorKind),
+    one_of("kind", AttemptKind),
+    one_of("ending", Ending),
+    one_of("error_kind", ErrorKind),
     CheckConstraint("(ended_at IS NULL) = (ending IS NULL)", name="ended"),
     Index("ix_attempt_job_id", "job_id"),
     Index(
@@ -254,7 +251,7 @@ attempt_order = Table(
     Column("price", Exact),
     Column("charges", Integer, nullable=False),
     Column("settled_at", Instant),  # when a doubt of this attempt was settled by the user's word
-    _one_of("outcome", Outcome),
+    one_of("outcome", Outcome),
     Index(
         "ix_attempt_order_doubt",
         "attempt_id",
@@ -273,8 +270,8 @@ status_change = Table(
     Column("before", String(16)),
     Column("status", String(16), nullable=False),
     Column("code", Text),  # the raw code where it was new; that of a final status stands in the order
-    _one_of("before", ResultStatus),
-    _one_of("status", ResultStatus),
+    one_of("before", ResultStatus),
+    one_of("status", ResultStatus),
     Index("ix_status_change_order_id", "order_id"),
 )
 
@@ -291,7 +288,7 @@ status_anomaly = Table(
     Column("first_at", Instant, nullable=False),
     Column("last_at", Instant, nullable=False),
     Column("times", Integer, nullable=False),
-    _one_of("kind", StatusAnomalyKind),
+    one_of("kind", StatusAnomalyKind),
     Index("ix_status_anomaly_account", "account", "kind", "reference", unique=True),
     Index("ix_status_anomaly_job_id", "job_id"),
 )
@@ -345,31 +342,6 @@ repeat_seen = Table(
     Index("ix_repeat_seen_account", "account", "service"),
 )
 
-service_price = Table(
-    "service_price",
-    metadata,
-    Column("id", Id, primary_key=True),
-    Column("account", Text, nullable=False),
-    Column("service", Text, nullable=False),
-    Column("name", Text, nullable=False),
-    Column("category", Text, nullable=False),
-    Column("price", Exact),
-    Column("currency", String(8), nullable=False),
-    Column("delivery", Text, nullable=False),
-    Column("note", Text, nullable=False),
-    Column("is_listed", Boolean, nullable=False),
-    Column("seen_at", Instant, nullable=False),
-    Index("ix_service_price_account", "account", "service"),
-)
-
-#: When the price list was last fetched: `service_price` has only what changed.
-price_list = Table(
-    "price_list",
-    metadata,
-    Column("account", Text, primary_key=True),
-    Column("fetched_at", Instant, nullable=False),
-)
-
 event = Table(
     "event",
     metadata,
@@ -383,142 +355,6 @@ event = Table(
     Column("data", Json, nullable=False),
     Column("actor", Text),
     Index("ix_event_job_id", "job_id"),
-)
-
-webhook_event = Table(
-    "webhook_event",
-    metadata,
-    Column("webhook", Text, primary_key=True),
-    Column("event", Text, primary_key=True),
-)
-
-#: What happened and has not been put into a delivery yet; written by triggers, with the change itself.
-notice = Table(
-    "notice",
-    metadata,
-    Column("id", Id, primary_key=True),
-    Column("event", String(24), nullable=False),
-    Column("at", Instant, nullable=False),
-    Column("job_id", Id, ForeignKey("job.id"), nullable=False),
-    Column("order_id", Id, ForeignKey("orders.id")),
-    Column("detail", Text),
-    _one_of("event", Told),
-    Index("ix_notice_event", "event", "job_id", "id"),
-    sqlite_autoincrement=True,
-)
-
-delivery = Table(
-    "delivery",
-    metadata,
-    Column("id", Id, primary_key=True),
-    Column("event_id", Text, nullable=False),
-    Column("webhook", Text, nullable=False),
-    Column("event", Text, nullable=False),
-    Column("job_id", Id),
-    Column("count", Integer, nullable=False),
-    Column("state", String(16), nullable=False),
-    Column("attempts", Integer, nullable=False),
-    Column("body", LargeBinary, nullable=False),  # packed
-    Column("created_at", Instant, nullable=False),
-    Column("since", Instant, nullable=False),  # when trying began: that of a retry begins anew
-    Column("next_at", Instant, nullable=False),
-    Column("ended_at", Instant),
-    _one_of("state", DeliveryState),
-    CheckConstraint("(ended_at IS NULL) = (state = 'pending')", name="ended"),
-    UniqueConstraint("webhook", "event_id"),
-    Index(
-        "ix_delivery_due",
-        "next_at",
-        sqlite_where=text("ended_at IS NULL"),
-        postgresql_where=text("ended_at IS NULL"),
-    ),
-    Index("ix_delivery_ended_at", "ended_at"),
-)
-
-delivery_attempt = Table(
-    "delivery_attempt",
-    metadata,
-    Column("id", Id, primary_key=True),
-    Column("delivery_id", Id, ForeignKey("delivery.id"), nullable=False),
-    Column("started_at", Instant, nullable=False),
-    Column("elapsed_ms", Integer, nullable=False),
-    Column("http_status", Integer),
-    Column("problem", Text),
-    Column("reply", Text),
-    Index("ix_delivery_attempt_delivery_id", "delivery_id"),
-)
-
-users = Table(
-    "users",
-    metadata,
-    Column("id", Id, primary_key=True),
-    Column("name", Text, nullable=False),
-    Column("role", String(16), nullable=False),
-    Column("password_hash", Text, nullable=False),
-    Column("spend_limit", Exact),
-    Column("created_at", Instant, nullable=False),
-    Column("password_at", Instant, nullable=False),
-    Column("disabled_at", Instant),
-    _one_of("role", Role),
-    UniqueConstraint("name"),
-)
-
-web_session = Table(
-    "web_session",
-    metadata,
-    Column("digest", String(64), primary_key=True),
-    Column("user_id", Id, ForeignKey("users.id"), nullable=False),
-    Column("csrf", String(64), nullable=False),
-    Column("created_at", Instant, nullable=False),
-    Column("seen_at", Instant, nullable=False),
-    Column("expires_at", Instant, nullable=False),
-    Column("address", Text, nullable=False),
-    Column("agent", Text, nullable=False),
-    Index("ix_web_session_user_id", "user_id"),
-)
-
-api_token = Table(
-    "api_token",
-    metadata,
-    Column("id", Id, primary_key=True),
-    Column("user_id", Id, ForeignKey("users.id"), nullable=False),
-    Column("name", Text, nullable=False),
-    Column("digest", String(64), nullable=False),
-    Column("hint", String(8), nullable=False),
-    Column("scopes", Json, nullable=False),
-    Column("created_at", Instant, nullable=False),
-    Column("expires_at", Instant),
-    Column("used_at", Instant),
-    Column("revoked_at", Instant),
-    UniqueConstraint("digest"),
-    Index("ix_api_token_user_id", "user_id"),
-)
-
-invitation = Table(
-    "invitation",
-    metadata,
-    Column("digest", String(64), primary_key=True),
-    Column("role", String(16), nullable=False),
-    Column("user_id", Id, ForeignKey("users.id")),  # whose password it sets anew; NULL: it makes a user
-    Column("created_by", Text, nullable=False),
-    Column("created_at", Instant, nullable=False),
-    Column("expires_at", Instant, nullable=False),
-    Column("used_at", Instant),
-    _one_of("role", Role),
-)
-
-api_answer = Table(
-    "api_answer",
-    metadata,
-    Column("user_id", Id, ForeignKey("users.id"), primary_key=True, autoincrement=False),
-    Column("key", String(255), primary_key=True),
-    Column("digest", String(64), nullable=False),
-    Column("owner", String(64), nullable=False),
-    Column("job_id", Id),
-    Column("status", Integer),  # NULL while it is carried out
-    Column("body", Text),
-    Column("created_at", Instant, nullable=False),
-    Index("ix_api_answer_created_at", "created_at"),
 )
 
 sample = Table(

@@ -33,8 +33,8 @@ from imeiflow.ledger.dialect import (
     mend_text,
     to_micros,
 )
-from imeiflow.ledger.record import DueJob, DueOrder, KeptAnomaly, StatusChange, StatusesKept
 from imeiflow.ledger.schema import Id, job, orders, status_anomaly, status_change
+from imeiflow.ledger.status_record import DueJob, DueOrder, KeptAnomaly, StatusChange, StatusesKept
 
 #: States in which the provider has the order, so that it may have a status there.
 _FOLLOWED = (OrderState.ACCEPTED.value, OrderState.DUPLICATE.value)

@@ -19,8 +19,10 @@ from imeiflow.domain.order import OrderState, ResultStatus
 from imeiflow.domain.outcome import ErrorKind
 from imeiflow.domain.progress import Summary
 from imeiflow.domain.status import StatusAnomalyKind
+from imeiflow.ledger.attempt_record import OrderAttempt
 from imeiflow.ledger.log import PROBE_CHARGED, PROBE_IN_DOUBT
-from imeiflow.ledger.record import Doubt, Event, Job, KeptAnomaly, Learned, OrderAttempt, Reason
+from imeiflow.ledger.record import Doubt, Event, Job, Learned, Reason
+from imeiflow.ledger.status_record import KeptAnomaly
 from imeiflow.operations.finding import Findings, count_findings
 from imeiflow.operations.json_text import as_values, clean
 from imeiflow.operations.session import Session

@@ -8,8 +8,9 @@ from typing import Final
 from imeiflow.domain.ident import AttemptId, OrderId
 from imeiflow.domain.imei import Imei
 from imeiflow.domain.money import Money
+from imeiflow.ledger.attempt_record import Evidence
 from imeiflow.ledger.filter import Cursor, Filter
-from imeiflow.ledger.record import Evidence, FoundOrder, Job
+from imeiflow.ledger.record import FoundOrder, Job
 from imeiflow.operations.order_list import find_orders
 from imeiflow.operations.session import Session
 from imeiflow.operations.timeline import Happening, read_timeline, say_result

@@ -17,8 +17,9 @@ from imeiflow.domain.money import Money
 from imeiflow.domain.order import OrderState, ResultStatus
 from imeiflow.domain.outcome import ErrorKind, Outcome
 from imeiflow.errors import UsageError
+from imeiflow.ledger.attempt_record import OrderAttempt
 from imeiflow.ledger.change import AttemptKind
-from imeiflow.ledger.record import OrderAttempt, OrderRow
+from imeiflow.ledger.record import OrderRow
 from imeiflow.operations.session import Session
 from imeiflow.operations.submit import Request
 

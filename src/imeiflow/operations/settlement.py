@@ -17,7 +17,8 @@ from imeiflow.domain.money import Money
 from imeiflow.domain.order import JobState
 from imeiflow.domain.outcome import Ending, Outcome
 from imeiflow.errors import JobStateError, UsageError
-from imeiflow.ledger.record import Attempt, Doubt, Job, OrderAttempt
+from imeiflow.ledger.attempt_record import Attempt, OrderAttempt
+from imeiflow.ledger.record import Doubt, Job
 from imeiflow.operations.orphan import recover_orphans
 from imeiflow.operations.session import Session
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 import asyncio
 import os
 import threading
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from collections.abc import Set as AbstractSet
 from concurrent.futures import Future
 from contextlib import suppress
@@ -21,21 +21,21 @@ from typing import BinaryIO
 
 from imeiflow.domain.ident import AccountName, JobId, ServiceId
 from imeiflow.domain.money import Money
-from imeiflow.domain.order import OrderState, Policy
+from imeiflow.domain.order import Policy
 from imeiflow.domain.price import Quote, may_begin, say_move
 from imeiflow.errors import ImeiflowError, LedgerError, ProviderError, UsageError
 from imeiflow.intake.preview import Preview
-from imeiflow.intake.repetition import Deduplicator
 from imeiflow.intake.sheet import Row, Sheet, open_sheet
 from imeiflow.jobs.lock import LaneLock
 from imeiflow.ledger.ledger import Ledger
-from imeiflow.ledger.record import Confirmed, JobDraft, NewOrder, PastOrder
+from imeiflow.ledger.record import Confirmed, JobDraft
 from imeiflow.operations.account import AccountSettings
 from imeiflow.operations.admission import admit_one, list_rivals, refuse_rivals
 from imeiflow.operations.catalogue import Credit, Offer, PriceList, fetch_offer, list_services, recall_prices
 from imeiflow.operations.configuration import Configuration
 from imeiflow.operations.earlier import Earlier, EarlierSearch
 from imeiflow.operations.session import Session, find_account_provider
+from imeiflow.operations.sifter import Sifter
 from imeiflow.operations.spend_limit import hold_to_limit, weigh_list
 
 _BATCH = 10_000
@@ -192,7 +192,7 @@ def preview_list(configuration: Configuration, request: Request) -> Proposal:
         is_known = configuration.ledger.exists()
         ledger = Session.open(configuration).ledger if is_known else None
         try:
-            sifter = _Sifter(EarlierSearch(ledger, account.name, request.service, None), again=request.again)
+            sifter = Sifter(EarlierSearch(ledger, account.name, request.service, None), again=request.again)
             for rows in _batches(sheet.rows()):
                 sifter.sift(rows)
             return _propose(request, account, ledger, sheet, sifter=sifter, offer=asked.result(), asked_at=asked_at)
@@ -219,7 +219,7 @@ def read_list(
         lock.acquire()
         draft = Draft(session, job, lock, rivals)
         try:
-            sifter = _Sifter(EarlierSearch(ledger, account.name, request.service, job), again=request.again)
+            sifter = Sifter(EarlierSearch(ledger, account.name, request.service, job), again=request.again)
             for rows in _batches(sheet.rows()):
                 ledger.add_orders(job, sifter.sift(rows))
                 on_rows(sifter.preview.total)
@@ -273,54 +273,6 @@ def _mend_name(name: str) -> str:
     return os.fsencode(name).decode("utf-8", "replace")
 
 
-class _Sifter:
-    """Tells the rows that will be ordered from the others, in one pass: `preview` and `earlier` are what it counts."""
-
-    def __init__(self, search: EarlierSearch, *, again: bool) -> None:
-        self.preview = Preview()
-        self.earlier = Earlier(again=again)
-        self._search = search
-        self._seen = Deduplicator()
-
-    def sift(self, rows: Sequence[Row]) -> list[NewOrder]:
-        """Give the orders of some rows. Raises WaitingElsewhereError."""
-        firsts = [_find_first(self._seen, row) for row in rows]
-        new = (row.reading.imei for row, first in zip(rows, firsts, strict=True) if first is None)
-        past = self._search.find([imei for imei in new if imei is not None])
-        orders = []
-        for row, first in zip(rows, firsts, strict=True):
-            order = None if first is not None or row.reading.imei is None else past.get(row.reading.imei)
-            reason = None if order is None else self.earlier.add(row, order)
-            self.preview.add(row, first, is_skipped=reason is not None)
-            orders.append(_make_order(row, first, None if reason is None else order, reason))
-        return orders
-
-
-def _make_order(row: Row, first: int | None, earlier: PastOrder | None, reason: str | None) -> NewOrder:
-    reading = row.reading
-    if reading.flaw is not None:
-        state = OrderState.INVALID
-    else:
-        state = OrderState.QUEUED if first is None and earlier is None else OrderState.REPEATED
-    return NewOrder(
-        line=row.line,
-        imei=reading.imei,
-        state=state,
-        value=None if row.value == reading.imei else row.value,
-        repairs=",".join(reading.repairs) or None,
-        flaw=None if reading.flaw is None else reading.flaw.value,
-        repeated_of=first,
-        earlier=None if earlier is None else earlier.order,
-        error=reason,
-        columns=row.columns if len(row.columns) > 1 else None,
-    )
-
-
-def _find_first(seen: Deduplicator, row: Row) -> int | None:
-    imei = row.reading.imei
-    return None if imei is None else seen.find_first(imei, row.line)
-
-
 def _batches(rows: Iterator[Row]) -> Iterator[list[Row]]:
     while batch := list(islice(rows, _BATCH)):
         yield batch
@@ -346,7 +298,7 @@ def _propose(
     ledger: Ledger | None,
     sheet: Sheet,
     *,
-    sifter: _Sifter,
+    sifter: Sifter,
     offer: Offer,
     asked_at: datetime,
 ) -> Proposal:

@@ -8,7 +8,9 @@ from typing import Final
 
 from imeiflow.domain.ident import AttemptId, OrderId
 from imeiflow.domain.money import Money
-from imeiflow.ledger.record import FoundOrder, OrderAttempt, StatusChange
+from imeiflow.ledger.attempt_record import OrderAttempt
+from imeiflow.ledger.record import FoundOrder
+from imeiflow.ledger.status_record import StatusChange
 from imeiflow.operations.session import Session
 from imeiflow.results.markup import split_lines
 

@@ -21,7 +21,8 @@ from imeiflow.domain.progress import COUNTED, Summary, Tally
 from imeiflow.domain.recurrence import Past
 from imeiflow.domain.status import StatusAnomalyKind
 from imeiflow.intake.preview import Example, Group, Preview
-from imeiflow.ledger.record import FoundOrder, Job, KeptAnomaly, Learned, PricedService
+from imeiflow.ledger.record import FoundOrder, Job, Learned, PricedService
+from imeiflow.ledger.status_record import KeptAnomaly
 from imeiflow.operations.catalogue import Credit, PriceList
 from imeiflow.operations.earlier import Earlier, PastGroup
 from imeiflow.operations.finding import Findings
