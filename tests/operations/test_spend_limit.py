@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import sqlite3
 import threading
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
+from datetime import timedelta
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
@@ -13,7 +16,7 @@ import pytest
 
 from imeiflow.domain.ident import JobId
 from imeiflow.domain.money import Money
-from imeiflow.domain.order import JobState, OrderState
+from imeiflow.domain.order import JobState, OrderState, Policy
 from imeiflow.domain.user import Role
 from imeiflow.ledger.record import JobDraft, NewOrder
 from imeiflow.operations.identity import accept_invitation, invite_user
@@ -28,7 +31,7 @@ from imeiflow.operations.spend_limit import (
     weigh_rest,
 )
 from imeiflow.operations.steering import resume_job
-from tests.operations.stand import ACCOUNT, PRICE, SERVICE, add_job, answer, make_imei, open_session
+from tests.operations.stand import ACCOUNT, PRICE, SERVICE, add_job, answer, finish, make_imei, open_session
 
 LIMIT = Decimal("1.00")
 
@@ -92,6 +95,48 @@ def test_what_waits_in_a_paused_job_counts_when_it_goes_on(session):
     working.release()
     resume_job(session, job, spender="otto").lock.release()
     assert session.find_job(job).state is JobState.RUNNING
+
+
+def add_doubtful(session: Session, count: int, *, start: int = 0, days: int, **draft: Any) -> JobId:
+    """Add a finished job of `otto`, all of it in doubt since some days."""
+    job = add_job(session, rows(count, start), submitted_by="otto", **draft)
+    answer(session, job, {number + 2: OrderState.UNCONFIRMED for number in range(count)})
+    finish(session, job)
+    back_us = int(timedelta(days=days).total_seconds() * 1_000_000)
+    with closing(sqlite3.connect(session.ledger.path)) as ledger, ledger:
+        ledger.execute("UPDATE attempt SET started_at = started_at - ? WHERE job_id = ?", (back_us, job))
+    return job
+
+
+@pytest.mark.parametrize(
+    ("days", "draft", "cost"),
+    [
+        (2, {}, "0.88"),  # ten that may be placed now, and the repeat probe
+        (0, {}, "0.08"),  # ten that count as charged today, and the repeat probe
+        (2, {"max_spend": Decimal("0.50")}, "0.50"),
+        (2, {"policy": Policy.HOLD}, "0"),
+        (2, {"unit_price": Decimal("2.00")}, "20.00"),  # too dear for a repeat probe
+    ],
+)
+def test_doubts_are_weighed_by_what_settling_them_may_cost(session, days, draft, cost):
+    job = add_doubtful(session, 10, days=days, **draft)
+    assert weigh_rest(session, job) == Money(Decimal(cost), "USD")
+
+
+def test_a_job_with_only_old_doubts_may_not_go_on_beyond_the_limit(session):
+    job = add_doubtful(session, 12, days=2)
+    with pytest.raises(SpendLimitError, match=r"this would cost \$1\.04 more"):
+        resume_job(session, job, spender="otto")
+    assert session.find_job(job).state is JobState.FINISHED
+
+
+def test_old_doubts_of_a_job_that_runs_count_until_they_are_settled(session):
+    job = add_doubtful(session, 6, days=2)
+    resumed = resume_job(session, job, spender="otto")
+    spend(session, "0.52")
+    with pytest.raises(SpendLimitError, match=r"\$0\.48 of it"):
+        spend(session, "0.53")
+    resumed.lock.release()
 
 
 def test_a_job_commits_no_more_than_its_cap_or_its_trial(session):

@@ -11,7 +11,7 @@ from typing import Any
 from sqlalchemy import ColumnElement, Connection, Select, func, literal, select
 
 from imeiflow.domain.ident import AccountName, JobId
-from imeiflow.domain.order import JobState, OrderState, ResultStatus
+from imeiflow.domain.order import JobState, OrderState, Policy, ResultStatus
 from imeiflow.domain.outcome import Outcome
 from imeiflow.ledger.access import Access
 from imeiflow.ledger.change import AttemptKind
@@ -75,7 +75,8 @@ class Spending(Access):
     def commitment(self, submitter: str, since: datetime) -> dict[str, Decimal | None]:
         """Add up by currency what a submitter's jobs were charged since a time, may have been, and will be.
 
-        What will be is what their running jobs have not sent yet, up to their caps. None where a price is not known.
+        What will be is what their running jobs have not sent yet, or may settle by sending it again, up to their caps:
+        a doubt of the time since `since` may have been charged already. None where a price is not known.
         All from one view: what moves from one of these to the other is missing in none.
         """
         wanted = SpendingFilter(submitted_by=submitter, since=since)
@@ -85,13 +86,19 @@ class Spending(Access):
             jobs = {one.job for one in (*charged, *possible)}
             named = select(job.c.id, job.c.currency).where(job.c.id.in_(jobs))
             currencies: dict[int, str] = {row[0]: row[1] for row in connection.execute(named)}
-            committed = list(_read_committed(connection, submitter))
+            committed = list(_read_committed(connection, submitter, since))
         totals: dict[str, Decimal | None] = {}
         told = [(currencies[one.job], one.price, one.times) for one in (*charged, *possible)]
         for currency, price, times in [*told, *committed]:
             total = totals.get(currency, Decimal(0))
             totals[currency] = None if total is None or price is None else total + price * times
         return totals
+
+    def count_old_doubts(self, job_id: JobId, before: datetime) -> int:
+        """Count the unconfirmed orders of a job whose last call began before a time."""
+        query = select(func.count()).select_from(orders).where(orders.c.job_id == job_id, *_doubted_before(before))
+        with self._read() as connection:
+            return int(connection.execute(_with_calls(query)).scalar_one())
 
     def _list_expenses(
         self, queries: Sequence[Select[Any]], at: ColumnElement[datetime], wanted: SpendingFilter
@@ -100,17 +107,31 @@ class Spending(Access):
             return _read_expenses(connection, queries, at, wanted)
 
 
-def _read_committed(connection: Connection, submitter: str) -> Iterator[tuple[str, Decimal | None, int]]:
-    """Give what each running job of a submitter has yet to send, as currency, amount and 1."""
+def _with_calls(query: Select[Any]) -> Select[Any]:
+    return query.join(attempt, attempt.c.id == orders.c.attempt_id)
+
+
+def _doubted_before(before: datetime) -> tuple[ColumnElement[bool], ...]:
+    """Say of orders with their last calls that they are in doubt since before a time."""
+    return orders.c.state == OrderState.UNCONFIRMED.value, attempt.c.started_at < before
+
+
+def _read_committed(
+    connection: Connection, submitter: str, since: datetime
+) -> Iterator[tuple[str, Decimal | None, int]]:
+    """Give what each running job of a submitter may yet send, as currency, amount and 1."""
     sent = select(func.count()).select_from(orders).where(orders.c.job_id == job.c.id)
     waiting = sent.where(
         orders.c.state == OrderState.QUEUED.value,
         (job.c.hold_after.is_(None)) | (orders.c.id <= job.c.hold_after),
     ).scalar_subquery()
-    query = select(job.c.id, job.c.currency, job.c.unit_price, job.c.max_spend, waiting).where(
+    settled = job.c.policy == Policy.SETTLE.value
+    doubts = _with_calls(sent).where(settled, *_doubted_before(since)).scalar_subquery()
+    query = select(job.c.id, job.c.currency, job.c.unit_price, job.c.max_spend, waiting, doubts).where(
         job.c.submitted_by == submitter, job.c.state == JobState.RUNNING.value
     )
-    for id_, currency, price, cap, count in list(connection.execute(query)):
+    for id_, currency, price, cap, queued, doubted in list(connection.execute(query)):
+        count = queued + doubted
         if price is None:
             yield currency, None if count else Decimal(0), 1
             continue

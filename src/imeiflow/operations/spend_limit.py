@@ -1,7 +1,7 @@
 """What a user of the web application or the API may spend in a day: held to when a list is ordered or a job goes on.
 
 A job's money counts as that of whoever ordered it: what was charged today, what may have been, and what its running
-jobs will still send. One list of a user is weighed at a time, so that two cannot both use what is left. A day is one
+jobs will still send, doubts of another day among it: settling one may place it now. One list of a user is weighed at a time, so that two cannot both use what is left. A day is one
 of the machine's time zone, and each currency is counted by itself.
 """
 
@@ -10,13 +10,14 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from datetime import timedelta
+from datetime import datetime, timedelta
 from decimal import Decimal
 from typing import Final
 
 from imeiflow.domain.day import start_of_day
 from imeiflow.domain.ident import JobId
 from imeiflow.domain.money import Money
+from imeiflow.domain.order import OrderState, Policy
 from imeiflow.errors import UsageError
 from imeiflow.jobs.lock import LaneLock
 from imeiflow.ledger.record import Job
@@ -87,14 +88,18 @@ def weigh_list(price: Money | None, number: int, *, trial: int | None, cap: Deci
 
 
 def weigh_rest(session: Session, job: JobId, *, more: int = 0, cap: Decimal | None = None) -> Money | None:
-    """Say what a job that does not run would still cost, with `more` orders; None where its price is not known.
+    """Say what a job that does not run may still cost, with `more` orders; None where its price is not known.
 
-    `cap` is the spending cap that it is about to be given.
+    Besides what waits that is each doubt of another day, which may be placed when it is settled (one of today counts
+    as charged already), and the repeat probe. `cap` is the spending cap that it is about to be given.
     """
-    found, waiting = session.find_job(job), session.ledger.tally(job).waiting + more
+    found, tally = session.find_job(job), session.ledger.tally(job)
+    sent = tally.waiting + more
+    if found.policy is Policy.SETTLE and tally[OrderState.UNCONFIRMED]:
+        sent += session.ledger.count_old_doubts(job, _start_of_today(session)) + _may_probe(session, found)
     if found.price is None:
-        return None if waiting else Money(Decimal(0), found.currency)
-    cost = found.price * waiting
+        return None if sent else Money(Decimal(0), found.currency)
+    cost = found.price * sent
     if cap is None:
         cap = found.max_spend
     if cap is None:
@@ -111,14 +116,23 @@ def check_rest(session: Session, job: JobId, spender: str, *, more: int) -> None
         return
 
 
+def _may_probe(session: Session, job: Job) -> bool:
+    """Say whether an order of a job may be repeated to learn whether its doubts can be settled."""
+    account = session.configuration.accounts.get(job.account)
+    return job.price is not None and account is not None and job.price.amount <= account.repeat_probe_max_price
+
+
+def _start_of_today(session: Session) -> datetime:
+    return start_of_day(session.clock.now().astimezone().date())
+
+
 def _check(session: Session, user: User, limit: Decimal, cost: Money | None) -> None:
     now = session.clock.now()
     if cost is None:
         raise UnpricedLimitError(user=user.name, limit=Money(limit))
     if not cost.amount:
         return
-    today = start_of_day(now.astimezone().date())
-    used = session.ledger.commitment(user.name, today).get(cost.currency, Decimal(0))
+    used = session.ledger.commitment(user.name, _start_of_today(session)).get(cost.currency, Decimal(0))
     if used is None:
         raise UnpricedLimitError(user=user.name, limit=Money(limit, cost.currency))
     if used + cost.amount <= limit:
