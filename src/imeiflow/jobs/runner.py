@@ -70,7 +70,7 @@ class Runner:
         self._account = account
         self._clock = clock
         self._on_change = on_change
-        self._lock = LaneLock(home / "lanes", f"{ledger.path}\n{account.login.account}")
+        self._lock = LaneLock(home / "lanes", f"{ledger.name}\n{account.login.account}")
         self._pause_reason: str | None = None
         self._polled: PollView | None = None
         self._is_stopping = self._is_abandoned = False

@@ -83,6 +83,11 @@ class Ledger(
         return cls(path=path, writer=writer, readers=open_readers(url), clock=clock)
 
     @property
+    def name(self) -> str:
+        """Give what tells it from others in its directory, whatever that is called in this process: for locks."""
+        return Path(self.path).name
+
+    @property
     def trouble(self) -> LedgerError | None:
         """Say what keeps the ledger from being written just now; None when all is well."""
         return self._writer.trouble

@@ -21,9 +21,12 @@ _READERS = 8
 
 
 def read_url(url_or_path: str | Path) -> URL:
-    """Turn a path or a URL into the URL of a database of ours. Raises LedgerError for anything else."""
+    """Turn a path or a URL into the URL of a database of ours. Raises LedgerError for anything else.
+
+    Whatever path leads to a file, it is known by the same one: locks stand beside it.
+    """
     if isinstance(url_or_path, Path) or "://" not in url_or_path:
-        return URL.create("sqlite", database=str(Path(url_or_path).expanduser().absolute()))
+        return URL.create("sqlite", database=str(Path(url_or_path).expanduser().resolve()))
     try:
         url = make_url(url_or_path)
     except ArgumentError:
@@ -32,7 +35,7 @@ def read_url(url_or_path: str | Path) -> URL:
         raise LedgerError(path=url.render_as_string(), problem="only SQLite ledgers can be opened by this version")
     if not url.database or url.database == ":memory:":
         raise LedgerError(path=url.render_as_string(), problem="a ledger must be a file: nothing else survives a crash")
-    return url
+    return url.set(database=str(Path(url.database).resolve()))
 
 
 def make_private(path: Path) -> None:

@@ -41,7 +41,7 @@ class OrderedMeanwhileError(UsageError):
 @contextmanager
 def admit_one(session: Session, account: AccountName) -> Iterator[None]:
     """Wait until no list of the account is let in by any process, and hold others off meanwhile."""
-    lock = LaneLock(session.locks / "submissions", f"{session.ledger.path}\n{account}")
+    lock = LaneLock(session.locks / "submissions", f"{session.ledger.name}\n{account}")
     while not lock.acquire():
         time.sleep(_LOOK_EVERY_S)
     try:

@@ -1,6 +1,7 @@
 """An opened ledger with the configuration beside it: what every use case starts from.
 
-Locks stand beside the ledger, so that processes with different homes still share them when they share the ledger.
+Locks stand beside the ledger's file and are named by it, so that processes on one machine share them when they share
+the ledger, whatever path or mount leads there.
 """
 
 from __future__ import annotations
@@ -59,15 +60,15 @@ class Session:
 
     def lane_lock(self, account: str) -> LaneLock:
         """Give the lock that whoever works for an account holds (the runner's own)."""
-        return LaneLock(self.locks / "lanes", f"{self.ledger.path}\n{account}")
+        return LaneLock(self.locks / "lanes", f"{self.ledger.name}\n{account}")
 
     def job_lock(self, job: JobId) -> LaneLock:
         """Give the lock that whoever follows a job holds, so that a job nobody follows can be told."""
-        return LaneLock(self.locks / "jobs", f"{self.ledger.path}\n{job}")
+        return LaneLock(self.locks / "jobs", f"{self.ledger.name}\n{job}")
 
     def server_lock(self) -> LaneLock:
         """Give the lock that the web server of this ledger holds: uploads and keys are one server's affair."""
-        return LaneLock(self.locks / "servers", self.ledger.path)
+        return LaneLock(self.locks / "servers", self.ledger.name)
 
     def lane_account(self, account: AccountSettings) -> LaneAccount:
         """Make an account ready to be worked for. Raises ConfigurationError."""

@@ -54,7 +54,7 @@ def hold_to_limit(session: Session, name: str | None, weigh: Callable[[], Money 
     if user is None or user.spend_limit is None:
         yield
         return
-    lock = LaneLock(session.locks / "spenders", f"{session.ledger.path}\n{user.name}")
+    lock = LaneLock(session.locks / "spenders", f"{session.ledger.name}\n{user.name}")
     while not lock.acquire():
         time.sleep(_LOOK_EVERY_S)
     try:

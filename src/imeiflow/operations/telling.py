@@ -46,7 +46,7 @@ def make_teller(session: Session) -> Teller | None:
     if not configuration.webhooks:
         return None
     endpoints = {one.name: one.endpoint(configuration.environ) for one in configuration.webhooks}
-    lock = LaneLock(session.locks / "webhooks", session.ledger.path)
+    lock = LaneLock(session.locks / "webhooks", session.ledger.name)
     return Teller(session.ledger, endpoints, lock)
 
 
