@@ -171,6 +171,36 @@ def test_what_was_ordered_is_told_by_its_key_whatever_went_wrong_after_that(site
     assert program.post(path, key="k1")["job"] == job.id
 
 
+@pytest.mark.parametrize("asks_again", [1, 3])
+def test_an_answer_that_the_ledger_does_not_take_is_given_all_the_same(site, program, monkeypatch, asks_again):
+    def refuse(*_: object, **__: object) -> None:
+        raise LedgerBusyError(path=site.session.ledger.path)
+
+    body = {"service": "1", "imeis": [make_imei(1)]}
+    with monkeypatch.context() as patch:
+        patch.setattr(site.session.ledger, "keep_answer", refuse)
+        first = program.ask("POST", "/drafts", body, headers=with_key("k1"))
+        assert first.status == 201
+        for _ in range(asks_again):
+            assert program.ask("POST", "/drafts", body, headers=with_key("k1")).raw == first.raw
+    again = program.ask("POST", "/drafts", body, headers=with_key("k1"))
+    assert (again.raw, again.headers["idempotency-replayed"]) == (first.raw, "true")
+    site.restart()
+    assert program.ask("POST", "/drafts", body, headers=with_key("k1")).raw == first.raw
+
+
+def test_a_key_whose_request_was_turned_away_is_free_though_the_ledger_could_not_say_so(site, program, monkeypatch):
+    def refuse(*_: object, **__: object) -> None:
+        raise LedgerBusyError(path=site.session.ledger.path)
+
+    job = site.add_job(1)
+    site.wait_for(job, JobState.FINISHED)
+    with monkeypatch.context() as patch:
+        patch.setattr(site.session.ledger, "release_request", refuse)
+        check_problem(program.ask("POST", f"/jobs/{job}/pause", None, headers=with_key("k1")), 409, "job-state")
+    check_problem(program.ask("POST", f"/jobs/{job}/pause", None, headers=with_key("k1")), 409, "job-state")
+
+
 def test_confirmations_at_once_order_once(site, program):
     draft = make_draft(program, 4)
     path = f"/drafts/{draft['id']}/confirm"

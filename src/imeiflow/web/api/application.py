@@ -16,6 +16,7 @@ from imeiflow.web.api.catalog import OPERATIONS
 from imeiflow.web.api.description import BASE, write_description
 from imeiflow.web.api.document import draw_document
 from imeiflow.web.api.problem import HANDLERS
+from imeiflow.web.api.repeat import Repeats
 from imeiflow.web.api.route import make_handler, route_path
 from imeiflow.web.office import Office
 
@@ -24,11 +25,11 @@ _KEPT = {"cache-control": "public, max-age=300"}
 
 def create_api(office: Office) -> ASGIApp:
     """Make the API's application of an office."""
-    buckets = Buckets(office.settings.allowance)
+    buckets, repeats = Buckets(office.settings.allowance), Repeats(office.session)
     return Litestar(
         route_handlers=[
             *(_make_options(path, methods) for path, methods in _list_methods().items()),
-            *(make_handler(one, office, buckets) for one in OPERATIONS),
+            *(make_handler(one, office, buckets, repeats) for one in OPERATIONS),
             description,
             document,
         ],

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import AsyncIterator, Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, TypeAlias
 
@@ -50,6 +50,11 @@ class Call:
     body: Any
     upload: Upload | None = None
     repeat: Repeat | None = None
+    match: str | None = None  #: `If-Match`, of an operation that heeds it
+
+    def repeated(self, repeat: Repeat) -> Call:
+        """Give the same call, as one that came with a key."""
+        return replace(self, repeat=repeat)
 
     @property
     def session(self) -> Session:
@@ -88,7 +93,7 @@ class Operation:
     """One operation. `query`, `body` and `answer` are msgspec types; `errors` the statuses of its own problems.
 
     `form`: the body may be, or without `body` is, a form with a `file` and these fields. `is_repeatable`: it takes an
-    Idempotency-Key. `media_types`: what it answers with, where that is no JSON. `largest`: bytes of a JSON body.
+    Idempotency-Key; `is_matched`: and If-Match, too. `media_types`: what it answers with, where that is no JSON. `largest`: bytes of a JSON body.
     """
 
     method: str
@@ -103,6 +108,7 @@ class Operation:
     errors: tuple[int, ...] = ()
     form: type | None = None
     is_repeatable: bool = False
+    is_matched: bool = False
     media_types: tuple[str, ...] = ()
     example: Any = None
     body_example: Any = None
