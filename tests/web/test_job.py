@@ -117,6 +117,26 @@ def test_a_retry_says_what_it_sends_and_costs_and_leaves_doubt_alone(site, visit
     assert ledger.tally(refused)[OrderState.UNCONFIRMED] == 1
 
 
+def test_what_is_sent_again_is_what_was_shown_or_nothing(site, admin, refused):
+    ledger, somebody = site.session.ledger, Asker(site, admin)
+    ids = [str(row.id) for row in ledger.order_rows(refused) if row.state is OrderState.REFUSED]
+    shown = {"price": "0.08", "waiting": "0"}
+    others = ({}, {"count": "1"}, {"price": "0.07"}, {"price": ""}, {"waiting": "1"})
+    for other in others:
+        seen = {"count": "2", **shown, **other} if other else {}
+        count = seen.pop("count", "")
+        whole = {"csrf": somebody.csrf, "refused": "yes", "seen-refused": count, **seen}
+        answer = somebody.ask("POST", f"/jobs/{refused}/retry", form=whole)
+        assert answer.status == 409, other
+        assert "Nothing was sent" in answer.body
+        some = {"csrf": somebody.csrf, "order": ids[0], "seen": "1" if count == "2" else "2", **seen}
+        assert somebody.ask("POST", f"/jobs/{refused}/chosen/retry", form=some).status == 409, other
+    assert ledger.tally(refused)[OrderState.REFUSED] == 2
+    some = {"csrf": somebody.csrf, "order": ids[0], "seen": "1", **shown}
+    assert somebody.ask("POST", f"/jobs/{refused}/chosen/retry", form=some).status == 200
+    site.wait_until(lambda: ledger.tally(refused)[OrderState.REFUSED] == 1, "it is not sent again")
+
+
 def test_reasons_are_grouped_and_orders_are_filtered_in_the_address(site, visitor, admin, refused):
     page = visitor.open(f"/jobs/{refused}?state=refused", user=admin)
     expect(page.get_by_role("heading", name="Why orders are not accepted")).to_be_visible()

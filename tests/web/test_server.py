@@ -10,9 +10,9 @@ from pathlib import Path
 
 import pytest
 
+from imeiflow.operations.session import Session
 from imeiflow.web.server import ServedError, open_socket, serve
 from imeiflow.web.setting import WebSettings
-from imeiflow.operations.session import Session
 from tests.operations.stand import make_configuration, open_session
 
 
@@ -68,9 +68,9 @@ def test_a_second_server_is_told_by_the_ledger_whatever_path_leads_there(tmp_pat
         lock = first.server_lock()
         assert lock.acquire()
         configuration = make_configuration(find_other_way(tmp_path), has_ledger=False)
-        with Session.open(configuration) as second, open_socket(settings) as listener:
-            with pytest.raises(ServedError):
-                asyncio.run(serve(second, settings, listener, on_ready=_fail, on_stop=lambda _: None))
+        opened = Session.open(configuration)
+        with opened as second, open_socket(settings) as listener, pytest.raises(ServedError):
+            asyncio.run(serve(second, settings, listener, on_ready=_fail, on_stop=lambda _: None))
         lock.release()
 
 

@@ -48,13 +48,14 @@ class Actions(Access):
         *,
         is_again: bool = False,
         chosen: Sequence[OrderId] | None = None,
+        most: int | None = None,
         note: str = "",
         actor: str = "",
     ) -> int:
         """Queue a job's failed or refused orders again with fresh attempts, and count them; `chosen`: only of those.
 
         Those stay whose IMEI another job has ordered since, or is about to, unless `is_again`. Raises GuardError for
-        any other state: what may have been placed is not retried.
+        any other state: what may have been placed is not retried; and where there are more than `most`.
         """
         for state in states:
             is_retried = state in {OrderState.FAILED, OrderState.REFUSED}
@@ -65,7 +66,7 @@ class Actions(Access):
             )
             for state in sorted(states)
         ]
-        return self._move_of_job(job_id, "orders_retried", queries, note, actor, chosen=chosen)
+        return self._move_of_job(job_id, "orders_retried", queries, note, actor, chosen=chosen, most=most)
 
     def ordered_since(
         self, job_id: JobId, states: AbstractSet[OrderState], *, chosen: Sequence[OrderId] | None = None
@@ -135,6 +136,7 @@ class Actions(Access):
         *,
         chosen: Sequence[OrderId] | None,
         is_at_rest: bool = False,
+        most: int | None = None,
     ) -> int:
         now = self.clock()
         only, rows = _only(chosen)
@@ -144,6 +146,8 @@ class Actions(Access):
             if is_at_rest and connection.execute(runs).first() is not None:
                 raise GuardError(path=self.path, problem=f"job {job_id} runs: its orders may be under way")
             count = sum(connection.execute(query.where(*only), rows).rowcount for query in queries)
+            if most is not None and count > most:
+                raise GuardError(path=self.path, problem=f"{count} orders of job {job_id} are meant, not {most}")
             if count:
                 data = {"count": count, "note": note, "actor": actor}
                 write_event(connection, kind, at=now, job=job_id, data=data)

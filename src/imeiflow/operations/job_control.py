@@ -7,10 +7,12 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from collections.abc import Set as AbstractSet
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from decimal import Decimal
 
 from imeiflow.domain.ident import JobId, OrderId
 from imeiflow.domain.order import JobState, OrderState, Policy
+from imeiflow.errors import GuardError, UsageError
 from imeiflow.jobs.lock import LaneLock
 from imeiflow.operations.audit import record_action
 from imeiflow.operations.job_view import JobLine
@@ -20,6 +22,25 @@ from imeiflow.operations.steering import RETRIED, cancel_job, pause_job, plan_re
 
 #: Takes over a job that has to be worked on, with its lock, which is held.
 Adopt = Callable[[JobId, LaneLock], None]
+
+
+class RetryChangedError(UsageError):
+    """What job {job} would send again is not what was shown any more: {shown} then, {now} now."""
+
+    remedy = "Nothing was sent. Look at what it would send and cost now."
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Shown:
+    """What a person saw before they said to send again: orders, what each costs, and those that wait besides."""
+
+    count: int
+    price: Decimal | None
+    waiting: int
+
+    def __str__(self) -> str:
+        price = "a price that is not known" if self.price is None else f"{self.price:f}"
+        return f"{self.count:,} at {price} each with {self.waiting:,} that wait"
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,15 +95,25 @@ def send_again(
     actor: str,
     adopt: Adopt,
     *,
+    shown: Shown,
     chosen: Sequence[OrderId] | None = None,
 ) -> int:
     """Queue a job's refused or failed orders again, let it go on, and count them; `chosen`: only of those.
 
-    What else of it waits is sent as well. Raises JobStateError, UsageError.
+    What else of it waits is sent as well. `shown` is what was agreed to. Raises RetryChangedError where it would be
+    anything else by now, JobStateError, UsageError.
     """
     plan = plan_retry(session, job, states, chosen=chosen)  # refuses a job that runs or was cancelled
+    price, waiting = session.find_job(job).unit_price, session.ledger.tally(job).waiting
+    now = Shown(count=plan.count, price=price, waiting=waiting)
+    if now != shown:
+        raise RetryChangedError(job=job, shown=shown, now=now)
     check_rest(session, job, actor, more=plan.count)
-    count = retry_orders(session, job, states, chosen=chosen, actor=actor)
+    try:
+        count = retry_orders(session, job, states, chosen=chosen, most=plan.count, actor=actor)
+    except GuardError as error:  # another's doing, a moment ago
+        plan = plan_retry(session, job, states, chosen=chosen)
+        raise RetryChangedError(job=job, shown=shown, now=replace(now, count=plan.count)) from error
     record_action(session, actor, "retry", job=job, count=count, states=sorted(states))
     if count:
         resumed = resume_job(session, job, spender=actor)

@@ -58,6 +58,12 @@ class BusyPreparationError(UsageError):
     remedy = "Wait until its preview is there."
 
 
+class ChangedPreparationError(UsageError):
+    """This list is not read any more as it was when it was shown."""
+
+    remedy = "Nothing was ordered. Look at what it would order and cost now, and confirm that."
+
+
 class Stage(StrEnum):
     """How far a preparation is."""
 
@@ -84,6 +90,7 @@ class Preparation:
     proposal: Proposal | None = None
     job: JobId | None = None
     draft: Draft | None = None
+    version: int = 1  #: of what it proposes: another one is another list, or another price
     turn: int = 0  #: of reading: an older one that ends late counts for nothing
     lock: threading.Lock = field(default_factory=threading.Lock)
 
@@ -164,19 +171,29 @@ class Preparations:
                 remember_column(self._session, one.owner, one.proposal.columns, column)
             one.is_recalled = False
             one.request = replace(one.request, service=service, account=account, column=column, again=again)
+            one.version += 1
         self._read(one)
 
     def confirm(
-        self, one: Preparation, *, typed: str, max_spend: Decimal | None, trial: int | None
+        self,
+        one: Preparation,
+        *,
+        typed: str,
+        max_spend: Decimal | None,
+        trial: int | None,
+        version: int | None = None,
     ) -> tuple[JobId, LaneLock | None]:
         """Order it, once: asked again it gives the same job, without a lock. Whoever gets the lock answers for the job.
 
-        Raises NotTypedError, BusyPreparationError, and what `Draft.start` raises; nothing was ordered then. After
+        `version` is that of what the person saw. Raises ChangedPreparationError where it is another by now,
+        NotTypedError, BusyPreparationError, and what `Draft.start` raises; nothing was ordered then. After
         PriceChangedError the proposal is that of today's price.
         """
         with one.lock:
             if one.job is not None:
                 return one.job, None
+            if version is not None and version != one.version:
+                raise ChangedPreparationError
             if one.stage is not Stage.READY or one.draft is None or one.proposal is None:
                 raise BusyPreparationError
             if one.figure is not None and not _is_same(typed, one.figure):
@@ -185,6 +202,7 @@ class Preparations:
                 one.proposal = one.draft.start(one.proposal, trial=trial, max_spend=max_spend)
             except PriceChangedError as error:
                 one.proposal = error.proposal  # to be shown, and confirmed anew
+                one.version += 1
                 raise
             one.job, one.stage = one.draft.job, Stage.ORDERED
             lock = one.draft.lock

@@ -1,8 +1,9 @@
 """What a user of the web application or the API may spend in a day: held to when a list is ordered or a job goes on.
 
 A job's money counts as that of whoever ordered it: what was charged today, what may have been, and what its running
-jobs will still send, doubts of another day among it: settling one may place it now. One list of a user is weighed at a time, so that two cannot both use what is left. A day is one
-of the machine's time zone, and each currency is counted by itself.
+jobs will still send, doubts of another day among it: settling one may place it now. One list of a user is weighed at a
+time, so that two cannot both use what is left. A day is one of the machine's time zone, and each currency is counted by
+itself.
 """
 
 from __future__ import annotations

@@ -233,7 +233,11 @@ def retry_orders(
     *,
     is_again: bool = False,
     chosen: Sequence[OrderId] | None = None,
+    most: int | None = None,
     actor: str = "",
 ) -> int:
-    """Queue a job's failed or refused orders again, and count them; `resume_job` then sends them."""
-    return session.ledger.retry(job, states, is_again=is_again, chosen=chosen, actor=actor)
+    """Queue a job's failed or refused orders again, and count them; `resume_job` then sends them.
+
+    Raises GuardError where they are more than `most` by now: nothing is queued then.
+    """
+    return session.ledger.retry(job, states, is_again=is_again, chosen=chosen, most=most, actor=actor)

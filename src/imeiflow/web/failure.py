@@ -22,6 +22,7 @@ from imeiflow.errors import (
     UnknownJobError,
     UsageError,
 )
+from imeiflow.operations.job_control import RetryChangedError
 from imeiflow.web.page_template import draw
 
 log = structlog.get_logger(__name__)
@@ -41,6 +42,7 @@ _TITLES: Final = {
 _STATUSES: Final[tuple[tuple[type[ImeiflowError], int], ...]] = (
     (UnknownJobError, 404),
     (JobStateError, 409),
+    (RetryChangedError, 409),
     (UsageError, 400),
     (InputError, 400),
     (ConfigurationError, 409),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import threading
 import uuid
 from concurrent.futures import ThreadPoolExecutor
@@ -87,6 +88,37 @@ def test_a_large_sum_has_to_be_repeated(program):
     assert "104.00" in told["detail"]
     assert program.get("/jobs")["jobs"] == []
     assert program.post(path, {"figure": "104.00", "trial": 5})["queued"] > 0
+
+
+def test_a_draft_that_another_session_has_changed_is_not_ordered_by_what_was_seen(site, program):
+    draft = make_draft(program, 3)
+    path = f"/drafts/{draft['id']}"
+    theirs = wait_until_read(program, program.ask("PATCH", path, {"service": "2"}).value)
+    assert theirs["version"] != draft["version"]
+    told = program.ask("POST", f"{path}/confirm", {"version": draft["version"]})
+    assert "Nothing was ordered" in check_problem(told, 409, "changed-preparation")["remedy"]
+    assert program.get("/jobs")["jobs"] == []
+    job = program.post(f"{path}/confirm", {"version": theirs["version"]})["job"]
+    assert site.session.find_job(JobId(job)).service == "2"
+    assert program.post(f"{path}/confirm", {"version": draft["version"]})["job"] == job
+
+
+def test_the_page_orders_only_what_it_showed_and_shows_anew_what_has_changed(site, admin):
+    program, person = enter(site, user=admin), Asker(site, admin)
+    draft = make_draft(program, 3)
+    place = f"/jobs/new/{draft['id']}/order"
+    wait_until_read(program, program.ask("PATCH", f"/drafts/{draft['id']}", {"service": "2"}).value)
+    for seen in ({"version": str(draft["version"])}, {"version": "²"}, {}):
+        answer = person.ask("POST", place, form={"csrf": person.csrf, **seen})
+        assert answer.status == 200
+        assert "This list is not read any more as it was when it was shown." in answer.body
+        assert program.get("/jobs")["jobs"] == []
+    version = re.search(r'name="version" value="(\d+)"', answer.body)
+    assert version is not None
+    answer = person.ask("POST", place, form={"csrf": person.csrf, "version": version[1]})
+    assert answer.status == 303
+    (job,) = program.get("/jobs")["jobs"]
+    assert job["service"] == "2"
 
 
 def test_a_trial_sends_the_first_and_waits(site, program):

@@ -94,7 +94,12 @@ def retry_remotely(
     if not confirm(_ask_retry(job, plan), action="sending orders again", is_sure=is_sure):
         say("Nothing was sent.")
         return 0
-    body = {"again": is_again, "max_count": plan["count"], **({"states": list(states)} if states else {})}
+    body = {
+        "again": is_again,
+        "max_count": plan["count"],
+        **_bound(plan["price"]),
+        **({"states": list(states)} if states else {}),
+    }
     client.act(f"/jobs/{job}/retry", body)
     return leave_running(client, job, is_json=is_json) if is_detached else follow_through(client, job, is_json=is_json)
 
@@ -116,6 +121,11 @@ def resume_remotely(
         say(f"There is nothing left to do for job {job}.")
         return report_end(client, job, is_json=is_json)
     return leave_running(client, job, is_json=is_json) if is_detached else follow_through(client, job, is_json=is_json)
+
+
+def _bound(price: Decimal | None) -> dict[str, str]:
+    """Say what one order may cost at most: what was shown."""
+    return {"max_price": str(price)} if price else {}
 
 
 def _ask_retry(job: JobId, plan: Mapping[str, Any]) -> str:

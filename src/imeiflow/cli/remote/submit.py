@@ -38,7 +38,8 @@ from imeiflow.remote.wire import Request
 
 _LOOK_EVERY_S: Final = (0.05, 1.0)
 _TELL_EVERY: Final = 100_000
-_PRICE_CHANGED: Final = "price-changed"
+#: The draft is another than what was seen: a price, or what another session has made of it.
+_SHOWN_ANEW: Final = frozenset({"price-changed", "changed-preparation"})
 _NOT_THEIRS: Final = "the word was given with another token, and is none of this one's user"
 
 
@@ -157,14 +158,15 @@ def _order(
                 is_over = True  # the server may have ordered it: it is what can say so
                 raise
             except RemoteError as error:
-                if error.code != _PRICE_CHANGED:
+                if error.code not in _SHOWN_ANEW:
                     raise
-                draft = client.get(f"/drafts/{draft['id']}")
+                draft = _wait_until_read(client, client.get(f"/drafts/{draft['id']}"))
                 before, proposal = proposal, read_proposal(draft["proposal"])
                 check_limit(proposal, wanted.accept_price)
-                if wanted.is_sure and not _may_go_on(before, proposal, wanted.accept_price):
+                is_other_list = error.code != "price-changed"
+                if wanted.is_sure and (is_other_list or not _may_go_on(before, proposal, wanted.accept_price)):
                     raise
-                tell(["", f"The price has changed since: {error.message}", ""], is_aside=True)
+                tell(["", _say_change(error), "", *(tell_proposal(proposal) if is_other_list else ())], is_aside=True)
                 continue
             is_over = True
             return job
@@ -185,6 +187,10 @@ def _ask(wanted: Wanted, proposal: Proposal) -> bool:
     )
 
 
+def _say_change(error: RemoteError) -> str:
+    return error.message if error.code != "price-changed" else f"The price has changed since: {error.message}"
+
+
 def _may_go_on(before: Proposal, now: Proposal, up_to: Decimal | None) -> bool:
     """Say whether a price that has changed needs no word more: it is lower, or within what was allowed."""
     if now.price is None or before.price is None:
@@ -196,7 +202,7 @@ def _confirm(
     client: Client, draft: Mapping[str, Any], proposal: Proposal, store: PendingStore, fingerprint: str
 ) -> JobId:
     """Give the word to order, kept on disk until it is answered. Raises UnknownOutcomeError, RemoteError."""
-    body: dict[str, Any] = {} if draft["figure"] is None else {"figure": draft["figure"]}
+    body: dict[str, Any] = {name: draft[name] for name in ("version", "figure") if draft.get(name) is not None}
     pending = Pending(
         server=client.server.url,
         draft=str(draft["id"]),

@@ -16,7 +16,7 @@ from imeiflow.web.api.catalog import OPERATIONS
 from imeiflow.web.api.operation import Operation
 from imeiflow.web.api.problem import MEDIA_TYPE, TITLES, describe_problem
 from imeiflow.web.api.reading import NUMBERS
-from imeiflow.web.api.route import KEY_HEADER
+from imeiflow.web.api.repeat import KEY_HEADER
 from imeiflow.web.api.value import LEAST_AMOUNT
 
 BASE: Final = "/api/v1"

@@ -50,7 +50,6 @@ class Call:
     body: Any
     upload: Upload | None = None
     repeat: Repeat | None = None
-    match: str | None = None  #: `If-Match`, of an operation that heeds it
 
     def repeated(self, repeat: Repeat) -> Call:
         """Give the same call, as one that came with a key."""
@@ -93,7 +92,7 @@ class Operation:
     """One operation. `query`, `body` and `answer` are msgspec types; `errors` the statuses of its own problems.
 
     `form`: the body may be, or without `body` is, a form with a `file` and these fields. `is_repeatable`: it takes an
-    Idempotency-Key; `is_matched`: and If-Match, too. `media_types`: what it answers with, where that is no JSON. `largest`: bytes of a JSON body.
+    Idempotency-Key. `media_types`: what it answers with, where that is no JSON. `largest`: bytes of a JSON body.
     """
 
     method: str
@@ -108,7 +107,6 @@ class Operation:
     errors: tuple[int, ...] = ()
     form: type | None = None
     is_repeatable: bool = False
-    is_matched: bool = False
     media_types: tuple[str, ...] = ()
     example: Any = None
     body_example: Any = None

@@ -145,7 +145,7 @@ def _check_key(key: str) -> None:
 
 def digest_request(operation: Operation, call: Call) -> str:
     """Digest what a request says: two forms with the same fields and file say the same."""
-    said = [operation.name, repr(sorted(call.path.items())), repr(call.query), repr(call.body), repr(call.match)]
+    said = [operation.name, repr(sorted(call.path.items())), repr(call.query), repr(call.body)]
     if call.upload is not None:
         said += [call.upload.name, call.upload.digest]
     return hashlib.sha256("\0".join(said).encode("utf-8", "surrogatepass")).hexdigest()

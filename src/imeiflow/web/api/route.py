@@ -30,7 +30,6 @@ from imeiflow.web.api.repeat import KEY_HEADER, Repeats
 from imeiflow.web.office import Office
 from imeiflow.web.thread import in_thread
 
-MATCH_HEADER: Final = "if-match"
 _PART: Final = 1 << 20
 _FORM_EXTRA: Final = 1 << 20  #: bytes of a form beside its file
 
@@ -48,7 +47,6 @@ def make_handler(operation: Operation, office: Office, buckets: Buckets, repeats
             path=read_path(request.path_params),
             query=read_query(operation.query, request.query_params.multi_items()),
             body=None,
-            match=request.headers.get(MATCH_HEADER) if operation.is_matched else None,
         )
         async with _read_body(operation, request) as (body, upload):
             return await _run(operation, request, replace(call, body=body, upload=upload), repeats)

@@ -81,6 +81,14 @@ class DraftChange(In):
 class Confirmation(In):
     """The word to order. It cannot be undone."""
 
+    version: (
+        Annotated[
+            int,
+            Meta(ge=1, le=10**9, description="That of the draft as you saw it: turned away where it is another now."),
+        ]
+        | None
+    ) = None
+
     figure: Figure | None = None
     max_spend: Annotated[Amount, Meta(description="Pause before more than this is spent.")] | None = None
     trial: (
@@ -92,6 +100,7 @@ class Draft(Out):
     """A list on its way to be ordered. Drafts are kept for a few hours, and not over a restart of the server."""
 
     id: str
+    version: Annotated[int, Meta(ge=1, description="Of what it proposes: confirm it, and nothing else is ordered.")]
     stage: Annotated[
         Stage, Meta(description="reading; ready to be confirmed; failed, see `problem`; ordered, see `job`.")
     ]
@@ -196,7 +205,8 @@ async def confirm_draft(call: Call) -> Reply:
     """Order what a draft proposes, once; it cannot be undone.
 
     Confirmed again it gives the same job. With an Idempotency-Key that holds over a restart of the server, too.
-    Where the price has changed nothing is ordered: look at the draft again, and confirm it with another key.
+    Where the price has changed, or the draft is another than the `version` that you name, nothing is ordered: look at
+    it again, and confirm it with another key.
     """
     body: Confirmation = call.body
     cap, repeat = read_amount(body.max_spend, "body.max_spend"), call.repeat
@@ -209,7 +219,12 @@ async def confirm_draft(call: Call) -> Reply:
         repeat.job = one.draft.job
         await in_thread(call.session.ledger.note_request, repeat.user, repeat.key, one.draft.job)
     job, lock = await in_thread(
-        call.office.preparations.confirm, one, typed=body.figure or "", max_spend=cap, trial=body.trial
+        call.office.preparations.confirm,
+        one,
+        typed=body.figure or "",
+        max_spend=cap,
+        trial=body.trial,
+        version=body.version,
     )
     if lock is not None:
         call.office.runner.adopt(job, lock)
@@ -223,12 +238,13 @@ def _tell_ordered(call: Call, job: JobId) -> Reply:
 def describe_draft(one: Preparation) -> dict[str, Any]:
     """Give a draft as the API shows it."""
     with one.lock:
-        stage, error, proposal, figure = one.stage, one.error, one.proposal, one.figure
+        stage, error, proposal, figure, version = one.stage, one.error, one.proposal, one.figure, one.version
     problem = None
     if error is not None:
         problem = tell_error(error)
     return {
         "id": one.id,
+        "version": version,
         "stage": stage,
         "rows": one.rows,
         "began_at": one.began_at,
@@ -251,6 +267,7 @@ def _ordered(one: Preparation) -> ApiError:
 _ID: Final = "b2Zm1yTq0cAe7RkX"
 _EXAMPLE: Final = {
     "id": _ID,
+    "version": 1,
     "stage": "ready",
     "rows": 20000,
     "began_at": "2026-11-28T14:29:50+00:00",
@@ -328,7 +345,7 @@ OPERATIONS: Final = (
         status=201,
         errors=(404, 409, 422),
         is_repeatable=True,
-        body_example={"figure": "1600.00", "trial": 5},
+        body_example={"version": 1, "figure": "1600.00", "trial": 5},
         example={**JOB_EXAMPLE, "state": "running", "accepted": 0, "queued": 20000, "refused": 0, "unconfirmed": 0},
         **_ONE,
     ),

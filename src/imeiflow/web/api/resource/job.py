@@ -12,6 +12,7 @@ from msgspec import Meta
 
 from imeiflow.domain.ident import AccountName, JobId
 from imeiflow.domain.item import OrderKind
+from imeiflow.domain.money import Money
 from imeiflow.domain.order import JobState, OrderState
 from imeiflow.domain.user import Scope
 from imeiflow.operations.audit import record_action
@@ -20,6 +21,7 @@ from imeiflow.operations.json_text import dump_json
 from imeiflow.operations.spend_limit import check_rest
 from imeiflow.operations.steering import (
     RETRIED,
+    RetryPlan,
     cancel_job,
     pause_job,
     plan_retry,
@@ -186,6 +188,7 @@ class RetryBody(In):
         Annotated[int, Meta(ge=0, le=10**9, description="Turn it away where it would send more orders than this.")]
         | None
     ) = None
+    max_price: Annotated[Amount, Meta(description="Turn it away where one order costs more than this.")] | None = None
 
 
 class RetryQuery(In):
@@ -197,11 +200,12 @@ class RetryQuery(In):
     again: Annotated[bool, Meta(description="Also what another job has ordered since.")] = False
 
 
-class RetryPlan(Out):
+class RetryAnswer(Out):
     """What a retry would send again, and what it costs."""
 
     count: int
     by_state: dict[str, int]
+    price: Annotated[Amount, Meta(description="What one order costs; null where it is not known.")] | None
     cost: Annotated[Amount, Meta(description="Null where the price is not known.")] | None
     currency: str
     elsewhere: Annotated[list[dict[str, int]], Meta(description="Left alone: other jobs ordered them since.")]
@@ -318,6 +322,7 @@ def show_retry(call: Call) -> dict[str, Any]:
     return {
         "count": plan.count,
         "by_state": {state.value: number for state, number in plan.counts.items()},
+        "price": found.unit_price,
         "cost": None if plan.cost is None else plan.cost.amount,
         "currency": found.currency,
         "elsewhere": [{"job": other, "count": number} for other, number in plan.elsewhere.items()],
@@ -333,14 +338,25 @@ async def retry_refused_orders(call: Call) -> Reply:
     body: RetryBody = call.body
     job, states = await in_thread(_find, call), _read_states(body.states)
     plan = await in_thread(plan_retry, call.session, job, states, is_again=body.again)
-    if body.max_count is not None and plan.count > body.max_count:
-        detail = f"It would send {plan.count:,} orders, more than {body.max_count:,}: nothing was sent."
-        raise ApiError(409, detail, code="more-than-expected", remedy="Ask again what a retry would send.")
+    _check_expected(plan, (await in_thread(call.session.find_job, job)).price, body)
     if plan.count:
         await in_thread(check_rest, call.session, job, call.actor, more=plan.count)
-        await in_thread(retry_orders, call.session, job, states, is_again=body.again, actor=call.actor)
+        is_again, most, actor = body.again, plan.count, call.actor
+        await in_thread(retry_orders, call.session, job, states, is_again=is_again, most=most, actor=actor)
         await go_on(call, job)
     return await in_thread(_asked, call, job, "retry")
+
+
+def _check_expected(plan: RetryPlan, price: Money | None, body: RetryBody) -> None:
+    """Raise ApiError where a retry would send more than whoever asks knows of, or at a higher price."""
+    highest = read_amount(body.max_price, "body.max_price")
+    detail = ""
+    if body.max_count is not None and plan.count > body.max_count:
+        detail = f"It would send {plan.count:,} orders, more than {body.max_count:,}: nothing was sent."
+    elif highest is not None and price is not None and price.amount > highest:
+        detail = f"One order costs {price}, more than {Money(highest, price.currency)}: nothing was sent."
+    if detail:
+        raise ApiError(409, detail, code="more-than-expected", remedy="Ask again what a retry would send.")
 
 
 async def go_on(
@@ -437,12 +453,13 @@ OPERATIONS: Final = (
         scope=Scope.READ,
         handle=show_retry,
         query=RetryQuery,
-        answer=RetryPlan,
+        answer=RetryAnswer,
         errors=(404, 409, 422),
         path_example={"job": 7},
         example={
             "count": 8,
             "by_state": {"refused": 8},
+            "price": Decimal("0.08"),
             "cost": Decimal("0.64"),
             "currency": "USD",
             "elsewhere": [],
@@ -454,7 +471,7 @@ OPERATIONS: Final = (
         path="/jobs/{job}/retry",
         handle=retry_refused_orders,
         body=RetryBody,
-        body_example={"states": ["refused"], "max_count": 8},
+        body_example={"states": ["refused"], "max_count": 8, "max_price": "0.08"},
         **_STEERED,
     ),
 )

@@ -21,7 +21,7 @@ from imeiflow.operations.settlement import find_last_attempt
 from imeiflow.operations.steering import RETRIED
 from imeiflow.web.access import needs
 from imeiflow.web.office import WebRequest, office_of
-from imeiflow.web.page.job.selection import adopting, draw_job, make_filter, read_states, write_query
+from imeiflow.web.page.job.selection import adopting, draw_job, make_filter, read_shown, read_states, write_query
 from imeiflow.web.page_template import draw
 from imeiflow.web.thread import in_thread
 
@@ -71,8 +71,10 @@ async def retry_chosen(request: WebRequest, job_id: FromPath[int]) -> Response[s
     office, ticks, name = office_of(request), await Ticks.read(request), request.user.user.name
     chosen = await in_thread(choose, request, job_id, ticks)
     states = {state for state in RETRIED if chosen.includes(state)}
+    shown = read_shown(await request.form(), "seen")
     await adopting(
-        office, lambda adopt: send_again(office.session, chosen.job, states, name, adopt, chosen=chosen.orders)
+        office,
+        lambda adopt: send_again(office.session, chosen.job, states, name, adopt, shown=shown, chosen=chosen.orders),
     )
     return await in_thread(draw_job, request, job_id, "live")
 

@@ -31,7 +31,15 @@ from imeiflow.web.delivery import choose_format, choose_text_format, send_export
 from imeiflow.web.navigation import Page
 from imeiflow.web.office import WebRequest, office_of
 from imeiflow.web.page.job.chosen import HANDLERS as CHOSEN
-from imeiflow.web.page.job.selection import adopting, draw_job, make_filter, read_orders, read_states, write_query
+from imeiflow.web.page.job.selection import (
+    adopting,
+    draw_job,
+    make_filter,
+    read_orders,
+    read_shown,
+    read_states,
+    write_query,
+)
 from imeiflow.web.page_template import draw
 from imeiflow.web.shared import shared
 from imeiflow.web.thread import in_thread, threaded
@@ -156,7 +164,8 @@ async def retry(
     states = {state for state in RETRIED if state.value in data}
     if not states:
         raise UsageError(problem="nothing was chosen", remedy="Choose refused or failed orders.")
-    await adopting(office, lambda adopt: send_again(office.session, JobId(job_id), states, name, adopt))
+    shown = read_shown(data, *(f"seen-{state.value}" for state in states))
+    await adopting(office, lambda adopt: send_again(office.session, JobId(job_id), states, name, adopt, shown=shown))
     return await in_thread(draw_job, request, job_id, "live")
 
 

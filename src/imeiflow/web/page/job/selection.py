@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+import re
+from collections.abc import Callable, Mapping, Sequence
+from decimal import Decimal
 from typing import Any, Final
 from urllib.parse import urlencode
 
@@ -12,7 +14,7 @@ from imeiflow.domain.ident import JobId, OrderId
 from imeiflow.domain.order import OrderState, ResultStatus
 from imeiflow.errors import UsageError
 from imeiflow.ledger.filter import Filter
-from imeiflow.operations.job_control import Adopt, list_choices
+from imeiflow.operations.job_control import Adopt, Shown, list_choices
 from imeiflow.operations.job_view import count_job
 from imeiflow.operations.order_list import read_wanted
 from imeiflow.web.office import Office, WebRequest, office_of
@@ -20,6 +22,8 @@ from imeiflow.web.page_template import draw
 from imeiflow.web.thread import in_thread
 
 _TEMPLATE: Final = "page/job/page.html"
+_NUMBER: Final = re.compile(r"[0-9]{1,9}")
+_PRICE: Final = re.compile(r"[0-9]{1,15}(\.[0-9]{1,12})?")
 
 
 def read_states(words: Sequence[str]) -> list[str]:
@@ -50,6 +54,23 @@ def write_query(states: Sequence[str], imei: str) -> str:
     """Write a filter as it stands in an address."""
     pairs = [("state", state) for state in states] + ([("imei", imei)] if imei.strip() else [])
     return urlencode(pairs)
+
+
+def read_shown(form: Mapping[str, Any], *counts: str) -> Shown:
+    """Read what a form that asks to send again had shown: the fields `counts` added up, price and what waits besides.
+
+    What is missing, or no number, is as if nothing had been shown.
+    """
+    price = str(form.get("price") or "")
+    return Shown(
+        count=sum(_read_number(form.get(name)) for name in counts),
+        price=Decimal(price) if _PRICE.fullmatch(price) else None,
+        waiting=_read_number(form.get("waiting")),
+    )
+
+
+def _read_number(text: object) -> int:
+    return int(str(text)) if _NUMBER.fullmatch(str(text)) else 0
 
 
 async def adopting(office: Office, act: Callable[[Adopt], Any]) -> Any:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import shutil
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from decimal import Decimal
 from typing import Annotated, Any, Final
 
@@ -20,7 +20,14 @@ from imeiflow.ledger.record import PricedService
 from imeiflow.operations.account import AccountSettings
 from imeiflow.operations.catalogue import PriceList, list_services, recall_prices
 from imeiflow.operations.export import Layout, Wish
-from imeiflow.operations.preparation import BusyPreparationError, Preparation, Stage, clean_file_name, list_path
+from imeiflow.operations.preparation import (
+    BusyPreparationError,
+    ChangedPreparationError,
+    Preparation,
+    Stage,
+    clean_file_name,
+    list_path,
+)
 from imeiflow.operations.setting import AMOUNT, read_amount
 from imeiflow.operations.submit import PriceChangedError, Request
 from imeiflow.web.access import needs
@@ -36,6 +43,7 @@ _CHOOSE: Final = "page/new_job/choose.html"
 _PREVIEW: Final = "page/new_job/preview.html"
 _MOST_SHOWN: Final = 60
 _TRIAL: Final = 5
+_LONG: Final = 10
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -52,6 +60,7 @@ class ChangeForm:
 class OrderForm:
     """The word to order."""
 
+    version: str = ""  #: of what was shown
     typed: str = ""
     max_spend: str = ""
     trial: str = ""
@@ -173,10 +182,12 @@ async def order(
             typed=data.typed,
             max_spend=_read_cap(data.max_spend),
             trial=_TRIAL if data.trial == "yes" else None,
+            version=int(data.version) if data.version.isdecimal() and len(data.version) < _LONG else 0,
         )
-    except PriceChangedError as error:
+    except (PriceChangedError, ChangedPreparationError) as error:
         block = "preview" if "hx-request" in request.headers else None
-        return await in_thread(_draw_preview, request, found, block, changed=str(error), form=data)
+        form = replace(data, typed="")
+        return await in_thread(_draw_preview, request, found, block, changed=str(error), form=form)
     if lock is not None:
         office.runner.adopt(job, lock)
     return _go_to(request, f"/jobs/{job}")
@@ -207,7 +218,8 @@ def _find(request: WebRequest, id_: str) -> Preparation:
 def _draw_preview(
     request: WebRequest, found: Preparation, block: str | None, *, changed: str = "", form: OrderForm | None = None
 ) -> Response[str]:
-    stage, proposal = found.stage, found.proposal  # in this order: a thread that ends reading sets the stage last
+    with found.lock:
+        stage, proposal, figure, version = found.stage, found.proposal, found.figure, found.version
     if stage is Stage.READY and proposal is None:
         stage = Stage.READING  # it has just been asked to read the list otherwise
     columns = [] if proposal is None else [_name(place, text) for place, text in enumerate(proposal.columns[:200])]
@@ -217,6 +229,8 @@ def _draw_preview(
         block,
         one=found,
         stage=stage,
+        figure=figure,
+        version=version,
         changed=changed,
         form=form or OrderForm(),
         proposal=proposal,
