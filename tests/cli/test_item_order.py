@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.cli.screen import open_screen
 from tests.cli.shop import Shop, add_up, last_json, open_shop
 
 
@@ -115,6 +116,29 @@ def test_one_whose_reply_was_lost_has_to_be_settled_before_it_is_ordered_again(t
         assert "settle" in again.stderr
         assert len(shop.simulator.book()) == 1
         assert not shop.judge().problems
+
+
+def test_a_price_that_rose_since_the_preview_is_shown_and_asked_about_anew(shop: Shop, tmp_path: Path):
+    shop.home.mkdir(mode=0o700, exist_ok=True)
+    (shop.home / "config.toml").write_text("[dispatch]\nprice_max_age_s = 0.001\n", encoding="utf-8")
+    arguments = ["order-file", write(tmp_path, "1.ask", "request 1"), "--service", "902"]
+    with open_screen(*arguments, environment=shop.environment, columns=200) as screen:
+        screen.wait_for(r"Order 1 × \$3\.75 = \$3\.75 .*\?")
+        shop.simulator.set_behaviour(price_change="902=4.00@0")
+        screen.press("y\n")
+        screen.wait_for(r"rose from \$3\.75 to \$4\.00, all of it \$4\.00 instead of \$3\.75")
+        screen.wait_for(r"Order 1 × \$4\.00 = \$4\.00 .*\?")
+        screen.press("y\n")
+        assert screen.finish() == 0
+    assert str(shop.judge().charged) == str(shop.judge().spent) == "4.00"
+    more = write(tmp_path, "2.ask", "request 2")
+    too_dear = shop.type("order-file", more, "--service", "902", "--yes", "--accept-price", "3.99")
+    assert too_dear.returncode == 1
+    assert "costs $4.00, more than the $3.99 that you accept" in too_dear.stderr
+    assert shop.type("order-file", more, "--service", "902", "--yes", "--accept-price", "4").returncode == 0
+    history = json.loads(shop.type("services", "--kind", "file", "--history", "902", "--json").stdout)
+    assert [one["price"] for one in history] == [3.75, 4.0]
+    assert json.loads(shop.type("services", "--history", "902", "--json").stdout) == []
 
 
 def test_the_services_of_each_kind_are_listed(shop: Shop):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
@@ -11,11 +12,12 @@ import pytest
 
 from imeiflow.domain.ident import JobId, ServiceId
 from imeiflow.domain.item import FileItem, Item, OrderKind, ServerItem
+from imeiflow.domain.money import Money
 from imeiflow.domain.order import JobState, OrderState, Policy
 from imeiflow.errors import GuardError
-from imeiflow.ledger.record import JobDraft
+from imeiflow.ledger.record import JobDraft, PricedService
 from imeiflow.operations.item_order import name_columns
-from tests.rig import ACCOUNT, IMPATIENT, Rig, open_rig
+from tests.rig import ACCOUNT, IMPATIENT, SETTINGS, Rig, open_rig, work
 
 S = OrderState
 FILES = [FileItem(f"phone-{number}.ask", f"request {number}".encode()) for number in range(5)]
@@ -99,3 +101,40 @@ async def test_a_job_takes_items_of_its_own_kind_only(tmp_path: Path):
     async with open_rig(tmp_path) as rig:
         with pytest.raises(GuardError, match="file orders takes no others"):
             add_job(rig, "902", "3.75", [FILES[0], FIELDS[0]])
+
+
+@BOTH
+async def test_a_rise_pauses_the_job_before_anything_is_sent_and_only_a_list_of_its_kind_is_asked_for(
+    tmp_path: Path, service: str, price: str, items: list[Item]
+):
+    watched = replace(SETTINGS, price_max_age_s=300.0)
+    async with open_rig(tmp_path, {"price_change": (f"{service}=5.00@0",)}, settings=watched) as rig:
+        job = add_job(rig, service, price, items)
+        verdict = await rig.run(job)
+        assert (rig.state(job), verdict.charged) == (JobState.PAUSED, 0)
+        assert f"the price of service {service} rose from ${price} to $5.00: the 5 that wait" in rig.reason(job)
+        kind = items[0].kind
+        asked = {one: rig.sim.stats.actions[f"{one.value}services"] for one in OrderKind}
+        assert asked == {one: int(one is kind) for one in OrderKind}
+        rig.ledger.accept_price(job, Decimal("5.00"))
+        rig.resume(job)
+        verdict = await rig.run(job)
+        assert (rig.state(job), verdict.charged) == (JobState.FINISHED, 5 * Decimal("5.00"))
+        assert {row.price for row in rig.rows(job)} == {Decimal("5.00")}
+
+
+async def test_jobs_of_several_kinds_are_each_held_to_the_list_of_their_own(tmp_path: Path):
+    """An id that is another kind's too: what it costs there is nobody's price here."""
+    watched = replace(SETTINGS, price_max_age_s=300.0)
+    async with open_rig(tmp_path, {"price_change": ("902=3.00@0", "951=9.00@0")}, settings=watched) as rig:
+        files, fields = add_job(rig, "902", "3.75", FILES), add_job(rig, "951", "2.10", FIELDS)
+        dear = [
+            PricedService(id=ServiceId(one), name="a check", price=Money(Decimal(99), "USD")) for one in ("902", "951")
+        ]
+        rig.ledger.record_prices(ACCOUNT, dear)
+        async with rig.engine() as engine:
+            await work(engine)
+        assert (rig.state(files), rig.state(fields)) == (JobState.FINISHED, JobState.PAUSED)
+        assert "rose from $2.10 to $9.00" in rig.reason(fields)
+        assert {row.price for row in rig.rows(files)} == {Decimal("3.00")}
+        assert rig.judge().charged == 5 * Decimal("3.00")

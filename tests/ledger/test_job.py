@@ -9,6 +9,7 @@ from decimal import Decimal
 import pytest
 
 from imeiflow.domain.ident import JobId, Reference, ServiceId
+from imeiflow.domain.item import OrderKind
 from imeiflow.domain.money import Money
 from imeiflow.domain.order import JobState, OrderState
 from imeiflow.errors import GuardError, JobStateError, UnknownJobError
@@ -167,6 +168,24 @@ def test_a_price_is_stored_again_only_when_it_changed(ledger: Ledger, clock: Clo
     assert ledger.record_prices(ACCOUNT, [dear]) == 2
     assert [(one.id, one.price, one.seen_at) for one in ledger.price_list(ACCOUNT)] == [(SERVICE, dear.price, clock())]
     assert [one.price for one in ledger.price_history(ACCOUNT, SERVICE)] == [cheap.price, dear.price]
+
+
+def test_price_lists_of_different_kinds_keep_out_of_each_other_though_their_ids_are_the_same(ledger: Ledger):
+    """An id of one kind may be that of another: its price, delivery time and name are not this one's."""
+    check = PricedService(id=SERVICE, name="Check", price=Money(Decimal("0.08"), "USD"), delivery="Instant")
+    unlock = PricedService(id=SERVICE, name="Unlock by file", price=Money(Decimal("3.75"), "USD"), delivery="3 days")
+    assert ledger.record_prices(ACCOUNT, [check]) == 1
+    assert ledger.prices_fetched_at(ACCOUNT, OrderKind.FILE) is None
+    assert ledger.record_prices(ACCOUNT, [unlock], OrderKind.FILE) == 1
+    assert ledger.record_prices(ACCOUNT, [check]) == 0
+    for kind, one in ((OrderKind.IMEI, check), (OrderKind.FILE, unlock)):
+        assert [(kept.name, kept.price) for kept in ledger.price_list(ACCOUNT, kind)] == [(one.name, one.price)]
+        assert [kept.price for kept in ledger.price_history(ACCOUNT, SERVICE, kind)] == [one.price]
+        assert ledger.delivery(ACCOUNT, SERVICE, kind) == one.delivery
+        assert ledger.prices_fetched_at(ACCOUNT, kind) == ledger.priced_at(ACCOUNT, kind) == ledger.clock()
+    assert ledger.price_list(ACCOUNT, OrderKind.SERVER) == []
+    assert ledger.priced_at(ACCOUNT, OrderKind.SERVER) is None
+    assert ledger.known_services(ACCOUNT)[SERVICE] == {"Check"}
 
 
 def test_services_are_listed_in_the_order_in_which_people_count(ledger: Ledger):

@@ -16,16 +16,20 @@ from sqlalchemy import create_engine
 from sqlalchemy.dialects import postgresql
 from sqlalchemy.exc import DBAPIError
 
+from imeiflow.domain.ident import AccountName
+from imeiflow.domain.item import OrderKind
 from imeiflow.domain.notice import DeliveryState, Told
 from imeiflow.domain.order import JobState, OrderState, Policy, ResultStatus
 from imeiflow.domain.outcome import Ending, ErrorKind, Outcome
 from imeiflow.errors import LedgerError
 from imeiflow.ledger import charge, conclusion, intent
 from imeiflow.ledger.change import AttemptKind
+from imeiflow.ledger.dialect import from_micros
 from imeiflow.ledger.ledger import Ledger
 from imeiflow.ledger.migrations import read_history
 from imeiflow.ledger.schema import HEAD, REVISIONS, metadata
 from tests.ledger.conftest import Clock
+from tests.ledger.older import make_older
 
 
 def read_schema(path: Path) -> dict[str, str]:
@@ -106,6 +110,24 @@ def test_a_file_that_others_could_read_is_made_private(tmp_path: Path, clock: Cl
     path.chmod(0o644)
     Ledger.open(path, clock=clock).close()
     assert path.stat().st_mode & 0o777 == 0o600
+
+
+def test_price_lists_of_an_older_version_are_those_of_imei_services(tmp_path: Path, clock: Clock):
+    make_older(
+        tmp_path / "ledger.db",
+        "0011",
+        "INSERT INTO service_price (account, service, name, category, price, currency, delivery, note, is_listed,"
+        " seen_at) VALUES ('shop', '1', 'Check', '', '0.08', 'USD', 'Instant', '', 1, 1000000);"
+        "INSERT INTO price_list VALUES ('shop', 2000000), ('other', 3000000);",
+    )
+    with Ledger.open(tmp_path / "ledger.db", clock=clock) as ledger:
+        shop = AccountName("shop")
+        [service] = ledger.price_list(shop)
+        assert (service.name, str(service.price)) == ("Check", "$0.08")
+        assert ledger.prices_fetched_at(shop) == from_micros(2_000_000)
+        assert ledger.prices_fetched_at(AccountName("other")) == from_micros(3_000_000)
+        assert ledger.price_list(shop, OrderKind.FILE) == []
+        assert ledger.prices_fetched_at(shop, OrderKind.FILE) is None
 
 
 def test_a_ledger_of_a_newer_version_is_refused_and_not_touched(tmp_path: Path, clock: Clock):

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Callable, Iterator, Sequence
 from decimal import Decimal
 from pathlib import Path
@@ -12,16 +11,18 @@ import click
 
 from imeiflow.cli.departure import detach_job
 from imeiflow.cli.following import follow_job
-from imeiflow.cli.frame import confirm, open_session
+from imeiflow.cli.frame import confirm, open_input, open_session
 from imeiflow.cli.option import AMOUNT, account_option, command, json_option, yes_option
 from imeiflow.cli.output import count, print_json, say, show_time, tell
 from imeiflow.domain.ident import ServiceId
 from imeiflow.domain.item import Item, ServerItem
-from imeiflow.domain.order import OrderState
+from imeiflow.domain.price import Quote, say_move
 from imeiflow.errors import UsageError
 from imeiflow.operations.item_order import (
+    ItemPriceChangedError,
     ItemProposal,
     ItemRequest,
+    count_wanted,
     order_items,
     propose_items,
     read_files,
@@ -30,7 +31,6 @@ from imeiflow.operations.item_order import (
 from imeiflow.operations.json_text import clean
 
 _EXAMPLES = 5
-_SETTLED = frozenset({OrderState.ACCEPTED, OrderState.DUPLICATE})
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -41,6 +41,7 @@ class _Options(TypedDict):
     account: str | None
     name: str
     max_spend: Decimal | None
+    accept_price: Decimal | None
     is_again: bool
     is_dry: bool
     is_sure: bool
@@ -56,6 +57,12 @@ def _order_options(function: F) -> F:
         yes_option,
         click.option("--dry-run", "is_dry", is_flag=True, help="Say what it would order and cost; send nothing."),
         click.option("--again", "is_again", is_flag=True, help="Order also what was ordered before under the service."),
+        click.option(
+            "--accept-price",
+            type=AMOUNT,
+            metavar="AMOUNT",
+            help="Order only if one costs this or less, even if it has risen.",
+        ),
         click.option("--max-spend", type=AMOUNT, metavar="AMOUNT", help="Pause before more than this is spent."),
         click.option("--name", default="", metavar="TEXT", help="What the job is called; otherwise its first order."),
         account_option,
@@ -128,27 +135,41 @@ def _order(items: Sequence[Item], service: str, *, is_input_taken: bool = False,
         name=options["name"],
         max_spend=options["max_spend"],
     )
-    is_again, is_json = options["is_again"], options["is_json"]
+    is_again, is_json, is_sure = options["is_again"], options["is_json"], options["is_sure"]
     with open_session() as session:
         proposal = propose_items(session, request)
-        chosen = _count_chosen(proposal, is_again=is_again)
+        chosen = count_wanted(proposal, reorder=is_again)
         if options["is_dry"]:
             _preview(proposal, chosen, is_json=is_json)
             return 0
         tell(_tell_proposal(proposal, chosen), is_aside=True)
-        cost = _describe_cost(proposal, chosen)
-        if chosen and not confirm(
-            f"Order {cost}? It cannot be undone.",
-            action=f"ordering {cost}",
-            is_sure=options["is_sure"],
-            is_input_taken=is_input_taken,
-        ):
-            say("Nothing was ordered.")
-            return 0
-        job, lock = order_items(session, proposal, reorder=is_again)
-        if options["is_detached"]:
-            return detach_job(session, job, lock, is_json=is_json)
-        return follow_job(session, job, lock=lock, is_json=is_json)
+        while _ask(proposal, chosen, is_sure=is_sure, is_input_taken=is_input_taken):
+            try:
+                job, lock, started = order_items(
+                    session, proposal, reorder=is_again, is_sure=is_sure, up_to=options["accept_price"]
+                )
+            except ItemPriceChangedError as error:
+                if is_sure:
+                    raise
+                proposal = error.proposal
+                tell(["", f"The price has changed since: {error.change}{error.cost}.", ""], is_aside=True)
+                continue
+            tell(_tell_change(proposal, started, chosen), is_aside=True)
+            if options["is_detached"]:
+                return detach_job(session, job, lock, is_json=is_json)
+            return follow_job(session, job, lock=lock, is_json=is_json)
+        say("Nothing was ordered.")
+        return 0
+
+
+def _ask(proposal: ItemProposal, chosen: int, *, is_sure: bool, is_input_taken: bool) -> bool:
+    cost = _describe_cost(proposal, chosen)
+    return not chosen or confirm(
+        f"Order {cost}? It cannot be undone.",
+        action=f"ordering {cost}",
+        is_sure=is_sure,
+        is_input_taken=is_input_taken,
+    )
 
 
 def _preview(proposal: ItemProposal, chosen: int, *, is_json: bool) -> None:
@@ -171,12 +192,7 @@ def _read_fields(texts: tuple[str, ...]) -> ServerItem:
 
 
 def _open_table(table: str) -> Path | BinaryIO:
-    return sys.stdin.buffer if table == "-" else Path(table)
-
-
-def _count_chosen(proposal: ItemProposal, *, is_again: bool) -> int:
-    left_out = sum(past.state in _SETTLED for past in proposal.earlier.values())
-    return len(proposal.items) - (0 if is_again else left_out)
+    return open_input() if table == "-" else Path(table)
 
 
 def _tell_proposal(proposal: ItemProposal, chosen: int) -> Iterator[str]:
@@ -192,10 +208,22 @@ def _tell_proposal(proposal: ItemProposal, chosen: int) -> Iterator[str]:
         yield f"{count(len(proposal.earlier), 'of them was', 'of them were')} ordered before; {left:,} left out."
     yield ""
     yield f"To order: {_describe_cost(proposal, chosen)}"
-    if proposal.price is None and proposal.price_problem:
-        yield f"  {clean(proposal.price_problem)}"
+    if not proposal.prices.is_fresh:
+        yield f"  The price list could not be fetched: {clean(proposal.prices.problem)}"
+        if proposal.price is not None:
+            yield f"  The price is that of {show_time(proposal.prices.as_of)}."
     if proposal.credit.balance is not None:
         yield f"Balance: {proposal.credit.balance}"
+
+
+def _tell_change(shown: ItemProposal, started: ItemProposal, chosen: int) -> Iterator[str]:
+    """Say what is otherwise than it was shown, where that needed no word more: a lower price, a list not to be had."""
+    if started.price != shown.price:
+        said = say_move(started.service, shown.price, Quote(is_listed=True, price=started.price))
+        yield f"Since then {clean(said)}; it costs {started.cost(chosen) or 'what nobody knows'} in all."
+    if shown.prices.is_fresh and not started.prices.is_fresh:
+        problem = clean(started.prices.problem)
+        yield f"The price list could not be fetched again: {problem}. The price is that of the list shown."
 
 
 def _describe_cost(proposal: ItemProposal, chosen: int) -> str:

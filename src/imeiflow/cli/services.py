@@ -47,17 +47,20 @@ def services(search: str | None, history: str | None, kind: str, account: str | 
 
     The list is fetched afresh and kept in the ledger. Without an answer the one of last time is shown, with its date.
     """
-    client = find_client()
+    client, chosen_kind = find_client(), OrderKind(kind)
+    found_prices: list[PricedService] = []
     if client is not None:
         from imeiflow.cli.remote import look
 
-        prices = look.list_services(client, account, OrderKind(kind))
-        found_prices = look.list_price_history(client, account, history) if history is not None else []
+        prices = look.list_services(client, account, chosen_kind)
+        if history is not None:
+            found_prices = look.list_price_history(client, account, history, chosen_kind)
     else:
         with open_session() as session:
             chosen = session.configuration.choose_account(account)
-            prices = list_services(session.ledger, session.configuration, chosen, OrderKind(kind))
-            found_prices = session.ledger.price_history(chosen.name, ServiceId(history)) if history is not None else []
+            prices = list_services(session.ledger, session.configuration, chosen, chosen_kind)
+            if history is not None:
+                found_prices = session.ledger.price_history(chosen.name, ServiceId(history), chosen_kind)
     if history is not None:
         _print_history(found_prices, history, is_json=is_json)
         return

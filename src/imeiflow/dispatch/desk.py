@@ -127,7 +127,7 @@ class Desk:
                 spending = self._ledger.spending(job.id)
                 spent = spending.amount if spending else Decimal(0)
                 lost = self._ledger.lost_probes(job.id)
-                delivery = read_delivery(self._ledger.delivery(self._account, job.service)) or UNKNOWN
+                delivery = read_delivery(self._ledger.delivery(self._account, job.service, job.kind)) or UNKNOWN
                 found.append(Running(job, self._ledger.tally(job.id), spent, lost, delivery))
         self._today = self.budget.ask(self._ledger, self._account, [one.job.id for one in found])
         return found

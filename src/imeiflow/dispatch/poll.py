@@ -94,7 +94,7 @@ class Poller:
         self._batches: deque[Batch] = deque()  #: what goes before the queue: single ids, halves of a call that failed
         self._suspicions: set[Suspicion] = set()
         self._known: set[OrderId] = set()
-        self._deliveries: dict[ServiceId, Delivery] = {}
+        self._deliveries: dict[tuple[ServiceId, OrderKind], Delivery] = {}
         self._services: dict[JobId, ServiceId] = {}
         self._kinds: dict[JobId, OrderKind] = {}
         self._looked_at = -math.inf
@@ -139,12 +139,12 @@ class Poller:
         learned = self._ids.as_learned() if self._is_sure and self._ids.is_known else None
         return None if learned is None else (learned, self._ids.reason)
 
-    def delivery(self, service: ServiceId) -> Delivery:
+    def delivery(self, service: ServiceId, kind: OrderKind) -> Delivery:
         """Give how long a service takes. Blocks the first time that it is asked for."""
-        if service not in self._deliveries:
-            text = self._engine.ledger.delivery(self._engine.account, service)
-            self._deliveries[service] = read_delivery(text) or UNKNOWN
-        return self._deliveries[service]
+        if (service, kind) not in self._deliveries:
+            text = self._engine.ledger.delivery(self._engine.account, service, kind)
+            self._deliveries[service, kind] = read_delivery(text) or UNKNOWN
+        return self._deliveries[service, kind]
 
     # what is due
 
@@ -179,7 +179,7 @@ class Poller:
         found: list[DueOrder] = []
         for one in jobs:
             self._services[one.id], self._kinds[one.id] = one.service, one.kind
-            self.delivery(one.service)
+            self.delivery(one.service, one.kind)
             if one.due_at <= now and len(found) < _PAGE:
                 # Those in hand are still due in the ledger: behind them are the others.
                 found += ledger.due_orders(one.id, now, limit=_PAGE - len(found) + len(self._known))
@@ -369,7 +369,7 @@ class Poller:
 
     def _plan(self, order: DueOrder, misses: int) -> datetime:
         now = self._engine.clock.now()
-        delivery = self._deliveries.get(self._services[order.job], UNKNOWN)
+        delivery = self._deliveries.get((self._services[order.job], self._kind(order)), UNKNOWN)
         age_s = max(0.0, (now - order.accepted_at).total_seconds())
         return plan(now, next_wait(delivery, age_s, misses), jitter=self._jitter(now), phase=self._phase)
 

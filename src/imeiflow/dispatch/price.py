@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import math
 from collections.abc import Iterable
+from dataclasses import dataclass
 from datetime import datetime
 from typing import TYPE_CHECKING, Final
 
@@ -41,47 +42,65 @@ _RETRY_S: Final = 60.0
 Quotes = dict[ServiceId, Money | None]
 
 
+@dataclass(slots=True)
+class _Turn:
+    """When one kind's price list is looked at again, when it was last asked for in vain, and what came of that."""
+
+    look_at: float = -math.inf
+    tried_at: float = -math.inf
+    is_due: bool = False
+    problem: str = ""
+
+
 class PriceWatch:
-    """Keeps an engine's jobs to the prices that were agreed to. `problem` says why the list could not be fetched."""
+    """Keeps an engine's jobs to the prices that were agreed to. `problem` says why a list could not be fetched."""
 
     def __init__(self, engine: Engine, max_age_s: float) -> None:
-        self.problem = ""
         self._engine = engine
         self._max_age_s = max_age_s
-        self._look_at = -math.inf
-        self._tried_at = -math.inf
-        self._is_due = self._is_asking = False
+        self._turns = {kind: _Turn() for kind in OrderKind}
+        self._is_asking = False
+
+    @property
+    def problem(self) -> str:
+        """Say why a list could not be fetched; empty where all could that had to be."""
+        return next((turn.problem for turn in self._turns.values() if turn.problem), "")
 
     async def look(self) -> None:
-        """See whether the ledger's price list is still good for the jobs on the desk, when it is time to."""
-        now, works = self._engine.clock.monotonic(), self._watched()
+        """See whether the ledger's price lists are still good for the jobs on the desk, when it is time to."""
+        for kind, turn in self._turns.items():
+            await self._look(kind, turn)
+
+    async def _look(self, kind: OrderKind, turn: _Turn) -> None:
+        now, works = self._engine.clock.monotonic(), self._watched(kind)
         awaited = any(work.awaits_price for work in works)
-        if self._is_asking or self._is_due or not works or not (awaited or now >= self._look_at):
+        if self._is_asking or turn.is_due or not works or not (awaited or now >= turn.look_at):
             return
-        fetched_at, quotes = await asyncio.to_thread(_recall, self._engine.ledger, self._engine.account)
+        fetched_at, quotes = await asyncio.to_thread(_recall, self._engine.ledger, self._engine.account, kind)
         age_s = math.inf if fetched_at is None else (self._engine.clock.now() - fetched_at).total_seconds()
         if fetched_at is not None and age_s <= self._max_age_s:
-            self._look_at = now + max(self._max_age_s - age_s, 1.0)
-            await self._judge(fetched_at, quotes)
-        elif now - self._tried_at < _RETRY_S:
-            await self._judge(fetched_at, quotes)
-            self._look_at = self._tried_at + _RETRY_S
+            turn.look_at = now + max(self._max_age_s - age_s, 1.0)
+            await self._judge(kind, fetched_at, quotes)
+        elif now - turn.tried_at < _RETRY_S:
+            await self._judge(kind, fetched_at, quotes)
+            turn.look_at = turn.tried_at + _RETRY_S
         else:
-            self._is_due = True
+            turn.is_due = True
 
     @property
     def has_turn(self) -> bool:
-        """Say whether the list has to be fetched now."""
-        return self._is_due and not self._is_asking and bool(self._watched())
+        """Say whether a list has to be fetched now."""
+        return not self._is_asking and self._next() is not None
 
     async def ask(self, call: Call) -> None:
-        """Fetch the list once, keep it, and judge by it."""
-        engine = self._engine
-        self._is_asking, self._is_due = True, False
+        """Fetch a list that is due once, keep it, and judge by it."""
+        engine, kind = self._engine, self._next() or OrderKind.IMEI
+        turn = self._turns[kind]
+        self._is_asking, turn.is_due = True, False
         try:
-            await self._ask(call)
+            await self._ask(call, kind, turn)
         except LedgerBusyError as error:
-            self._fail(str(error))
+            self._fail(turn, str(error))
         except LedgerError as error:
             engine.fail(error)
         finally:
@@ -89,36 +108,41 @@ class PriceWatch:
             engine.on_change()
             engine.wake()
 
-    async def _ask(self, call: Call) -> None:
+    async def _ask(self, call: Call, kind: OrderKind, turn: _Turn) -> None:
         engine = self._engine
         try:
             async with asyncio.timeout(_PATIENCE_S):
-                listing = await engine.connection.list_services(OrderKind.IMEI)
+                listing = await engine.connection.list_services(kind)
         except TimeoutError:
             engine.desk.lane.end(engine.clock.monotonic(), call, CallEnd.IGNORE)
-            self._fail("it took too long")
+            self._fail(turn, "it took too long")
             return
         end, refusal = read_answer(listing.exchange, listing.error, is_crowded=False)
         engine.desk.lane.end(engine.clock.monotonic(), call, end, refusal)
         if not listing.items:
-            self._fail(listing.error.message if listing.error else listing.exchange.problem or "it sent no services")
+            problem = listing.error.message if listing.error else listing.exchange.problem or "it sent no services"
+            self._fail(turn, problem)
             return
         services = read_services(listing.items, engine.settings.currency)
-        await asyncio.to_thread(engine.ledger.record_prices, engine.account, services)
-        self.problem = ""
-        self._look_at = engine.clock.monotonic() + max(self._max_age_s, _RETRY_S)
-        await self._judge(engine.clock.now(), {one.id: one.price for one in services})
+        await asyncio.to_thread(engine.ledger.record_prices, engine.account, services, kind)
+        turn.problem = ""
+        turn.look_at = engine.clock.monotonic() + max(self._max_age_s, _RETRY_S)
+        await self._judge(kind, engine.clock.now(), {one.id: one.price for one in services})
 
-    def _fail(self, problem: str) -> None:
-        self.problem = problem
-        self._tried_at = self._look_at = self._engine.clock.monotonic()
+    def _fail(self, turn: _Turn, problem: str) -> None:
+        turn.problem = problem
+        turn.tried_at = turn.look_at = self._engine.clock.monotonic()
         log.warning("prices_not_fetched", account=self._engine.account, problem=problem)
 
-    def _watched(self) -> list[Work]:
-        return [work for work in self._engine.desk.works.values() if work.stop is None and is_watched(work.job)]
+    def _next(self) -> OrderKind | None:
+        return next((kind for kind, turn in self._turns.items() if turn.is_due and self._watched(kind)), None)
 
-    async def _judge(self, fetched_at: datetime | None, quotes: Quotes) -> None:
-        for work in self._watched():
+    def _watched(self, kind: OrderKind) -> list[Work]:
+        works = self._engine.desk.works.values()
+        return [work for work in works if work.stop is None and work.job.kind is kind and is_watched(work.job)]
+
+    async def _judge(self, kind: OrderKind, fetched_at: datetime | None, quotes: Quotes) -> None:
+        for work in self._watched(kind):
             quote = _find(work.job, fetched_at, quotes)
             if quote is not None:
                 await self._hold(work, quote)
@@ -139,13 +163,13 @@ class PriceWatch:
 
 
 def is_watched(job: Job) -> bool:
-    """Say whether a job's price is held: of files and server orders no list is kept, and what nobody knew is agreed."""
-    return job.kind is OrderKind.IMEI and job.unit_price is not None
+    """Say whether a job's price is held: where nobody knew it, any is agreed to."""
+    return job.unit_price is not None
 
 
 def recall_quote(ledger: Ledger, job: Job) -> Quote | None:
     """Give what the ledger's price list says of a job's service; None where it is from before the job began."""
-    return _find(job, *_recall(ledger, job.account))
+    return _find(job, *_recall(ledger, job.account, job.kind))
 
 
 def read_services(items: Iterable[Service], currency: str) -> tuple[PricedService, ...]:
@@ -168,8 +192,8 @@ def complete_price(amount: Money | None, currency: str) -> Money | None:
     return amount if amount is None or amount.currency else Money(amount.amount, currency)
 
 
-def _recall(ledger: Ledger, account: AccountName) -> tuple[datetime | None, Quotes]:
-    return ledger.prices_fetched_at(account), {one.id: one.price for one in ledger.price_list(account)}
+def _recall(ledger: Ledger, account: AccountName, kind: OrderKind) -> tuple[datetime | None, Quotes]:
+    return ledger.prices_fetched_at(account, kind), {one.id: one.price for one in ledger.price_list(account, kind)}
 
 
 def _find(job: Job, fetched_at: datetime | None, quotes: Quotes) -> Quote | None:

@@ -10,6 +10,7 @@ from sqlalchemy import Text, bindparam, func, select
 
 from imeiflow.domain.ident import AccountName, ServiceId
 from imeiflow.domain.imei import Imei
+from imeiflow.domain.item import OrderKind
 from imeiflow.domain.order import OrderState, ResultStatus
 from imeiflow.ledger.access import Access
 from imeiflow.ledger.charge import earliest_doubt
@@ -45,7 +46,9 @@ _KNOWN = (
     .where(orders.c.imei.in_(select(_imeis.c.imei)), orders.c.state.in_(_STATES))
 )
 _NAMES = [
-    select(table.c.service, name).where(table.c.account == bindparam("account")).distinct()
+    select(table.c.service, name)
+    .where(table.c.account == bindparam("account"), table.c.kind == OrderKind.IMEI.value)
+    .distinct()
     for table, name in ((job, job.c.service_name), (service_price, service_price.c.name))
 ]
 
@@ -61,7 +64,7 @@ class Known(Access):
         return sorted((_read(row) for row in rows), key=lambda known: known.order)
 
     def known_services(self, account: AccountName) -> dict[ServiceId, set[str]]:
-        """Give every name that a service of an account was ever seen under, by jobs and price lists."""
+        """Give every name that an IMEI service of an account was ever seen under, by jobs and price lists."""
         names: dict[ServiceId, set[str]] = {}
         with self._read() as connection:
             for query in _NAMES:

@@ -1,4 +1,7 @@
-"""An account's price list with its history: a row is added only when something changed."""
+"""An account's price lists with their history: a row is added only when something changed.
+
+Each kind of services has a list of its own, in which ids may be those of another.
+"""
 
 from __future__ import annotations
 
@@ -6,9 +9,10 @@ from collections.abc import Sequence
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Connection, func, insert, select, update
+from sqlalchemy import Connection, Table, func, insert, select, update
 
 from imeiflow.domain.ident import AccountName, ServiceId
+from imeiflow.domain.item import OrderKind
 from imeiflow.domain.money import Money
 from imeiflow.ledger.access import Access
 from imeiflow.ledger.dialect import AnyRow
@@ -19,12 +23,14 @@ from imeiflow.ledger.record import PricedService
 class Prices(Access):
     """The part of the ledger that keeps price lists."""
 
-    def record_prices(self, account: AccountName, services: Sequence[PricedService]) -> int:
+    def record_prices(
+        self, account: AccountName, services: Sequence[PricedService], kind: OrderKind = OrderKind.IMEI
+    ) -> int:
         """Store a freshly fetched price list and count what changed; services not named in it are no longer listed."""
         now = self.clock()
 
         def record(connection: Connection) -> int:
-            latest = {row.service: row for row in connection.execute(_latest(account))}
+            latest = {row.service: row for row in connection.execute(_latest(account, kind))}
             fresh = {service.id: _values(service) for service in services}
             changed = [
                 {"service": id_, "is_listed": True, **values}
@@ -36,51 +42,52 @@ class Prices(Access):
                 for row in latest.values()
                 if row.is_listed and row.service not in fresh
             ]
-            rows = [{"account": account, "seen_at": now, **row} for row in changed + gone]
+            rows = [{"account": account, "kind": kind.value, "seen_at": now, **row} for row in changed + gone]
             if rows:
                 connection.execute(insert(service_price), rows)
-            where = price_list.c.account == account
-            if not connection.execute(update(price_list).where(where).values(fetched_at=now)).rowcount:
-                connection.execute(insert(price_list).values(account=account, fetched_at=now))
+            if not connection.execute(
+                _of(update(price_list), price_list, account, kind).values(fetched_at=now)
+            ).rowcount:
+                connection.execute(insert(price_list).values(account=account, kind=kind.value, fetched_at=now))
             return len(rows)
 
         return self._write(record)
 
-    def price_list(self, account: AccountName) -> list[PricedService]:
+    def price_list(self, account: AccountName, kind: OrderKind = OrderKind.IMEI) -> list[PricedService]:
         """List the services of the newest price list in the order of their ids, each as it was last seen to change."""
         with self._read() as connection:
-            rows = connection.execute(_latest(account)).all()
+            rows = connection.execute(_latest(account, kind)).all()
         return sorted((_read(row) for row in rows if row.is_listed), key=lambda one: _by_number(one.id))
 
-    def price_history(self, account: AccountName, service: ServiceId) -> list[PricedService]:
+    def price_history(
+        self, account: AccountName, service: ServiceId, kind: OrderKind = OrderKind.IMEI
+    ) -> list[PricedService]:
         """List how a service stood in the price list over time, oldest first."""
-        query = (
-            select(service_price)
-            .where(service_price.c.account == account, service_price.c.service == service, service_price.c.is_listed)
-            .order_by(service_price.c.id)
+        query = _of(select(service_price), service_price, account, kind).where(
+            service_price.c.service == service, service_price.c.is_listed
         )
         with self._read() as connection:
-            return [_read(row) for row in connection.execute(query)]
+            return [_read(row) for row in connection.execute(query.order_by(service_price.c.id))]
 
-    def delivery(self, account: AccountName, service: ServiceId) -> str:
+    def delivery(self, account: AccountName, service: ServiceId, kind: OrderKind = OrderKind.IMEI) -> str:
         """Say how long a service takes, in the words of the newest price list that named it; empty if none did."""
         query = (
-            select(service_price.c.delivery)
-            .where(service_price.c.account == account, service_price.c.service == service)
+            _of(select(service_price.c.delivery), service_price, account, kind)
+            .where(service_price.c.service == service)
             .order_by(service_price.c.id.desc())
             .limit(1)
         )
         with self._read() as connection:
             return connection.execute(query).scalar() or ""
 
-    def prices_fetched_at(self, account: AccountName) -> datetime | None:
+    def prices_fetched_at(self, account: AccountName, kind: OrderKind = OrderKind.IMEI) -> datetime | None:
         """Say when the price list was last fetched, changed or not; None where it never was."""
         with self._read() as connection:
-            return connection.execute(select(price_list.c.fetched_at).where(price_list.c.account == account)).scalar()
+            return connection.execute(_of(select(price_list.c.fetched_at), price_list, account, kind)).scalar()
 
-    def priced_at(self, account: AccountName) -> datetime | None:
+    def priced_at(self, account: AccountName, kind: OrderKind = OrderKind.IMEI) -> datetime | None:
         """Say when the price list last changed; None where none was ever stored."""
-        query = select(service_price.c.seen_at).where(service_price.c.account == account)
+        query = _of(select(service_price.c.seen_at), service_price, account, kind)
         with self._read() as connection:
             return connection.execute(query.order_by(service_price.c.id.desc()).limit(1)).scalar()
 
@@ -94,10 +101,13 @@ def _by_number(service: str) -> tuple[int, str]:
 _TOLD = ("name", "category", "price", "currency", "delivery", "note")
 
 
-def _latest(account: str) -> Any:
-    last = (
-        select(func.max(service_price.c.id)).where(service_price.c.account == account).group_by(service_price.c.service)
-    )
+def _of(statement: Any, table: Table, account: str, kind: OrderKind) -> Any:
+    """Restrict a statement to one kind of an account's services."""
+    return statement.where(table.c.account == account, table.c.kind == kind.value)
+
+
+def _latest(account: str, kind: OrderKind) -> Any:
+    last = _of(select(func.max(service_price.c.id)), service_price, account, kind).group_by(service_price.c.service)
     return select(service_price).where(service_price.c.id.in_(last)).order_by(service_price.c.service)
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from sqlalchemy import Boolean, Column, Index, String, Table, Text
 
+from imeiflow.domain.item import OrderKind
 from imeiflow.ledger.dialect import Exact, Instant
 from imeiflow.ledger.schema import Id, metadata
 
@@ -12,6 +13,7 @@ service_price = Table(
     metadata,
     Column("id", Id, primary_key=True),
     Column("account", Text, nullable=False),
+    Column("kind", String(8), nullable=False, server_default=OrderKind.IMEI.value),
     Column("service", Text, nullable=False),
     Column("name", Text, nullable=False),
     Column("category", Text, nullable=False),
@@ -21,13 +23,14 @@ service_price = Table(
     Column("note", Text, nullable=False),
     Column("is_listed", Boolean, nullable=False),
     Column("seen_at", Instant, nullable=False),
-    Index("ix_service_price_account", "account", "service"),
+    Index("ix_service_price_account", "account", "kind", "service"),
 )
 
-#: When the price list was last fetched: `service_price` has only what changed.
+#: When the price list of a kind was last fetched: `service_price` has only what changed.
 price_list = Table(
     "price_list",
     metadata,
     Column("account", Text, primary_key=True),
+    Column("kind", String(8), primary_key=True, server_default=OrderKind.IMEI.value),
     Column("fetched_at", Instant, nullable=False),
 )

@@ -12,9 +12,11 @@ from types import TracebackType
 from typing import Any, Self, TypeVar, Unpack
 
 from imeiflow.domain.ident import AccountName
+from imeiflow.domain.item import OrderKind
 from imeiflow.domain.order import OrderState
 from imeiflow.ledger.record import Job, OrderRow
 from imeiflow.library.client import AsyncClient
+from imeiflow.library.item import Fields, ItemOptions, OneFile
 from imeiflow.library.report import Moment, Report
 from imeiflow.library.run import Run
 from imeiflow.library.submission import Options
@@ -86,6 +88,24 @@ class Client:
             run.wait()
             raise
 
+    def order_files(
+        self, files: OneFile | Iterable[OneFile], service: str | int, **options: Unpack[ItemOptions]
+    ) -> Report:
+        """Order a file service once for each file, and wait for the job's end.
+
+        A file is a path, or a pair of its name and its content; it is known again by its content. What was accepted
+        before is left out, unless `reorder`. One whose reply was lost is unconfirmed, and never sent again by itself.
+        Raises WaitingItemError for what waits in an unfinished job or may have been placed, UsageError, ProviderError,
+        UnknownServiceError, UnknownPriceError: nothing was begun.
+        """
+        return self._wait(lambda: self._client.order_files(files, service, **options))
+
+    def order_server(
+        self, orders: Fields | Iterable[Fields], service: str | int, **options: Unpack[ItemOptions]
+    ) -> Report:
+        """Order a server service, once for each mapping of its fields (`email_951`, …), as `order_files` does."""
+        return self._wait(lambda: self._client.order_server(orders, service, **options))
+
     def resume(self, job: int, *, accept_price: Decimal | None = None) -> Report:
         """Go on with a job that is paused, or follow one that runs, as `submit` does.
 
@@ -116,9 +136,12 @@ class Client:
         """Stream a job's rows in the order of its list, or those in some states, with what became of each."""
         return self._client.read_rows(job, states)
 
-    def services(self) -> PriceList:
-        """Fetch the price list; without an answer it is the ledger's, with `is_fresh` false and the `problem`."""
-        return self._wait(self._client.services)
+    def services(self, kind: OrderKind | str = OrderKind.IMEI) -> PriceList:
+        """Fetch the price list of a kind (`imei`, `file`, `server`); without an answer it is the ledger's.
+
+        Then `is_fresh` is false, and `problem` says why. Raises UsageError for another kind.
+        """
+        return self._wait(lambda: self._client.services(kind))
 
     def credit(self) -> Credit:
         """Fetch the balance; None in it, with the `problem`, where the provider does not tell."""

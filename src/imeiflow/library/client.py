@@ -20,11 +20,14 @@ from types import TracebackType
 from typing import Any, ClassVar, Self, Unpack
 
 from imeiflow.domain.ident import AccountName, JobId, Reference, ServiceId
+from imeiflow.domain.item import Item, OrderKind
 from imeiflow.domain.order import OrderState
+from imeiflow.errors import UsageError
 from imeiflow.ledger.record import Job, OrderRow, PricedService
 from imeiflow.library.account import Login, choose_account
 from imeiflow.library.error import ClosedError, ForkedError
 from imeiflow.library.follow import see_through
+from imeiflow.library.item import Fields, ItemOptions, ItemTerms, OneFile, begin_items, name_fields, name_files
 from imeiflow.library.log import log_by_standard_library
 from imeiflow.library.report import Moment, Report, read_report
 from imeiflow.library.status import fetch_statuses, keep_statuses
@@ -105,6 +108,37 @@ class AsyncClient:
 
         return await self._follow(session, begin, on_progress)
 
+    async def order_files(
+        self,
+        files: OneFile | Iterable[OneFile],
+        service: str | int,
+        *,
+        on_progress: Callable[[Moment], None] | None = None,
+        **options: Unpack[ItemOptions],
+    ) -> Report:
+        """Order a file service once for each file, and follow the job to its end.
+
+        A file is a path, or a pair of its name and its content; it is known again by its content. What was accepted
+        before is left out, unless `reorder`. One whose reply was lost is unconfirmed, and never sent again by itself.
+        Raises WaitingItemError for what waits in an unfinished job or may have been placed, UsageError, ProviderError,
+        UnknownServiceError, UnknownPriceError: nothing was begun.
+        """
+        terms = ItemTerms(service=ServiceId(str(service).strip()), **options)
+        items = await asyncio.to_thread(name_files, files)
+        return await self._order_items(items, terms, on_progress)
+
+    async def order_server(
+        self,
+        orders: Fields | Iterable[Fields],
+        service: str | int,
+        *,
+        on_progress: Callable[[Moment], None] | None = None,
+        **options: Unpack[ItemOptions],
+    ) -> Report:
+        """Order a server service, once for each mapping of its fields (`email_951`, …), as `order_files` does."""
+        terms = ItemTerms(service=ServiceId(str(service).strip()), **options)
+        return await self._order_items(name_fields(orders), terms, on_progress)
+
     async def resume(
         self,
         job: int,
@@ -149,11 +183,18 @@ class AsyncClient:
             for row in page:
                 yield row
 
-    async def services(self) -> PriceList:
-        """Fetch the price list; without an answer it is the ledger's, with `is_fresh` false and the `problem`."""
+    async def services(self, kind: OrderKind | str = OrderKind.IMEI) -> PriceList:
+        """Fetch the price list of a kind (`imei`, `file`, `server`); without an answer it is the ledger's.
+
+        Then `is_fresh` is false, and `problem` says why. Raises UsageError for another kind.
+        """
+        if kind not in list(OrderKind):
+            raise UsageError(problem=f"{kind!r} is no kind of services: say imei, file or server")
         session = await asyncio.to_thread(self.open)
-        prices = await asyncio.to_thread(list_services, session.ledger, self._configuration, self._account)
-        self._prices = (time.monotonic(), prices)
+        of_kind = OrderKind(kind)
+        prices = await asyncio.to_thread(list_services, session.ledger, self._configuration, self._account, of_kind)
+        if of_kind is OrderKind.IMEI:
+            self._prices = (time.monotonic(), prices)
         return prices
 
     async def credit(self) -> Credit:
@@ -226,6 +267,16 @@ class AsyncClient:
         """Read a job's rows as a stream. Blocks. Raises UnknownJobError."""
         session = self.open()
         return session.ledger.order_rows(session.find_job(JobId(job)).id, states)
+
+    async def _order_items(
+        self, items: tuple[Item, ...], terms: ItemTerms, on_progress: Callable[[Moment], None] | None
+    ) -> Report:
+        session = await asyncio.to_thread(self.open)
+
+        def begin() -> Resumed:
+            return begin_items(session, self._account.name, items, terms)
+
+        return await self._follow(session, begin, on_progress)
 
     async def _follow(
         self, session: Session, begin: Callable[[], Resumed], on_progress: Callable[[Moment], None] | None

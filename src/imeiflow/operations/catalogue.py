@@ -98,28 +98,24 @@ async def fetch_offer(
 def list_services(
     ledger: Ledger, configuration: Configuration, account: AccountSettings, kind: OrderKind = OrderKind.IMEI
 ) -> PriceList:
-    """Fetch the price list and keep it in the ledger; without an answer give the ledger's own, with its date.
-
-    Of file and server services nothing is kept: ProviderError where there is no answer.
-    """
-    if kind is not OrderKind.IMEI:
-        services = asyncio.run(fetch_services(configuration, account, kind))
-        return PriceList(account=account.name, services=services, is_fresh=True, as_of=ledger.clock())
+    """Fetch the price list of one kind and keep it; without an answer give the ledger's own, with its date."""
     try:
-        services = asyncio.run(fetch_services(configuration, account))
+        services = asyncio.run(fetch_services(configuration, account, kind))
     except ProviderError as error:
-        return recall_prices(ledger, account, problem=str(error.data["problem"]))
-    ledger.record_prices(account.name, services)
+        return recall_prices(ledger, account, kind, problem=str(error.data["problem"]))
+    ledger.record_prices(account.name, services, kind)
     return PriceList(account=account.name, services=services, is_fresh=True, as_of=ledger.clock())
 
 
-def recall_prices(ledger: Ledger, account: AccountSettings, *, problem: str) -> PriceList:
-    """Give the price list as the ledger has it; `problem` says why there is no fresher one."""
+def recall_prices(
+    ledger: Ledger, account: AccountSettings, kind: OrderKind = OrderKind.IMEI, *, problem: str
+) -> PriceList:
+    """Give the price list of one kind as the ledger has it; `problem` says why there is no fresher one."""
     return PriceList(
         account=account.name,
-        services=tuple(ledger.price_list(account.name)),
+        services=tuple(ledger.price_list(account.name, kind)),
         is_fresh=False,
-        as_of=ledger.priced_at(account.name),
+        as_of=ledger.priced_at(account.name, kind),
         problem=problem,
     )
 

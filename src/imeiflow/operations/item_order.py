@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from decimal import Decimal
 from pathlib import Path
 from typing import BinaryIO, Final
@@ -18,23 +18,38 @@ from imeiflow.domain.ident import AccountName, JobId, ServiceId
 from imeiflow.domain.item import FileItem, Item, OrderKind, ServerItem
 from imeiflow.domain.money import Money
 from imeiflow.domain.order import OrderState, Policy
-from imeiflow.errors import LedgerError, ProviderError, UsageError
+from imeiflow.domain.price import Quote, may_begin, say_move
+from imeiflow.errors import ImeiflowError, LedgerError, ProviderError, UsageError
 from imeiflow.intake.table import read_table
 from imeiflow.jobs.lock import LaneLock
 from imeiflow.ledger.record import JobDraft, PastItem, PricedService
 from imeiflow.operations.account import AccountSettings
 from imeiflow.operations.admission import admit_one
-from imeiflow.operations.catalogue import Credit, Offer, fetch_offer
+from imeiflow.operations.catalogue import Credit, Offer, PriceList, fetch_offer, recall_prices
+from imeiflow.operations.price import fetch_again, say_accept, say_total
 from imeiflow.operations.session import Session, find_account_provider
-from imeiflow.operations.submit import UnknownPriceError, UnknownServiceError, name_currency
+from imeiflow.operations.submit import PriceAboveError, UnknownPriceError, UnknownServiceError, name_currency
 
 #: A file travels in one form, and stays in the ledger.
 LARGEST_FILE: Final = 16 << 20
 _MOST_ITEMS: Final = 10_000
+_UNSETTLED: Final = frozenset({OrderState.QUEUED, OrderState.SENDING, OrderState.UNCONFIRMED})
 
 
 class UnreadableFileError(UsageError):
     """{path} cannot be ordered: {problem}."""
+
+
+class ItemPriceChangedError(ImeiflowError):
+    """Nothing was ordered: {change}{cost}.
+
+    `proposal` is the same at today's price, to be shown and confirmed anew.
+    """
+
+    def __init__(self, *, proposal: ItemProposal, change: str, cost: str, remedy: str = "") -> None:
+        self.proposal = proposal
+        self.change, self.cost = change, cost
+        super().__init__(change=change, cost=cost, remedy=remedy)
 
 
 class WaitingItemError(UsageError):
@@ -69,7 +84,7 @@ class ItemProposal:
     service_name: str
     name: str
     price: Money | None
-    price_problem: str
+    prices: PriceList
     credit: Credit
     earlier: Mapping[int, PastItem]
     max_spend: Decimal | None
@@ -112,17 +127,19 @@ def read_server_items(source: Path | BinaryIO) -> tuple[ServerItem, ...]:
 
 
 def propose_items(session: Session, request: ItemRequest) -> ItemProposal:
-    """Say what would be ordered, at which price, and what of it was ordered before; nothing is written.
+    """Say what would be ordered, at which price, and what of it was ordered before. The price list is kept.
 
     Raises UsageError, ConfigurationError, ProviderError where the login is turned away, UnknownServiceError,
     UnknownPriceError.
     """
     account = session.configuration.choose_account(request.account)
     kind = _check_items(account, request)
+    asked_at = session.clock.now()
     offer = asyncio.run(fetch_offer(session.configuration, account, kind))
     if offer.credit.is_account_error and not offer.services:
         raise ProviderError(account=account.name, problem=f"it answers: {offer.credit.problem}")
-    service = _find_service(account, request, offer)
+    prices = replace(_keep_prices(session, account, kind, offer), asked_at=asked_at)
+    service = _find_service(prices, request.service, kind)
     if request.max_spend is not None and (service is None or service.price is None):
         raise UnknownPriceError(service=request.service)
     digests = [item.digest for item in request.items]
@@ -135,26 +152,41 @@ def propose_items(session: Session, request: ItemRequest) -> ItemProposal:
         service_name=service.name if service is not None else "",
         name=request.name or request.items[0].subject,
         price=name_currency(service.price if service is not None else None, offer.credit.balance),
-        price_problem=offer.problem,
+        prices=prices,
         credit=offer.credit,
         earlier={place: past[digest] for place, digest in enumerate(digests) if digest in past},
         max_spend=request.max_spend,
     )
 
 
-def order_items(session: Session, proposal: ItemProposal, *, reorder: bool = False) -> tuple[JobId, LaneLock]:
-    """Make a running job of what was proposed and give it with its lock; whoever has it must follow the job.
+def order_items(
+    session: Session,
+    proposal: ItemProposal,
+    *,
+    reorder: bool = False,
+    is_sure: bool = False,
+    up_to: Decimal | None = None,
+) -> tuple[JobId, LaneLock, ItemProposal]:
+    """Make a running job of what was proposed; give it with its lock, and the proposal as it was ordered.
 
-    What was accepted before is left out unless `reorder`. Raises WaitingItemError for what still waits or is in doubt
-    in an earlier job, UsageError where nothing is left to order.
+    Whoever has the lock must follow the job. What was accepted before is left out unless `reorder`. A price list older
+    than `price_max_age_s` is fetched again first; another price than the proposed one raises ItemPriceChangedError,
+    unless `is_sure` and it has not risen, or it is within `up_to`. Blocks meanwhile.
+
+    Raises WaitingItemError for what still waits or is in doubt in an earlier job, UsageError where nothing is left to
+    order, PriceAboveError, UnknownServiceError.
     """
+    proposal = _hold_to_price(session, proposal, reorder=reorder, is_sure=is_sure, up_to=up_to)
     account = session.configuration.accounts[proposal.account]
     ledger = session.ledger
     with admit_one(session, proposal.account):
         past = ledger.find_past_items(proposal.account, proposal.service, [item.digest for item in proposal.items])
         chosen = [item for item in proposal.items if _is_wanted(item, past.get(item.digest), reorder=reorder)]
         if not chosen:
-            raise UsageError(problem="all of it was ordered before", remedy="Say --again to order it once more.")
+            raise UsageError(
+                problem="all of it was ordered before",
+                remedy="Say --again (`reorder` in the library) to order it once more.",
+            )
         columns = name_columns(chosen)
         job = ledger.create_draft(_make_draft(account, proposal, columns))
         lock = session.job_lock(job)
@@ -167,7 +199,13 @@ def order_items(session: Session, proposal: ItemProposal, *, reorder: bool = Fal
                 ledger.discard_draft(job)
             lock.release()
             raise
-    return job, lock
+    return job, lock, proposal
+
+
+def count_wanted(proposal: ItemProposal, *, reorder: bool) -> int:
+    """Count what is ordered: all of it, or what was not accepted before."""
+    left_out = sum(past.state not in _UNSETTLED for past in proposal.earlier.values())
+    return len(proposal.items) - (0 if reorder else left_out)
 
 
 def name_columns(items: Sequence[Item]) -> tuple[str, ...]:
@@ -205,18 +243,56 @@ def _check_items(account: AccountSettings, request: ItemRequest) -> OrderKind:
     return kind
 
 
-def _find_service(account: AccountSettings, request: ItemRequest, offer: Offer) -> PricedService | None:
-    service = next((one for one in offer.services if one.id == request.service), None)
-    if service is None and offer.services:
-        remedy = f"`imeiflow services --kind {request.items[0].kind.value}` lists them with their ids."
-        raise UnknownServiceError(account=account.name, service=request.service, remedy=remedy)
-    return service
+def _keep_prices(session: Session, account: AccountSettings, kind: OrderKind, offer: Offer) -> PriceList:
+    """Keep the price list that was fetched; without an answer give the ledger's."""
+    if not offer.services:
+        return recall_prices(session.ledger, account, kind, problem=offer.problem)
+    session.ledger.record_prices(account.name, offer.services, kind)
+    return PriceList(account=account.name, services=offer.services, is_fresh=True)
+
+
+def _find_service(prices: PriceList, service: ServiceId, kind: OrderKind) -> PricedService | None:
+    found = prices.find(service)
+    if found is None and prices.is_fresh:
+        remedy = f"`imeiflow services --kind {kind.value}` lists them with their ids."
+        raise UnknownServiceError(account=prices.account, service=service, remedy=remedy)
+    return found
+
+
+def _hold_to_price(
+    session: Session, proposal: ItemProposal, *, reorder: bool, is_sure: bool, up_to: Decimal | None
+) -> ItemProposal:
+    """Give a proposal at today's price, where that may be ordered without a word more."""
+    renewed = _renew(session, proposal)
+    if up_to is not None and renewed.price is not None and renewed.price.amount > up_to:
+        limit = Money(up_to, renewed.price.currency)
+        raise PriceAboveError(service=proposal.service, price=renewed.price, limit=limit)
+    quote = Quote(is_listed=True, price=renewed.price)
+    if renewed.price != proposal.price and not may_begin(proposal.price, quote, is_sure=is_sure, up_to=up_to):
+        wanted = count_wanted(proposal, reorder=reorder)
+        raise ItemPriceChangedError(
+            proposal=renewed,
+            change=say_move(proposal.service, proposal.price, quote),
+            cost=say_total(proposal.cost(wanted), renewed.cost(wanted)),
+            remedy=say_accept(renewed.price),
+        )
+    return renewed
+
+
+def _renew(session: Session, proposal: ItemProposal) -> ItemProposal:
+    prices = fetch_again(session, proposal.prices, proposal.kind)
+    if prices is proposal.prices or not prices.is_fresh:
+        return replace(proposal, prices=prices)
+    service = _find_service(prices, proposal.service, proposal.kind)
+    told = name_currency(service.price if service is not None else None, proposal.credit.balance)
+    # A list that tells no price any more takes back nothing of what was shown.
+    return replace(proposal, prices=prices, price=told or proposal.price)
 
 
 def _is_wanted(item: Item, past: PastItem | None, *, reorder: bool) -> bool:
     if past is None:
         return True
-    if past.state in {OrderState.QUEUED, OrderState.SENDING, OrderState.UNCONFIRMED}:
+    if past.state in _UNSETTLED:
         raise WaitingItemError(subject=item.subject, job=past.job, state=past.state)
     return reorder
 

@@ -5,7 +5,7 @@ Fetches price lists, places nothing. What a job does about prices while it runs 
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import timedelta
 from decimal import Decimal
 from typing import ClassVar
@@ -36,6 +36,7 @@ class Rise:
     change: str
     cost: str
     price: Money | None
+    kind: OrderKind = OrderKind.IMEI
 
 
 def renew_prices(session: Session, job: JobId) -> PriceList | None:
@@ -44,14 +45,36 @@ def renew_prices(session: Session, job: JobId) -> PriceList | None:
     Raises UnknownJobError, ConfigurationError.
     """
     found, configuration = session.find_job(job), session.configuration
-    if found.kind is not OrderKind.IMEI:
-        return None
     account = configuration.choose_account(found.account)
-    fetched_at = session.ledger.prices_fetched_at(account.name)
+    fetched_at = session.ledger.prices_fetched_at(account.name, found.kind)
     max_age = timedelta(seconds=configuration.price_max_age_s)
     if fetched_at is not None and session.clock.now() - fetched_at <= max_age:
         return None
-    return list_services(session.ledger, configuration, account)
+    return list_services(session.ledger, configuration, account, found.kind)
+
+
+def fetch_again(session: Session, prices: PriceList, kind: OrderKind = OrderKind.IMEI) -> PriceList:
+    """Give a price list that was shown: fetched anew where it is older than `price_max_age_s` by now, else as it is.
+
+    Without an answer it is the ledger's. Blocks. Raises ConfigurationError.
+    """
+    age = session.clock.now() - (prices.asked_at or session.clock.now())
+    if age <= timedelta(seconds=session.configuration.price_max_age_s):
+        return prices
+    account = session.configuration.choose_account(prices.account)
+    renewed = list_services(session.ledger, session.configuration, account, kind)
+    return replace(renewed, asked_at=session.clock.now())
+
+
+def say_total(shown: Money | None, now: Money | None) -> str:
+    """Say what all of it costs now instead of what was shown; empty where one is not known."""
+    return "" if shown is None or now is None else f", all of it {now} instead of {shown}"
+
+
+def say_accept(price: Money | None) -> str:
+    """Say what to do about a price that has changed since it was shown."""
+    accept = "" if price is None else f", or say --accept-price {price.amount:f}"
+    return f"Submit it again to see and confirm the new price{accept}."
 
 
 def find_rise(session: Session, job: JobId, *, more: int = 0) -> Rise | None:
@@ -64,7 +87,7 @@ def find_rise(session: Session, job: JobId, *, more: int = 0) -> Rise | None:
     found = session.find_job(job)
     tally = session.ledger.tally(job)
     doubts = tally[OrderState.UNCONFIRMED] if found.policy is Policy.SETTLE else 0
-    if found.price is None or found.kind is not OrderKind.IMEI or not (tally.waiting or doubts or more):
+    if found.price is None or not (tally.waiting or doubts or more):
         return None
     quote = recall_quote(session.ledger, found)
     if quote is None or may_go_on(found.price, quote):
@@ -75,6 +98,7 @@ def find_rise(session: Session, job: JobId, *, more: int = 0) -> Rise | None:
         say_move(found.service, found.price, quote),
         _say_cost(found, quote, tally.waiting + more),
         name_price(found.price, quote.price) if is_rise and quote.price is not None else None,
+        found.kind,
     )
 
 
@@ -102,7 +126,8 @@ def _say_cost(job: Job, quote: Quote, waiting: int) -> str:
 def _say_remedy(rise: Rise) -> str:
     if rise.price is not None:
         return f"`imeiflow resume {rise.job} --accept-price {rise.price.amount:f}` goes on at the new price."
+    kind = "" if rise.kind is OrderKind.IMEI else f" --kind {rise.kind.value}"
     return (
-        f"`imeiflow services` shows what there is now. Cancel the rest (`imeiflow cancel {rise.job}`) and submit it "
-        "under what you want, or resume the job when the list is as it was."
+        f"`imeiflow services{kind}` shows what there is now. Cancel the rest (`imeiflow cancel {rise.job}`) "
+        "and submit it under what you want, or resume the job when the list is as it was."
     )

@@ -31,9 +31,10 @@ from imeiflow.ledger.ledger import Ledger
 from imeiflow.ledger.record import Confirmed, JobDraft
 from imeiflow.operations.account import AccountSettings
 from imeiflow.operations.admission import admit_one, list_rivals, refuse_rivals
-from imeiflow.operations.catalogue import Credit, Offer, PriceList, fetch_offer, list_services, recall_prices
+from imeiflow.operations.catalogue import Credit, Offer, PriceList, fetch_offer, recall_prices
 from imeiflow.operations.configuration import Configuration
 from imeiflow.operations.earlier import Earlier, EarlierSearch
+from imeiflow.operations.price import fetch_again, say_accept, say_total
 from imeiflow.operations.session import Session, find_account_provider
 from imeiflow.operations.sifter import Sifter
 from imeiflow.operations.spend_limit import hold_to_limit, weigh_list
@@ -341,14 +342,8 @@ def _hold_to_price(session: Session, proposal: Proposal, *, is_sure: bool, up_to
     quote = Quote(is_listed=True, price=renewed.price)
     is_unchanged = renewed.price == proposal.price  # also where nobody knows it
     if not is_unchanged and not may_begin(proposal.price, quote, is_sure=is_sure, up_to=up_to):
-        cost = "" if proposal.cost is None or renewed.cost is None else f", all of it {renewed.cost}"
-        if cost:
-            cost += f" instead of {proposal.cost}"
-        remedy = "Submit it again to see and confirm the new price"
-        if renewed.price is not None:
-            remedy += f", or say --accept-price {renewed.price.amount:f}"
-        change = say_move(proposal.service, proposal.price, quote)
-        raise PriceChangedError(proposal=renewed, change=change, cost=cost, remedy=f"{remedy}.")
+        change, cost = say_move(proposal.service, proposal.price, quote), say_total(proposal.cost, renewed.cost)
+        raise PriceChangedError(proposal=renewed, change=change, cost=cost, remedy=say_accept(renewed.price))
     return renewed
 
 
@@ -362,13 +357,10 @@ def check_limit(proposal: Proposal, up_to: Decimal | None) -> None:
 
 def _renew(session: Session, proposal: Proposal) -> Proposal:
     """Fetch the price list again where it is too old by now; without an answer the proposal stays as it is."""
-    age = session.clock.now() - (proposal.prices.asked_at or session.clock.now())
-    if not proposal.preview.valid or age <= timedelta(seconds=session.configuration.price_max_age_s):
+    if not proposal.preview.valid:
         return proposal
-    account = session.configuration.choose_account(proposal.account)
-    prices = list_services(session.ledger, session.configuration, account)
-    prices = replace(prices, asked_at=session.clock.now())
-    if not prices.is_fresh:
+    prices = fetch_again(session, proposal.prices)
+    if prices is proposal.prices or not prices.is_fresh:
         return replace(proposal, prices=prices)
     service = prices.find(proposal.service)
     if service is None:

@@ -168,6 +168,7 @@ def test_services_are_listed_searched_and_asked_for_afresh(reader):
     check_schema(history, "PriceHistory")
     assert [one["price"] for one in history["prices"]] == [Decimal("0.40"), Decimal("0.45")]
     check_problem(reader.ask("GET", "/services/none/prices"), 404, "not-found")
+    check_problem(reader.ask("GET", "/services/5/prices?kind=file"), 404, "not-found")
     check_problem(reader.ask("GET", "/services?account=none"), 404, "account")
 
 

@@ -78,11 +78,11 @@ def list_services(client: Client, account: str | None, kind: OrderKind) -> Price
     )
 
 
-def list_price_history(client: Client, account: str | None, service: str) -> list[PricedService]:
+def list_price_history(client: Client, account: str | None, service: str, kind: OrderKind) -> list[PricedService]:
     """Give how a service of a server stood in its price lists."""
     named = account or name_only_account(client)
     try:
-        told = client.get(f"/services/{service}/prices", account=named)
+        told = client.get(f"/services/{service}/prices", account=named, kind=kind.value)
     except RemoteError as error:
         if error.status != 404 or error.code == "account":
             raise

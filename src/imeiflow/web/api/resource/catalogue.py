@@ -67,9 +67,10 @@ class ServiceList(Out):
 
 
 class HistoryQuery(In):
-    """Of which account."""
+    """Of which account, and of which kind of services."""
 
     account: Account | None = None
+    kind: Annotated[OrderKind, Meta(description="A service for IMEIs, for files, or of servers.")] = OrderKind.IMEI
 
 
 class PricedService(Service):
@@ -122,9 +123,8 @@ def list_offered_services(call: Call) -> dict[str, Any]:
     """List the services of an account with ids, prices and delivery times."""
     query: ServiceQuery = call.query
     session, account = call.session, choose_account(call, query.account, "query.account")
-    is_asked = query.fresh or query.kind is not OrderKind.IMEI
-    prices = recall_prices(session.ledger, account, problem="")
-    if is_asked or not prices.services:
+    prices = recall_prices(session.ledger, account, query.kind, problem="")
+    if query.fresh or not prices.services:
         prices = list_services(session.ledger, session.configuration, account, query.kind)
     words = (query.search or "").casefold().split()
     found = [
@@ -144,7 +144,7 @@ def list_offered_services(call: Call) -> dict[str, Any]:
 def show_price_history(call: Call) -> dict[str, Any]:
     """Show how a service's price changed, as far as price lists were fetched."""
     account = choose_account(call, call.query.account, "query.account")
-    found = call.session.ledger.price_history(account.name, ServiceId(call.path["service"]))
+    found = call.session.ledger.price_history(account.name, ServiceId(call.path["service"]), call.query.kind)
     if not found:
         raise ApiError(404, f"No price list ever had a service {call.path['service']}.", remedy="/services lists them.")
     return {"prices": [{"since": one.seen_at, **describe_service(one)} for one in found]}
