@@ -224,8 +224,8 @@ def _as_values(account: AccountSettings, found: Found, *, is_pinned: bool) -> di
                 "failed": step.errors,
                 "error_share": round(step.error_share, 4),
                 "per_s": round(step.per_s, 3),
-                "median_s": None if step.median_s is None else round(step.median_s, 3),
-                "p95_s": None if step.p95_s is None else round(step.p95_s, 3),
+                "median_s": None if step.median_s is None else round(step.median_s, 6),
+                "p95_s": None if step.p95_s is None else round(step.p95_s, 6),
                 "grade": step.grade.value,
                 "seconds": round(step.took_s, 3),
             }
