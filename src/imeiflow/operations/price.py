@@ -115,6 +115,20 @@ def agree_price(session: Session, job: JobId, *, up_to: Decimal | None, actor: s
     session.ledger.accept_price(job, rise.price.amount, actor=actor)
 
 
+def refuse_rise(session: Session, job: JobId, *, more: int, up_to: Decimal | None) -> None:
+    """Look at today's price before more orders of a job wait; changes nothing but the kept price list. Blocks.
+
+    Raises UnknownJobError, ConfigurationError; PriceRoseError where one costs more than was confirmed and `up_to`.
+    """
+    renew_prices(session, job)
+    rise = find_rise(session, job, more=more)
+    if rise is not None and (rise.price is None or up_to is None or rise.price.amount > up_to):
+        remedy = _say_remedy(rise)
+        if rise.price is not None:
+            remedy = f"Nothing was sent. `imeiflow retry {job}` shows what it costs today, and asks."
+        raise PriceRoseError(job=job, change=rise.change, cost=rise.cost, remedy=remedy)
+
+
 def _say_cost(job: Job, quote: Quote, waiting: int) -> str:
     price = job.price
     if compare_price(price, quote) is not PriceMove.ROSE or price is None or quote.price is None:

@@ -97,7 +97,7 @@ def retry_remotely(
     body = {
         "again": is_again,
         "max_count": plan["count"],
-        **_bound(plan["price"]),
+        **({} if is_sure and plan["price_change"] else _bound(plan["price"])),  # whoever said --yes has not seen it
         **({"states": list(states)} if states else {}),
     }
     client.act(f"/jobs/{job}/retry", body)
@@ -132,6 +132,8 @@ def _ask_retry(job: JobId, plan: Mapping[str, Any]) -> str:
     told = " and ".join(f"{number:,} {state}" for state, number in plan["by_state"].items())
     is_known = plan["cost"] is not None
     cost = f"at most {Money(Decimal(plan['cost']), plan['currency'])}" if is_known else "at a price that is not known"
+    if plan["price_change"] and is_known:
+        cost += f" ({plan['price_change']})"
     also = f" The job then also sends the {plan['waiting']:,} that still wait." if plan["waiting"] else ""
     return f"Send {told} {'order' if plan['count'] == 1 else 'orders'} of job {job} again, {cost}?{also}"
 

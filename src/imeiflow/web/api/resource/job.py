@@ -18,6 +18,7 @@ from imeiflow.domain.user import Scope
 from imeiflow.operations.audit import record_action
 from imeiflow.operations.job_detail import describe_job, read_job_detail
 from imeiflow.operations.json_text import dump_json
+from imeiflow.operations.price import find_rise, refuse_rise, renew_prices
 from imeiflow.operations.spend_limit import check_rest
 from imeiflow.operations.steering import (
     RETRIED,
@@ -188,7 +189,13 @@ class RetryBody(In):
         Annotated[int, Meta(ge=0, le=10**9, description="Turn it away where it would send more orders than this.")]
         | None
     ) = None
-    max_price: Annotated[Amount, Meta(description="Turn it away where one order costs more than this.")] | None = None
+    max_price: (
+        Annotated[
+            Amount,
+            Meta(description="Turn it away where one order costs more; up to it, a price that has risen is accepted."),
+        ]
+        | None
+    ) = None
 
 
 class RetryQuery(In):
@@ -205,9 +212,10 @@ class RetryAnswer(Out):
 
     count: int
     by_state: dict[str, int]
-    price: Annotated[Amount, Meta(description="What one order costs; null where it is not known.")] | None
+    price: Annotated[Amount, Meta(description="What one order costs today; null where it is not known.")] | None
     cost: Annotated[Amount, Meta(description="Null where the price is not known.")] | None
     currency: str
+    price_change: Annotated[str, Meta(description="Why it may not go on at the confirmed price; else empty.")]
     elsewhere: Annotated[list[dict[str, int]], Meta(description="Left alone: other jobs ordered them since.")]
     waiting: Annotated[int, Meta(description="Orders that still wait, and are sent then, too.")]
 
@@ -314,17 +322,27 @@ async def resume_paused_job(call: Call) -> Reply:
 
 
 def show_retry(call: Call) -> dict[str, Any]:
-    """Say what a retry would send again, and what it costs; nothing is sent."""
+    """Say what a retry would send again, and what it costs today; nothing is sent.
+
+    A price list older than `price_max_age_s` is fetched again.
+    """
     query: RetryQuery = call.query
     job = _find(call)
     plan = plan_retry(call.session, job, _read_states(query.states), is_again=query.again)
     found = call.session.find_job(job)
+    rise = None
+    if plan.count:
+        renew_prices(call.session, job)
+        rise = find_rise(call.session, job, more=plan.count)
+    today = None if rise is None else rise.price
+    cost = plan.cost if today is None else today * plan.count
     return {
         "count": plan.count,
         "by_state": {state.value: number for state, number in plan.counts.items()},
-        "price": found.unit_price,
-        "cost": None if plan.cost is None else plan.cost.amount,
+        "price": found.unit_price if today is None else today.amount,
+        "cost": None if cost is None else cost.amount,
         "currency": found.currency,
+        "price_change": "" if rise is None else rise.change,
         "elsewhere": [{"job": other, "count": number} for other, number in plan.elsewhere.items()],
         "waiting": call.session.ledger.tally(job).waiting,
     }
@@ -333,26 +351,28 @@ def show_retry(call: Call) -> dict[str, Any]:
 async def retry_refused_orders(call: Call) -> Reply:
     """Send again what was refused or failed, and what still waits; nothing else.
 
-    What was accepted, or may have been placed, is never part of it. Ask first what it costs.
+    What was accepted, or may have been placed, is never part of it. Ask first what it costs: where the price has risen,
+    nothing is sent before that is accepted.
     """
     body: RetryBody = call.body
     job, states = await in_thread(_find, call), _read_states(body.states)
+    highest = read_amount(body.max_price, "body.max_price")
     plan = await in_thread(plan_retry, call.session, job, states, is_again=body.again)
-    _check_expected(plan, (await in_thread(call.session.find_job, job)).price, body)
+    _check_expected(plan, (await in_thread(call.session.find_job, job)).price, body.max_count, highest)
     if plan.count:
+        await in_thread(refuse_rise, call.session, job, more=plan.count, up_to=highest)
         await in_thread(check_rest, call.session, job, call.actor, more=plan.count)
         is_again, most, actor = body.again, plan.count, call.actor
         await in_thread(retry_orders, call.session, job, states, is_again=is_again, most=most, actor=actor)
-        await go_on(call, job)
+        await go_on(call, job, accept_price=highest)
     return await in_thread(_asked, call, job, "retry")
 
 
-def _check_expected(plan: RetryPlan, price: Money | None, body: RetryBody) -> None:
+def _check_expected(plan: RetryPlan, price: Money | None, most: int | None, highest: Decimal | None) -> None:
     """Raise ApiError where a retry would send more than whoever asks knows of, or at a higher price."""
-    highest = read_amount(body.max_price, "body.max_price")
     detail = ""
-    if body.max_count is not None and plan.count > body.max_count:
-        detail = f"It would send {plan.count:,} orders, more than {body.max_count:,}: nothing was sent."
+    if most is not None and plan.count > most:
+        detail = f"It would send {plan.count:,} orders, more than {most:,}: nothing was sent."
     elif highest is not None and price is not None and price.amount > highest:
         detail = f"One order costs {price}, more than {Money(highest, price.currency)}: nothing was sent."
     if detail:
@@ -462,6 +482,7 @@ OPERATIONS: Final = (
             "price": Decimal("0.08"),
             "cost": Decimal("0.64"),
             "currency": "USD",
+            "price_change": "",
             "elsewhere": [],
             "waiting": 0,
         },
