@@ -14,6 +14,7 @@ from imeiflow.domain.item import Item
 from imeiflow.domain.order import JobState, OrderState, ResultStatus
 from imeiflow.domain.status import StatusAnomalyKind
 from imeiflow.jobs.goal import FinalGoal, OnceGoal
+from imeiflow.jobs.runner import Runner
 from imeiflow.jobs.tracker import Tracker
 from imeiflow.simulator.result import make_result
 from tests.dispatch.test_item import BOTH
@@ -93,6 +94,22 @@ async def test_orders_of_files_and_server_services_come_to_their_results_as_well
         assert view.asked == view.calls >= 5
         assert (view.ids_per_call, "one by one" in view.ids_reason) == (1, True)
         assert rig.ledger.count_anomalies(job) == {}
+
+
+async def test_what_was_asked_for_is_counted_from_the_beginning_however_often_the_lane_was_given_up(tmp_path: Path):
+    async with open_fast(tmp_path, pending_for="100000") as rig:
+        job = rig.add_job(20)
+        await rig.run(job)
+        runner = Runner(ledger=rig.ledger, account=rig.account, clock=rig.clock, home=rig.path)
+        for times in (1, 2, 3):
+            rig.ledger.hurry(job, asked_before=rig.clock.now())
+            async with asyncio.timeout(PATIENCE_S):
+                await runner.follow(OnceGoal(rig.ledger, [job], rig.clock.now()))
+            assert runner.engine is None
+            view = runner.poll_view()
+            assert view is not None
+            assert view.asked >= 20 * times
+            assert view.calls == rig.sim.stats.actions["getimeis"] >= times
 
 
 async def test_calls_are_as_long_as_the_server_takes_and_that_is_remembered(tmp_path: Path):

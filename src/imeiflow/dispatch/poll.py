@@ -12,7 +12,7 @@ import hashlib
 import math
 from collections import Counter, deque
 from collections.abc import Collection, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from random import Random
 from typing import TYPE_CHECKING, Final
@@ -69,6 +69,18 @@ class PollView:
     failures: int  #: calls in a row that got no answer
     trouble: str  #: what keeps it from asking just now
     halted: str  #: why it asks nothing more: an error of the account
+
+    def since(self, before: PollView | None) -> PollView:
+        """Count also what was asked for before, while the lane was had for the last time."""
+        if before is None:
+            return self
+        return replace(
+            self,
+            asked=self.asked + before.asked,
+            calls=self.calls + before.calls,
+            changes=dict(Counter(self.changes) + Counter(before.changes)),
+            anomalies=dict(Counter(self.anomalies) + Counter(before.anomalies)),
+        )
 
 
 class Poller:

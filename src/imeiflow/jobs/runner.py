@@ -72,7 +72,8 @@ class Runner:
         self._on_change = on_change
         self._lock = LaneLock(home / "lanes", f"{ledger.name}\n{account.login.account}")
         self._pause_reason: str | None = None
-        self._polled: PollView | None = None
+        self._polled: PollView | None = None  #: all of it, as it was last seen
+        self._polled_before: PollView | None = None  #: what earlier engines asked for
         self._is_stopping = self._is_abandoned = False
         self._stopped = asyncio.Event()
 
@@ -115,9 +116,9 @@ class Runner:
                 await self._wait(wait_s)
 
     def poll_view(self) -> PollView | None:
-        """Give what a person sees of the asking for statuses here, or of the last of it."""
+        """Give what a person sees of the asking for statuses here; it counts from the beginning of this runner."""
         if self.engine is not None and self.engine.poller is not None:
-            self._polled = self.engine.poller.view()
+            self._polled = self.engine.poller.view().since(self._polled_before)
         return self._polled
 
     def stop(self, *, pause: str | None) -> None:
@@ -170,7 +171,7 @@ class Runner:
                 await self._pursue(goal, engine)
         finally:
             await connection.close()
-            self.poll_view()
+            self._polled_before = self.poll_view()
             self.engine = None
             if engine.was_abandoned:
                 token, _ = await asyncio.to_thread(self._ledger.take_lane, name, "leaving")
