@@ -107,3 +107,14 @@ def test_a_job_is_cancelled_only_when_the_question_is_answered(shop: Shop):
         screen.press("y\n")
         assert screen.finish() == 0
         assert "Job 1 is cancelled" in screen.text
+
+
+def test_a_list_that_is_pasted_ends_with_one_ctrl_d(shop: Shop):
+    listed = make_imei(77)
+    commands = {"in no job of this ledger": ("orders", "--imei-file", "-"), r"\[y/N\]": ("submit", "-", *SLOWLY)}
+    for told, arguments in commands.items():
+        with open_screen(*arguments, environment=shop.environment, columns=120) as screen:
+            screen.wait_for("Ctrl-D ends the list")
+            screen.press(f"{listed}\n")
+            screen.press("\x04")
+            screen.wait_for(told)

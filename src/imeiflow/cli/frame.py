@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import getpass
+import io
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -75,7 +76,18 @@ def confirm_cancel(job: int, waiting: int, *, is_sure: bool) -> bool:
 
 def read_pasted() -> str:
     """Read standard input as a text, whatever its encoding: what Windows saves is often UTF-16."""
-    return _read(sys.stdin.buffer)
+    return _read(open_input())
+
+
+def open_input() -> BinaryIO:
+    """Give standard input. What is typed or pasted into a terminal is read here, up to the first Ctrl-D.
+
+    Whoever reads a terminal in blocks needs a second one: the first only ends the block.
+    """
+    if not is_terminal(sys.stdin):
+        return sys.stdin.buffer
+    say("Reading from this terminal, one a line; Ctrl-D ends the list.")
+    return io.BytesIO(b"".join(iter(sys.stdin.buffer.readline, b"")))
 
 
 def read_file(path: Path) -> str:

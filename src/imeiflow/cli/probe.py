@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import io
-import sys
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,7 +11,7 @@ from typing import BinaryIO
 import click
 
 from imeiflow.cli.following import watch_job
-from imeiflow.cli.frame import confirm, open_session
+from imeiflow.cli.frame import confirm, open_input, open_session
 from imeiflow.cli.option import account_option, command, json_option, yes_option
 from imeiflow.cli.output import count, print_json, say, tell
 from imeiflow.cli.program import INTERRUPTED
@@ -83,7 +82,7 @@ def _read_list(
         raise UsageError(problem=f"give {FEWEST} to {MOST} IMEIs, in a FILE or with --imei")
     source: Path | bytes = Path(file) if file not in {None, "-"} else b""
     if file == "-":
-        source = sys.stdin.buffer.read()
+        source = open_input().read()
     elif imeis:
         source = "\n".join(imeis).replace(",", "\n").encode()
 

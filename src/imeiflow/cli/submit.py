@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from decimal import Decimal
 from pathlib import Path
 from typing import BinaryIO
@@ -10,9 +9,9 @@ from typing import BinaryIO
 import click
 
 from imeiflow.cli.departure import detach_job
-from imeiflow.cli.frame import confirm, open_session
+from imeiflow.cli.frame import confirm, open_input, open_session
 from imeiflow.cli.option import AMOUNT, RATE_TYPE, account_option, command, json_option, yes_option
-from imeiflow.cli.output import count, is_terminal, print_json, say, tell
+from imeiflow.cli.output import count, print_json, say, tell
 from imeiflow.cli.preview import describe_cost, tell_change, tell_proposal
 from imeiflow.cli.server import find_client, refuse_option
 from imeiflow.cli.sync import follow_through
@@ -180,9 +179,7 @@ def _start(draft: Draft, request: Request, proposal: Proposal, *, is_sure: bool,
 def _open_source(file: str) -> Path | BinaryIO:
     if file != "-":
         return Path(file)
-    if is_terminal(sys.stdin):
-        say("Reading IMEIs from this terminal, one a line; Ctrl-D ends the list.")
-    return sys.stdin.buffer
+    return open_input()
 
 
 def _preview(request: Request, *, is_json: bool) -> int:

@@ -9,7 +9,6 @@ from __future__ import annotations
 import os
 import secrets
 import shutil
-import sys
 import tempfile
 import time
 from collections.abc import Iterator, Mapping
@@ -20,8 +19,8 @@ from decimal import Decimal
 from pathlib import Path
 from typing import Any, Final
 
-from imeiflow.cli.frame import confirm
-from imeiflow.cli.output import count, is_terminal, print_json, say, tell
+from imeiflow.cli.frame import confirm, open_input
+from imeiflow.cli.output import count, print_json, say, tell
 from imeiflow.cli.preview import describe_cost, tell_proposal
 from imeiflow.cli.remote.following import find_detail, follow_through
 from imeiflow.cli.report import next_steps, tell_steps
@@ -101,10 +100,8 @@ def _take_list(file: str) -> Iterator[tuple[Path, str]]:
             )
         yield path, path.name
         return
-    if is_terminal(sys.stdin):
-        say("Reading IMEIs from this terminal, one a line; Ctrl-D ends the list.")
     with tempfile.NamedTemporaryFile(prefix="imeiflow-") as copy:
-        shutil.copyfileobj(sys.stdin.buffer, copy)
+        shutil.copyfileobj(open_input(), copy)
         copy.flush()
         yield Path(copy.name), "standard input"
 
