@@ -237,6 +237,10 @@ def test_two_imeis_in_one_value_are_not_one(first: str, second: str, mark: str) 
         ("00" + FIRST14, Flaw.AMBIGUOUS),
         ("1E5", Flaw.TOO_SHORT),
         ("1E300", Flaw.TOO_LONG),
+        ("2026-11-28 14:46:46", Flaw.NOT_DIGITS),
+        ("2026-11-28 14:46:46.1", Flaw.NOT_DIGITS),
+        ("28.11.2026 14:46:46", Flaw.NOT_DIGITS),
+        ("11/28/2026 14:46:46", Flaw.NOT_DIGITS),
         ("x" * 10_000, Flaw.NOT_DIGITS),
     ],
 )
@@ -249,6 +253,11 @@ def test_what_cannot_be_one_imei_is_a_flaw(text: str, flaw: Flaw) -> None:
 def test_thousands_and_decimals_of_either_country_are_read() -> None:
     for text in ("352,130,219,890,307", "352.130.219.890.307,00", "352'130'219'890'307.0", "352 130 219 890 307,0"):
         assert read_imei(text).imei == "352130219890307"
+
+
+def test_digits_in_groups_that_only_look_like_a_date_are_an_imei() -> None:
+    for text in ("3520-11-28-14-46-46", "35-20-11-28-14-4646", "35/20/1128/14/46/46"):
+        assert read_imei(text).imei == "35201128144646" + slow_check_digit("35201128144646")
 
 
 def test_a_dotted_check_digit_of_zero_is_not_taken_for_decimals() -> None:

@@ -189,6 +189,7 @@ def read_imei(value: str, *, was_number: bool = False) -> Reading:
     - 16 digits: an IMEISV; its last two digits are replaced by the check digit. With a leading zero that no phone's
       TAC has (all but 01), it may as well be a shorter number padded with zeros: AMBIGUOUS.
     - 3.52130219890307E+14: exact if all the digits are there, else DIGITS_LOST; so is a number ending in eight zeros.
+    - A date with its time of day is no IMEI, though it has 14 digits.
     - Digits in several groups are joined only in layouts in which nothing else, such as the number of a list item,
       can be among them.
     """
@@ -270,6 +271,10 @@ _DECIMALS: Final = re.compile(
 )
 _THOUSANDS: Final = re.compile(r"(\d{1,3}(?:,\d{3}){4,}|\d{1,3}(?:\.\d{3}){4,}|\d{1,3}(?:'\d{3}){4,})", re.ASCII)
 _GROUPED: Final = re.compile(rf"\d+(?:{_SEPARATORS}\d+)*", re.ASCII)
+#: A date with its time of day, down to seconds, has the 14 digits that an IMEI has without its check digit.
+_MOMENT: Final = re.compile(
+    r"(?:(?:19|20)\d\d-[01]?\d-[0-3]?\d|[0-3]?\d-[0-3]?\d-(?:19|20)\d\d)-[0-2]?\d-[0-5]\d-[0-6]\d(?:-\d+)?$"
+)
 _SPLIT: Final = re.compile(_SEPARATORS)
 _LONG_RUN: Final = re.compile(r"\d{14,}", re.ASCII)
 
@@ -366,6 +371,8 @@ def _read_groups(text: str, repairs: list[Repair], *, was_number: bool) -> Readi
     digits = "".join(groups)
     if sum(size >= 14 for size in sizes) > 1:
         return Reading(None, (), Flaw.SEVERAL)
+    if _MOMENT.match("-".join(groups)):
+        return Reading(None, (), Flaw.NOT_DIGITS)
     _note(Repair.SPACES if " " in text and not text.strip("0123456789 ") else Repair.SEPARATORS, repairs)
     if sizes == [15, 2] and text[15:-2].strip() == "/" and is_luhn_valid(groups[0]):
         # *#06# shows some phones' IMEI with the software version behind it: 356938035643809/01.

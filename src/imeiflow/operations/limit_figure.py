@@ -11,6 +11,7 @@ from imeiflow.plot.figure import Figure, Limit, Mark, Panel, Series, Tone
 
 #: Below it a time is said in milliseconds.
 _SECONDS_FROM_S: Final = 0.9995
+_WHOLE_FROM_S: Final = 10.0
 
 HEADINGS: Final = ("STEP", "CALLS", "FAILED", "CALLS/S", "MEDIAN", "95%", "GRADE")
 
@@ -46,6 +47,10 @@ def _seconds(value: float | None) -> str:
     return f"{value:.2f} s" if value >= _SECONDS_FROM_S else f"{value * 1000:.3g} ms"
 
 
+def _say_took(seconds: float) -> str:
+    return f"{seconds:,.0f} s" if seconds >= _WHOLE_FROM_S else _seconds(seconds)
+
+
 def name_limits(one: Recommendation) -> str:
     """Say limits in words."""
     pace = "" if one.per_min is None else f", {one.per_min:g} calls a minute"
@@ -64,7 +69,7 @@ def draw_limits(
     return Figure(
         title=f"{account}: what pace and concurrency it bears",
         subtitle=(
-            f"{'orders' if is_by_orders else 'calls that only read'}, {took:,.0f} s of measuring"
+            f"{'orders' if is_by_orders else 'calls that only read'}, {_say_took(took)} of measuring"
             + (f"; recommended: {name_limits(one)}" if one is not None else "")
         ),
         labels=[_name_step(step).removesuffix(" at once") for step in steps],

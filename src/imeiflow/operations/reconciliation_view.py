@@ -76,7 +76,7 @@ def _tell_rest(found: Reconciliation) -> Iterator[str]:
         yield f"{_count(len(found.unknown), 'order')}{total} that the provider has and this ledger does not:"
         yield from (f"      {_tell_row(row)}" for row in found.unknown[:_EXAMPLES])
     if found.dearer:
-        yield f"{_count(len(found.dearer), 'price')} that differ:"
+        yield f"{_count(len(found.dearer), 'price')} that {'differs' if len(found.dearer) == 1 else 'differ'}:"
         for one in found.dearer[:_EXAMPLES]:
             yield f"      {one.order.imei}: {one.row.price} in the export, {one.recorded} here (job {one.order.job})"
 
