@@ -62,7 +62,7 @@ def test_whoever_has_not_seen_the_price_agrees_to_no_higher_one(site: Site, type
 def test_a_program_sees_the_price_and_accepts_it(site: Site):
     program = enter(site, Scope.ORDER, name="robot")
     plan = program.get("/jobs/3/retry")
-    check_schema(plan, "RetryPlan")
+    check_schema(plan, "RetryAnswer")
     assert (plan["cost"], plan["price"]) == (Decimal("0.10"), Decimal("0.10"))
     assert plan["price_change"] == "the price of service 1 rose from $0.08 to $0.10"
     for body in ({}, {"max_price": "0.09"}):

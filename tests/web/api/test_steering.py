@@ -46,7 +46,7 @@ def boss(steered: Site) -> Program:
 
 def test_a_retry_says_what_it_would_cost_and_sends_no_more_than_was_expected(steered, boss):
     plan = boss.get("/jobs/1/retry", again="true")
-    check_schema(plan, "RetryPlan")
+    check_schema(plan, "RetryAnswer")
     assert (plan["count"], plan["by_state"], plan["cost"]) == (1, {"refused": 1}, Decimal("0.08"))
     assert boss.get("/jobs/1/retry", states="failed")["count"] == 0
     told = check_problem(boss.ask("POST", "/jobs/1/retry", {"again": True, "max_count": 0}), 409, "more-than-expected")
