@@ -86,17 +86,6 @@ async def test_an_item_comes_back_from_the_ledger_as_it_went_in(tmp_path: Path):
         assert [rig.ledger.find_job(job).kind for job in jobs] == [OrderKind.FILE, OrderKind.SERVER]  # type: ignore[union-attr]
 
 
-async def test_what_was_ordered_before_is_found_by_its_content_whatever_it_is_called(tmp_path: Path):
-    async with open_rig(tmp_path) as rig:
-        job = add_job(rig, "902", "3.75", FILES)
-        await rig.run(job)
-        renamed = FileItem("another name", FILES[3].content)
-        found = rig.ledger.find_past_items(ACCOUNT, ServiceId("902"), [renamed.digest, FileItem("", b"new").digest])
-        assert [past.job for past in found.values()] == [job]
-        assert found[renamed.digest].state is S.ACCEPTED
-        assert not rig.ledger.find_past_items(ACCOUNT, ServiceId("901"), [renamed.digest])
-
-
 async def test_a_job_takes_items_of_its_own_kind_only(tmp_path: Path):
     async with open_rig(tmp_path) as rig:
         with pytest.raises(GuardError, match="file orders takes no others"):

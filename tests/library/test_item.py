@@ -9,7 +9,8 @@ import pytest
 
 from imeiflow import AsyncClient, Client, JobState, OrderState
 from imeiflow.errors import UsageError
-from imeiflow.operations.item_order import UnreadableFileError, WaitingItemError
+from imeiflow.operations.admission import WaitingItemError
+from imeiflow.operations.item_order import UnreadableFileError
 from imeiflow.operations.submit import UnknownPriceError, UnknownServiceError
 
 FIELDS = [{"email_951": "a@example.com", "quantity_951": 2}, {"email_951": "b@example.com", "quantity_951": 1}]

@@ -3,21 +3,28 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping, Sequence
+import itertools
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import replace
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
+from sqlalchemy import Connection
+
 from imeiflow.dispatch.clock import SteadyClock
 from imeiflow.domain.ident import AccountName, JobId, Reference, ServiceId
 from imeiflow.domain.imei import Imei, check_digit
+from imeiflow.domain.item import Item
 from imeiflow.domain.order import JobState, OrderState
 from imeiflow.domain.outcome import Ending, Outcome
 from imeiflow.ledger.change import AttemptKind, Conclusion, Intent, OrderChange
 from imeiflow.ledger.record import JobDraft, NewOrder
 from imeiflow.operations.account import AccountSettings
+from imeiflow.operations.catalogue import Credit, PriceList
 from imeiflow.operations.configuration import Configuration
+from imeiflow.operations.item_order import ItemProposal, order_items
 from imeiflow.operations.session import Session
 from tests.mould import cast_ledger
 
@@ -117,6 +124,67 @@ def make_change(order: Any, line: int, state: OrderState) -> OrderChange:
         price=PRICE if is_accepted else None,
         charges=int(is_accepted),
     )
+
+
+def throttle(session: Session, job: JobId) -> Callable[[], None]:
+    """Send a job's orders in one call, and give what ends it: turned away unread, so that they wait again."""
+    ledger = session.ledger
+    token, _ = ledger.take_lane(ACCOUNT, "a test")
+    sent = tuple(order.id for order in ledger.queued_orders(job))
+    intent = Intent(
+        job=job, account=ACCOUNT, token=token, kind=AttemptKind.PLACE, orders=sent, started_at=ledger.clock()
+    )
+    attempt = asyncio.run(ledger.intend(intent))
+    changes = tuple(
+        OrderChange(order=order, state=OrderState.QUEUED, outcome=Outcome.THROTTLED, spends_attempt=False)
+        for order in sent
+    )
+
+    def end() -> None:
+        ending = Ending.REFUSED_UNREAD
+        asyncio.run(
+            ledger.conclude(Conclusion(attempt=attempt, ended_at=ledger.clock(), ending=ending, changes=changes))
+        )
+
+    return end
+
+
+def after_read(session: Session, number: int, step: Callable[[], None]) -> None:
+    """Let something happen between two views of the ledger: after that many were taken from now on."""
+    read, views = session.ledger._read, itertools.count(1)
+
+    @contextmanager
+    def counted() -> Iterator[Connection]:
+        with read() as connection:
+            yield connection
+        if next(views) == number:
+            step()
+
+    session.ledger._read = counted  # type: ignore[method-assign]
+
+
+def propose(*items: Item) -> ItemProposal:
+    """Propose to order files, or server orders, under the service."""
+    return ItemProposal(
+        account=ACCOUNT,
+        kind=items[0].kind,
+        items=items,
+        service=SERVICE,
+        service_name="",
+        name="items",
+        price=None,
+        prices=PriceList(account=ACCOUNT, services=(), is_fresh=False),
+        credit=Credit(account=ACCOUNT, balance=None),
+        earlier={},
+        max_spend=None,
+    )
+
+
+def add_item_job(session: Session, *items: Item) -> JobId:
+    """Add a running job that orders items."""
+    job, lock, _ = order_items(session, propose(*items))
+    lock.release()
+    return job
 
 
 def finish(session: Session, job: JobId) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import os
+from contextlib import suppress
 from decimal import Decimal
 from itertools import islice
 from pathlib import Path
@@ -18,6 +19,7 @@ from imeiflow.ledger.change import StatusUpdate
 from imeiflow.ledger.record import NewOrder
 from imeiflow.operations.admission import OrderedMeanwhileError, WaitingElsewhereError
 from imeiflow.operations.session import Session
+from imeiflow.operations.steering import retry_orders
 from imeiflow.operations.submit import (
     Request,
     UnknownPriceError,
@@ -27,7 +29,17 @@ from imeiflow.operations.submit import (
     read_list,
 )
 from imeiflow.simulator.process import SimulatorProcess
-from tests.operations.stand import ACCOUNT, SERVICE, add_job, answer, make_configuration, make_imei
+from tests.operations.stand import (
+    ACCOUNT,
+    SERVICE,
+    add_job,
+    after_read,
+    answer,
+    finish,
+    make_configuration,
+    make_imei,
+    throttle,
+)
 
 S = OrderState
 
@@ -217,6 +229,56 @@ def test_of_two_lists_read_at_once_the_second_to_start_is_refused_what_the_first
     with pytest.raises(OrderedMeanwhileError, match=f"IMEI {make_imei(2)} was ordered .* by job {job}"), draft:
         draft.start(proposal)
     assert drafts(session) == 0
+
+
+@pytest.mark.parametrize("state", [OrderState.QUEUED, OrderState.ACCEPTED, OrderState.UNCONFIRMED])
+def test_a_list_is_refused_what_another_job_was_let_retry_while_it_waited(session: Session, state: OrderState):
+    job = add_job(session, [NewOrder(line=1, imei=make_imei(1))])
+    answer(session, job, {1: OrderState.REFUSED})
+    finish(session, job)
+    draft, proposal = read_list(session, make_request(make_imei(1)))
+    assert proposal.preview.valid == 1
+    assert retry_orders(session, job) == 1  # in another window
+    if state is not OrderState.QUEUED:
+        session.ledger.change_job(job, {JobState.FINISHED}, JobState.RUNNING, None)
+        answer(session, job, {1: state})
+    wanted = WaitingElsewhereError if state is OrderState.QUEUED else OrderedMeanwhileError
+    with pytest.raises(wanted, match=f"job {job}"), draft:
+        draft.start(proposal)
+    assert drafts(session) == 0
+    assert session.ledger.tally(job)[state] == 1
+
+
+def test_a_list_whose_job_starts_at_the_moment_of_a_retry_is_looked_at_again(session: Session):
+    """The last of all is whether anything was queued, in the transaction that starts the job."""
+    job = add_job(session, [NewOrder(line=1, imei=make_imei(1))])
+    answer(session, job, {1: OrderState.REFUSED})
+    finish(session, job)
+    draft, proposal = read_list(session, make_request(make_imei(1)))
+    find, found = session.ledger.find_conflict, []
+
+    def find_and_retry(job_id, since):
+        found.append(find(job_id, since))
+        if len(found) == 1:
+            retry_orders(session, job)
+        return found[-1]
+
+    session.ledger.find_conflict = find_and_retry
+    with pytest.raises(WaitingElsewhereError), draft:
+        draft.start(proposal)
+    assert found[0] is None
+
+
+@pytest.mark.parametrize("number", range(1, 12))
+@pytest.mark.parametrize("goes", ["out", "back"])
+def test_what_leaves_or_comes_back_while_a_list_is_read_is_not_ordered_by_both(
+    session: Session, number: int, goes: str
+):
+    job = add_job(session, [NewOrder(line=1, imei=make_imei(1))])
+    step = throttle(session, job) if goes == "back" else lambda: answer(session, job, {1: OrderState.ACCEPTED})
+    after_read(session, number, step)
+    with suppress(WaitingElsewhereError), read_list(session, make_request(make_imei(1)))[0] as draft:
+        assert session.ledger.tally(draft.job)[OrderState.QUEUED] == 0
 
 
 def test_a_list_that_shares_nothing_with_those_that_started_meanwhile_is_let_in(session: Session):

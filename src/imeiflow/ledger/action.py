@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 from collections.abc import Set as AbstractSet
 from typing import Any
 
-from sqlalchemy import Connection, Select, and_, case, func, literal, or_, select, update
+from sqlalchemy import Connection, and_, case, func, literal, select, update
 
 from imeiflow.domain.ident import JobId, OrderId, Reference
 from imeiflow.domain.order import JobState, OrderState, may_follow
@@ -15,7 +15,8 @@ from imeiflow.errors import GuardError
 from imeiflow.ledger.access import Access
 from imeiflow.ledger.charge import add_placed
 from imeiflow.ledger.dialect import Instant, encode_rows, json_rows
-from imeiflow.ledger.log import write_event
+from imeiflow.ledger.log import MARKED_NOT_PLACED, ORDERS_RETRIED, write_event
+from imeiflow.ledger.rival import last_elsewhere, stands_elsewhere
 from imeiflow.ledger.schema import Id, attempt_order, job, orders
 
 _named = json_rows(order_id=Id)
@@ -54,31 +55,30 @@ class Actions(Access):
     ) -> int:
         """Queue a job's failed or refused orders again with fresh attempts, and count them; `chosen`: only of those.
 
-        Those stay whose IMEI another job has ordered since, or is about to, unless `is_again`. Raises GuardError for
-        any other state: what may have been placed is not retried; and where there are more than `most`.
+        Those stay whose IMEI, file or fields another job has ordered since, or is about to, unless `is_again`. Raises
+        GuardError for any other state: what may have been placed is not retried; and where there are more than `most`.
         """
         for state in states:
             is_retried = state in {OrderState.FAILED, OrderState.REFUSED}
             self._guard(is_met=is_retried, problem=f"orders that are {state} cannot be retried")
         queries = [
             _move(state, OrderState.QUEUED, attempts=0, error=None, error_kind=None).where(
-                orders.c.job_id == job_id, *(() if is_again else (~_find_ordered_since().exists(),))
+                orders.c.job_id == job_id, *(() if is_again else (~stands_elsewhere(),))
             )
             for state in sorted(states)
         ]
-        return self._move_of_job(job_id, "orders_retried", queries, note, actor, chosen=chosen, most=most)
+        return self._move_of_job(job_id, ORDERS_RETRIED, queries, note, actor, chosen=chosen, most=most)
 
     def ordered_since(
         self, job_id: JobId, states: AbstractSet[OrderState], *, chosen: Sequence[OrderId] | None = None
     ) -> dict[tuple[OrderState, JobId], int]:
-        """Count a job's orders in `states` whose IMEI another job has ordered since, by state and by that job.
+        """Count a job's orders in `states` that another job has ordered as well since, by state and by that job.
 
         `chosen`: only of those.
         """
-        last = _find_ordered_since().with_only_columns(func.max(_other.c.job_id)).scalar_subquery().label("job_id")
         only, rows = _only(chosen)
         wanted = (orders.c.job_id == job_id, orders.c.state.in_(sorted(states)), *only)
-        found = select(orders.c.state, last).where(*wanted).subquery()
+        found = select(orders.c.state, last_elsewhere().label("job_id")).where(*wanted).subquery()
         query = (
             select(found.c.state, found.c.job_id, func.count())
             .where(found.c.job_id.is_not(None))
@@ -124,7 +124,7 @@ class Actions(Access):
 
         Raises GuardError, and changes nothing, unless all of them are unconfirmed.
         """
-        self._settle("marked_not_placed", not_placed, OrderState.QUEUED, {}, {"note": note, "actor": actor})
+        self._settle(MARKED_NOT_PLACED, not_placed, OrderState.QUEUED, {}, {"note": note, "actor": actor})
 
     def _move_of_job(
         self,
@@ -195,34 +195,6 @@ class Actions(Access):
 
         if settled:
             self._write(settle)
-
-
-_other = orders.alias("other")
-_own_job = job.alias("own_job")
-_other_job = job.alias("other_job")
-_PLACED = [OrderState.ACCEPTED, OrderState.DUPLICATE, OrderState.UNCONFIRMED, OrderState.SENDING]
-
-
-def _find_ordered_since() -> Select[Any]:
-    """Select what other jobs of its account and service have ordered of an order's IMEI since, or are about to.
-
-    Later is what came into the ledger, or was sent, after it; what waits is about to be.
-    """
-    is_later = or_(_other.c.id > orders.c.id, _other.c.attempt_id > orders.c.attempt_id)
-    waits = and_(_other.c.state == OrderState.QUEUED.value, _other_job.c.state.in_(["running", "paused", "finished"]))
-    return (
-        select(_other.c.id)
-        .join(_other_job, _other_job.c.id == _other.c.job_id + 0)  # no index on the job: the IMEIs lead
-        .join(_own_job, _own_job.c.id == orders.c.job_id)
-        .where(
-            _other.c.imei == orders.c.imei,
-            _other.c.job_id != orders.c.job_id,
-            _other_job.c.account == _own_job.c.account,
-            _other_job.c.service == _own_job.c.service,
-            or_(waits, and_(_other.c.state.in_([state.value for state in _PLACED]), is_later)),
-        )
-        .correlate(orders)
-    )
 
 
 def _only(chosen: Sequence[OrderId] | None) -> tuple[list[Any], dict[str, object]]:

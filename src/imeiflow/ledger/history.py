@@ -1,80 +1,26 @@
-"""Looking back: earlier orders of an IMEI, attempts and evidence."""
+"""Looking back: attempts and evidence."""
 
 from __future__ import annotations
 
 import zlib
-from collections.abc import Sequence
 from collections.abc import Set as AbstractSet
 from datetime import datetime
-from typing import Any
 
-from sqlalchemy import Select, Text, delete, func, select
+from sqlalchemy import Select, delete, func, select
 
-from imeiflow.domain.ident import AccountName, AttemptId, JobId, OrderId, Reference, ServiceId, Token
-from imeiflow.domain.imei import Imei
-from imeiflow.domain.order import OrderState, ResultStatus
+from imeiflow.domain.ident import AccountName, AttemptId, JobId, OrderId, Reference, Token
+from imeiflow.domain.order import OrderState
 from imeiflow.domain.outcome import Ending, ErrorKind, Outcome
-from imeiflow.domain.recurrence import PLACED, UNSETTLED
 from imeiflow.domain.reply import Anomaly, AnomalyKind
 from imeiflow.ledger.access import Access
 from imeiflow.ledger.attempt_record import Attempt, Evidence, OrderAttempt
 from imeiflow.ledger.change import AttemptKind
-from imeiflow.ledger.dialect import AnyRow, encode_rows, fetch_rows, from_micros, json_rows
-from imeiflow.ledger.record import PastOrder
-from imeiflow.ledger.schema import attempt, attempt_evidence, attempt_order, job, orders
-
-_PLACED_STATES = {state.value: state for state in PLACED}
-_SHOWN = 500  #: characters of an earlier result
-_STATUSES: dict[str | None, ResultStatus | None] = {None: None, **{status.value: status for status in ResultStatus}}
-
-#: What comes before and after all else, by state or status.
-_RANKS = {**{state.value: 2 for state in UNSETTLED}, ResultStatus.REJECTED.value: 0}
-
-_imeis = json_rows("imeis", imei=Text())
+from imeiflow.ledger.dialect import AnyRow
+from imeiflow.ledger.schema import attempt, attempt_evidence, attempt_order, orders
 
 
 class History(Access):
     """The part of the ledger that looks back."""
-
-    def find_ordered_before(
-        self,
-        account: AccountName,
-        service: ServiceId,
-        imeis: Sequence[Imei],
-        *,
-        exclude_job: JobId | None = None,
-    ) -> dict[Imei, PastOrder]:
-        """Find for each IMEI the earlier order under the same service that matters most (see `PastOrder`)."""
-        query = (
-            select(
-                orders.c.id,
-                orders.c.imei,
-                orders.c.job_id,
-                orders.c.state,
-                orders.c.reference,
-                orders.c.status,
-                job.c.created_at,
-                func.substr(orders.c.result, 1, _SHOWN).label("result"),
-            )
-            .join(job, job.c.id == orders.c.job_id + 0)  # no index on the job: the IMEIs lead
-            .where(
-                orders.c.imei.in_(select(_imeis.c.imei)),
-                job.c.account == account,
-                job.c.service == service,
-                orders.c.state.in_(list(_PLACED_STATES)),
-            )
-        )
-        if exclude_job is not None:
-            query = query.where(job.c.id != exclude_job)
-        with self._read() as connection:
-            if connection.execute(_any_job(account, service, exclude_job)).scalar() is None:
-                return {}
-            rows = fetch_rows(connection, query, {"imeis": encode_rows([(imei,) for imei in imeis])})
-        rows.sort(key=_rank)
-        return {
-            imei: PastOrder(id_, its_job, _PLACED_STATES[state], reference, _STATUSES[status], _instant(at), result)
-            for id_, imei, its_job, state, reference, status, at, result in rows
-        }
 
     def attempts_of(self, order: OrderId) -> list[OrderAttempt]:
         """List the attempts on an order, oldest first, one under way included."""
@@ -148,21 +94,6 @@ class History(Access):
         query: Select[int] = select(func.count()).select_from(attempt).where(attempt.c.job_id == job_id)
         with self._read() as connection:
             return connection.execute(query).scalar_one()
-
-
-def _any_job(account: AccountName, service: ServiceId, exclude_job: JobId | None) -> Select[int]:
-    """Ask for any earlier job under a service: a first list needs no search at all."""
-    query = select(job.c.id).where(job.c.account == account, job.c.service == service).limit(1)
-    return query if exclude_job is None else query.where(job.c.id != exclude_job)
-
-
-def _rank(row: Sequence[Any]) -> tuple[int, int]:
-    """Rank a found order by how much it matters: the last one counts."""
-    return _RANKS.get(row[3], _RANKS.get(row[5], 1)), row[0]
-
-
-def _instant(micros: int | None) -> Any:
-    return from_micros(micros)
 
 
 def _read_attempt(row: AnyRow) -> Attempt:

@@ -4,25 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from sqlalchemy import Connection, Text, func, insert, select
+from sqlalchemy import Connection, insert, select
 
-from imeiflow.domain.ident import AccountName, JobId, OrderId, Reference, ServiceId
+from imeiflow.domain.ident import JobId, OrderId
 from imeiflow.domain.item import FileItem, Item, ServerItem
 from imeiflow.domain.order import JobState, OrderState
-from imeiflow.ledger.dialect import encode, encode_rows, json_rows
+from imeiflow.ledger.dialect import encode
 from imeiflow.ledger.job import Jobs
-from imeiflow.ledger.record import PastItem
-from imeiflow.ledger.schema import attempt, job, order_item, orders
-
-_asked = json_rows("digests", digest=Text())
-#: What has been ordered, may have been, or is going to be.
-_STANDING = (
-    OrderState.QUEUED,
-    OrderState.SENDING,
-    OrderState.ACCEPTED,
-    OrderState.DUPLICATE,
-    OrderState.UNCONFIRMED,
-)
+from imeiflow.ledger.schema import job, order_item, orders
 
 
 class Items(Jobs):
@@ -69,40 +58,3 @@ class Items(Jobs):
         if row is None:
             return None
         return ServerItem(row.fields) if row.content is None else FileItem(row.file_name, row.content)
-
-    def find_past_items(self, account: AccountName, service: ServiceId, digests: Sequence[str]) -> dict[str, PastItem]:
-        """Find the newest order of each content that stands under a service of an account, whatever its job."""
-        query = (
-            select(
-                order_item.c.digest,
-                orders.c.id,
-                orders.c.job_id,
-                orders.c.state,
-                orders.c.reference,
-                func.coalesce(attempt.c.started_at, job.c.created_at).label("at"),
-            )
-            .join(orders, orders.c.id == order_item.c.order_id)
-            .join(job, job.c.id == orders.c.job_id)
-            .outerjoin(attempt, attempt.c.id == orders.c.attempt_id)
-            .where(
-                order_item.c.digest.in_(select(_asked.c.digest)),
-                job.c.account == account,
-                job.c.service == service,
-                job.c.state != JobState.DRAFT.value,
-                orders.c.state.in_([state.value for state in _STANDING]),
-            )
-            .order_by(orders.c.id)
-        )
-        with self._read() as connection:
-            rows = connection.execute(query, {"digests": encode_rows([(digest,) for digest in digests])}).all()
-        return {
-            row.digest: PastItem(
-                digest=row.digest,
-                order=OrderId(row.id),
-                job=JobId(row.job_id),
-                state=OrderState(row.state),
-                reference=None if row.reference is None else Reference(row.reference),
-                at=row.at,
-            )
-            for row in rows
-        }

@@ -19,9 +19,10 @@ from imeiflow.errors import JobStateError, UnknownJobError
 from imeiflow.ledger.access import Access
 from imeiflow.ledger.dialect import AnyRow
 from imeiflow.ledger.draft import arrange, write_rows
-from imeiflow.ledger.log import write_event
+from imeiflow.ledger.log import JOB_STARTED, write_event
 from imeiflow.ledger.mask import Masked
-from imeiflow.ledger.record import Confirmed, Job, JobDraft, NewOrder, Reason
+from imeiflow.ledger.record import Confirmed, Job, JobDraft, Mark, NewOrder, Reason
+from imeiflow.ledger.rival import has_rivals
 from imeiflow.ledger.schema import job, order_item, orders
 
 _ENDED = frozenset({JobState.FINISHED, JobState.PAUSED, JobState.CANCELLED})
@@ -79,24 +80,30 @@ class Jobs(Access):
 
         self._write(add)
 
-    def start_job(self, job_id: JobId, *, trial: int | None = None, **confirmed: Unpack[Confirmed]) -> None:
+    def start_job(
+        self, job_id: JobId, *, trial: int | None = None, since: Mark | None = None, **confirmed: Unpack[Confirmed]
+    ) -> bool:
         """Turn a draft into a running job with what the user confirmed. Raises JobStateError where it is no draft.
 
-        `trial`: so many orders are sent first, then the job pauses.
+        `trial`: so many orders are sent first, then the job pauses. Where other jobs of its account and service had
+        orders queued `since`, nothing is changed, and False is given: they may be the same.
         """
         now = self.clock()
         values: dict[str, Any] = dict(confirmed)
 
-        def start(connection: Connection) -> None:
+        def start(connection: Connection) -> bool:
             self._require(connection, job_id, {JobState.DRAFT}, "started")
+            if since is not None and has_rivals(connection, job_id, since):
+                return False
             if trial is not None:
                 values["hold_after"] = connection.execute(_nth_queued(job_id, trial)).scalar()
             connection.execute(
                 update(job).where(job.c.id == job_id).values(state=JobState.RUNNING.value, started_at=now, **values)
             )
-            write_event(connection, "job_started", at=now, job=job_id)
+            write_event(connection, JOB_STARTED, at=now, job=job_id)
+            return True
 
-        self._write(start)
+        return self._write(start)
 
     def end_trial(self, job_id: JobId) -> None:
         """Let all orders of a job be sent: the first of them were. Raises UnknownJobError."""

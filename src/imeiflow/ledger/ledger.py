@@ -30,6 +30,7 @@ from imeiflow.ledger.observer import Observer
 from imeiflow.ledger.overview import Overview
 from imeiflow.ledger.price import Prices
 from imeiflow.ledger.queue import Queue
+from imeiflow.ledger.rival import Rivals
 from imeiflow.ledger.row import Rows
 from imeiflow.ledger.sample import Samples
 from imeiflow.ledger.search import Search
@@ -49,6 +50,7 @@ class Ledger(
     Summaries,
     History,
     Known,
+    Rivals,
     Search,
     Rows,
     Prices,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from datetime import datetime
+from typing import Final
 
 from sqlalchemy import Connection, insert
 
@@ -12,6 +13,11 @@ from imeiflow.ledger.schema import event
 #: Kinds of events about repeat probes: one that was charged, and one that may have been.
 PROBE_CHARGED = "probe_charged"
 PROBE_IN_DOUBT = "probe_in_doubt"
+#: Kinds of events that come with orders that are queued from then on: written in the transaction that queues them.
+JOB_STARTED = "job_started"
+ORDERS_RETRIED = "orders_retried"
+MARKED_NOT_PLACED = "marked_not_placed"
+QUEUEING: Final = frozenset({JOB_STARTED, ORDERS_RETRIED, MARKED_NOT_PLACED})
 
 _INSERT = insert(event)
 

@@ -192,23 +192,11 @@ class PlacedOrder:
 
 
 @dataclass(frozen=True, slots=True)
-class PastItem:
-    """An earlier order of the same file or fields that was placed or may have been, or still waits."""
-
-    digest: str
-    order: OrderId
-    job: JobId
-    state: OrderState
-    reference: Reference | None
-    at: datetime
-
-
-@dataclass(frozen=True, slots=True)
 class PastOrder:
-    """The earlier order of an IMEI that matters most for another one, and that was placed or may have been.
+    """The earlier order of an IMEI, a file or fields that was placed, or may have been, and matters most for another.
 
     One that is unsettled comes before all others, a rejected one after them; then the newest. `at` is when its job was
-    created, `result` the beginning of what the provider sent.
+    created, for a file or fields when it was sent; `result` the beginning of what the provider sent.
     """
 
     order: OrderId
@@ -218,6 +206,32 @@ class PastOrder:
     status: ResultStatus | None
     at: datetime
     result: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Elsewhere:
+    """How something stands in other jobs under the same service: what was or may have been placed, what is queued."""
+
+    past: PastOrder | None
+    waiting: PastOrder | None
+
+
+@dataclass(frozen=True, slots=True)
+class Mark:
+    """How far the ledger was at a moment: its newest event, and its newest attempt."""
+
+    event: int
+    attempt: AttemptId
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Conflict:
+    """An order that another job has queued or placed as well; `is_item`: it is about a file or fields."""
+
+    subject: str
+    is_item: bool
+    job: JobId
+    state: OrderState
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

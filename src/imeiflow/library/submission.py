@@ -24,7 +24,7 @@ from imeiflow.errors import LedgerError, UsageError
 from imeiflow.intake.repetition import Deduplicator
 from imeiflow.ledger.record import JobDraft, NewOrder, OrderRow, PastOrder, PricedService
 from imeiflow.operations.account import AccountSettings
-from imeiflow.operations.admission import admit_one, refuse_waiting
+from imeiflow.operations.admission import admit_one, refuse_waiting, start_unrivalled
 from imeiflow.operations.session import Session
 from imeiflow.operations.steering import Resumed, resume_job
 from imeiflow.operations.submit import UnknownPriceError
@@ -99,7 +99,7 @@ def begin_job(
     """Make a running job of a list, or go on with the unfinished one that was made of the same list.
 
     `service` is the ordered one as the price list has it, None where that is not known. Raises WaitingElsewhereError,
-    UnknownPriceError; nothing was begun then.
+    OrderedMeanwhileError, UnknownPriceError; nothing was begun then.
     """
     source = _name_source(values, terms)
     # One at a time, in all processes: of two lists with the same IMEI, the second must find it in the first.
@@ -161,13 +161,14 @@ def _draft_job(session: Session, values: Sequence[str], draft: JobDraft, *, reor
     """Read a list into a draft and start it. Its lock is taken before: a running job that nobody holds is an orphan."""
     ledger = session.ledger
     ledger.discard_stale_drafts(session.clock.now() - _STALE_DRAFT)
+    seen = ledger.mark()
     job = ledger.create_draft(draft)
     lock = session.job_lock(job)
     lock.acquire()
     try:
         for rows in _read_rows(session, draft, values, reorder=reorder):
             ledger.add_orders(job, rows)
-        ledger.start_job(job)
+        start_unrivalled(ledger, job, draft.service, seen, lambda now: ledger.start_job(job, since=now))
     except BaseException:
         with suppress(LedgerError, UsageError):
             ledger.discard_draft(job)
@@ -195,12 +196,12 @@ def _read_rows(session: Session, draft: JobDraft, values: Sequence[str], *, reor
 
 def _find_left_out(session: Session, draft: JobDraft, imeis: Sequence[Imei], *, reorder: bool) -> dict[Imei, PastOrder]:
     """Find which of the IMEIs may not be ordered by this job. Raises WaitingElsewhereError."""
-    found = session.ledger.find_ordered_before(draft.account, draft.service, imeis)
-    refuse_waiting(session.ledger, draft.account, draft.service, imeis)
+    found = session.ledger.find_elsewhere(draft.account, draft.service, imeis)
+    refuse_waiting(session.ledger, draft.service, found)
     return {
-        imei: order
-        for imei, order in found.items()
-        if not may_order_again(judge_past(order.state, order.status), is_asked=reorder)
+        Imei(imei): order
+        for imei, one in found.items()
+        if (order := one.past) and not may_order_again(judge_past(order.state, order.status), is_asked=reorder)
     }
 
 

@@ -1,26 +1,24 @@
 """Letting lists in one after the other: what waits to be ordered in one job is not ordered by another as well.
 
-Sends nothing. Jobs that are drafts are seen by nobody, so a list is looked at again when it starts.
+Sends nothing. A draft is seen by nobody, so it is compared once more when it starts, with all that was queued since it
+was read; the transaction that starts it sees to it that nothing was queued after that.
 """
 
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator, Sequence
-from collections.abc import Set as AbstractSet
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from itertools import islice
-from typing import Final
+from typing import Final, NoReturn
 
 from imeiflow.domain.ident import AccountName, JobId, ServiceId
-from imeiflow.domain.imei import Imei
 from imeiflow.domain.order import OrderState
 from imeiflow.errors import UsageError
 from imeiflow.jobs.lock import LaneLock
 from imeiflow.ledger.ledger import Ledger
+from imeiflow.ledger.record import Conflict, Elsewhere, Mark
 from imeiflow.operations.session import Session
 
-_BATCH: Final = 10_000
 _LOOK_EVERY_S: Final = 0.02
 
 
@@ -33,9 +31,19 @@ class WaitingElsewhereError(UsageError):
 
 
 class OrderedMeanwhileError(UsageError):
-    """IMEI {imei} was ordered under service {service} by job {job} since this list was read: nothing was ordered."""
+    """{subject} was ordered under service {service} by job {job}, or may have been, since it was looked up."""
 
-    remedy = "Submit the list again to see what is left of it, and what was ordered before."
+    remedy = "Nothing was ordered. Submit it again to see what is left of it, and what was ordered before."
+
+
+class WaitingItemError(UsageError):
+    """{subject} waits in job {job}, or may have been placed by it: nothing was ordered."""
+
+    def __init__(self, *, subject: str, job: int, state: str) -> None:
+        settle = f"Settle it first: `imeiflow show {job}`, then `imeiflow settle {job}`."
+        go_on = f"Go on with that job (`imeiflow resume {job}`), or give it up (`imeiflow cancel {job}`)."
+        is_waiting = state in {OrderState.QUEUED, OrderState.SENDING}
+        super().__init__(subject=subject, job=job, remedy=go_on if is_waiting else settle)
 
 
 @contextmanager
@@ -50,34 +58,42 @@ def admit_one(session: Session, account: AccountName) -> Iterator[None]:
         lock.release()
 
 
-def list_rivals(ledger: Ledger, account: AccountName, service: ServiceId) -> frozenset[JobId]:
-    """Name the jobs that order the same service with the same account; drafts are not among them."""
-    return frozenset(job.id for job in ledger.list_jobs(account=account) if job.service == service)
+def refuse_waiting(ledger: Ledger, service: ServiceId, found: Mapping[str, Elsewhere]) -> None:
+    """Raise WaitingElsewhereError where one of the IMEIs that were found is queued in another job."""
+    for imei, one in found.items():
+        if one.waiting is not None:
+            _raise_waiting(ledger, service, imei, one.waiting.job)
 
 
-def refuse_waiting(ledger: Ledger, account: AccountName, service: ServiceId, imeis: Sequence[Imei]) -> None:
-    """Raise WaitingElsewhereError where one of the IMEIs is queued in a job under the same service."""
-    for order in ledger.search_orders(
-        imeis=imeis, states={OrderState.QUEUED}, account=account, service=service, limit=1
-    ):
-        job = ledger.find_job(order.job)
-        state = "gone" if job is None else job.state.value
-        raise WaitingElsewhereError(imei=order.imei or "", service=service, job=order.job, state=state)
-
-
-def refuse_rivals(
-    ledger: Ledger, draft: JobId, account: AccountName, service: ServiceId, known: AbstractSet[JobId]
+def start_unrivalled(
+    ledger: Ledger, draft: JobId, service: ServiceId, seen: Mark, start: Callable[[Mark], bool]
 ) -> None:
-    """Look a draft's IMEIs up in the jobs that started since `known` were listed.
+    """Start a draft that was compared with the ledger as it was at `seen`, once nothing of it is queued elsewhere.
 
-    Raises WaitingElsewhereError, or OrderedMeanwhileError for what was placed by them, or may have been.
+    `start` is told how far the ledger was when that was looked at, and says whether nothing was queued since. Raises
+    WaitingElsewhereError, WaitingItemError, or OrderedMeanwhileError for what was placed since, or may have been.
     """
-    rivals = list_rivals(ledger, account, service) - known
-    if not rivals:
-        return
-    rows = ledger.order_rows(draft, {OrderState.QUEUED})
-    while batch := [row.imei for row in islice(rows, _BATCH) if row.imei is not None]:
-        refuse_waiting(ledger, account, service, batch)
-        for imei, past in ledger.find_ordered_before(account, service, batch, exclude_job=draft).items():
-            if past.job in rivals:
-                raise OrderedMeanwhileError(imei=imei, service=service, job=past.job)
+    while True:
+        now = ledger.mark()
+        conflict = ledger.find_conflict(draft, seen)
+        if conflict is not None:
+            _refuse(ledger, service, conflict)
+        if start(now):
+            return
+        seen = now
+
+
+def _refuse(ledger: Ledger, service: ServiceId, conflict: Conflict) -> NoReturn:
+    subject, job, state = conflict.subject, conflict.job, conflict.state
+    if state is not OrderState.QUEUED:
+        named = subject if conflict.is_item else f"IMEI {subject}"
+        raise OrderedMeanwhileError(subject=named, service=service, job=job)
+    if conflict.is_item:
+        raise WaitingItemError(subject=subject, job=job, state=state)
+    _raise_waiting(ledger, service, subject, job)
+
+
+def _raise_waiting(ledger: Ledger, service: ServiceId, imei: str, job: JobId) -> NoReturn:
+    found = ledger.find_job(job)
+    state = "gone" if found is None else found.state.value
+    raise WaitingElsewhereError(imei=imei, service=service, job=job, state=state)

@@ -17,7 +17,7 @@ from imeiflow.intake.preview import Example
 from imeiflow.intake.sheet import Row
 from imeiflow.ledger.ledger import Ledger
 from imeiflow.ledger.record import PastOrder
-from imeiflow.operations.admission import list_rivals, refuse_waiting
+from imeiflow.operations.admission import refuse_waiting
 
 _MOST_EXAMPLES: Final = 5
 _MOST_JOBS: Final = 20
@@ -99,21 +99,21 @@ class Earlier:
 
 
 class EarlierSearch:
-    """Looks a list up in the ledger, batch by batch; does nothing where no job could be found."""
+    """Looks a list up in the ledger, batch by batch; does nothing where there is none."""
 
     def __init__(self, ledger: Ledger | None, account: AccountName, service: ServiceId, draft: JobId | None) -> None:
         self._ledger = ledger
         self._account = account
         self._service = service
         self._draft = draft
-        self._is_needed = ledger is not None and bool(list_rivals(ledger, account, service))
 
-    def find(self, imeis: Sequence[Imei]) -> Mapping[Imei, PastOrder]:
+    def find(self, imeis: Sequence[Imei]) -> Mapping[str, PastOrder]:
         """Find the earlier orders of some IMEIs. Raises WaitingElsewhereError where one of them is queued elsewhere."""
-        if self._ledger is None or not self._is_needed or not imeis:
+        if self._ledger is None or not imeis:
             return {}
-        refuse_waiting(self._ledger, self._account, self._service, imeis)
-        return self._ledger.find_ordered_before(self._account, self._service, imeis, exclude_job=self._draft)
+        found = self._ledger.find_elsewhere(self._account, self._service, imeis, exclude_job=self._draft)
+        refuse_waiting(self._ledger, self._service, found)
+        return {imei: one.past for imei, one in found.items() if one.past is not None}
 
 
 def _describe(order: PastOrder) -> str:

@@ -22,9 +22,10 @@ from imeiflow.domain.price import Quote, may_begin, say_move
 from imeiflow.errors import ImeiflowError, LedgerError, ProviderError, UsageError
 from imeiflow.intake.table import read_table
 from imeiflow.jobs.lock import LaneLock
-from imeiflow.ledger.record import JobDraft, PastItem, PricedService
+from imeiflow.ledger.ledger import Ledger
+from imeiflow.ledger.record import JobDraft, PastOrder, PricedService
 from imeiflow.operations.account import AccountSettings
-from imeiflow.operations.admission import admit_one
+from imeiflow.operations.admission import WaitingItemError, admit_one, start_unrivalled
 from imeiflow.operations.catalogue import Credit, Offer, PriceList, fetch_offer, recall_prices
 from imeiflow.operations.price import fetch_again, say_accept, say_total
 from imeiflow.operations.session import Session, find_account_provider
@@ -52,16 +53,6 @@ class ItemPriceChangedError(ImeiflowError):
         super().__init__(change=change, cost=cost, remedy=remedy)
 
 
-class WaitingItemError(UsageError):
-    """{subject} waits in job {job}, or may have been placed by it: nothing was ordered."""
-
-    def __init__(self, *, subject: str, job: int, state: str) -> None:
-        settle = f"Settle it first: `imeiflow show {job}`, then `imeiflow settle {job}`."
-        go_on = f"Go on with that job (`imeiflow resume {job}`), or give it up (`imeiflow cancel {job}`)."
-        is_waiting = state in {OrderState.QUEUED, OrderState.SENDING}
-        super().__init__(subject=subject, job=job, remedy=go_on if is_waiting else settle)
-
-
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ItemRequest:
     """What a user wants ordered: one or more items of one kind."""
@@ -86,7 +77,7 @@ class ItemProposal:
     price: Money | None
     prices: PriceList
     credit: Credit
-    earlier: Mapping[int, PastItem]
+    earlier: Mapping[int, PastOrder]
     max_spend: Decimal | None
 
     def cost(self, count: int) -> Money | None:
@@ -143,7 +134,7 @@ def propose_items(session: Session, request: ItemRequest) -> ItemProposal:
     if request.max_spend is not None and (service is None or service.price is None):
         raise UnknownPriceError(service=request.service)
     digests = [item.digest for item in request.items]
-    past = session.ledger.find_past_items(account.name, request.service, digests)
+    past = _find_past(session.ledger, account.name, request.service, digests)
     return ItemProposal(
         account=account.name,
         kind=kind,
@@ -173,14 +164,15 @@ def order_items(
     than `price_max_age_s` is fetched again first; another price than the proposed one raises ItemPriceChangedError,
     unless `is_sure` and it has not risen, or it is within `up_to`. Blocks meanwhile.
 
-    Raises WaitingItemError for what still waits or is in doubt in an earlier job, UsageError where nothing is left to
-    order, PriceAboveError, UnknownServiceError.
+    Raises WaitingItemError for what still waits or is in doubt in an earlier job, OrderedMeanwhileError for what was
+    ordered at this moment, UsageError where nothing is left to order, PriceAboveError, UnknownServiceError.
     """
     proposal = _hold_to_price(session, proposal, reorder=reorder, is_sure=is_sure, up_to=up_to)
     account = session.configuration.accounts[proposal.account]
     ledger = session.ledger
     with admit_one(session, proposal.account):
-        past = ledger.find_past_items(proposal.account, proposal.service, [item.digest for item in proposal.items])
+        seen = ledger.mark()
+        past = _find_past(ledger, proposal.account, proposal.service, [item.digest for item in proposal.items])
         chosen = [item for item in proposal.items if _is_wanted(item, past.get(item.digest), reorder=reorder)]
         if not chosen:
             raise UsageError(
@@ -193,7 +185,7 @@ def order_items(
         lock.acquire()
         try:
             ledger.add_items(job, chosen, columns)
-            ledger.start_job(job)
+            start_unrivalled(ledger, job, proposal.service, seen, lambda now: ledger.start_job(job, since=now))
         except BaseException:
             with suppress(LedgerError, UsageError):
                 ledger.discard_draft(job)
@@ -289,7 +281,16 @@ def _renew(session: Session, proposal: ItemProposal) -> ItemProposal:
     return replace(proposal, prices=prices, price=told or proposal.price)
 
 
-def _is_wanted(item: Item, past: PastItem | None, *, reorder: bool) -> bool:
+def _find_past(
+    ledger: Ledger, account: AccountName, service: ServiceId, digests: Sequence[str]
+) -> dict[str, PastOrder]:
+    """Give by digest the order that matters most for another one: one that waits, or was placed or may have been."""
+    found = ledger.find_elsewhere(account, service, digests, is_item=True)
+    past = {digest: one.waiting or one.past for digest, one in found.items()}
+    return {digest: one for digest, one in past.items() if one is not None}
+
+
+def _is_wanted(item: Item, past: PastOrder | None, *, reorder: bool) -> bool:
     if past is None:
         return True
     if past.state in _UNSETTLED:

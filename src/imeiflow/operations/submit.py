@@ -9,7 +9,6 @@ import asyncio
 import os
 import threading
 from collections.abc import Callable, Iterator
-from collections.abc import Set as AbstractSet
 from concurrent.futures import Future
 from contextlib import suppress
 from dataclasses import dataclass, replace
@@ -28,9 +27,9 @@ from imeiflow.intake.preview import Preview
 from imeiflow.intake.sheet import Row, Sheet, open_sheet
 from imeiflow.jobs.lock import LaneLock
 from imeiflow.ledger.ledger import Ledger
-from imeiflow.ledger.record import Confirmed, JobDraft
+from imeiflow.ledger.record import Confirmed, JobDraft, Mark
 from imeiflow.operations.account import AccountSettings
-from imeiflow.operations.admission import admit_one, list_rivals, refuse_rivals
+from imeiflow.operations.admission import admit_one, start_unrivalled
 from imeiflow.operations.catalogue import Credit, Offer, PriceList, fetch_offer, recall_prices
 from imeiflow.operations.configuration import Configuration
 from imeiflow.operations.earlier import Earlier, EarlierSearch
@@ -124,11 +123,11 @@ class Proposal:
 class Draft:
     """A list that was read in and waits for the user's word. A context manager: what is not started is discarded."""
 
-    def __init__(self, session: Session, job: JobId, lock: LaneLock, rivals: AbstractSet[JobId]) -> None:
+    def __init__(self, session: Session, job: JobId, lock: LaneLock, seen: Mark) -> None:
         self.job = job
         self.lock = lock
         self._session = session
-        self._rivals = rivals
+        self._seen = seen  #: how far the ledger was before the list was compared with it
         self._is_started = False
 
     def start(
@@ -148,7 +147,7 @@ class Draft:
         PriceChangedError, unless `is_sure` and it has not risen, or it is within `up_to`; blocks meanwhile.
 
         Raises PriceAboveError, UnknownServiceError; JobStateError where it is no draft any more;
-        WaitingElsewhereError, OrderedMeanwhileError where a job that started since the list was read orders the same;
+        WaitingElsewhereError, OrderedMeanwhileError where another job has queued the same since the list was read;
         SpendLimitError where whoever ordered it may not spend so much in a day.
         """
         proposal = _hold_to_price(self._session, proposal, is_sure=is_sure, up_to=up_to)
@@ -167,8 +166,13 @@ class Draft:
         cost = weigh_list(price, proposal.preview.valid, trial=trial, cap=max_spend or cap)
         holding = hold_to_limit(self._session, spender, lambda: cost)
         with holding, admit_one(self._session, proposal.account):
-            refuse_rivals(ledger, self.job, proposal.account, proposal.service, self._rivals)
-            ledger.start_job(self.job, trial=trial, **confirmed)
+            start_unrivalled(
+                ledger,
+                self.job,
+                proposal.service,
+                self._seen,
+                lambda now: ledger.start_job(self.job, trial=trial, since=now, **confirmed),
+            )
         self._is_started = True
         return proposal
 
@@ -214,11 +218,11 @@ def read_list(
     ledger = session.ledger
     ledger.discard_stale_drafts(session.clock.now() - _STALE_DRAFT)
     with open_sheet(request.source, column=request.column, name=request.source_name) as sheet:
-        rivals = list_rivals(ledger, account.name, request.service)
+        seen = ledger.mark()
         job = ledger.create_draft(_make_draft(request, account, sheet))
         lock = session.job_lock(job)
         lock.acquire()
-        draft = Draft(session, job, lock, rivals)
+        draft = Draft(session, job, lock, seen)
         try:
             sifter = Sifter(EarlierSearch(ledger, account.name, request.service, job), again=request.again)
             for rows in _batches(sheet.rows()):
