@@ -48,6 +48,14 @@ def lie_about_sizes() -> bytes:
     return content.replace(size, (1000).to_bytes(4, "little"))
 
 
+def share_a_text(length: int, cells: int) -> bytes:
+    """Write a workbook of few bytes, in which many cells show one long text."""
+    names = 'xmlns="http://schemas.openxmlformats.org/spreadsheetml/2006/main"'
+    texts = f'<?xml version="1.0"?><sst {names}><si><t>IMEI</t></si><si><t>{"A" * length}</t></si></sst>'
+    rows = "".join(f'<row r="{n}"><c r="A{n}" t="s"><v>{int(n > 1)}</v></c></row>' for n in range(1, cells + 1))
+    return write_workbook(rows, more={"xl/sharedStrings.xml": texts.encode()})
+
+
 _ONE = '<row r="1"><c r="A1"><v>1</v></c></row>'
 _WIDE = '<row r="1">' + "<c><v>1</v></c>" * 16_000 + "</row>"
 
@@ -61,6 +69,7 @@ HOSTILE: Mapping[str, Callable[[], bytes]] = {
         f'{_ONE}<x:row r="1048576"><x:c r="XFD1048576"><x:v>2</x:v></x:c></x:row>',
         names=' xmlns:x="http://schemas.openxmlformats.org/spreadsheetml/2006/main"',
     ),
+    "a text for all": lambda: share_a_text(100_000, 5_000),
     "zeros that unfold": lambda: write_workbook(_ONE, more={"xl/media/image1.png": b"\0" * 120_000_000}),
     "ten thousand parts": lambda: write_workbook(_ONE, more={f"xl/media/{n}": b"" for n in range(10_001)}),
 }

@@ -11,9 +11,9 @@ import xlsxwriter
 
 from imeiflow.errors import InputError
 from imeiflow.intake.format import Format
-from imeiflow.intake.guard import _is_plain, _unpack, check_workbook
+from imeiflow.intake.guard import SharedTexts, _is_plain, _unpack, check_workbook
 from imeiflow.intake.origin import Origin, take_origin
-from tests.intake.hostile import BILLION_LAUGHS, HOSTILE, lie_about_sizes, write_workbook
+from tests.intake.hostile import BILLION_LAUGHS, HOSTILE, lie_about_sizes, share_a_text, write_workbook
 from tests.intake.sample import read
 
 MOST_MB = 400
@@ -60,6 +60,23 @@ def test_what_programs_write_is_read_without_a_trial(tmp_path):
             sheet.write_row(row, 0, ["text", row, 1.5, None, "<c> & more"])
     assert _unpack(take(path))
     check_workbook(take(path), Format.XLSX)
+
+
+def test_a_long_text_that_few_cells_share_is_read(tmp_path):
+    path = tmp_path / "shared.xlsx"
+    path.write_bytes(share_a_text(30_000, 100))
+    assert _unpack(take(path))
+    assert len(read(path)[1]) == 99
+
+
+@pytest.mark.parametrize("size", [1, 2, 3, 5, 7, 1000])
+def test_shared_texts_are_measured_however_their_file_is_cut(size):
+    texts = b"<sst><si><t>ab</t></si>" + b"<x:si ><t>" + b"c" * 50 + b"</t></x:si></sst>"
+    found = SharedTexts()
+    for start in range(0, len(texts), size):
+        found.look(texts[start : start + size])
+    assert found.longest == texts.index(b":si>") - texts.index(b":si ")
+    assert SharedTexts().longest == 0
 
 
 def test_a_wide_sheet_is_tried_out_and_read(tmp_path):

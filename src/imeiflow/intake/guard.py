@@ -1,8 +1,9 @@
 """What a workbook may cost to be read, found out before it is: sizes that lie, cells far out, documents that unfold.
 
-The library that reads workbooks holds a sheet as the whole rectangle around its cells, and ends the process where there
-is no memory for it. So an archive is unpacked once without keeping anything, and whatever is not plainly within bounds
-is read by another process first, which may use so much memory and no more.
+The library that reads workbooks holds a sheet as the whole rectangle around its cells, with a copy of a shared text for
+each cell that shows it, and ends the process where there is no memory for it. So an archive is unpacked once without
+keeping anything, and whatever is not plainly within bounds is read by another process first, which may use so much
+memory and no more.
 """
 
 from __future__ import annotations
@@ -16,6 +17,7 @@ from typing import Final
 from imeiflow.intake.error import FormatError
 from imeiflow.intake.format import ZIP_ERRORS, Format
 from imeiflow.intake.origin import Origin
+from imeiflow.intake.trial import MOST_TEXT, TOO_MUCH_TEXT
 
 _MOST_ENTRIES: Final = 10_000
 _MOST_UNPACKED: Final = 1_000_000_000
@@ -27,6 +29,9 @@ _PART: Final = 1 << 20
 _OVERLAP: Final = 64
 #: A cell beyond column Z, or a row beyond 999,999.
 _FAR: Final = re.compile(rb'<c r="(?:[A-Za-z]{2}|[A-Za-z][0-9]{7}|[^A-Za-z])')
+#: Where a shared text begins.
+_SHARED: Final = re.compile(rb"[<:]si[\s>/]")
+_TAG: Final = 4  #: bytes of such a beginning
 
 _REMEDY: Final = "Save the list alone, as XLSX or CSV."
 
@@ -43,7 +48,7 @@ def _unpack(origin: Origin) -> bool:
 
     What an archive says of its sizes is not believed. Raises FormatError for one that unfolds beyond measure.
     """
-    size, is_plain, cells = 0, True, 0
+    size, is_plain, cells, longest = 0, True, 0, 0
     most = max(_ALWAYS_UNPACKED, min(_MOST_UNPACKED, _MOST_RATIO * origin.size))
     try:
         with origin.open() as file, zipfile.ZipFile(file) as archive:
@@ -53,17 +58,45 @@ def _unpack(origin: Origin) -> bool:
                 raise _too_large(origin, told)
             for entry in entries:
                 with archive.open(entry) as unpacked:
-                    before = b""
+                    before, texts = b"", SharedTexts()
                     while part := unpacked.read(_PART):
                         size += len(part)
                         if size > most:
                             raise _too_large(origin, size)
                         cells += part.count(b"<c ")
                         is_plain = is_plain and _is_plain(before + part)
+                        texts.look(part)
                         before = part[-_OVERLAP:]
+                    longest = max(longest, texts.longest)
     except ZIP_ERRORS as error:
         raise FormatError(source=origin.name, problem=f"the workbook is damaged ({error})") from error
-    return is_plain and cells <= _MOST_PLAIN_CELLS
+    return is_plain and cells <= _MOST_PLAIN_CELLS and cells * longest <= MOST_TEXT
+
+
+class SharedTexts:
+    """Measures the texts that cells share, as the parts of their file come: none is longer than its bytes."""
+
+    def __init__(self) -> None:
+        self._longest = 0
+        self._seen = 0
+        self._began: int | None = None  #: where the last text began; None where none has
+        self._cut = b""
+
+    @property
+    def longest(self) -> int:
+        """Give the bytes of the longest of them; 0 where there is none."""
+        return self._longest if self._began is None else max(self._longest, self._seen - self._began)
+
+    def look(self, part: bytes) -> None:
+        """Look at the next part of the file."""
+        whole, start = self._cut + part, self._seen - len(self._cut)
+        for found in _SHARED.finditer(whole):
+            at = start + found.start()
+            if self._began is not None:
+                self._longest = max(self._longest, at - self._began)
+            self._began = at
+        self._seen += len(part)
+        self._cut = whole[1 - _TAG :]
 
 
 def _is_plain(part: bytes) -> bool:
@@ -84,6 +117,9 @@ def _try_out(origin: Origin) -> None:
             done = subprocess.run(command, stdin=file, capture_output=True, timeout=_TRIAL_S, check=False)
     except subprocess.TimeoutExpired:
         raise FormatError(source=origin.name, problem="it takes too long to be read", remedy=_REMEDY) from None
+    if done.returncode == TOO_MUCH_TEXT:
+        problem = f"it holds more than {MOST_TEXT // 1_000_000:,} million characters in its cells"
+        raise FormatError(source=origin.name, problem=problem, remedy=_REMEDY)
     if done.returncode < 0 or b"MemoryError" in done.stderr or b"memory allocation" in done.stderr:
         problem = "it needs more memory than a list may: its cells stand too far apart, or are too many"
         remedy = "Delete the empty rows and columns behind the list and save it, or save it as CSV."

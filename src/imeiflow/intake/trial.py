@@ -10,6 +10,8 @@ from contextlib import suppress
 
 MOST_MEMORY = 1_500_000_000
 MOST_CPU_S = 120
+MOST_TEXT = 200_000_000  #: characters in all cells together
+TOO_MUCH_TEXT = 3  #: exit status
 
 
 def main() -> None:
@@ -23,9 +25,12 @@ def main() -> None:
     import python_calamine as calamine  # noqa: PLC0415 - only now: within the bounds
 
     with suppress(calamine.CalamineError), calamine.CalamineWorkbook.from_filelike(sys.stdin.buffer) as book:
+        size = 0
         for name in book.sheet_names:
-            for _ in book.get_sheet_by_name(name).iter_rows():
-                pass
+            for row in book.get_sheet_by_name(name).iter_rows():
+                size += sum(len(cell) for cell in row if type(cell) is str)
+                if size > MOST_TEXT:
+                    sys.exit(TOO_MUCH_TEXT)
 
 
 if __name__ == "__main__":
