@@ -11,14 +11,20 @@ from datetime import datetime
 from decimal import Decimal
 from enum import Enum
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
+
+#: Numbers of more places than this are written with an exponent: as JSON says them, too, but not at any length.
+_MOST_PLACES: Final = 60
 
 
 def dump_json(value: object) -> str:
-    """Write a value as JSON; a Decimal is a number, exact to its last digit, which the json module cannot do."""
+    """Write a value as JSON; a Decimal is a number, exact to its last digit, which the json module cannot do.
+
+    Raises ValueError for a number that JSON has no word for.
+    """
     match value:
         case Decimal():
-            return format(value, "f")
+            return _write_number(value)
         case Enum():
             return dump_json(value.value)
         case datetime():
@@ -33,6 +39,14 @@ def dump_json(value: object) -> str:
             return "[" + ", ".join(map(dump_json, value)) + "]"
         case _:
             raise TypeError(f"{type(value).__name__} is no JSON value")
+
+
+def _write_number(value: Decimal) -> str:
+    if not value.is_finite():
+        raise ValueError(f"{value} is no JSON value")
+    exponent = value.as_tuple().exponent
+    is_short = isinstance(exponent, int) and exponent >= -_MOST_PLACES and value.adjusted() < _MOST_PLACES
+    return format(value, "f") if is_short else str(value)
 
 
 def as_values(record: Any, *leave_out: str) -> dict[str, object]:

@@ -21,6 +21,7 @@ _PLACE: Final = re.compile(
 _SHOWN: Final = 200
 _EXACT: Final = msgspec.json.Decoder(float_hook=Decimal)
 _LONGEST_NUMBER: Final = 18
+_LONGEST_BITS: Final = 256
 _NUMBER: Final = re.compile(r"[1-9][0-9]{0,17}")
 _TEXT: Final = re.compile(r"[^\x00-\x1f\x7f/]{1,200}")
 #: Texts that are a number or a truth value where one is wanted, written as in JSON; any other stays a text.
@@ -71,11 +72,11 @@ def read_json(kind: type, raw: bytes) -> Any:
 def _read_again(kind: type, raw: bytes, error: msgspec.ValidationError) -> Any:
     """Read a body that has 5.0 where a whole number belongs, as JSON Schema allows it. Raises ApiError 422."""
     try:
-        value = _EXACT.decode(raw or b"null")
-    except msgspec.DecodeError:
+        value = _make_whole(_EXACT.decode(raw or b"null"))
+    except (msgspec.DecodeError, RecursionError):  # what is wrong is known; only its value cannot be shown
         raise _tell(error, None, "body", kind) from None
     try:
-        return msgspec.convert(_make_whole(value), kind)
+        return msgspec.convert(value, kind)
     except msgspec.ValidationError:
         raise _tell(error, value, "body", kind) from None
 
@@ -185,6 +186,15 @@ def _look_up(value: Any, inner: str) -> Any:
 
 
 def _shorten(value: Any) -> Any:
-    if isinstance(value, str):
-        return value[:_SHOWN]
-    return value if isinstance(value, int | float | bool | Decimal) else None
+    """Give a value as it can be shown: a number only where it is not longer than a text would be."""
+    match value:
+        case str():
+            return value[:_SHOWN]
+        case bool() | float():
+            return value
+        case int():
+            return value if value.bit_length() <= _LONGEST_BITS else None
+        case Decimal():
+            return value if abs(value.adjusted()) <= _LONGEST_NUMBER else str(value)[:_SHOWN]
+        case _:
+            return None

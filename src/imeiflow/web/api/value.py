@@ -28,6 +28,7 @@ Instant = Annotated[datetime, Meta(tz=True, description="A time with its zone: 2
 #: In answers a number, exact to its last digit; in requests also a text, for whoever's numbers are not exact.
 Amount = Decimal
 LEAST_AMOUNT: Final = Decimal("0.000001")
+_MOST_DIGITS: Final = 40
 Count = Annotated[int, Meta(ge=0)]
 Finished = Literal["running", "finished", "paused", "cancelled"]
 
@@ -93,9 +94,10 @@ def read_amount(amount: Decimal | UnsetType | None, field: str) -> Decimal | Non
     """Give an amount of money that is above 0 and not absurd; None where none was given. Raises ApiError 422."""
     if amount is None or amount is UNSET:
         return None
-    if not amount.is_finite() or not LEAST_AMOUNT <= amount < Decimal(10) ** 15:
+    is_sane = amount.is_finite() and len(amount.as_tuple().digits) <= _MOST_DIGITS
+    if not is_sane or not LEAST_AMOUNT <= amount < Decimal(10) ** 15:
         remedy = "Give a number above 0, such as 25 or 12.50."
-        flaw = Flaw(field=field, problem="it is no amount of money above 0", value=str(amount), remedy=remedy)
+        flaw = Flaw(field=field, problem="it is no amount of money above 0", value=str(amount)[:200], remedy=remedy)
         raise ApiError(422, f"{field}: {flaw.problem}.", remedy=remedy, flaws=[flaw])
     return amount
 
