@@ -1,17 +1,15 @@
-"""Who asks: the session of a browser's cookie, what a role allows, and that a form is one of ours.
+"""Who asks: the session of a browser's cookie, and what a role allows.
 
 A page is for people who are signed in unless its handler says `opt={"public": True}`.
 """
 
 from __future__ import annotations
 
-import hmac
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Any
 
-from litestar import Request
 from litestar.connection import ASGIConnection
-from litestar.datastructures import Cookie, State
+from litestar.datastructures import Cookie
 from litestar.exceptions import NotAuthorizedException, PermissionDeniedException
 from litestar.handlers import BaseRouteHandler
 from litestar.middleware import AbstractAuthenticationMiddleware, AuthenticationResult
@@ -21,16 +19,6 @@ from imeiflow.operations.identity import SESSION_LASTS, find_web_session
 from imeiflow.web.office import Office, Principal, WebRequest
 from imeiflow.web.setting import WebSettings
 from imeiflow.web.thread import in_thread
-
-CSRF_HEADER: Final = "x-csrf-token"
-CSRF_FIELD: Final = "csrf"
-_UNSAFE: Final = frozenset({"POST", "PUT", "PATCH", "DELETE"})
-
-
-class StaleFormError(PermissionDeniedException):
-    """A form that was not drawn for this session."""
-
-    detail = "This page is older than your session. Load it again, and repeat what you did."
 
 
 def cookie_name(settings: WebSettings) -> str:
@@ -90,21 +78,6 @@ class RoleGuard:
 def needs(role: Role) -> RoleGuard:
     """Make the guard of what a role is needed for."""
     return RoleGuard(role)
-
-
-async def check_form(request: Request[Any, Any, State]) -> None:
-    """See that what changes something was sent by a page that was drawn for this session.
-
-    Raises StaleFormError. Programs with a token carry no cookie, and nothing that a foreign page could use.
-    """
-    principal: Principal | None = request.scope.get("user")
-    if request.method not in _UNSAFE or principal is None or principal.csrf is None:
-        return
-    given = request.headers.get(CSRF_HEADER, "")
-    if not given and request.content_type[0] == "application/x-www-form-urlencoded":
-        given = str((await request.form()).get(CSRF_FIELD, ""))
-    if not hmac.compare_digest(given.encode(), principal.csrf.encode()):
-        raise StaleFormError
 
 
 def client_address(request: WebRequest) -> str:

@@ -7,8 +7,9 @@ from litestar.datastructures import State
 from litestar.middleware import DefineMiddleware
 from litestar.types import ASGIApp
 
-from imeiflow.web.access import Authentication, check_form, require_sign_in
+from imeiflow.web.access import Authentication, require_sign_in
 from imeiflow.web.api.application import Branch, create_api
+from imeiflow.web.arrival import look_at
 from imeiflow.web.asset import static_file
 from imeiflow.web.failure import HANDLERS
 from imeiflow.web.gate import Gate
@@ -32,7 +33,7 @@ def create_app(office: Office) -> ASGIApp:
         route_handlers=[*handlers, static_file, live, healthz, make_readyz(office), make_metrics(office, meter)],
         guards=[require_sign_in],
         middleware=[DefineMiddleware(Authentication, exclude=["^/static/", "^/healthz$", "^/readyz$", "^/metrics$"])],
-        before_request=check_form,
+        before_request=look_at,
         exception_handlers=HANDLERS,
         request_max_body_size=_MOST_FORM_BYTES,
         openapi_config=None,

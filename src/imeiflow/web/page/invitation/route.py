@@ -15,6 +15,7 @@ from imeiflow.errors import UsageError
 from imeiflow.ledger.user import SpentLinkError
 from imeiflow.operations.identity import accept_invitation, find_invitation, open_web_session
 from imeiflow.web.access import client_address, make_cookie
+from imeiflow.web.arrival import MOST_PUBLIC_BYTES
 from imeiflow.web.navigation import Page
 from imeiflow.web.office import WebRequest, office_of
 from imeiflow.web.page_template import draw
@@ -39,7 +40,7 @@ def invitation_page(request: WebRequest, secret: FromPath[str]) -> Response[Any]
     return draw(request, _TEMPLATE, invitation=found, shortest=SHORTEST_PASSWORD, name="", problem="")
 
 
-@post("/invitation/{secret:str}", opt={"public": True}, status_code=200)
+@post("/invitation/{secret:str}", opt={"public": True}, status_code=200, request_max_body_size=MOST_PUBLIC_BYTES)
 async def accept(
     request: WebRequest,
     secret: FromPath[str],

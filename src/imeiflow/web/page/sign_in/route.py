@@ -14,6 +14,7 @@ from litestar.response import Redirect
 
 from imeiflow.operations.identity import SignInError, check_sign_in, open_web_session
 from imeiflow.web.access import client_address, make_cookie
+from imeiflow.web.arrival import MOST_PUBLIC_BYTES
 from imeiflow.web.navigation import Page
 from imeiflow.web.office import WebRequest, office_of
 from imeiflow.web.page_template import draw
@@ -41,7 +42,7 @@ def sign_in_page(request: WebRequest, next: FromQuery[str] = "/") -> Response[An
     return draw(request, _TEMPLATE, next=_safe(next), name="", problem="")
 
 
-@post("/sign-in", opt={"public": True}, status_code=200)
+@post("/sign-in", opt={"public": True}, status_code=200, request_max_body_size=MOST_PUBLIC_BYTES)
 async def sign_in(
     request: WebRequest, data: Annotated[SignInForm, Body(media_type=RequestEncodingType.URL_ENCODED)]
 ) -> Response[Any]:
