@@ -5,15 +5,16 @@ from __future__ import annotations
 import http.server
 import threading
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 
 import pytest
 
+from imeiflow.remote import wire
 from imeiflow.remote.address import Server, read_server
 from imeiflow.remote.client import Client
 from imeiflow.remote.error import LostError, RemoteError, UnreachableError
 from imeiflow.remote.event import follow_job, read_events
-from imeiflow.remote.wire import Request, ask
+from imeiflow.remote.wire import Request, ask, open_stream
 
 TOKEN = {"IMEIFLOW_TOKEN": "imeiflow_0123456789"}
 GET = Request(method="GET", path="/jobs/7")
@@ -105,6 +106,11 @@ def test_a_redirect_is_not_followed():
     [
         reply(200, b'{"job": 7', length="400"),  # cut
         reply(200, b"<html>"),
+        reply(200, b""),
+        reply(200, b"null"),
+        reply(200, b"[1]"),
+        reply(200, b'{"spent": NaN}'),
+        reply(200, b"[" * 100_000),
         reply(502, b"<html>Bad gateway</html>", "text/html"),
         lambda _: None,  # closed without a word
     ],
@@ -112,6 +118,43 @@ def test_a_redirect_is_not_followed():
 def test_an_answer_that_is_no_answer_is_lost(answer):
     with serve(answer) as server, pytest.raises(LostError):
         ask(server, GET)
+
+
+def test_an_answer_without_end_is_not_taken(monkeypatch):
+    monkeypatch.setattr(wire, "_LARGEST_ANSWER", 1 << 20)
+    sent = []
+
+    def answer(handler: http.server.BaseHTTPRequestHandler) -> None:
+        handler.send_response(200)
+        handler.end_headers()
+        with suppress(OSError):
+            for _ in range(64):
+                handler.wfile.write(b" " * (1 << 20))
+                sent.append(1)
+
+    with serve(answer) as server, pytest.raises(RemoteError, match="over 1 MB"):
+        ask(server, GET)
+    assert len(sent) < 64
+
+
+def test_a_line_without_end_is_not_taken():
+    def answer(handler: http.server.BaseHTTPRequestHandler) -> None:
+        handler.send_response(200)
+        handler.end_headers()
+        with suppress(OSError):
+            handler.wfile.write(b"x" * (4 << 20))
+
+    with serve(answer) as server, pytest.raises(LostError), open_stream(server, GET) as stream:
+        list(stream.lines())
+
+
+def test_what_an_answer_lacks_is_said():
+    with serve(reply(200, b'{"jobs": [{"job": 7}]}')) as server:
+        told = ask(server, GET)
+    assert told["jobs"][0]["job"] == 7
+    with pytest.raises(RemoteError, match="it has no `state`") as error:
+        told["jobs"][0]["state"]
+    assert "different versions" in error.value.remedy
 
 
 def test_a_server_that_is_none_of_ours_is_said_to_be_none():

@@ -17,6 +17,14 @@ class RemoteError(ImeiflowError):
     code: str  #: the kind of the problem, as the last part of its type
 
 
+def make_misfit(problem: str) -> RemoteError:
+    """Make the error of an answer that is not as this version knows it."""
+    return RemoteError(
+        problem=f"the server's answer is not as expected: {problem}",
+        remedy="Server and command line may be of different versions: `imeiflow --version` says which this is.",
+    )
+
+
 class UnreachableError(ImeiflowError):
     """{server} cannot be reached: {problem}"""
 

@@ -32,7 +32,7 @@ from imeiflow.operations.spending import Axis, Sum
 from imeiflow.operations.status_tally import StatusTally
 from imeiflow.operations.submit import Proposal
 from imeiflow.operations.timeline import Happening
-from imeiflow.remote.error import RemoteError
+from imeiflow.remote.error import make_misfit
 
 T = TypeVar("T")
 
@@ -54,10 +54,7 @@ def read_as(value: Any, kind: type[T]) -> T:
     try:
         return msgspec.convert(value, kind)
     except msgspec.ValidationError as error:
-        raise RemoteError(
-            problem=f"the server's answer is not as expected: {error}",
-            remedy="Server and command line may be of different versions: `imeiflow --version` says which this is.",
-        ) from None
+        raise make_misfit(str(error)) from None
 
 
 def read_summary(told: Mapping[str, Any]) -> Summary:

@@ -5,6 +5,7 @@ What may have arrived is told from what certainly did not: only whoever knows wh
 
 from __future__ import annotations
 
+import http
 import http.client
 import json
 import socket
@@ -17,12 +18,13 @@ from typing import Any, Final
 from urllib.parse import quote, urlencode
 
 from imeiflow.remote.address import Server
-from imeiflow.remote.error import LostError, RemoteError, UnreachableError
+from imeiflow.remote.error import LostError, RemoteError, UnreachableError, make_misfit
 
 API: Final = "/api/v1"
 _CONNECT_S: Final = 10.0
 _READ_S: Final = 120.0  #: some answers wait for the provider
-_LARGEST_ANSWER: Final = 256 * 1024 * 1024
+_LARGEST_ANSWER: Final = 64 * 1024 * 1024
+_LONGEST_LINE: Final = 1024 * 1024
 _PART: Final = 1 << 16
 
 
@@ -38,6 +40,13 @@ class Request:
     size: int = 0  #: bytes of the parts
     media_type: str = "application/json"
     key: str | None = None
+
+
+class Told(dict[str, Any]):
+    """An object of a server's answer: what it should hold and does not is said. Raises RemoteError."""
+
+    def __missing__(self, key: str) -> Any:
+        raise make_misfit(f"it has no `{key}`")
 
 
 class Stream:
@@ -59,20 +68,46 @@ class Stream:
     def lines(self) -> Iterator[str]:
         """Give its lines. Raises LostError."""
         with _translate_loss(self._server):
-            while line := self._answer.readline(_LARGEST_ANSWER):
+            while line := self._answer.readline(_LONGEST_LINE):
+                if not line.endswith(b"\n") and len(line) == _LONGEST_LINE:
+                    raise http.client.LineTooLong("event")
                 yield line.decode("utf-8", "replace").rstrip("\r\n")
 
 
 def ask(server: Server, request: Request) -> Any:
-    """Send a request and give the value that came back. Raises UnreachableError, LostError, RemoteError."""
+    """Send a request and give the object that came back; None only where the server says that there is none.
+
+    Whatever else comes in place of an object says nothing of what became of the request, and is lost. Raises
+    UnreachableError, LostError, RemoteError.
+    """
     with open_stream(server, request) as stream:
-        raw = b"".join(stream.parts())
-    if not raw:
-        return None
+        raw = _read_bounded(server, stream)
+        if stream.status == http.HTTPStatus.NO_CONTENT:
+            return None
     try:
-        return json.loads(raw, parse_float=Decimal)
-    except ValueError:
-        raise LostError(server=server.url, problem="what came back is no JSON; is it an imeiflow server?") from None
+        value = json.loads(raw, parse_float=Decimal, parse_constant=_refuse_constant, object_hook=Told)
+    except (ValueError, RecursionError):
+        value = None
+    if not isinstance(value, Told):
+        what = "what came back is no answer of imeiflow" if raw else "an empty answer came back"
+        raise LostError(server=server.url, problem=f"{what}; is it an imeiflow server?")
+    return value
+
+
+def _read_bounded(server: Server, stream: Stream) -> bytes:
+    raw = bytearray()
+    for part in stream.parts():
+        raw += part
+        if len(raw) > _LARGEST_ANSWER:
+            raise RemoteError(
+                problem=f"{server.url} answers with over {_LARGEST_ANSWER >> 20} MB, which is no answer of imeiflow",
+                remedy="Look at the address.",
+            )
+    return bytes(raw)
+
+
+def _refuse_constant(name: str) -> Any:
+    raise ValueError(name)
 
 
 @contextmanager

@@ -21,6 +21,8 @@ class Proxy:
     lost_answers: int = 0
     lost_requests: int = 0
     foreign_answers: int = 0
+    replaced_answers: int = 0
+    replacement: bytes = b""  #: what comes back in place of the server's own answer
     seen: list[str] = field(default_factory=list)
     url: str = ""
 
@@ -44,9 +46,13 @@ class Proxy:
             outgoing.sendall(request.replace(b"\r\n\r\n", b"\r\nconnection: close\r\n\r\n", 1))
             is_lost = is_meant and self.lost_answers > 0
             self.lost_answers -= is_lost
+            is_replaced = is_meant and self.replaced_answers > 0
+            self.replaced_answers -= is_replaced
             while part := outgoing.recv(65536):
-                if not is_lost:
+                if not is_lost and not is_replaced:
                     incoming.sendall(part)
+            if is_replaced:
+                incoming.sendall(self.replacement)
 
 
 @contextmanager

@@ -128,6 +128,36 @@ def test_what_stands_before_the_server_cannot_say_that_nothing_was_ordered(desk,
     check_ordered_once(desk)
 
 
+def make_ok(body: bytes) -> bytes:
+    head = f"HTTP/1.1 200 OK\r\ncontent-type: application/json\r\ncontent-length: {len(body)}\r\n\r\n"
+    return head.encode() + body
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        make_ok(b""),
+        make_ok(b"{}"),
+        make_ok(b"[]"),
+        make_ok(b"null"),
+        make_ok(b'{"job": "x"}'),
+        make_ok(b"[" * 100_000),
+        b"HTTP/1.0 200 OK\r\ncontent-type: application/json\r\n\r\n",  # cut after the head
+    ],
+    ids=["empty", "no member", "a list", "null", "no number", "deep", "cut"],
+)
+def test_an_answer_that_says_nothing_orders_nothing_twice(desk, capfd, answer):
+    desk.proxy.replacement, desk.proxy.replaced_answers = answer, ATTEMPTS
+    again = {"service": "1", "unconfirmed": "settle", "again": True}
+    with pytest.raises(UnknownOutcomeError):
+        desk.submit(fields=again)
+    assert len(list((desk.list.parent / "mine" / "remote").glob("*.json"))) == 1
+    desk.proxy.replaced_answers = 0
+    assert desk.submit(fields=again) == 3
+    assert "Nothing is ordered again" in capfd.readouterr().err
+    check_ordered_once(desk)
+
+
 def test_a_word_to_order_that_cannot_be_read_orders_nothing(desk, tmp_path):
     desk.proxy.lost_answers = ATTEMPTS
     with pytest.raises(UnknownOutcomeError):

@@ -31,7 +31,7 @@ from imeiflow.operations.submit import Proposal, check_limit
 from imeiflow.remote.client import Client
 from imeiflow.remote.error import LostError, RemoteError, UnknownOutcomeError, UnreachableError
 from imeiflow.remote.pending import LASTS, Pending, PendingStore, make_fingerprint
-from imeiflow.remote.reading import read_proposal
+from imeiflow.remote.reading import read_as, read_proposal
 from imeiflow.remote.upload import digest_file, make_form
 from imeiflow.remote.wire import Request
 
@@ -257,6 +257,7 @@ def _send_word(client: Client, pending: Pending, store: PendingStore, fingerprin
     unknown = {"what": pending.what, "server": client.server.url, "remedy": remedy}
     try:
         summary = client.act(f"/drafts/{pending.draft}/confirm", pending.body, key=pending.key)
+        job = read_as(summary["job"], JobId)
     except LostError as error:
         raise UnknownOutcomeError(**unknown, problem=str(error.data["problem"])) from None
     except RemoteError as error:
@@ -272,7 +273,7 @@ def _send_word(client: Client, pending: Pending, store: PendingStore, fingerprin
         say(f"Whether {pending.what} was ordered is not known. {remedy}")
         raise
     store.forget(fingerprint)
-    return JobId(int(summary["job"]))
+    return job
 
 
 def _say_look(store: PendingStore, fingerprint: str) -> str:
