@@ -12,14 +12,15 @@ from imeiflow.cli.frame import confirm, name_user, open_session
 from imeiflow.cli.option import AMOUNT, command, job_argument, json_option
 from imeiflow.cli.output import is_terminal, print_json, say
 from imeiflow.cli.report import report_job
-from imeiflow.cli.server import find_client, refuse_option
+from imeiflow.cli.retry import Rise
+from imeiflow.cli.server import find_client
 from imeiflow.cli.sync import follow_through
 from imeiflow.domain.ident import JobId
 from imeiflow.domain.order import JobState
 from imeiflow.domain.progress import exit_code
 from imeiflow.errors import UsageError
 from imeiflow.operations.json_text import clean
-from imeiflow.operations.price import Rise, find_rise, renew_prices
+from imeiflow.operations.price import find_rise, renew_prices
 from imeiflow.operations.session import Session
 from imeiflow.operations.steering import raise_cap, resume_job
 
@@ -69,12 +70,9 @@ def resume(
         raise UsageError(problem="--probe-up-to is your word for this run: it does not go with --detach")
     client = find_client()
     if client is not None:
-        if probe_up_to is not None:
-            remedy = "Say it where the server runs, in `repeat_probe_max_price` of the account."
-            raise refuse_option("--probe-up-to", remedy)
         from imeiflow.cli.remote.job import resume_remotely
 
-        amounts = {"max_spend": max_spend, "accept_price": accept_price}
+        amounts = {"max_spend": max_spend, "accept_price": accept_price, "probe_up_to": probe_up_to}
         return resume_remotely(client, JobId(job), **amounts, is_detached=is_detached, is_json=is_json)
     with open_session() as session:
         if probe_up_to is not None:
@@ -111,11 +109,14 @@ def go_on(
 
 
 def look_at_price(session: Session, job: JobId, *, more: int = 0) -> Rise | None:
-    """Look at today's price of a job; say why it may not go on at it, with `more` orders that are about to wait."""
+    """Look at today's price of a job, with `more` orders about to wait; give it where it has risen, and is known."""
     prices = renew_prices(session, job)
     if prices is not None and not prices.is_fresh:
-        say(f"The price list could not be fetched: {clean(prices.problem)}. The job goes on at its confirmed price.")
-    return find_rise(session, job, more=more)
+        say_stale_prices(prices.problem)
+    found = find_rise(session, job, more=more)
+    if found is None or found.price is None:
+        return None
+    return Rise(change=found.change, cost=found.cost, price=found.price)
 
 
 def _ask_for_price(session: Session, job: JobId, accepted: Decimal | None) -> Decimal | None:
@@ -126,9 +127,17 @@ def _ask_for_price(session: Session, job: JobId, accepted: Decimal | None) -> De
     if session.find_job(job).state not in {JobState.PAUSED, JobState.FINISHED}:
         return accepted
     rise = look_at_price(session, job)
-    if rise is None or rise.price is None or accepted is not None:
-        return accepted
+    return accepted if rise is None or accepted is not None else ask_for_price(rise)
+
+
+def ask_for_price(rise: Rise) -> Decimal | None:
+    """Ask whether a job may go on at a price that has risen; None where nobody can be asked, or it may not."""
     if not (is_terminal(sys.stderr) and is_terminal(sys.stdin)):
         return None
     question = f"{rise.change[:1].upper()}{rise.change[1:]}. {rise.cost} Go on at {rise.price}?"
     return rise.price.amount if confirm(question, action="a higher price", is_sure=False) else None
+
+
+def say_stale_prices(problem: str) -> None:
+    """Say that the price list could not be fetched, and what that means."""
+    say(f"The price list could not be fetched: {clean(problem)}. The job goes on at its confirmed price.")

@@ -48,11 +48,6 @@ def require_ledger() -> None:
     )
 
 
-def refuse_option(option: str, remedy: str) -> UsageError:
-    """Make the error of an option that a server knows nothing of."""
-    return UsageError(problem=f"{option} does not go with --server", remedy=remedy)
-
-
 def name_only_account(client: Client) -> str:
     """Name the only account of a server. Raises UsageError where there are several, or none."""
     names = [one["name"] for one in client.get("/accounts")["accounts"]]

@@ -4,15 +4,15 @@ from __future__ import annotations
 
 import click
 
-from imeiflow.cli.frame import confirm, confirm_cancel, name_user, open_session
+from imeiflow.cli.frame import confirm_cancel, name_user, open_session
 from imeiflow.cli.option import command, job_argument, json_option, yes_option
-from imeiflow.cli.output import count, print_json, say
+from imeiflow.cli.output import print_json
 from imeiflow.cli.report import report_job
 from imeiflow.cli.resume import go_on, look_at_price
+from imeiflow.cli.retry import Retry, StopTeller, confirm_retry, tell_left_alone
 from imeiflow.cli.server import find_client
 from imeiflow.domain.ident import JobId
 from imeiflow.domain.order import OrderState
-from imeiflow.domain.progress import Tally
 from imeiflow.operations.session import Session
 from imeiflow.operations.steering import RETRIED, cancel_job, pause_job, plan_retry, retry_orders, wait_for_end
 
@@ -89,48 +89,29 @@ def retry(job: int, *, states: tuple[str, ...], is_again: bool, is_sure: bool, i
     with open_session() as session:
         id_, chosen = JobId(job), frozenset(map(OrderState, states)) or RETRIED
         plan = plan_retry(session, id_, chosen, is_again=is_again)
-        for other, number in plan.elsewhere.items():
-            were = "was ordered" if number == 1 else "were ordered"
-            say(f"{count(number, 'IMEI')} {were} by job {other} since, and left alone; --again sends also those.")
-        if not plan.count:
-            more = " other" if plan.elsewhere else ""
-            say(f"Job {job} has no{more} orders that are {' or '.join(sorted(chosen))}: nothing was sent.")
+        asked = Retry(
+            job=job,
+            counts={state.value: number for state, number in plan.counts.items()},
+            cost=plan.cost,
+            elsewhere={int(other): number for other, number in plan.elsewhere.items()},
+            waiting=session.ledger.tally(id_).waiting,
+        )
+        if not tell_left_alone(asked, chosen):
             if is_json:
                 print_json(session.ledger.summary(id_).as_dict())
             return 0
-        waiting = session.ledger.tally(id_).waiting
-        told = " and ".join(f"{number:,} {state}" for state, number in plan.counts.items())
         rise = look_at_price(session, id_, more=plan.count)
-        today = None if rise is None else rise.price
-        cost = f"at most {plan.cost}" if plan.cost is not None else "at a price that is not known"
-        if rise is not None and today is not None:
-            cost = f"at most {today * plan.count} ({rise.change})"
-        also = f" The job then also sends the {waiting:,} that still wait." if waiting else ""
-        if not confirm(
-            f"Send {told} {'order' if plan.count == 1 else 'orders'} of job {job} again, {cost}?{also}",
-            action="sending orders again",
-            is_sure=is_sure,
-        ):
-            say("Nothing was sent.")
+        if not confirm_retry(asked, rise, is_sure=is_sure):
             return 0
-        retry_orders(session, id_, chosen, is_again=is_again, actor=name_user())
+        retry_orders(session, id_, chosen, is_again=is_again, most=plan.count, actor=name_user())
         # Whoever said --yes has not seen the cost, and has agreed to no higher price.
-        agreed = None if is_sure or today is None else today.amount
+        agreed = None if is_sure or rise is None else rise.price.amount
         return go_on(session, id_, accept_price=agreed, is_detached=is_detached, is_json=is_json)
 
 
 def _wait(session: Session, job: JobId, verb: str) -> None:
     """Wait until the process that works on a job has ended what is under way; it ends all the same if we leave."""
-    told: list[int] = []
-
-    def tell(tally: Tally) -> None:
-        under_way = tally[OrderState.SENDING]
-        if under_way and told != [under_way]:
-            told[:] = [under_way]
-            say(f"{verb}: {count(under_way, 'order')} under way, which will still be charged")
-
-    say(f"{verb} job {job} …")
-    wait_for_end(session, job, tell)
+    wait_for_end(session, job, StopTeller(job, verb).tell)
 
 
 def _tell_end(session: Session, job: JobId, *, is_json: bool) -> int:

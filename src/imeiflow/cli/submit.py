@@ -13,7 +13,7 @@ from imeiflow.cli.frame import confirm, open_input, open_session
 from imeiflow.cli.option import AMOUNT, RATE_TYPE, account_option, command, json_option, yes_option
 from imeiflow.cli.output import count, print_json, say, tell
 from imeiflow.cli.preview import describe_cost, tell_change, tell_proposal
-from imeiflow.cli.server import find_client, refuse_option
+from imeiflow.cli.server import find_client
 from imeiflow.cli.sync import follow_through
 from imeiflow.domain.ident import ServiceId
 from imeiflow.domain.order import Policy
@@ -108,9 +108,6 @@ def submit(
     """
     client = find_client()
     if client is not None:
-        if follow_results:
-            remedy = "The server fetches results by itself; `imeiflow show JOB` says how far they are."
-            raise refuse_option("--follow-results", remedy)
         from imeiflow.cli.remote.submit import Wanted, submit_remotely
 
         fields = {
@@ -124,6 +121,7 @@ def submit(
             "rate_per_min": rate,
             "unconfirmed": unconfirmed,
             "again": again,
+            "follow_results": follow_results,
         }
         how = {"is_sure": is_sure, "is_dry": is_dry, "is_detached": is_detached, "is_json": is_json}
         return submit_remotely(client, Wanted(file=file, fields=fields, accept_price=accept_price, **how))

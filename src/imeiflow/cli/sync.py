@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import os
 import signal
-from collections.abc import Iterator
 from contextlib import suppress
 
 import click
@@ -15,12 +14,10 @@ from imeiflow.cli.frame import open_session
 from imeiflow.cli.option import command, json_option
 from imeiflow.cli.output import print_json, say, tell
 from imeiflow.cli.program import INTERRUPTED
-from imeiflow.cli.server import name_server
-from imeiflow.cli.watching import SyncDisplay, open_sync_display, tell_statuses, tell_when
+from imeiflow.cli.server import find_client
+from imeiflow.cli.watching import SyncDisplay, open_sync_display, tell_synced
 from imeiflow.domain.ident import JobId
 from imeiflow.domain.order import JobState
-from imeiflow.domain.status import StatusAnomalyKind
-from imeiflow.errors import UsageError
 from imeiflow.jobs.lock import LaneLock
 from imeiflow.operations.session import Session
 from imeiflow.operations.sync import Synced, Syncer
@@ -34,7 +31,8 @@ _DRAW_EVERY_S = 0.2
     imeiflow sync 7 --watch      go on until every order is completed or rejected
     imeiflow sync                of all jobs, in all accounts
     imeiflow sync 7 --json | jq .completed
-    """
+    """,
+    is_remote=True,
 )
 @click.argument("job", type=click.IntRange(min=1), metavar="[JOB]", required=False)
 @click.option("--watch", "watches", is_flag=True, help="Follow here until all is final.")
@@ -50,9 +48,11 @@ def sync(job: int | None, watches: bool, is_json: bool) -> int:
     Exit status: 0 all final; 1 error; 2 wrong usage; 4 some are still open, or
     the provider turned the account away; 130 interrupted.
     """
-    if name_server() is not None:
-        remedy = "It fetches them all the time; `imeiflow show JOB` says how far they are."
-        raise UsageError(problem="a server fetches statuses and results by itself", remedy=remedy)
+    client = find_client()
+    if client is not None:
+        from imeiflow.cli.remote.sync import sync_remotely
+
+        return sync_remotely(client, None if job is None else JobId(job), watches=watches, is_json=is_json)
     with open_session() as session:
         synced = follow_statuses(session, None if job is None else JobId(job), watches=watches)
     tell(tell_synced(synced), is_aside=is_json)
@@ -76,38 +76,6 @@ def follow_through(session: Session, job: JobId, lock: LaneLock, *, is_json: boo
     synced = follow_statuses(session, job, watches=True)
     tell(tell_synced(synced), is_aside=is_json)
     return status or synced.exit_code
-
-
-def tell_synced(synced: Synced) -> Iterator[str]:
-    """Say what the statuses are now, what did not fit, and what to do next."""
-    tally = synced.tally
-    name = f"Job {synced.jobs[0]}" if len(synced.jobs) == 1 else f"{len(synced.jobs):,} jobs"
-    if not tally.total:
-        yield "Nothing is followed: no accepted order waits for its result."
-        return
-    verdict = "all is final" if not tally.open else f"{tally.open:,} of {tally.total:,} orders are not final yet"
-    yield f"{name}: {verdict}."
-    yield from tell_statuses(tally)
-    for kind, count in synced.anomalies.items():
-        fresh = synced.fresh.get(kind, 0)
-        yield f"  {count:,} × {kind.sentence}" + (f" ({fresh:,} new)" if 0 < fresh < count else "")
-    if fresh := synced.fresh.get(StatusAnomalyKind.UNASKED, 0):
-        yield f"  {fresh:,} × {StatusAnomalyKind.UNASKED.sentence}"
-    for account, reason in synced.reasons.items():
-        yield f"Why it ended: account {account}: {reason}"
-    yield from _tell_next(synced)
-
-
-def _tell_next(synced: Synced) -> Iterator[str]:
-    tally, one = synced.tally, synced.jobs[0] if len(synced.jobs) == 1 else None
-    job = "" if one is None else f" {one}"
-    if tally.open > tally.unknown:
-        when = tell_when(synced.next_due_at, synced.now)
-        yield f"Next: imeiflow sync{job} --watch    follows until all is final" + (f"; due {when}" if when else "")
-    elif tally.open:
-        yield f"Next: ask the provider about them; imeiflow show{job or ' JOB'} lists them"
-    if tally.final and one is not None:
-        yield f"Next: imeiflow export {one} -o results.csv    your list with the results"
 
 
 async def _watch(syncer: Syncer, display: SyncDisplay) -> Synced:

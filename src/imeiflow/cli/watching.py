@@ -10,13 +10,14 @@ from typing import TYPE_CHECKING, Protocol
 
 from imeiflow.cli.output import count, cut, say, show_seconds
 from imeiflow.domain.order import ResultStatus
+from imeiflow.domain.status import StatusAnomalyKind
 from imeiflow.operations.json_text import clean
 from imeiflow.operations.status_tally import StatusTally
 
 if TYPE_CHECKING:
     from rich.console import RenderableType
 
-    from imeiflow.operations.sync import Asking, SyncProgress
+    from imeiflow.operations.sync import Asking, Synced, SyncProgress
 
 _LINE_EVERY_S = 10.0
 
@@ -91,6 +92,38 @@ def tell_statuses(tally: StatusTally) -> Iterator[str]:
         yield f"  {tally.unknown:>{width},} of them        the provider does not know: it was asked several times"
     if tally.lost:
         yield f"  {tally.lost:>{width},} of them        cannot be followed: no reply named a reference"
+
+
+def tell_synced(synced: Synced) -> Iterator[str]:
+    """Say what the statuses are now, what did not fit, and what to do next."""
+    tally = synced.tally
+    name = f"Job {synced.jobs[0]}" if len(synced.jobs) == 1 else f"{len(synced.jobs):,} jobs"
+    if not tally.total:
+        yield "Nothing is followed: no accepted order waits for its result."
+        return
+    verdict = "all is final" if not tally.open else f"{tally.open:,} of {tally.total:,} orders are not final yet"
+    yield f"{name}: {verdict}."
+    yield from tell_statuses(tally)
+    for kind, number in synced.anomalies.items():
+        fresh = synced.fresh.get(kind, 0)
+        yield f"  {number:,} × {kind.sentence}" + (f" ({fresh:,} new)" if 0 < fresh < number else "")
+    if fresh := synced.fresh.get(StatusAnomalyKind.UNASKED, 0):
+        yield f"  {fresh:,} × {StatusAnomalyKind.UNASKED.sentence}"
+    for account, reason in synced.reasons.items():
+        yield f"Why it ended: account {account}: {reason}"
+    yield from _tell_next(synced)
+
+
+def _tell_next(synced: Synced) -> Iterator[str]:
+    tally, one = synced.tally, synced.jobs[0] if len(synced.jobs) == 1 else None
+    job = "" if one is None else f" {one}"
+    if tally.open > tally.unknown:
+        when = tell_when(synced.next_due_at, synced.now)
+        yield f"Next: imeiflow sync{job} --watch    follows until all is final" + (f"; due {when}" if when else "")
+    elif tally.open:
+        yield f"Next: ask the provider about them; imeiflow show{job or ' JOB'} lists them"
+    if tally.final and one is not None:
+        yield f"Next: imeiflow export {one} -o results.csv    your list with the results"
 
 
 def tell_when(at: datetime | None, now: datetime) -> str:

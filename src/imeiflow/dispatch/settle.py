@@ -276,7 +276,7 @@ class Settlement:
 
     def _may_risk(self, order: PlacedOrder) -> bool:
         price = order.price if order.price is not None else self._work.job.unit_price
-        limit = self._engine.settings.repeat_probe_max_price
+        limit = self._engine.settings.probe_limit(self._work.job.id)
         currency = self._work.job.currency
         if price is None:
             self.reason = "the price is not known, so no order was repeated to learn whether repeats are refused"

@@ -121,6 +121,12 @@ class Runner:
             self._polled = self.engine.poller.view().since(self._polled_before)
         return self._polled
 
+    @property
+    def is_unreached(self) -> bool:
+        """Say whether nobody has answered for so many calls that asking for statuses is in vain just now."""
+        poller = None if self.engine is None else self.engine.poller
+        return poller is not None and poller.failures >= _MAX_FAILURES
+
     def stop(self, *, pause: str | None) -> None:
         """Claim nothing more; calls under way go on to their end. Jobs are paused with the reason `pause`, if any."""
         self._is_stopping = True

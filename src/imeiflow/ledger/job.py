@@ -9,7 +9,7 @@ from datetime import datetime
 from decimal import Decimal
 from typing import Any, Unpack
 
-from sqlalchemy import Connection, Select, delete, func, insert, literal, or_, select, update
+from sqlalchemy import ColumnElement, Connection, Select, delete, func, insert, literal, or_, select, update
 
 from imeiflow.domain.ident import AccountName, JobId, OrderId, ServiceId
 from imeiflow.domain.item import OrderKind
@@ -144,15 +144,17 @@ class Jobs(Access):
         before: JobId | None = None,
     ) -> list[Job]:
         """List jobs, newest first; `before` is the last id of the page before. Drafts are hidden."""
-        query = select(job).where(job.c.state != JobState.DRAFT.value).order_by(job.c.id.desc()).limit(limit)
-        if state is not None:
-            query = query.where(job.c.state == state.value)
-        if account is not None:
-            query = query.where(job.c.account == account)
-        if before is not None:
-            query = query.where(job.c.id < before)
+        query = select(job).where(*_listed(state, account, before)).order_by(job.c.id.desc()).limit(limit)
         with self._read() as connection:
             return [_read_job(row) for row in connection.execute(query)]
+
+    def count_jobs(
+        self, state: JobState | None = None, account: AccountName | None = None, *, before: JobId | None = None
+    ) -> int:
+        """Count what `list_jobs` would list."""
+        query = select(func.count()).select_from(job).where(*_listed(state, account, before))
+        with self._read() as connection:
+            return int(connection.execute(query).scalar_one())
 
     def change_job(self, job_id: JobId, expected: AbstractSet[JobState], to: JobState, reason: str | None) -> None:
         """Move a job from one of the `expected` states on, and clear what was wanted of it.
@@ -292,6 +294,18 @@ class Jobs(Access):
     def _set(self, connection: Connection, job_id: JobId, values: Mapping[str, Any]) -> None:
         if connection.execute(update(job).where(job.c.id == job_id).values(values)).rowcount != 1:
             raise UnknownJobError(job=job_id)
+
+
+def _listed(state: JobState | None, account: AccountName | None, before: JobId | None) -> list[ColumnElement[bool]]:
+    """Give the conditions of a listing: drafts are hidden."""
+    conditions = [job.c.state != JobState.DRAFT.value]
+    if state is not None:
+        conditions.append(job.c.state == state.value)
+    if account is not None:
+        conditions.append(job.c.account == account)
+    if before is not None:
+        conditions.append(job.c.id < before)
+    return conditions
 
 
 def _say_why(job_id: JobId) -> Select[Any]:

@@ -10,9 +10,14 @@ import select
 import subprocess
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import suppress
+from dataclasses import replace
+from decimal import Decimal
+from types import MappingProxyType
+from typing import Final
 
+from imeiflow.dispatch.poll import PollView
 from imeiflow.dispatch.view import JobView
 from imeiflow.domain.ident import JobId
 from imeiflow.domain.order import JobState
@@ -28,6 +33,7 @@ from imeiflow.operations.telling import make_teller
 
 STOPPED = "its runner was told to stop"
 _READY_WITHIN_S = 60.0
+_NO_LIMITS: Final[Mapping[JobId, Decimal]] = MappingProxyType({})
 _TICK_S = 0.25
 _LOOK_S = 0.02
 
@@ -99,7 +105,7 @@ class LaneKeeper:
     """Works for one account until no job of it runs and `goal` is met: without one, no result is missing that a job
     waits for. Holds the jobs' locks while they run, so that none seems orphaned.
 
-    `on_change` is called in the event loop.
+    `probe_limits` is the user's word about repeat probes of single jobs. `on_change` is called in the event loop.
     """
 
     def __init__(
@@ -109,6 +115,7 @@ class LaneKeeper:
         *,
         goal: Goal | None = None,
         stop_reason: str = STOPPED,
+        probe_limits: Mapping[JobId, Decimal] = _NO_LIMITS,
         on_change: Callable[[], None] = lambda: None,
     ) -> None:
         self._session = session
@@ -119,9 +126,10 @@ class LaneKeeper:
         self._stops = 0
         self._tasks: set[asyncio.Task[None]] = set()
         self._teller = make_teller(session)
+        lane = session.lane_account(account)
         self._runner = Runner(
             ledger=session.ledger,
-            account=session.lane_account(account),
+            account=replace(lane, settings=replace(lane.settings, probe_limits=probe_limits)),
             clock=session.clock,
             home=session.locks,
             on_change=on_change,
@@ -147,6 +155,15 @@ class LaneKeeper:
     def halted(self) -> str:
         """Say why asking for statuses was given up; empty where it was not."""
         return self._runner.halted
+
+    def poll_view(self) -> PollView | None:
+        """Give what a person sees of the asking for statuses here; None where nothing was asked yet."""
+        return self._runner.poll_view()
+
+    @property
+    def is_unreached(self) -> bool:
+        """Say whether the provider has not answered for so long that asking is in vain just now."""
+        return self._runner.is_unreached
 
     def view(self, job: JobId) -> JobView | None:
         """Give what a person sees of a job that is worked on here."""

@@ -9,12 +9,16 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Callable, Set
+from collections import Counter
+from collections.abc import Callable, Collection, Set
 from contextlib import suppress
+from dataclasses import dataclass
+from decimal import Decimal
 from typing import Final
 
 import structlog
 
+from imeiflow.dispatch.poll import PollView
 from imeiflow.dispatch.view import JobView
 from imeiflow.domain.ident import AccountName, JobId
 from imeiflow.domain.order import JobState
@@ -38,6 +42,22 @@ _RESTED_S: Final = 10.0  #: after a lane broke
 _TURNED_AWAY_S: Final = 300.0  #: after the account was turned away when statuses were asked for
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Polls:
+    """How the asking for statuses of one account goes. `view` is None where nothing is asked just now.
+
+    `asked` and `calls` count since the server started. `owner` is another process that has the lane; `halted` says why
+    nothing more is asked; `is_unreached`: nobody has answered for a while.
+    """
+
+    view: PollView | None
+    owner: str | None
+    asked: int
+    calls: int
+    halted: str
+    is_unreached: bool
+
+
 class EmbeddedRunner:
     """Works for every account of a session. `on_change` hears, in the event loop, which jobs have changed."""
 
@@ -50,6 +70,11 @@ class EmbeddedRunner:
         self._told: dict[AccountName, frozenset[JobId]] = {}
         self._not_before: dict[AccountName, float] = {}
         self._asks_from: dict[AccountName, float] = {}
+        self._halted: dict[AccountName, str] = {}
+        self._polls: Counter[AccountName] = Counter()  #: orders that keepers before asked for, and calls
+        self._poll_calls: Counter[AccountName] = Counter()
+        self._probe_limits: dict[JobId, Decimal] = {}
+        self._granted: set[JobId] = set()  #: probe limits of jobs that are about to run
         self._woken = asyncio.Event()
         self._is_stopping = False
         self.has_begun = False  #: what an earlier server left has been looked at: jobs are taken up from now on
@@ -95,8 +120,41 @@ class EmbeddedRunner:
 
     def adopt(self, job: JobId, lock: LaneLock) -> None:
         """Answer for a job that has just started to run; `lock` is its own, and held. Call it in the event loop."""
+        if job in self._granted:
+            self._granted.discard(job)
+        else:
+            self._probe_limits.pop(job, None)
         self._adopted[job] = lock
         self._woken.set()
+
+    def allow_probe(self, job: JobId, amount: Decimal | None) -> None:
+        """Let repeat probes of a job that is about to run cost so much, until it ends; None takes that back."""
+        if amount is None:
+            self._granted.discard(job)
+            self._probe_limits.pop(job, None)
+        else:
+            self._granted.add(job)
+            self._probe_limits[job] = amount
+
+    def ask_now(self, accounts: Collection[AccountName]) -> None:
+        """Ask for the statuses that are due of accounts at once, also where one was turned away a moment ago."""
+        for name in accounts:
+            self._asks_from.pop(name, None)
+            self._halted.pop(name, None)
+        self._woken.set()
+
+    def look_at_polls(self, account: AccountName) -> Polls:
+        """Say how the asking for statuses of an account goes here."""
+        keeper = self._keepers.get(account)
+        view = None if keeper is None else keeper.poll_view()
+        return Polls(
+            view=view,
+            owner=None if keeper is None else keeper.busy_owner,
+            asked=self._polls[account] + (0 if view is None else view.asked),
+            calls=self._poll_calls[account] + (0 if view is None else view.calls),
+            halted=self._halted.get(account, "") if keeper is None else keeper.halted,
+            is_unreached=keeper is not None and keeper.is_unreached,
+        )
 
     def view(self, job: JobId) -> JobView | None:
         """Give what a person sees of a job that is worked on here; None for one that is not."""
@@ -157,8 +215,11 @@ class EmbeddedRunner:
             keeper = self._keepers.get(job.account)
             if keeper is not None and job.id in self._adopted:
                 keeper.hold(job.id, self._adopted.pop(job.id))
-        for gone in set(self._adopted) - {job.id for job in running}:
+        running_ids = {job.id for job in running}
+        for gone in set(self._adopted) - running_ids:
             self._adopted.pop(gone).release()
+        for gone in set(self._probe_limits) - running_ids - self._granted:
+            del self._probe_limits[gone]
 
     def _find_due(self) -> list[AccountName]:
         """Name the accounts of which orders are to be asked for; not those that were turned away a moment ago."""
@@ -176,19 +237,25 @@ class EmbeddedRunner:
                 session.configuration.choose_account(name),
                 goal=RestGoal(session.ledger, name, session.clock.now),
                 stop_reason=SERVER_STOPPED,
+                probe_limits=self._probe_limits,
                 on_change=lambda: self._tell(name),
             )
             self._keepers[name] = keeper
             await keeper.run(asyncio.Event())
             if keeper.halted:
                 self._asks_from[name] = time.monotonic() + _TURNED_AWAY_S
+                self._halted[name] = keeper.halted
                 log.warning("statuses_not_asked", account=name, reason=keeper.halted)
         except Exception as error:
             log.error("lane_broke", account=name, error=str(error), exc_info=not isinstance(error, ImeiflowError))
             self._not_before[name] = asyncio.get_running_loop().time() + _RESTED_S
             await asyncio.to_thread(self._pause_after, name, error)
         finally:
-            self._keepers.pop(name, None)
+            gone = self._keepers.pop(name, None)
+            polled = None if gone is None else gone.poll_view()
+            if polled is not None:
+                self._polls[name] += polled.asked
+                self._poll_calls[name] += polled.calls
             self._tell(name)
             self._woken.set()
 

@@ -88,16 +88,19 @@ def weigh_list(price: Money | None, number: int, *, trial: int | None, cap: Deci
     return cost if cap is None else Money(min(cost.amount, cap), cost.currency)
 
 
-def weigh_rest(session: Session, job: JobId, *, more: int = 0, cap: Decimal | None = None) -> Money | None:
+def weigh_rest(
+    session: Session, job: JobId, *, more: int = 0, cap: Decimal | None = None, probe_up_to: Decimal | None = None
+) -> Money | None:
     """Say what a job that does not run may still cost, with `more` orders; None where its price is not known.
 
     Besides what waits that is each doubt of another day, which may be placed when it is settled (one of today counts
-    as charged already), and the repeat probe. `cap` is the spending cap that it is about to be given.
+    as charged already), and the repeat probe. `cap` is the spending cap that it is about to be given, `probe_up_to`
+    what the probe may cost, where that is not the account's setting.
     """
     found, tally = session.find_job(job), session.ledger.tally(job)
     sent = tally.waiting + more
     if found.policy is Policy.SETTLE and tally[OrderState.UNCONFIRMED]:
-        sent += session.ledger.count_old_doubts(job, _start_of_today(session)) + _may_probe(session, found)
+        sent += session.ledger.count_old_doubts(job, _start_of_today(session)) + _may_probe(session, found, probe_up_to)
     if found.price is None:
         return None if sent else Money(Decimal(0), found.currency)
     cost = found.price * sent
@@ -117,10 +120,11 @@ def check_rest(session: Session, job: JobId, spender: str, *, more: int) -> None
         return
 
 
-def _may_probe(session: Session, job: Job) -> bool:
+def _may_probe(session: Session, job: Job, up_to: Decimal | None) -> bool:
     """Say whether an order of a job may be repeated to learn whether its doubts can be settled."""
     account = session.configuration.accounts.get(job.account)
-    return job.price is not None and account is not None and job.price.amount <= account.repeat_probe_max_price
+    limit = account.repeat_probe_max_price if up_to is None and account is not None else up_to or Decimal(0)
+    return job.price is not None and job.price.amount <= limit
 
 
 def _start_of_today(session: Session) -> datetime:

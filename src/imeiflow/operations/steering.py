@@ -69,6 +69,7 @@ def resume_job(
     *,
     accept_price: Decimal | None = None,
     max_spend: Decimal | None = None,
+    probe_up_to: Decimal | None = None,
     actor: str = "",
     spender: str | None = None,
 ) -> Resumed:
@@ -76,8 +77,9 @@ def resume_job(
 
     `accept_price` is what one order may cost where the price has risen since it was confirmed; where it costs more, or
     nothing was accepted, PriceRoseError is raised. `max_spend` is another spending cap, which a job that may not go on
-    is not given. `spender` is the user of the web application or the API who lets it
-    go on, and is held to what they may spend in a day. Whoever gets `is_to_follow` must follow it.
+    is not given; `probe_up_to` what its repeat probes may cost, to be weighed. `spender` is the user of the web
+    application or the API who lets it go on, and is held to what they may spend in a day. Whoever gets `is_to_follow`
+    must follow it.
 
     Raises UnknownJobError, JobStateError for a cancelled one, ConfigurationError where its account cannot be worked
     for any more, SpendLimitError.
@@ -94,7 +96,7 @@ def resume_job(
     if spender is not None:
         check_owner(session, found, spender)
     agree_price(session, job, up_to=accept_price, actor=actor)
-    with hold_to_limit(session, spender, lambda: weigh_rest(session, job, cap=max_spend)):
+    with hold_to_limit(session, spender, lambda: weigh_rest(session, job, cap=max_spend, probe_up_to=probe_up_to)):
         if max_spend is not None:
             raise_cap(session, job, max_spend)
         return _resume(session, found)

@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections import Counter
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Final
@@ -114,7 +114,7 @@ class Syncer:
         self._session = session
         self._watches = watches
         self._on_change = on_change
-        self._scope = _find_scope(session, job)
+        self._scope = find_scope(session, job)
         self._accounts = {name: session.configuration.choose_account(name) for name in self._scope}
         self.jobs = tuple(sorted(job for jobs in self._scope.values() for job in jobs))
         self._teller = make_teller(session)
@@ -189,9 +189,7 @@ class Syncer:
         )
 
     def _hurry(self) -> None:
-        asked_before = self._session.clock.now() - _FRESH
-        for job in self.jobs:
-            self._session.ledger.hurry(job, asked_before=asked_before)
+        hurry(self._session, self.jobs)
 
     async def _tick(self) -> None:
         wait_s = _TICK_S
@@ -233,7 +231,14 @@ class Syncer:
         )
 
 
-def _find_scope(session: Session, job: JobId | None) -> dict[AccountName, list[JobId]]:
+def hurry(session: Session, jobs: Collection[JobId]) -> None:
+    """Make due now what some jobs still wait for, but what was asked for a moment ago."""
+    asked_before = session.clock.now() - _FRESH
+    for job in jobs:
+        session.ledger.hurry(job, asked_before=asked_before)
+
+
+def find_scope(session: Session, job: JobId | None) -> dict[AccountName, list[JobId]]:
     """Find the jobs to ask for, by account: the one that was named, or all that have anything open."""
     if job is not None:
         return {session.find_job(job).account: [job]}

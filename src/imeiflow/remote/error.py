@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import ClassVar
 
-from imeiflow.errors import ImeiflowError, UsageError
+from imeiflow.errors import ImeiflowError
 
 
 class RemoteError(ImeiflowError):
@@ -41,7 +41,3 @@ class UnknownOutcomeError(ImeiflowError):
     """It is not known whether {what} was ordered at {server}: {problem}"""
 
     exit_code: ClassVar[int] = 4
-
-
-class LocalOnlyError(UsageError):
-    """`{command}` cannot be asked of a server: {why}"""

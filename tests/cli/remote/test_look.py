@@ -54,6 +54,12 @@ def test_it_is_what_the_ledger_there_shows(type_remotely, type_locally, typed):
     assert there.status == here.status, there.err
 
 
+@pytest.mark.parametrize(("typed", "older"), [("jobs --limit 2", "7"), ("jobs --limit 9", ""), ("jobs --limit 1", "8")])
+def test_it_says_how_many_older_jobs_there_are(type_remotely, type_locally, typed, older):
+    here, there = type_locally(*typed.split()), type_remotely(*typed.split())
+    assert there.err == here.err == (f"{older} older ones are not shown: see --limit.\n" if older else "")
+
+
 def test_an_export_goes_into_a_file_that_is_not_written_over(type_remotely, type_locally, tmp_path):
     for name in ("results.csv", "results.xlsx"):
         done = type_remotely("export", "7", "-o", str(tmp_path / name))
@@ -77,7 +83,6 @@ def test_what_a_server_cannot_be_asked_is_said_with_a_remedy(type_remotely, site
     for typed in (
         f"probe --service 1 --imei {IMEI} --imei {make_imei(5)}",
         "find-limits --service 1",
-        "sync 7",
         "token list",
         "webhooks",
     ):
@@ -85,9 +90,6 @@ def test_what_a_server_cannot_be_asked_is_said_with_a_remedy(type_remotely, site
         assert done.status == 2, typed
         assert "server" in done.err
         assert done.out == ""
-    done = type_remotely("resume", "7", "--probe-up-to", "5")
-    assert done.status == 2
-    assert "repeat_probe_max_price" in done.err
 
 
 def test_the_server_can_be_named_before_and_behind_the_command(type_remotely, monkeypatch, site):

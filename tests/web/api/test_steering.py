@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 from decimal import Decimal
 from pathlib import Path
 
@@ -12,7 +13,7 @@ from imeiflow.domain.order import JobState, OrderState
 from imeiflow.domain.user import Scope
 from imeiflow.ledger.record import NewOrder
 from imeiflow.operations.session import Session
-from tests.operations.stand import add_job, answer, make_imei
+from tests.operations.stand import ACCOUNT, add_job, answer, make_imei
 from tests.web.api.client import Program, check_problem, check_schema, enter, with_key
 from tests.web.api.test_draft import make_form
 from tests.web.seed import add_paused, seed
@@ -56,6 +57,15 @@ def test_a_retry_says_what_it_would_cost_and_sends_no_more_than_was_expected(ste
     assert summary.status in {200, 202}
     check_schema(summary.value, "JobSummary")
     steered.wait_until(lambda: steered.session.ledger.tally(1)[OrderState.REFUSED] == 0, "it is not sent again")
+
+
+def test_a_retry_at_a_higher_price_than_was_seen_is_turned_away(steered, boss):
+    plan = boss.get("/jobs/2/retry", again="true")
+    assert plan["price"] == Decimal("0.08")
+    body = {"again": True, "max_count": plan["count"], "max_price": "0.07"}
+    told = check_problem(boss.ask("POST", "/jobs/2/retry", body), 409, "more-than-expected")
+    assert told["detail"] == "One order costs $0.08, more than $0.07: nothing was sent."
+    assert steered.session.ledger.tally(2)[OrderState.REFUSED] == 1
 
 
 def test_a_job_is_cancelled_for_good(steered, boss):
@@ -152,3 +162,29 @@ def test_all_of_it_stands_in_the_log_with_who_did_it(steered, boss):
     actions = [event.data for event in steered.session.ledger.events(limit=500) if event.actor == "mia"]
     assert {one.get("action") for one in actions} >= {"retry", "cancel", "resume", "settle", "export"}
     assert {one["token"] for one in actions if one.get("action") == "settle"} == {"a test"}
+
+
+def test_a_job_says_what_going_on_would_cost(steered, boss):
+    told = boss.get("/jobs/2/resume")
+    check_schema(told, "ResumeAnswer")
+    assert (told["price"], told["price_now"], told["change"]) == (Decimal("0.08"), None, "")
+
+
+def test_a_repeat_probe_is_made_where_its_price_is_allowed_for_this_run(site, program):
+    job = site.add_answered({2: OrderState.ACCEPTED, 3: OrderState.UNCONFIRMED})
+    account = replace(site.session.configuration.accounts[ACCOUNT], repeat_probe_max_price=Decimal("0.01"))
+    site.session.configuration = replace(site.session.configuration, accounts={ACCOUNT: account})
+
+    def go_on(body: dict[str, str]) -> str:
+        program.post(f"/jobs/{job}/resume", body)
+        site.wait_for(job, JobState.FINISHED)
+        site.wait_until(lambda: site.server.office.runner.view(job) is None, "it is still worked on")
+        return site.session.find_job(job).reason or ""
+
+    for body in ({}, {"probe_up_to": "0.07"}):
+        assert "a repeat probe may cost $0.08" in go_on(body)
+        assert len(site.sim.book) == 0
+    assert "repeats are charged here (one repeated order cost $0.08)" in go_on({"probe_up_to": "0.08"})
+    assert len(site.sim.book) == 1
+    assert "repeats are charged" in go_on({})  # known by now
+    assert len(site.sim.book) == 1

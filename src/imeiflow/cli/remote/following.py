@@ -5,10 +5,13 @@ from __future__ import annotations
 import time
 
 from imeiflow.cli.display import open_display
-from imeiflow.cli.output import print_json, say
+from imeiflow.cli.output import print_json, say, tell
 from imeiflow.cli.program import INTERRUPTED
+from imeiflow.cli.remote.sync import follow_statuses
 from imeiflow.cli.report import report_detail
+from imeiflow.cli.watching import tell_synced
 from imeiflow.domain.ident import JobId
+from imeiflow.domain.order import JobState
 from imeiflow.domain.progress import exit_code
 from imeiflow.ledger.record import Job
 from imeiflow.operations.follow import Followed, Progress
@@ -36,7 +39,12 @@ def follow_through(client: Client, job: JobId, *, is_json: bool) -> int:
         if is_json:
             print_json(detail.summary.as_dict())
         return INTERRUPTED
-    return report_end(client, job, is_json=is_json)
+    status, detail = report_end(client, job, is_json=is_json), find_detail(client, job)
+    if not detail.job.follow_results or detail.summary.state is not JobState.FINISHED or not detail.statuses.open:
+        return status
+    synced = follow_statuses(client, job, watches=True)
+    tell(tell_synced(synced), is_aside=is_json)
+    return status or synced.exit_code
 
 
 def report_end(client: Client, job: JobId, *, is_json: bool) -> int:

@@ -5,11 +5,25 @@ from __future__ import annotations
 from typing import Final
 
 from imeiflow.web.api.operation import Operation
-from imeiflow.web.api.resource import catalogue, delivery, draft, export, job, order, settlement, spending, token
+from imeiflow.web.api.resource import (
+    catalogue,
+    delivery,
+    draft,
+    export,
+    job,
+    order,
+    settlement,
+    spending,
+    steering,
+    sync,
+    token,
+)
 
 OPERATIONS: Final[tuple[Operation, ...]] = (
     *draft.OPERATIONS,
     *job.OPERATIONS,
+    *steering.OPERATIONS,
+    *sync.OPERATIONS,
     *order.OPERATIONS,
     *export.OPERATIONS,
     *settlement.OPERATIONS,

@@ -57,6 +57,7 @@ class DraftForm(In):
     unconfirmed: Annotated[
         Policy, Meta(description="settle: as far as can be known. hold: never send again what may have been placed.")
     ] = Policy.SETTLE
+    follow_results: Annotated[bool, Meta(description="Its results are waited for, not only its orders.")] = False
     again: Annotated[bool, Meta(description="Order also what was ordered before, and pay for it again.")] = False
 
 
@@ -143,6 +144,7 @@ async def create_draft(call: Call) -> Reply:
             rate=form.rate_per_min,
             policy=form.unconfirmed,
             again=form.again,
+            follow_results=form.follow_results,
             submitted_by=call.actor,
         )
         begun = await in_thread(preparations.begin, folder, call.actor, wanted)

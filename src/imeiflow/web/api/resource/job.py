@@ -1,4 +1,4 @@
-"""Jobs: listed, shown, followed, and steered. Nothing waits for a job: what is under way ends by itself."""
+"""Jobs: listed, shown, and followed by server-sent events."""
 
 from __future__ import annotations
 
@@ -12,26 +12,13 @@ from msgspec import Meta
 
 from imeiflow.domain.ident import AccountName, JobId
 from imeiflow.domain.item import OrderKind
-from imeiflow.domain.money import Money
-from imeiflow.domain.order import JobState, OrderState
+from imeiflow.domain.order import JobState
 from imeiflow.domain.user import Scope
-from imeiflow.operations.audit import record_action
 from imeiflow.operations.job_detail import describe_job, read_job_detail
 from imeiflow.operations.json_text import dump_json
-from imeiflow.operations.price import find_rise, refuse_rise, renew_prices
-from imeiflow.operations.spend_limit import check_rest
-from imeiflow.operations.steering import (
-    RETRIED,
-    RetryPlan,
-    cancel_job,
-    pause_job,
-    plan_retry,
-    resume_job,
-    retry_orders,
-)
-from imeiflow.web.api.operation import Call, Operation, Reply, StreamReply
+from imeiflow.web.api.operation import Call, Operation, StreamReply
 from imeiflow.web.api.problem import ApiError
-from imeiflow.web.api.value import Account, Amount, Finished, In, JobSummary, Limit, Out, read_amount
+from imeiflow.web.api.value import Account, Amount, Finished, In, JobSummary, Limit, Out
 from imeiflow.web.hub import job_topic
 from imeiflow.web.live import is_full
 from imeiflow.web.thread import in_thread
@@ -122,6 +109,7 @@ class JobPage(Out):
 
     jobs: list[ListedJob]
     next: Annotated[int, Meta(description="`cursor` of the next page; null at the end.")] | None
+    older: Annotated[int, Meta(ge=0, description="Jobs that match behind this page.")]
 
 
 class ShownJob(JobSummary):
@@ -168,78 +156,28 @@ class ShowQuery(In):
     findings: Annotated[bool, Meta(description="Count what its results say: carrier, lock, Find My.")] = False
 
 
-class ResumeBody(In):
-    """How to go on."""
-
-    max_spend: Annotated[Amount, Meta(description="Another spending cap.")] | None = None
-    accept_price: (
-        Annotated[Amount, Meta(description="What one order may cost, where the price has risen since.")] | None
-    ) = None
-
-
-class RetryBody(In):
-    """What to send again."""
-
-    states: (
-        Annotated[list[Literal["refused", "failed"]], Meta(min_length=1, max_length=2, description="Otherwise both.")]
-        | None
-    ) = None
-    again: Annotated[bool, Meta(description="Also what another job has ordered since.")] = False
-    max_count: (
-        Annotated[int, Meta(ge=0, le=10**9, description="Turn it away where it would send more orders than this.")]
-        | None
-    ) = None
-    max_price: (
-        Annotated[
-            Amount,
-            Meta(description="Turn it away where one order costs more; up to it, a price that has risen is accepted."),
-        ]
-        | None
-    ) = None
-
-
-class RetryQuery(In):
-    """What would be sent again."""
-
-    states: Annotated[list[Literal["refused", "failed"]], Meta(max_length=2, description="Otherwise both.")] | None = (
-        None
-    )
-    again: Annotated[bool, Meta(description="Also what another job has ordered since.")] = False
-
-
-class RetryAnswer(Out):
-    """What a retry would send again, and what it costs."""
-
-    count: int
-    by_state: dict[str, int]
-    price: Annotated[Amount, Meta(description="What one order costs today; null where it is not known.")] | None
-    cost: Annotated[Amount, Meta(description="Null where the price is not known.")] | None
-    currency: str
-    price_change: Annotated[str, Meta(description="Why it may not go on at the confirmed price; else empty.")]
-    elsewhere: Annotated[list[dict[str, int]], Meta(description="Left alone: other jobs ordered them since.")]
-    waiting: Annotated[int, Meta(description="Orders that still wait, and are sent then, too.")]
-
-
 def list_jobs(call: Call) -> dict[str, Any]:
     """List jobs, newest first."""
     query: JobQuery = call.query
-    found = call.session.ledger.list_jobs(
-        None if query.state is None else JobState(query.state),
-        None if query.account is None else AccountName(query.account),
-        query.limit + 1,
-        before=None if query.cursor is None else JobId(query.cursor),
-    )
-    shown = found[: query.limit]
-    summaries = call.session.ledger.summaries([job.id for job in shown])
+    ledger = call.session.ledger
+    state = None if query.state is None else JobState(query.state)
+    account = None if query.account is None else AccountName(query.account)
+    before = None if query.cursor is None else JobId(query.cursor)
+    shown = ledger.list_jobs(state, account, query.limit, before=before)
+    older = 0
+    if len(shown) == query.limit:
+        older = ledger.count_jobs(state, account, before=shown[-1].id)
+    summaries = ledger.summaries([job.id for job in shown])
     return {
         "jobs": [{**summaries[job.id].as_dict(), **{name: getattr(job, name) for name in _LISTED}} for job in shown],
-        "next": shown[-1].id if len(found) > query.limit else None,
+        "next": shown[-1].id if older else None,
+        "older": older,
     }
 
 
 def show_job(call: Call) -> dict[str, Any]:
     """Show a job: its terms, counts, reasons, doubts and limits."""
-    return describe_job(read_job_detail(call.session, _find(call), has_findings=call.query.findings))
+    return describe_job(read_job_detail(call.session, find_job(call), has_findings=call.query.findings))
 
 
 async def follow_job(call: Call) -> StreamReply:
@@ -248,7 +186,7 @@ async def follow_job(call: Call) -> StreamReply:
     Each event `job` carries the job's summary; the first comes at once, the others when something has changed. The
     event `end` carries the last one, when the job does not run any more, and ends the stream.
     """
-    job = await in_thread(_find, call)
+    job = await in_thread(find_job, call)
     if is_full(call.office, call.actor):
         remedy = "Ask /jobs/{job} now and then, or end some of them."
         raise ApiError(503, "Too many streams are open.", remedy=remedy, headers={"retry-after": "10"})
@@ -289,138 +227,16 @@ def _is_good(call: Call) -> bool:
     return False
 
 
-def pause_running_job(call: Call) -> Reply:
-    """Pause a job: nothing more is sent.
-
-    Calls under way end first, and what they order is charged: the job's state is `running` until then.
-    """
-    job = _find(call)
-    pause_job(call.session, job)
-    return _asked(call, job, "pause")
-
-
-def cancel_waiting_orders(call: Call) -> Reply:
-    """Cancel what a job has not sent yet, for good.
-
-    Calls under way end first. What was accepted stays ordered and charged.
-    """
-    job = _find(call)
-    cancel_job(call.session, job)
-    return _asked(call, job, "cancel")
-
-
-async def resume_paused_job(call: Call) -> Reply:
-    """Go on with a job: paused, or finished with something still to do.
-
-    One that runs already goes on; one with nothing to do stays as it is.
-    """
-    job = await in_thread(_find, call)
-    body: ResumeBody = call.body
-    cap = read_amount(body.max_spend, "body.max_spend")
-    await go_on(call, job, accept_price=read_amount(body.accept_price, "body.accept_price"), max_spend=cap)
-    return await in_thread(_asked, call, job, "resume")
-
-
-def show_retry(call: Call) -> dict[str, Any]:
-    """Say what a retry would send again, and what it costs today; nothing is sent.
-
-    A price list older than `price_max_age_s` is fetched again.
-    """
-    query: RetryQuery = call.query
-    job = _find(call)
-    plan = plan_retry(call.session, job, _read_states(query.states), is_again=query.again)
-    found = call.session.find_job(job)
-    rise = None
-    if plan.count:
-        renew_prices(call.session, job)
-        rise = find_rise(call.session, job, more=plan.count)
-    today = None if rise is None else rise.price
-    cost = plan.cost if today is None else today * plan.count
-    return {
-        "count": plan.count,
-        "by_state": {state.value: number for state, number in plan.counts.items()},
-        "price": found.unit_price if today is None else today.amount,
-        "cost": None if cost is None else cost.amount,
-        "currency": found.currency,
-        "price_change": "" if rise is None else rise.change,
-        "elsewhere": [{"job": other, "count": number} for other, number in plan.elsewhere.items()],
-        "waiting": call.session.ledger.tally(job).waiting,
-    }
-
-
-async def retry_refused_orders(call: Call) -> Reply:
-    """Send again what was refused or failed, and what still waits; nothing else.
-
-    What was accepted, or may have been placed, is never part of it. Ask first what it costs: where the price has risen,
-    nothing is sent before that is accepted.
-    """
-    body: RetryBody = call.body
-    job, states = await in_thread(_find, call), _read_states(body.states)
-    highest = read_amount(body.max_price, "body.max_price")
-    plan = await in_thread(plan_retry, call.session, job, states, is_again=body.again)
-    _check_expected(plan, (await in_thread(call.session.find_job, job)).price, body.max_count, highest)
-    if plan.count:
-        await in_thread(refuse_rise, call.session, job, more=plan.count, up_to=highest)
-        await in_thread(check_rest, call.session, job, call.actor, more=plan.count)
-        is_again, most, actor = body.again, plan.count, call.actor
-        await in_thread(retry_orders, call.session, job, states, is_again=is_again, most=most, actor=actor)
-        await go_on(call, job, accept_price=highest)
-    return await in_thread(_asked, call, job, "retry")
-
-
-def _check_expected(plan: RetryPlan, price: Money | None, most: int | None, highest: Decimal | None) -> None:
-    """Raise ApiError where a retry would send more than whoever asks knows of, or at a higher price."""
-    detail = ""
-    if most is not None and plan.count > most:
-        detail = f"It would send {plan.count:,} orders, more than {most:,}: nothing was sent."
-    elif highest is not None and price is not None and price.amount > highest:
-        detail = f"One order costs {price}, more than {Money(highest, price.currency)}: nothing was sent."
-    if detail:
-        raise ApiError(409, detail, code="more-than-expected", remedy="Ask again what a retry would send.")
-
-
-async def go_on(
-    call: Call, job: JobId, *, accept_price: Decimal | None = None, max_spend: Decimal | None = None
-) -> None:
-    """Let a job go on under this server's runner."""
-    amounts = {"accept_price": accept_price, "max_spend": max_spend}
-    resumed = await in_thread(resume_job, call.session, job, **amounts, actor=call.actor, spender=call.actor)
-    if resumed.is_to_follow and not resumed.was_running:
-        call.office.runner.adopt(job, resumed.lock)
-    else:
-        resumed.lock.release()
-
-
 def summarise(call: Call, job: JobId) -> dict[str, Any]:
     """Give a job's summary."""
     summary: dict[str, Any] = call.session.ledger.summary(job).as_dict()
     return summary
 
 
-def _asked(call: Call, job: JobId, action: str) -> Reply:
-    record_action(call.session, call.actor, action, job=job, token=call.token.name)
-    summary = summarise(call, job)
-    is_under_way = summary["state"] == JobState.RUNNING
-    return Reply(value=summary, status=202 if is_under_way else 200, headers={"location": f"/api/v1/jobs/{job}"})
-
-
-def _find(call: Call) -> JobId:
+def find_job(call: Call) -> JobId:
+    """Give the job that a path names. Raises UnknownJobError."""
     return call.session.find_job(JobId(call.path["job"])).id
 
-
-def _read_states(names: list[Literal["refused", "failed"]] | None) -> frozenset[OrderState]:
-    return frozenset(map(OrderState, names)) if names else RETRIED
-
-
-_STEERED: Final[dict[str, Any]] = {
-    "scope": Scope.ORDER,
-    "tag": "Jobs",
-    "answer": JobSummary,
-    "errors": (404, 409, 422),
-    "is_repeatable": True,
-    "example": EXAMPLE,
-    "path_example": {"job": 7},
-}
 
 OPERATIONS: Final = (
     Operation(
@@ -432,7 +248,7 @@ OPERATIONS: Final = (
         query=JobQuery,
         answer=JobPage,
         errors=(422,),
-        example={"jobs": [_LISTED_EXAMPLE], "next": None},
+        example={"jobs": [_LISTED_EXAMPLE], "next": None, "older": 0},
         query_example={"state": "finished", "limit": 20},
     ),
     Operation(
@@ -455,44 +271,5 @@ OPERATIONS: Final = (
         media_types=("text/event-stream",),
         errors=(404,),
         path_example={"job": 7},
-    ),
-    Operation(method="POST", path="/jobs/{job}/pause", handle=pause_running_job, **_STEERED),
-    Operation(method="POST", path="/jobs/{job}/cancel", handle=cancel_waiting_orders, **_STEERED),
-    Operation(
-        method="POST",
-        path="/jobs/{job}/resume",
-        handle=resume_paused_job,
-        body=ResumeBody,
-        body_example={"max_spend": 500},
-        **_STEERED,
-    ),
-    Operation(
-        method="GET",
-        path="/jobs/{job}/retry",
-        tag="Jobs",
-        scope=Scope.READ,
-        handle=show_retry,
-        query=RetryQuery,
-        answer=RetryAnswer,
-        errors=(404, 409, 422),
-        path_example={"job": 7},
-        example={
-            "count": 8,
-            "by_state": {"refused": 8},
-            "price": Decimal("0.08"),
-            "cost": Decimal("0.64"),
-            "currency": "USD",
-            "price_change": "",
-            "elsewhere": [],
-            "waiting": 0,
-        },
-    ),
-    Operation(
-        method="POST",
-        path="/jobs/{job}/retry",
-        handle=retry_refused_orders,
-        body=RetryBody,
-        body_example={"states": ["refused"], "max_count": 8, "max_price": "0.08"},
-        **_STEERED,
     ),
 )
