@@ -171,9 +171,9 @@ def test_a_job_says_what_going_on_would_cost(steered, boss):
 
 
 def test_a_repeat_probe_is_made_where_its_price_is_allowed_for_this_run(site, program):
-    job = site.add_answered({2: OrderState.ACCEPTED, 3: OrderState.UNCONFIRMED})
     account = replace(site.session.configuration.accounts[ACCOUNT], repeat_probe_max_price=Decimal("0.01"))
     site.session.configuration = replace(site.session.configuration, accounts={ACCOUNT: account})
+    job = site.add_answered({2: OrderState.ACCEPTED, 3: OrderState.UNCONFIRMED})  # behind: a lane keeps its settings
 
     def go_on(body: dict[str, str]) -> str:
         program.post(f"/jobs/{job}/resume", body)
