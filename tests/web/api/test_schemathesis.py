@@ -21,7 +21,7 @@ from tests.web.seed import add_much, seed
 from tests.web.site import open_site
 
 SEED = 20_251_128
-PATIENCE_S = 300
+PATIENCE_S = 900
 
 
 @pytest.fixture
