@@ -20,6 +20,7 @@ from imeiflow.dispatch.ladder import MIN_CALLS, Ladder
 from imeiflow.dispatch.rate import per_time
 from imeiflow.dispatch.step import Measured
 from imeiflow.domain.ident import ServiceId
+from imeiflow.domain.money import Money
 from imeiflow.errors import UsageError
 from imeiflow.operations.account import AccountSettings
 from imeiflow.operations.json_text import clean
@@ -132,8 +133,9 @@ def _order(session: Session, search: LimitSearch, request: Request, *, is_sure: 
     with draft:
         valid = count(proposal.preview.valid, "IMEI")
         price = "at a price that is not known" if proposal.price is None else f"at {proposal.price} each"
-        say(f"Up to {valid} will be ordered, one a call, {price}, until the limits are found or {request.max_spend}")
-        say("of the account's currency is spent. What is left waits in a paused job.")
+        cap = Money(request.max_spend or Decimal(0), "" if proposal.price is None else proposal.price.currency)
+        say(f"Up to {valid} will be ordered, one a call, {price}, until the limits are found or {cap} is spent.")
+        say("What is left waits in a paused job.")
         if not confirm("Order them?", action="measuring by orders", is_sure=is_sure):
             return None
         draft.start(proposal)

@@ -117,7 +117,7 @@ def next_steps(job: Job, tally: Tally, probe: Money | None = None, awaited: int 
     waiting, doubts = tally.waiting, tally[OrderState.UNCONFIRMED]
     again = tally[OrderState.REFUSED] + tally[OrderState.FAILED]
     if job.state is JobState.PAUSED:
-        what = f"send the {waiting:,} that wait" if waiting else "go on"
+        what = f"send the {waiting:,} that wait{'s' if waiting == 1 else ''}" if waiting else "go on"
         if doubts and job.policy is Policy.SETTLE:
             what += ", then settle what is unconfirmed as far as can be known"
         steps.append(Step(f"imeiflow resume {id_}", what))

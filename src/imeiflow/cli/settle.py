@@ -160,7 +160,8 @@ def _tell_placed(word: Word) -> str:
     orders = count(word.number, "order")
     known = f" with reference {clean(word.reference)}" if word.reference is not None else ""
     cost = f", and {word.cost} counted as spent" if word.cost is not None else ""
-    return f"{orders} of job {word.job.id} will be marked as placed{known}{cost}. They are not sent again."
+    are = "It is" if word.number == 1 else "They are"
+    return f"{orders} of job {word.job.id} will be marked as placed{known}{cost}. {are} not sent again."
 
 
 def _say_status(desk: SettlingDesk) -> int:

@@ -208,8 +208,8 @@ def _say_reason(work: Work, quote: Quote) -> str:
     said = say_move(work.job.service, agreed, quote)
     if compare_price(agreed, quote) is not PriceMove.ROSE or agreed is None or quote.price is None:
         return said
-    now = name_price(agreed, quote.price)
+    now, wait = name_price(agreed, quote.price), "waits" if waiting == 1 else "wait"
     return (
-        f"{said}: the {waiting:,} that wait would cost {now * waiting} instead of {agreed * waiting}; "
+        f"{said}: the {waiting:,} that {wait} would cost {now * waiting} instead of {agreed * waiting}; "
         f"`resume --accept-price {now.amount:f}` goes on"
     )

@@ -132,9 +132,10 @@ def refuse_rise(session: Session, job: JobId, *, more: int, up_to: Decimal | Non
 def _say_cost(job: Job, quote: Quote, waiting: int) -> str:
     price = job.price
     if compare_price(price, quote) is not PriceMove.ROSE or price is None or quote.price is None:
-        return f"{waiting:,} wait to be sent."
+        return f"{waiting:,} wait{'s' if waiting == 1 else ''} to be sent."
     now = name_price(price, quote.price)
-    return f"The {waiting:,} that wait would cost {now * waiting} instead of {price * waiting}."
+    wait = "waits" if waiting == 1 else "wait"
+    return f"The {waiting:,} that {wait} would cost {now * waiting} instead of {price * waiting}."
 
 
 def _say_remedy(rise: Rise) -> str:

@@ -68,7 +68,7 @@ def _read_changes(session: Session, order: OrderId) -> list[StatusChange]:
 def _describe_attempt(one: OrderAttempt, currency: str) -> str:
     """Say what an attempt was and what it proved about the order."""
     attempt = one.attempt
-    others = f", with {attempt.size - 1:,} others" if attempt.size > 1 else ", alone"
+    others = f", with {attempt.size - 1:,} other{'s' if attempt.size > 2 else ''}" if attempt.size > 1 else ", alone"
     start = f"attempt {attempt.id} ({attempt.kind.value}{others})"
     if one.outcome is None:
         return f"{start}: under way, no answer yet"
