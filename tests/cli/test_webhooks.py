@@ -4,14 +4,21 @@ from __future__ import annotations
 
 import json
 import signal
+import time
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
+from typing import Any
+from urllib.error import HTTPError
+from urllib.request import Request, urlopen
 
 import pytest
 
+from imeiflow.jobs.signature import HEADER, sign
 from tests.cli.shop import Shop, open_shop
 from tests.jobs.receiver import PATH, SECRET, Receiver, open_threaded_receiver
+from tests.jobs.test_signature import read_example
 
 MONTH = {"pending_for": "3600", "process_for": "3600"}
 
@@ -70,6 +77,48 @@ def test_what_failed_is_sent_again_when_somebody_asks(told):
     assert shop.type("webhooks", "retry", "--all-failed").returncode == 0
     assert [one.id for one in receiver.received] == [receiver.received[0].id] * 2
     assert json.loads(shop.type("webhooks", "--json").stdout)[0]["state"] == "delivered"
+
+
+def test_a_receiver_that_checks_as_documented_hears_of_everything_and_again_of_what_it_could_not_take(tmp_path: Path):
+    with open_threaded_receiver() as receiver, open_shop(tmp_path, pending_for="0", process_for="0") as shop:
+        receiver.check = partial(read_check(), SECRET)
+        write_config(shop, receiver)
+        assert post(receiver.url, b"{}", sign("another secret", b"{}", int(time.time()))) == 401
+        assert not receiver.received
+        assert shop.submit(shop.write_list(3), "--follow-results")[0] == 0
+        capped = ("--max-spend", "0.16", "--chunk-size", "1")
+        assert shop.submit(shop.write_list(4, start=10), *capped)[0] == 4
+        shop.simulator.set_behaviour(faults="reset:after@100%")
+        assert shop.submit(shop.write_list(2, start=20), "--unconfirmed", "hold")[0] == 4
+        shop.simulator.set_behaviour(faults=())
+        assert {"job.finished", "job.paused", "order.completed", "order.unconfirmed"} <= set(receiver.types)
+        receiver.answers = [500]
+        assert shop.submit(shop.write_list(1, start=30))[0] == 0
+        (waiting,) = json.loads(shop.type("webhooks", "--state", "pending", "--json").stdout)
+        assert (waiting["event"], waiting["attempts"]) == ("job.finished", 1)
+        assert waiting["next_at"] > waiting["created_at"]
+        assert shop.type("webhooks", "retry", str(waiting["id"])).returncode == 0
+        log = shop.type("webhooks", "show", str(waiting["id"])).stdout
+        assert log.index("HTTP 500") < log.index("HTTP 200")
+        failed, again = [one for one in receiver.received if one.id == waiting["event_id"]]
+        assert failed.body == again.body
+
+
+def read_check() -> Callable[[str, bytes, str], bool]:
+    """Give the check of a signature as the page for shops has it."""
+    scope: dict[str, Any] = {}
+    exec(read_example("python"), scope)  # noqa: S102 - our own page
+    check: Callable[[str, bytes, str], bool] = scope["is_genuine"]
+    return check
+
+
+def post(url: str, body: bytes, signature: str) -> int:
+    request = Request(url, body, {HEADER: signature})  # noqa: S310 - our own receiver
+    try:
+        with urlopen(request) as answer:  # noqa: S310
+            return int(answer.status)
+    except HTTPError as error:
+        return error.code
 
 
 def test_what_a_killed_process_did_not_tell_is_told_by_the_next(told):

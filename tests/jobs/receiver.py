@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import threading
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -47,9 +47,13 @@ class Received:
 
 @dataclass
 class Receiver:
-    """What came, and the answers to come: a status, or a status and headers. After those: 200."""
+    """What came, and the answers to come: a status, or a status and headers. After those: 200.
+
+    `check` sees the body and the signature first: what it does not believe is answered with 401, and not kept.
+    """
 
     url: str = ""
+    check: Callable[[bytes, str], bool] = lambda _body, _signature: True
     received: list[Received] = field(default_factory=list)
     answers: list[int | tuple[int, dict[str, str]]] = field(default_factory=list)
     has_come: asyncio.Event = field(default_factory=asyncio.Event)
@@ -100,8 +104,11 @@ def open_threaded_receiver() -> Iterator[Receiver]:
     class Handler(BaseHTTPRequestHandler):
         def do_POST(self) -> None:
             body = self.rfile.read(int(self.headers["Content-Length"]))
-            receiver.received.append(Received(dict(self.headers), body))
-            status = receiver.answers.pop(0) if receiver.answers else 200
+            if receiver.check(body, self.headers.get(HEADER, "")):
+                receiver.received.append(Received(dict(self.headers), body))
+                status = receiver.answers.pop(0) if receiver.answers else 200
+            else:
+                status = 401
             self.send_response(status if isinstance(status, int) else status[0])
             self.send_header("Content-Length", "0")
             self.end_headers()

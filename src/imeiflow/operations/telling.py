@@ -7,7 +7,7 @@ import uuid
 from contextlib import suppress
 from datetime import datetime
 
-from imeiflow.domain.notice import TEST, DeliveryState, Told
+from imeiflow.domain.notice import TEST, Told
 from imeiflow.errors import UsageError
 from imeiflow.jobs.lock import LaneLock
 from imeiflow.jobs.message import write_message
@@ -102,12 +102,13 @@ def find_delivery(session: Session, id_: int) -> tuple[Delivery, bytes]:
 
 
 def retry_delivery(session: Session, id_: int) -> None:
-    """Let a delivery that has ended be sent again, with its id. Raises UnknownDeliveryError, UsageError."""
-    delivery, _ = find_delivery(session, id_)
-    if delivery.state is DeliveryState.PENDING or not session.ledger.retry_deliveries([id_]):
-        raise UsageError(
-            problem=f"delivery {id_} is still being tried", remedy="`imeiflow webhooks send` sends it now."
-        )
+    """Let a delivery be sent once more, with its message id: one that waits to be tried again is due at once.
+
+    Raises UnknownDeliveryError.
+    """
+    find_delivery(session, id_)
+    if not session.ledger.hurry_delivery(id_):
+        session.ledger.retry_deliveries([id_])
 
 
 def _choose_webhook(session: Session, name: str | None) -> str:
