@@ -15,13 +15,33 @@ _COME_TO_REST = """() => new Promise((done) => requestAnimationFrame(() => reque
 })))"""
 
 
+#: A page is drawn when it is loaded and nothing that it asked for is awaited, for two frames. A page that is asked for
+#: anew all the time is never idle as a browser counts it, but it has such moments.
+_BE_DRAWN = """() => new Promise((done) => {
+    let quiet = 0;
+    const look = () => {
+        const isDrawn = document.readyState === 'complete' && !document.querySelector('.htmx-request');
+        quiet = isDrawn ? quiet + 1 : 0;
+        if (quiet > 2) done(true);
+        else requestAnimationFrame(look);
+    };
+    look();
+})"""
+
+
 SOME = ((WIDE, "light"), (NARROW, "dark"))
 ALL = ((WIDE, "light"), (WIDE, "dark"), (NARROW, "light"), (NARROW, "dark"))
 
 
-def find_flaws(page: Page, looks: Sequence[tuple[dict[str, int], str]] = SOME) -> list[str]:
+def wait_until_drawn(page: Page) -> None:
+    """Wait until a page shows all that it fetches by itself when it is opened."""
+    page.wait_for_load_state()
+    page.evaluate(_BE_DRAWN)
+
+
+def find_flaws(page: Page, looks: Sequence[tuple[dict[str, int], str]] = ALL) -> list[str]:
     """Say what axe-core finds on an open page, and where it is wider than its window."""
-    page.wait_for_load_state("networkidle")
+    wait_until_drawn(page)
     flaws = []
     for viewport, scheme in looks:
         page.set_viewport_size(viewport)  # type: ignore[arg-type]

@@ -31,7 +31,7 @@ from tests.operations.stand import add_draft, add_job, answer, make_configuratio
 from tests.rig import make_behaviour
 
 PASSWORD = "seven brass kettles sing"
-PATIENCE_S = 60.0
+PATIENCE_S = 120.0
 
 
 class Site:

@@ -12,6 +12,8 @@ from playwright.sync_api import Page, Route, expect
 import imeiflow.web
 from tests.operations.stand import make_imei
 from tests.web import seed
+from tests.web.look import wait_until_drawn
+from tests.web.test_settings import send
 
 #: Fills every field of a page with what was not there, ticks every box, opens what can be opened, marks some words.
 _FILL = """() => {
@@ -46,6 +48,15 @@ _READ = """() => {
 _HEAR_THE_END = """() => {
     window.theEnd = new Promise((done) => document.body.addEventListener('htmx:afterRequest', (event) => {
         if (event.detail.elt.id === 'orders-live') done(true);
+    }));
+}"""
+#: Tells of a change when another filter's orders were drawn a moment ago, and waits until they were drawn once more.
+_CHANGE_WHEN_DRAWN = """() => {
+    document.body.addEventListener('htmx:afterRequest', (event) => {
+        if (event.detail.elt.id === 'orders-filter') htmx.trigger(document.body, 'slowly:job-1');
+    });
+    window.isDrawnAgain = new Promise((done) => document.body.addEventListener('htmx:afterSwap', (event) => {
+        if (event.detail.requestConfig.elt.id === 'orders-live') done(true);
     }));
 }"""
 _UNDER_WAY = re.compile("Reading …|asking the provider")
@@ -85,7 +96,8 @@ def seeded(tmp_path):
 
 
 def draw_again(page: Page) -> tuple[dict[str, Any], dict[str, Any], int, list[str]]:
-    page.wait_for_load_state("networkidle")
+    wait_until_drawn(page)
+    page.wait_for_load_state("networkidle")  # the chart fetches by itself, too, and nothing goes on in this ledger
     page.evaluate(_FILL)
     expect(page.locator("main")).not_to_contain_text(_UNDER_WAY)  # what is opened is fetched
     before = page.evaluate(_READ)
@@ -121,12 +133,11 @@ def test_the_answer_to_one_form_leaves_what_was_typed_into_another(site, visitor
     limits.nth(0).fill("100.00")
     limits.nth(1).fill("250.00")
     page.get_by_label("Name").fill("reports")
-    with page.expect_response("**/settings/user"):
-        page.get_by_role("button", name="Save").nth(1).click()
+    send(page, page.get_by_role("button", name="Save").nth(1))
     values = [limits.nth(0).input_value(), limits.nth(1).input_value(), page.get_by_label("Name").input_value()]
     assert values == ["100.00", "250.00", "reports"]
-    page.get_by_role("button", name="Make a token").click()
-    page.locator("code.secret").wait_for()
+    send(page, page.get_by_role("button", name="Make a token"))
+    expect(page.locator("code.secret")).to_be_visible()
     assert (page.get_by_label("Name").input_value(), limits.nth(0).input_value()) == ("", "100.00")
 
 
@@ -147,6 +158,17 @@ def test_a_refresh_that_is_under_way_does_not_undo_what_a_person_asked_for_meanw
     page.evaluate(_HEAR_THE_END)
     held[0].continue_()
     page.evaluate("window.theEnd")
+    expect(rows).to_have_count(1)
+    expect(page).to_have_url(re.compile(r"state=refused$"))
+
+
+def test_a_refresh_right_after_another_filter_was_drawn_fetches_what_is_shown_now(seeded, site, visitor, admin):
+    page = visitor.open(f"/jobs/{seeded}?state=accepted", user=admin)
+    rows = page.locator("#orders tbody tr")
+    expect(rows).to_have_count(3)
+    page.evaluate(_CHANGE_WHEN_DRAWN)
+    page.locator("#orders-state").select_option("refused")
+    page.evaluate("window.isDrawnAgain")
     expect(rows).to_have_count(1)
     expect(page).to_have_url(re.compile(r"state=refused$"))
 

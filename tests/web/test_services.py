@@ -25,7 +25,7 @@ def test_hundreds_are_searched_by_words_and_one_shows_its_prices_over_time(tmp_p
     expect(page.get_by_text("No service contains all of these words.")).to_be_visible()
     page.goto("/services?q=check+5")
     page.get_by_role("link", name="Check 5", exact=True).click()
-    assert page.locator("tbody td.number").all_inner_texts() == ["$0.45", "$0.40"]
+    expect(page.locator("tbody td.number")).to_have_text(["$0.45", "$0.40"])
     expect(page.get_by_text("No refund.")).to_be_visible()
     assert find_flaws(page) == []
 

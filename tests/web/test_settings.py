@@ -5,14 +5,26 @@ from __future__ import annotations
 import re
 
 import pytest
-from playwright.sync_api import expect
+from playwright.sync_api import Locator, Page, expect
 
 from imeiflow.domain.user import Role
 from imeiflow.operations.identity import find_api_token, find_invitation
 from tests.web.look import find_flaws
 from tests.web.test_accounts import post
 
+#: Does something with the page, and waits until the answer to the form that it sends has been drawn.
+_HEAR_THE_END = """() => {
+    window.isDrawn = new Promise((done) =>
+        document.body.addEventListener('htmx:afterSettle', () => done(true), {once: true}));
+}"""
 CHANGES = ("invite", "password-link", "user", "disable", "sign-out", "token", "token/revoke")
+
+
+def send(page: Page, button: Locator) -> None:
+    """Send a form, and wait until its answer is drawn."""
+    page.evaluate(_HEAR_THE_END)
+    button.click()
+    page.evaluate("window.isDrawn")
 
 
 def test_a_link_for_a_new_user_is_shown_once(site, visitor, admin):
@@ -33,16 +45,16 @@ def test_a_user_gets_another_role_and_limit_and_is_signed_out_and_disabled(site,
     page = visitor.open("/settings", user=admin)
     line = page.locator("li.stack", has=page.get_by_role("heading", name="otto"))
     line.get_by_label("Most to spend in a day").fill("250.50")
-    line.get_by_role("button", name="Save").click()
+    send(page, line.get_by_role("button", name="Save"))
     expect(line.get_by_label("Most to spend in a day")).to_have_value("250.50")
     assert len(site.session.ledger.list_web_sessions(otto.id)) == 1
     line.get_by_text("Signed in in 1 browser").click()
     line.get_by_role("button", name="Sign otto out everywhere").click()
     expect(line.get_by_text("Signed in in")).to_have_count(0)
     line.get_by_label("Role").select_option("viewer")
-    line.get_by_role("button", name="Save").click()
+    send(page, line.get_by_role("button", name="Save"))
     expect(line.get_by_label("Role")).to_have_value("viewer")
-    line.get_by_role("button", name="Disable otto").click()
+    send(page, line.get_by_role("button", name="Disable otto"))
     expect(line.get_by_text("may not sign in")).to_be_visible()
     (found,) = (user for user in site.session.ledger.list_users() if user.id == otto.id)
     assert (found.role, str(found.spend_limit), found.disabled_at is None) == (Role.VIEWER, "250.50", False)

@@ -37,6 +37,13 @@
 
   // What a person asked for is never drawn over by a refresh that was under way, or began before the answer came.
   const isLive = (element) => /from:body|every /.test(element.getAttribute("hx-trigger") || "");
+  // What was drawn a moment ago is bound to its new address a moment later: until then, it would fetch what was shown before.
+  const AGAIN_MS = 100;
+  const isOutdated = (element, config) => config.verb === "get" && config.path !== element.getAttribute("hx-get");
+  const announce = (element) => {
+    const told = /(\S+) from:body/.exec(element.getAttribute("hx-trigger") || "");
+    if (told && element.isConnected) htmx.trigger(body, told[1]);
+  };
   const turns = new WeakMap(); // of requests
   const asked = new WeakMap(); // by what they draw: the last thing that a person asked for
   let turn = 0;
@@ -44,6 +51,10 @@
     const { elt, target, xhr } = event.detail;
     const last = asked.get(target);
     if (isLive(elt) && last && last.isPending) return event.preventDefault();
+    if (isLive(elt) && isOutdated(elt, event.detail.requestConfig)) {
+      setTimeout(announce, AGAIN_MS, elt);
+      return event.preventDefault();
+    }
     turns.set(xhr, (turn += 1));
     if (!isLive(elt)) asked.set(target, { turn, xhr, isPending: true });
   });
