@@ -17,7 +17,7 @@ from imeiflow.ledger.change import StatusUpdate
 from imeiflow.ledger.filter import Cursor, Filter, Span
 from imeiflow.ledger.ledger import Ledger
 from imeiflow.ledger.record import FoundOrder, JobDraft, NewOrder
-from imeiflow.ledger.search import end_with, select_by_time, select_jobs, select_named, select_of_job
+from imeiflow.ledger.search import end_with, select_by_time, select_jobs, select_named, select_of_job, select_rows
 from tests.ledger.conftest import ACCOUNT, SERVICE, Clock, Desk, make_imei
 
 S = OrderState
@@ -125,6 +125,41 @@ def test_a_page_knows_whether_it_is_the_last(filled: Ledger):
     assert filled.page_orders(Filter(jobs=[]), limit=2).orders == []
 
 
+@pytest.mark.parametrize(
+    "wanted",
+    [
+        {},
+        {"states": frozenset({S.ACCEPTED})},
+        {"states": frozenset({S.REFUSED, S.UNCONFIRMED, S.ACCEPTED})},
+        {"statuses": frozenset({ResultStatus.PENDING, ResultStatus.COMPLETED})},
+        {"imeis": [make_imei(n) for n in (4, 0, 2, 999)]},
+        {"imeis": [make_imei(n) for n in (4, 0, 1)], "states": frozenset({S.ACCEPTED})},
+    ],
+)
+@pytest.mark.parametrize("job", [1, 2, 3])
+def test_the_rows_of_a_job_come_in_the_order_of_its_file_in_pages_of_any_size(
+    filled: Ledger, job: int, wanted: dict[str, object]
+):
+    newest_first = filled.page_orders(Filter(jobs=[JobId(job)], **wanted)).orders  # type: ignore[arg-type]
+    expected = newest_first[::-1]
+    assert [order.line for order in expected] == sorted(order.line for order in expected)
+    for size in (1, 2, 100):
+        found: list[FoundOrder] = []
+        after = None
+        while True:
+            rows, after = filled.page_rows(JobId(job), Filter(**wanted), after=after, limit=size)  # type: ignore[arg-type]
+            found += rows
+            if after is None:
+                break
+            assert len(rows) == size
+        assert found == expected
+
+
+def test_a_draft_s_rows_are_not_shown(filled: Ledger):
+    assert filled.page_rows(JobId(3), Filter()) != ([], None)
+    assert filled.page_rows(JobId(4), Filter()) == ([], None)
+
+
 @pytest.mark.parametrize("text", ["", "1", "1-", "-1", "a-b", "1-2-3", "²-1", "9" * 30 + "-1"])
 def test_what_is_no_cursor_is_told(text: str):
     with pytest.raises(ValueError, match="no cursor"):
@@ -169,12 +204,17 @@ PLANS: list[tuple[Select[object], str]] = [
     (select_of_job(NO_TIME, "completed"), "ix_orders_status (job_id=? AND status=? AND id<?)"),
     (select_of_job(Filter(states=ALL.states), "refused"), "ix_orders_claim (job_id=? AND state=? AND id<?)"),
     (select_of_job(Filter()), "orders USING INTEGER PRIMARY KEY (rowid>? AND rowid<?)"),
+    (select_rows(Filter(imeis=[])), "orders USING INDEX ix_orders_imei (imei=?)"),
+    (select_rows(replace(ALL, references=None)), "orders USING INDEX ix_orders_imei (imei=?)"),
+    (select_rows(NO_TIME, "completed"), "ix_orders_status (job_id=? AND status=? AND id>?)"),
+    (select_rows(Filter(states=ALL.states), "refused"), "ix_orders_claim (job_id=? AND state=? AND id>?)"),
+    (select_rows(Filter()), "orders USING INTEGER PRIMARY KEY (rowid>? AND rowid<?)"),
 ]
 
 
 @pytest.mark.parametrize(("query", "uses"), PLANS, ids=range(len(PLANS)))
 def test_every_query_is_led_by_an_index_and_none_reads_all_orders(ledger: Ledger, query: Select[object], uses: str):
-    nothing = {"imeis": "[]", "refs": "[]", "jobs": "[]", "job_id": 1, "below": 1, "first": 1}
+    nothing = {"imeis": "[]", "refs": "[]", "jobs": "[]", "job_id": 1, "below": 1, "first": 1, "after": 1, "last": 1}
     compiled = (
         query.params(**nothing).limit(50).compile(dialect=sqlite.dialect(), compile_kwargs={"render_postcompile": True})
     )

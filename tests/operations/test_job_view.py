@@ -6,6 +6,7 @@ import pytest
 
 from imeiflow.domain.order import JobState, OrderState
 from imeiflow.ledger.record import NewOrder
+from imeiflow.operations import job_view
 from imeiflow.operations.job_view import count_job, group_reasons, warm_counts
 from tests.operations.stand import add_job, answer, make_imei, open_session
 
@@ -37,10 +38,14 @@ def test_a_job_at_rest_is_counted_anew_when_something_of_it_changes(session):
     assert group_reasons(session, again.job) == []
 
 
-def test_the_newest_jobs_at_rest_are_counted_beforehand_until_it_is_told_to_stop(session):
+def test_the_newest_and_the_large_jobs_at_rest_are_counted_beforehand_until_it_is_told_to_stop(session, monkeypatch):
     for number in range(3):
         add_paused(session, start=100 * number)
     add_job(session, [NewOrder(line=2, imei=make_imei(999))])
     assert warm_counts(session) == 3
     assert warm_counts(session, limit=2) == 1  # the newest runs
+    monkeypatch.setattr(job_view, "_LARGE", 3)
+    assert warm_counts(session, limit=2) == 3  # however old they are, large ones are counted
+    monkeypatch.setattr(job_view, "_LARGE", 4)
+    assert warm_counts(session, limit=2) == 1
     assert warm_counts(session, is_stopped=lambda: True) == 0

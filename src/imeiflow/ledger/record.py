@@ -124,6 +124,11 @@ class Job:
         """Give the confirmed price of one order."""
         return None if self.unit_price is None else Money(self.unit_price, self.currency)
 
+    @property
+    def cap(self) -> Money | None:
+        """Give the spending cap."""
+        return None if self.max_spend is None else Money(self.max_spend, self.currency)
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Reason:

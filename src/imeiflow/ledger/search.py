@@ -1,11 +1,12 @@
-"""Searching the orders of all jobs, a page at a time, newest first: the one search behind every listing.
+"""Searching the orders of all jobs, a page at a time, newest first; and those of one job, in the order of its file.
 
 Each page takes the way that looks at the fewest rows, and each way is led by an index, whatever the ledger's size:
 
 - by IMEI or reference, all that match are found and sorted: newest job first, its last row first;
 - by time, the latest first; where few orders meet the other conditions, those are looked at instead;
 - all else job by job, newest first: a state or status leads by the job's own index, and jobs without any are passed
-  over in one statement.
+  over in one statement;
+- the rows of one job run along its orders' ids, which were given in the order of its file.
 """
 
 from __future__ import annotations
@@ -73,6 +74,18 @@ class Search(Access):
         if len(rows) <= limit or not found:
             return Page(found, None)
         return Page(found, end_with(wanted, found[-1]))
+
+    def page_rows(
+        self, job_id: JobId, wanted: Filter, *, after: OrderId | None = None, limit: int = 100
+    ) -> tuple[list[FoundOrder], OrderId | None]:
+        """Give the next orders of a job that match, in the order of its file, and the last of them where more follow.
+
+        IMEIs, states and statuses of `wanted` count. `after` is the last one of the page before, of the same filter.
+        """
+        with self._read() as connection:
+            rows = _find_rows(connection, job_id, wanted, after or OrderId(0), limit + 1)
+        found = [_read_found(row) for row in rows[:limit]]
+        return found, found[-1].id if found and len(rows) > limit else None
 
     def find_order(self, order: OrderId) -> FoundOrder | None:
         """Give one order; None where there is none, or only in a draft."""
@@ -208,6 +221,43 @@ def _find_in_job(connection: Connection, wanted: Filter, job_id: int, below: int
         return []
     parameters |= {"first": first, "below": min(below, last + 1)}
     return list(connection.execute(select_of_job(wanted).limit(limit), parameters).all())
+
+
+def select_rows(wanted: Filter, value: str | None = None) -> Select[Any]:
+    """Give the query for a job's orders in the order of its file; `value` is the state or status that leads.
+
+    Without one it is led by IMEIs where those are wanted, else it runs along the orders' ids.
+    """
+    query = _select().where(job.c.state != JobState.DRAFT.value, *_order_conditions(wanted))
+    key = _key(wanted)
+    if wanted.imeis is not None:
+        named = orders.c.imei.in_(select(_imeis.c.imei))
+        id_ = orders.c.id + 0
+        query = query.where(named, orders.c.job_id + 0 == bindparam("job_id"), id_ > bindparam("after"))
+        return query.order_by(id_)
+    query = query.where(orders.c.id > bindparam("after"))
+    if key is None or value is None:
+        query = query.where(orders.c.job_id + 0 == bindparam("job_id"), orders.c.id <= bindparam("last"))
+    else:
+        query = query.where(orders.c.job_id == bindparam("job_id"), key[0] == value)
+    return query.order_by(orders.c.id)
+
+
+def _find_rows(connection: Connection, job_id: JobId, wanted: Filter, after: OrderId, limit: int) -> list[AnyRow]:
+    parameters: dict[str, Any] = {"job_id": job_id, "after": after, **_parameters(wanted)}
+    if wanted.imeis is not None:
+        return list(connection.execute(select_rows(wanted).limit(limit), parameters).all())
+    key = _key(wanted)
+    if key is not None:
+        found: list[AnyRow] = []
+        for value in key[1]:
+            found += connection.execute(select_rows(wanted, value).limit(limit), parameters).all()
+        return sorted(found, key=lambda row: row.id)[:limit]
+    first, last = connection.execute(EXTREMES, {"job_id": job_id}).one()
+    if first is None:
+        return []
+    parameters |= {"after": max(after, first - 1), "last": last}
+    return list(connection.execute(select_rows(wanted).limit(limit), parameters).all())
 
 
 def _count_few(connection: Connection, wanted: Filter) -> int:

@@ -49,7 +49,7 @@ def say_learned(one: Learned) -> str:
 def _say_pace(pace: Mapping[str, object] | None) -> str:
     match pace:
         case {"calls": int(calls), "period_s": int() | float() as period}:
-            return f"{calls} calls in {period:g} s"
+            return f"{calls} {'call' if calls == 1 else 'calls'} in {period:g} s"
         case {"rate": int() | float() as rate}:
             return f"{rate * 60:.1f} calls a minute"
         case _:

@@ -14,7 +14,11 @@ _LONGEST: Final = 300
 
 def describe_event(event: Event) -> str:
     """Say in one line what else is known of an event; empty where that is nothing."""
-    said = ", ".join(f"{_name(key)} {_say(value)}" for key, value in event.data.items() if _says(key, value))
+    data = dict(event.data)
+    moved = f"from {_say(data.pop('from'))} to {_say(data.pop('to'))}" if data.get("from") and data.get("to") else ""
+    said = ", ".join(
+        [moved] * bool(moved) + [f"{_name(key)} {_say(one)}" for key, one in data.items() if _says(key, one)]
+    )
     return said if len(said) <= _LONGEST else f"{said[: _LONGEST - 1]}…"
 
 

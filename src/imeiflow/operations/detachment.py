@@ -124,6 +124,7 @@ class LaneKeeper:
         self._stop_reason = stop_reason
         self._locks: dict[JobId, LaneLock] = {}
         self._stops = 0
+        self._counted_at = time.monotonic()
         self._tasks: set[asyncio.Task[None]] = set()
         self._teller = make_teller(session)
         lane = session.lane_account(account)
@@ -212,9 +213,12 @@ class LaneKeeper:
                 self._locks[job] = lock
         for job in set(self._locks) - running:
             self._locks.pop(job).release()
-        for job in self._locks:
-            if self._runner.engine is not None:
-                ledger.add_worked(job, _TICK_S)
+        now = time.monotonic()
+        worked_s, self._counted_at = now - self._counted_at, now
+        # Whoever answers for a job counts the time, also where another process has the lane and works on it.
+        if self._runner.engine is not None or self._runner.busy_owner is not None:
+            for job in self._locks:
+                ledger.add_worked(job, worked_s)
 
 
 def _read_line(descriptor: int) -> dict[str, object]:

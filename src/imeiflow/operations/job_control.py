@@ -79,9 +79,21 @@ def ask_to_cancel(session: Session, job: JobId, actor: str) -> None:
     record_action(session, actor, "cancel", job=job)
 
 
-def go_on(session: Session, job: JobId, actor: str, adopt: Adopt) -> bool:
-    """Let a job go on; say whether there was anything to go on with. Raises JobStateError, ConfigurationError."""
-    resumed = resume_job(session, job, spender=actor)
+def go_on(
+    session: Session,
+    job: JobId,
+    actor: str,
+    adopt: Adopt,
+    *,
+    accept_price: Decimal | None = None,
+    max_spend: Decimal | None = None,
+) -> bool:
+    """Let a job go on; say whether there was anything to go on with.
+
+    `accept_price` is what an order may cost that was cheaper when it was confirmed, `max_spend` another spending cap.
+    Raises JobStateError, ConfigurationError, PriceRoseError, SpendLimitError.
+    """
+    resumed = resume_job(session, job, accept_price=accept_price, max_spend=max_spend, actor=actor, spender=actor)
     if resumed.is_to_follow:
         adopt(job, resumed.lock)  # first: it runs
         record_action(session, actor, "resume", job=job)

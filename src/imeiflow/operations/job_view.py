@@ -8,18 +8,18 @@ from __future__ import annotations
 
 import threading
 from collections import OrderedDict
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from itertools import pairwise
 from typing import Final, Generic, TypeAlias, TypeVar
 
 from imeiflow.dispatch.view import JobView
-from imeiflow.domain.ident import JobId
+from imeiflow.domain.ident import JobId, OrderId
 from imeiflow.domain.money import Money
 from imeiflow.domain.order import JobState, OrderState
 from imeiflow.domain.progress import Tally
 from imeiflow.errors import UsageError
-from imeiflow.ledger.filter import Cursor, Filter
+from imeiflow.ledger.filter import Filter
 from imeiflow.ledger.record import FoundOrder, Job, Reason
 from imeiflow.operations.session import Session
 
@@ -41,7 +41,9 @@ SHOWN: Final = (
     OrderState.INVALID,
     OrderState.REPEATED,
 )
-_REMEMBERED: Final = 500
+_REMEMBERED: Final = 2000
+_LARGE: Final = 50_000  #: rows of a job that takes long enough to count that a person would notice
+_JOBS_AT_ONCE: Final = 200
 _MOST_POINTS: Final = 600
 _MOST_CHANGES: Final = 60
 
@@ -116,8 +118,9 @@ class _Memory(Generic[T]):
         with self._counting[job.id % len(self._counting)]:
             with self._lock:
                 known = self._known.get(key)
-            if known is not None and known[0] == mark:
-                return known[1]
+                if known is not None and known[0] == mark:
+                    self._known.move_to_end(key)
+                    return known[1]
             counted = count()
             with self._lock:
                 self._known[key] = (mark, counted)
@@ -145,19 +148,29 @@ def group_reasons(session: Session, job: Job) -> list[Reason]:
 
 
 def warm_counts(session: Session, *, limit: int = 20, is_stopped: Callable[[], bool] = lambda: False) -> int:
-    """Count the newest jobs at rest before anybody asks, so that the largest opens at once; give how many there were.
+    """Count jobs at rest before anybody asks, so that the largest opens at once; give how many there were.
 
-    Blocks for some tenths of a second for each million orders; between two jobs `is_stopped` ends it.
+    These are the `limit` newest, and of all others the large ones. Blocks for some tenths of a second for each million
+    orders; between two jobs `is_stopped` ends it.
     """
     warmed = 0
-    for job in session.ledger.list_jobs(limit=limit):
+    for place, job in enumerate(_list_all(session)):
         if is_stopped():
             break
-        if job.state is not JobState.RUNNING:
-            count_job(session, job)
-            group_reasons(session, job)
-            warmed += 1
+        if job.state is JobState.RUNNING or (place >= limit and session.ledger.span_rows(job.id) < _LARGE):
+            continue
+        count_job(session, job)
+        group_reasons(session, job)
+        warmed += 1
     return warmed
+
+
+def _list_all(session: Session) -> Iterator[Job]:
+    """List all jobs, newest first."""
+    before: JobId | None = None
+    while jobs := session.ledger.list_jobs(before=before, limit=_JOBS_AT_ONCE):
+        yield from jobs
+        before = jobs[-1].id
 
 
 def list_job_lines(session: Session, find_view: FindView, *, before: int | None = None, limit: int) -> list[JobLine]:
@@ -174,14 +187,16 @@ class OrderPage:
     next: str | None
 
 
-def list_orders(session: Session, wanted: Filter, *, after: str | None, limit: int = 50) -> OrderPage:
-    """Give a page of the orders that match. Raises UsageError for a place that is none."""
-    try:
-        cursor = None if after is None else Cursor.parse(after)
-    except ValueError:
-        raise UsageError(problem="this page of the list is not there any more", remedy="Begin at its start.") from None
-    page = session.ledger.page_orders(wanted, after=cursor, limit=limit)
-    return OrderPage(page.orders, None if page.next is None else str(page.next))
+def list_orders(session: Session, job: JobId, wanted: Filter, *, after: str | None, limit: int = 50) -> OrderPage:
+    """Give a page of a job's orders that match, in the order of its file. Raises UsageError for a place that is none.
+
+    A place is the number of the order with which the page before ended.
+    """
+    if after is not None and not (after.isascii() and after.isdecimal() and len(after) < 19):
+        raise UsageError(problem="this page of the list is not there any more", remedy="Begin at its start.")
+    begin = None if after is None else OrderId(int(after))
+    orders, last = session.ledger.page_rows(job, wanted, after=begin, limit=limit)
+    return OrderPage(orders, None if last is None else str(last))
 
 
 def chart_job(session: Session, job: JobId) -> dict[str, object]:

@@ -24,6 +24,7 @@ from imeiflow.errors import (
 )
 from imeiflow.operations.job_control import RetryChangedError
 from imeiflow.web.page_template import draw
+from imeiflow.web.wording import say_remedy
 
 log = structlog.get_logger(__name__)
 
@@ -90,7 +91,7 @@ def show_our_error(request: Request[Any, Any, State], error: ImeiflowError) -> R
     status = status_of(error)
     if status == 500:
         log.warning("request_failed", place=_place(request), error=str(error))
-    return show_problem(request, status, str(error), error.remedy)
+    return show_problem(request, status, str(error), say_remedy(error.remedy))
 
 
 def show_bug(request: Request[Any, Any, State], error: Exception) -> Response[str] | Redirect:

@@ -47,6 +47,9 @@ def environment() -> Environment:
         tone=wording.tone_of,
         percent=wording.say_percent,
         flaw=wording.say_flaw,
+        reason=wording.say_reason,
+        capital=wording.say_capital,
+        worked=wording.say_worked,
     )
     return made
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from datetime import UTC, datetime
 from decimal import Decimal
 from typing import Any, Final
@@ -12,6 +13,9 @@ from imeiflow.domain.imei import Flaw
 from imeiflow.domain.money import Money
 from imeiflow.domain.order import JobState, OrderState, ResultStatus
 
+#: What the command line would have done, in a reason and in a remedy.
+_COMMAND: Final = re.compile(r"; `resume [^`]*` [a-z ]+")
+_BESIDE: Final = re.compile(r":? ?\(?`imeiflow [^`]*`\)?(?=[.,]|$)")
 _STATES: Final = {OrderState.SENDING.value: "under way", ResultStatus.IN_PROCESS.value: "in process"}
 _ALIKE: Final = {
     JobState.RUNNING.value: "sending",
@@ -95,6 +99,27 @@ def tone_of(state: Any) -> str:
 def say_flaw(text: str) -> str:
     """Say what is wrong with a row: the name of a flaw becomes its sentence, all else stays as it was told."""
     return Flaw(text).sentence if text in set(Flaw) else text
+
+
+def say_reason(text: str) -> str:
+    """Say why a job stands as it stands, without the command that changes it: a page has a button for that."""
+    return _COMMAND.sub("", text)
+
+
+def say_remedy(text: str) -> str:
+    """Say what to do, without commands that nobody types into a page; a sentence about nothing else is left out."""
+    told = _BESIDE.sub("", text)
+    return " ".join(one for one in re.split(r"(?<=[.!?]) ", told) if "`imeiflow " not in one)
+
+
+def say_capital(text: str) -> str:
+    """Say something at the beginning of a sentence."""
+    return text[:1].upper() + text[1:]
+
+
+def say_worked(seconds: float) -> str:
+    """Say how long a job was worked on; it is counted by the second."""
+    return say_seconds(seconds) if seconds >= 1 else "under 1 s"
 
 
 def say_percent(share: float) -> str:

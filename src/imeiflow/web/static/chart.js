@@ -32,13 +32,19 @@
   const line = (label, name, options = {}) => ({
     label, stroke: colour(name), width: 2, points: { show: false }, value: (_, value) => (value ?? "–"), ...options,
   });
-  const options = (series, height) => ({
+  const from0 = (_, low, high) => [0, Math.max(1, high * 1.1)];
+  const options = (series, height, ...right) => ({
     width: Math.max(260, place.clientWidth), height, series: [{ label: "Time", value: (_, at) => (at === null ? "–" : sayTime(at)) }, ...series],
-    axes: [axis({ incrs: STEPS, space: 84, values: (_, times) => times.map(sayTime) }), axis({ size: 46 })],
-    scales: { y: { range: (_, low, high) => [0, Math.max(1, high * 1.1)] } },
+    axes: [axis({ incrs: STEPS, space: 84, values: (_, times) => times.map(sayTime) }), axis({ size: 56 }), ...right],
+    scales: { y: { range: from0 }, orders: { range: from0 } },
     cursor: { sync: { key: "job" }, drag: { x: true, y: false } },
     legend: { live: true },
   });
+
+  // A pace is often some calls a minute: beside dozens of calls at once it would be a line on the ground.
+  const isPaced = () => columns.pace.some((one) => one !== null);
+  const aMinute = (values) => values.map((one) => (one === null ? null : Math.round(one * 600) / 10));
+  const pace = () => [columns.at, aMinute(columns.pace), aMinute(columns.calls)];
 
   const draw = () => {
     for (const plot of plots) plot.destroy();
@@ -58,16 +64,24 @@
       options([
         line("calls allowed at once", "sending", { dash: [6, 4] }),
         line("calls under way", "sending"),
-        line("orders a call", "invalid"),
-        line("calls/s allowed", "unconfirmed", { dash: [2, 3] }),
+        line("orders a call, on the right", "invalid-text", { scale: "orders" }),
+      ], height, axis({ side: 1, scale: "orders", size: 46, grid: { show: false } })),
+      [columns.at, columns.concurrency, columns.in_flight, columns.chunk_size], place,
+    ));
+    if (!isPaced()) return;
+    plots.push(new uPlot(
+      options([
+        line("calls a minute allowed", "unconfirmed", { dash: [6, 4] }),
+        line("calls a minute made", "unconfirmed-text"),
       ], height),
-      [columns.at, columns.concurrency, columns.in_flight, columns.chunk_size, columns.pace], place,
+      pace(), place,
     ));
   };
   const feed = () => {
-    if (plots.length !== 2) return draw();
+    if (plots.length !== (isPaced() ? 3 : 2)) return draw();
     plots[0].setData([columns.at, columns.orders, columns.refused]);
-    plots[1].setData([columns.at, columns.concurrency, columns.in_flight, columns.chunk_size, columns.pace]);
+    plots[1].setData([columns.at, columns.concurrency, columns.in_flight, columns.chunk_size]);
+    if (isPaced()) plots[2].setData(pace());
   };
   const tell = () => {
     why.replaceChildren(...columns.changes.slice().reverse().map((change) => {

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from decimal import Decimal
 from typing import Annotated, Any, Final
 
 from litestar import Response, get, post
@@ -25,11 +26,13 @@ from imeiflow.operations.job_control import (
     send_again,
 )
 from imeiflow.operations.job_view import SHOWN, chart_job, count_job, group_reasons, list_orders
+from imeiflow.operations.price import PriceRoseError, find_rise
 from imeiflow.operations.steering import RETRIED, plan_retry
 from imeiflow.web.access import needs
+from imeiflow.web.amount import read_cap, read_price
 from imeiflow.web.delivery import choose_format, choose_text_format, send_export
 from imeiflow.web.navigation import Page
-from imeiflow.web.office import WebRequest, office_of
+from imeiflow.web.office import Office, WebRequest, office_of
 from imeiflow.web.page.job.chosen import HANDLERS as CHOSEN
 from imeiflow.web.page.job.selection import (
     adopting,
@@ -72,7 +75,7 @@ def job_orders(
     job = office.session.find_job(JobId(job_id))
     states = read_states(request.query_params.getall("state", []))
     wanted = make_filter(job_id, states, imei)
-    page = list_orders(office.session, wanted, after=after)
+    page = list_orders(office.session, job.id, wanted, after=after)
     line = count_job(office.session, job, office.runner.view(job.id))
     query = write_query(states, imei)
     answer = draw(
@@ -130,13 +133,55 @@ def cancel(request: WebRequest, job_id: FromPath[int]) -> Response[str]:
     return draw_job(request, job_id, "live")
 
 
+@get("/jobs/{job_id:int}/resume", guards=[needs(Role.OPERATOR)])
+@threaded
+def resume_question(request: WebRequest, job_id: FromPath[int]) -> Response[str]:
+    """Say what would be sent when a job goes on, and ask for its spending cap."""
+    return _ask_to_go_on(request, JobId(job_id))
+
+
 @post("/jobs/{job_id:int}/resume", guards=[needs(Role.OPERATOR)], status_code=200)
 async def resume(request: WebRequest, job_id: FromPath[int]) -> Response[str]:
-    """Let a job go on."""
-    office, name = office_of(request), request.user.user.name
-    if not await adopting(office, lambda adopt: go_on(office.session, JobId(job_id), name, adopt)):
+    """Let a job go on; where its price rose, that is asked about first."""
+    office, name, job = office_of(request), request.user.user.name, JobId(job_id)
+    form = await request.form()
+    cap = await in_thread(_read_other_cap, office, job, str(form.get("max_spend", "")))
+    price = read_price(str(form.get("accept_price", "")))
+    amounts = {"accept_price": price, "max_spend": cap}
+    try:
+        is_under_way = await adopting(office, lambda adopt: go_on(office.session, job, name, adopt, **amounts))
+    except PriceRoseError:
+        answer = await in_thread(_ask_to_go_on, request, job, cap)
+        answer.headers["hx-retarget"], answer.headers["hx-reswap"] = "#question", "innerHTML"
+        return answer
+    if not is_under_way:
         raise UsageError(problem="nothing of this job goes on by itself", remedy="See its unconfirmed orders.")
     return await in_thread(draw_job, request, job_id, "live")
+
+
+def _ask_to_go_on(request: WebRequest, job_id: JobId, cap: Decimal | None = None) -> Response[str]:
+    session = office_of(request).session
+    job, rise = session.find_job(job_id), find_rise(session, job_id)
+    line = count_job(session, job)
+    waiting = line.tally.waiting
+    values: dict[str, Any] = {"waiting": waiting, "cost": None if job.price is None else job.price * waiting}
+    values |= {"cap": job.max_spend if cap is None else cap, "spent": line.spent, "rise": rise}
+    return draw(request, "page/job/resume.html", job=job, **values)
+
+
+def _read_other_cap(office: Office, job_id: JobId, text: str) -> Decimal | None:
+    """Read another spending cap; None where it is the one that the job has. Raises UsageError for one that is spent."""
+    cap = read_cap(text)
+    if cap is None:
+        return None
+    job = office.session.find_job(job_id)
+    line = count_job(office.session, job)
+    if line.spent is not None and job.unit_price is not None and line.tally.waiting:
+        most = line.spent.amount + job.unit_price
+        if cap < most:
+            problem = f"of a spending cap of {Money(cap, job.currency)} nothing is left: {line.spent} is spent"
+            raise UsageError(problem=problem, remedy=f"Write {Money(most, job.currency)} or more.")
+    return None if cap == job.max_spend else cap
 
 
 @get("/jobs/{job_id:int}/retry", guards=[needs(Role.OPERATOR)])
@@ -202,6 +247,7 @@ PAGE = Page(
         job_chart,
         pause,
         cancel,
+        resume_question,
         resume,
         retry_question,
         retry,

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import shutil
 from dataclasses import dataclass, replace
-from decimal import Decimal
 from typing import Annotated, Any, Final
 
 from litestar import Response, get, post
@@ -28,9 +27,9 @@ from imeiflow.operations.preparation import (
     clean_file_name,
     list_path,
 )
-from imeiflow.operations.setting import AMOUNT, read_amount
 from imeiflow.operations.submit import PriceChangedError, Request
 from imeiflow.web.access import needs
+from imeiflow.web.amount import read_cap
 from imeiflow.web.delivery import choose_text_format, send_export
 from imeiflow.web.hub import preparation_topic
 from imeiflow.web.navigation import Page
@@ -180,7 +179,7 @@ async def order(
             office.preparations.confirm,
             found,
             typed=data.typed,
-            max_spend=_read_cap(data.max_spend),
+            max_spend=read_cap(data.max_spend),
             trial=_TRIAL if data.trial == "yes" else None,
             version=int(data.version) if data.version.isdecimal() and len(data.version) < _LONG else 0,
         )
@@ -281,20 +280,6 @@ def _search(prices: PriceList | None, search: str, first: str = "") -> tuple[lis
     ]
     found.sort(key=lambda one: one.id != first)
     return found[:_MOST_SHOWN], len(found)
-
-
-def _read_cap(text: str) -> Decimal | None:
-    """Read a spending cap. Raises UsageError."""
-    plain = text.strip().lstrip("$€£").replace(",", "")
-    if not plain:
-        return None
-    try:
-        amount = read_amount(plain)
-    except ValueError:
-        amount = Decimal(0)
-    if amount <= 0:
-        raise UsageError(problem=f"{text[:40]!r} is no cap", remedy=f"Write {AMOUNT.says.split(' that')[0]}, above 0.")
-    return amount
 
 
 PAGE = Page(handlers=[choose_page, find_services, upload, preview_page, change, order, bad_rows, discard])
