@@ -104,3 +104,10 @@ class TestReading:
     def test_no_text_makes_it_fail(self, text):
         value = read_money(text)
         assert value is None or value.amount.is_finite()
+
+
+@pytest.mark.parametrize("text", ["0,080", "$0,080", "00,080 EUR", "-0,080"])
+def test_a_number_below_one_has_no_thousands(text: str):
+    money = read_money(text)
+    assert money is not None
+    assert abs(money.amount) == Decimal("0.080")

@@ -56,8 +56,8 @@ class Money:
 def read_money(text: str, *, currency: str = "") -> Money | None:
     """Read an amount as providers write it (`$0.08`, `$ 150.00 USD`, `1,000.00`, `25,40 €`); None if there is none.
 
-    A single comma or dot with other than three digits behind it is the decimal mark; `currency` is what holds
-    when the text names none.
+    A single comma or dot with other than three digits behind it is the decimal mark, and so is one behind a bare 0,
+    which has no thousands; `currency` is what holds when the text names none.
     """
     match = _AMOUNT.search(text)
     if match is None:
@@ -78,6 +78,7 @@ def _with_decimal_dot(digits: str) -> str:
         thousands = "," if dot > comma else "."
         return digits.replace(thousands, "").replace(",", ".")
     if comma >= 0:
-        is_decimal = digits.count(",") == 1 and len(digits) - comma - 1 != 3
+        is_below_one = digits[:comma].lstrip("+-0") == ""
+        is_decimal = digits.count(",") == 1 and (len(digits) - comma - 1 != 3 or is_below_one)
         return digits.replace(",", "." if is_decimal else "")
     return digits.replace(".", "") if digits.count(".") > 1 else digits

@@ -229,6 +229,12 @@ async def test_a_file_or_server_order_gives_its_reference(item: Item, name: str,
         (b"<result><error>Something new</error></result>", Outcome.UNCONFIRMED),
         (b"<result><error>Not enough credits</error></result>", Outcome.THROTTLED),
         (b"<result><error>Invalid value of Network Id!</error></result>", Outcome.THROTTLED),
+        (b"<result><error><id>5</id><message>Something new</message></error></result>", Outcome.UNCONFIRMED),
+        (
+            b"<result><client><id>9</id></client><error>Invalid value of Network Id!</error></result>",
+            Outcome.THROTTLED,
+        ),
+        (b"<result><client><id>9</id><name>me</name></client></result>", Outcome.UNCONFIRMED),
     ],
 )
 async def test_a_reply_that_names_no_single_order_is_never_a_success(

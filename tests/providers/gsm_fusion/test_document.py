@@ -7,7 +7,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 from lxml import etree
 
-from imeiflow.providers.gsm_fusion.document import MAX_ELEMENTS, Shape, Unreadable, read_document, read_words
+from imeiflow.providers.gsm_fusion.document import (
+    MAX_ELEMENTS,
+    Shape,
+    Unreadable,
+    read_document,
+    read_words,
+    split_out,
+)
 
 GOOD = "<result><imeis><id>1</id><imei>356938035643809</imei><status>Pending</status></imeis></result>"
 
@@ -158,3 +165,34 @@ def test_no_soup_of_tags_raises(body: str) -> None:
 def test_words_are_short_and_free_of_markup() -> None:
     assert read_words("<b>A &amp; B</b><script>x()</script>\n c") == "A & B c"
     assert len(read_words("word " * 100)) == 200
+
+
+class Counted(str):
+    """A text that counts the characters that are gone through to find something in it."""
+
+    __slots__ = ("steps",)
+
+    def __new__(cls, text: str) -> Counted:
+        counted = super().__new__(cls, text)
+        counted.steps = 0
+        return counted
+
+    def find(self, sub: str, start: int = 0, end: int | None = None) -> int:  # type: ignore[override]
+        found = super().find(sub, start, end)
+        self.steps += (found if found >= 0 else len(self)) - start
+        return found
+
+
+@pytest.mark.parametrize(("opening", "closing"), [("<?", "?>"), ("<![CDATA[", "]]>")])
+def test_what_is_never_closed_is_gone_through_once(opening: str, closing: str) -> None:
+    text = Counted(f"<a>{opening}x{closing}</a>" * 50 + opening * 5000)
+    parts = split_out(text, opening, closing)
+    assert "".join(parts) == text
+    assert len(parts) == 101
+    assert parts[1] == f"{opening}x{closing}"
+    assert text.steps <= 3 * len(text)
+
+
+@pytest.mark.parametrize("piece", [b"<?", b"<![CDATA["])
+def test_a_damaged_reply_of_openings_that_are_never_closed_is_unreadable(piece: bytes) -> None:
+    assert isinstance(read_document(b"<result>" + piece * 2000), Unreadable)

@@ -66,6 +66,11 @@ TEXTS = {
         "Order received. Please wait for 2 hours",
         "Your order is queued, wait 5 minutes",
         "57 orders submitted, too many requests",
+        "Rate limit exceeded (37 of 100 orders were placed)",
+        "Too many requests [1 processed, 1 remaining]",
+        "Invalid User! (1 order was accepted before)",
+        "Rate limit exceeded, 37 orders saved",
+        "Rate limit exceeded. " + "Please read the terms of use of this interface. " * 5 + "One order was charged.",
         "The user said: Invalid User! is what I saw",
     ],
 }

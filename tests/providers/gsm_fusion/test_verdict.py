@@ -93,6 +93,19 @@ DOUBTFUL = [
     ("524 Timed Out", page(), ErrorKind.OVERLOAD),
     ("599 Strange", page(), ErrorKind.OVERLOAD),
     ("500 Internal Server Error", b"<result><error>Strange</error></result>", ErrorKind.OVERLOAD),
+    ("503 Service Unavailable", b"<result><error>Strange</error></result>", ErrorKind.OVERLOAD),
+    ("403 Forbidden", b"<result><error>Order 77 was saved, mail could not be sent</error></result>", ErrorKind.UNKNOWN),
+    ("404 Not Found", b"<result><error>The invoice page is missing</error></result>", ErrorKind.UNKNOWN),
+    ("429 Too Many", b"<result><error>Your order was placed, too many are open</error></result>", ErrorKind.UNKNOWN),
+    ("200 OK", b'{"SUCCESS":[{"MESSAGE":"Order placed","REFERENCEID":9}],"via":"cloudflare"}', ErrorKind.UNKNOWN),
+    ("200 OK", b'{"REFERENCEID":9,"via":"cloudflare"}', ErrorKind.UNKNOWN),
+    ("200 OK", b'{"message":"1 order processed, then blocked by Cloudflare"}', ErrorKind.UNKNOWN),
+    ("403 Forbidden", b'{"message":"1 order processed, then blocked by Cloudflare"}', ErrorKind.UNKNOWN),
+    (
+        "200 OK",
+        b'{"message":"Rate limit exceeded. %sOne order was placed."}' % (b"Please wait. " * 20),
+        ErrorKind.UNKNOWN,
+    ),
 ]
 
 

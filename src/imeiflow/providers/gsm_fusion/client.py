@@ -26,6 +26,7 @@ from imeiflow.providers.gsm_fusion.listing import (
     CatalogEntry,
     read_catalog,
     read_credit,
+    read_orders,
     read_services,
     read_statuses,
 )
@@ -270,7 +271,9 @@ class GsmFusionConnection:
             found = read(document)
             if is_success or is_telling(found):
                 return _Answer(exchange, found)
-            document = Unreadable(Shape.MALFORMED, "XML that says nothing of orders", read_words(read_text(document)))
+            shape = Shape.MALFORMED if read_placement(document).error is None else Shape.SHOP
+            text = read_text(document)
+            document = Unreadable(shape, "XML that says nothing of orders", read_words(text), text)
         verdict = judge(exchange, document, read_retry_after(exchange.headers, self._now()))
         return self._conclude(exchange, verdict)
 
@@ -296,8 +299,8 @@ class GsmFusionConnection:
 
 
 def _read_item(root: _Element) -> ReplyContent:
-    """Read the reply to a file or server order: what in it has an id is the order, for nothing else was asked for."""
-    placed = (NamedOrder("", status.reference, status.status) for status in read_statuses(root))
+    """Read the reply to a file or server order: the order in it is ours, for nothing else was asked for."""
+    placed = (NamedOrder("", status.reference, status.status) for status in read_orders(root))
     content = read_placement(root)
     return ReplyContent(tuple(placed), errors=content.errors, error=content.error)
 

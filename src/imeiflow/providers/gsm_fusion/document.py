@@ -37,13 +37,13 @@ _PARSER = etree.XMLParser(
 _IS_TOO_DEEP = etree.XPath(f"boolean({'/*' * (MAX_DEPTH + 1)})")
 _DECLARES = re.compile(rb"<!\s*(?:doctype|entity)", re.IGNORECASE)
 _HTML_DECLARED = re.compile(r"<!\s*doctype\s+html", re.IGNORECASE)
-_CDATA = re.compile(r"(<!\[CDATA\[.*?\]\]>)", re.DOTALL)
 _FORBIDDEN = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\ufffe\uffff\ud800-\udfff]")
 _AMPERSAND = re.compile(r"&(?:(amp|lt|gt|quot|apos);|#(\d{1,7});|#[xX]([0-9a-fA-F]{1,6});)?")
 _START = re.compile(r"<([A-Za-z_][\w.-]*(?::[\w.-]+)?)")
 _END = re.compile(r"</([A-Za-z_][\w.-]*(?::[\w.-]+)?)\s*>")
-_INSTRUCTION = re.compile(r"<\?.*?\?>", re.DOTALL)
 _TAG = re.compile(r"<(/?)([A-Za-z_][\w.:-]*)?([^<>]*)(>?)")
+#: What a reply in JSON calls an order, or what went through.
+_ORDER_FIELD = re.compile(r"success(?:es)?|(?:order_?)?(?:reference|ref)_?(?:id)?|orders?_?(?:ids?)?", re.IGNORECASE)
 #: What PHP prints around its warnings.
 _JUNK_TAGS = frozenset({"a", "b", "br", "center", "code", "div", "em", "font", "hr", "i", "li", "p", "pre", "small"})
 _JUNK_TAGS |= {"span", "strong", "table", "tbody", "td", "th", "tr", "u", "ul"}
@@ -59,15 +59,21 @@ class Shape(StrEnum):
     JSON = "json"
     TEXT = "text"
     MALFORMED = "malformed"  #: XML that was cut, damaged, or is refused
+    SHOP = "shop"  #: a whole document with an error that nobody knows: the shop has run
 
 
 @dataclass(frozen=True, slots=True)
 class Unreadable:
-    """Why a reply holds no document; `text` is what a person can read in it, without markup."""
+    """Why a reply holds no document; `text` is what a person can read in it, without markup, and cut where it is long.
+
+    `whole` is all of it. `names_order`: it has a field that is an order's, such as a reference.
+    """
 
     shape: Shape
     reason: str
     text: str = ""
+    whole: str = ""
+    names_order: bool = False
 
 
 def read_document(body: bytes) -> _Element | Unreadable:
@@ -153,8 +159,8 @@ def _repair(text: str) -> bytes | None:
     begin = _find_begin(text)
     if begin is None:
         return None
-    parts = _CDATA.split(_strip_tail(text[begin:]))
-    mended = "".join(part if part.startswith("<![CDATA[") else _mend(part) for part in parts)
+    parts = split_out(_strip_tail(text[begin:]), "<![CDATA[", "]]>")
+    mended = "".join(part if number % 2 else _mend(part) for number, part in enumerate(parts))
     mended = _FORBIDDEN.sub("", mended)
     return f"<{WRAPPER}>{mended}</{WRAPPER}>".encode()
 
@@ -179,13 +185,34 @@ def _strip_tail(text: str) -> str:
     if last == 0:
         return text
     tail = text[last:]
-    tags = list(_TAG.finditer(_INSTRUCTION.sub("", tail)))
+    tags = list(_TAG.finditer(_drop_instructions(tail)))
     is_junk = all(tag.group(4) and (tag.group(2) or "").lower() in _HTML_TAGS for tag in tags)
     return text[:last] if is_junk else text
 
 
+def split_out(text: str, opening: str, closing: str) -> list[str]:
+    """Split a text into what stands outside and inside of marked pieces, by turns, the marks with the inside.
+
+    What is never closed is outside. The text is gone through once, however many openings it has.
+    """
+    parts: list[str] = []
+    done = 0
+    while (begin := text.find(opening, done)) >= 0:
+        end = text.find(closing, begin + len(opening))
+        if end < 0:
+            break
+        end += len(closing)
+        parts += text[done:begin], text[begin:end]
+        done = end
+    return [*parts, text[done:]]
+
+
+def _drop_instructions(text: str) -> str:
+    return "".join(split_out(text, "<?", "?>")[::2])
+
+
 def _mend(text: str) -> str:
-    return _AMPERSAND.sub(_mend_reference, _INSTRUCTION.sub("", text))
+    return _AMPERSAND.sub(_mend_reference, _drop_instructions(text))
 
 
 def _mend_reference(match: re.Match[str]) -> str:
@@ -210,21 +237,29 @@ def _describe_unparsed(text: str) -> Unreadable:
     stripped = text.strip("\ufeff \t\r\n\0")
     if stripped.startswith(("{", "[")):
         try:
-            return Unreadable(Shape.JSON, "a JSON message instead of XML", _read_json(json.loads(stripped)))
+            return _describe_json(json.loads(stripped))
         except (ValueError, RecursionError):
             pass
     first = _START.search(text)
     if first is None and "<" not in text:
-        return Unreadable(Shape.TEXT, "plain text instead of XML", read_words(text))
+        return Unreadable(Shape.TEXT, "plain text instead of XML", read_words(text), read_words(text, len(text)))
     if first is not None and first.group(1).lower() in _HTML_TAGS:
         return Unreadable(Shape.HTML, "an HTML page", read_words(text))
     return Unreadable(Shape.MALFORMED, "XML that was cut or damaged", read_words(text))
 
 
-def _read_json(value: object, depth: int = 0) -> str:
-    if isinstance(value, str):
-        return read_words(value)
-    if depth > 4:
-        return ""
-    values = value.values() if isinstance(value, dict) else value if isinstance(value, list) else []
-    return read_words(". ".join(words for item in list(values)[:20] if (words := _read_json(item, depth + 1))))
+def _describe_json(value: object) -> Unreadable:
+    texts: list[str] = []
+    names_order = False
+    waiting = [value]
+    while waiting:
+        match waiting.pop():
+            case str(text):
+                texts.append(text)
+            case list(items):
+                waiting += reversed(items)
+            case dict(fields):
+                names_order = names_order or any(_ORDER_FIELD.fullmatch(name) and fields[name] for name in fields)
+                waiting += reversed(list(fields.values()))
+    words = ". ".join(filter(None, (read_words(text, len(text)) for text in texts)))
+    return Unreadable(Shape.JSON, "a JSON message instead of XML", read_words(words), words, names_order)

@@ -2,7 +2,8 @@
 
 Matched leniently: case, punctuation, and numbers or brackets at the end do not count. The kinds that prove that
 nothing was placed (account, rate) and that an order was refused are read only from texts that say so as a whole; a
-text that also speaks of orders that went through proves nothing. A text that nobody has seen is `unknown`.
+text that also speaks of orders that went through, wherever in it, proves nothing. A text that nobody has seen is
+`unknown`.
 """
 
 from __future__ import annotations
@@ -19,8 +20,8 @@ _NOT_WORD = re.compile(r"[^a-z0-9%]+")
 _LAST_NUMBERS = re.compile(r"(?: (?:n|[0-9]+))+$")
 _PARTIAL = re.compile(
     r"\b(?<!not )(?<!not be )(?<!cannot be )(?<!being )"
-    r"(?:partial\w*|remaining|processed|placed|accepted|created|charged|queued|submitted"
-    r"|(?<!requests )(?<!calls )received|success(?:ful|fully)?(?! (?:false|0|no)\b))\b"
+    r"(?:partial\w*|remaining|processed|placed|accepted|created|charged|queued|submitted|saved|added|ordered|completed"
+    r"|(?<!requests )(?<!calls )(?:received|done|taken)|success(?:ful|fully)?(?! (?:false|0|no)\b))\b"
 )
 
 
@@ -127,7 +128,7 @@ def read_error(text: str) -> WholeError:
     said = normalise(message)
     if _DUPLICATE.search(said):
         return WholeError(ErrorKind.ORDER, message, duplicate=True)
-    kind = _find_kind(said)
+    kind = _find_kind(said, is_partial=speaks_of_orders(text))
     is_of_credit = kind is ErrorKind.ACCOUNT and _CREDIT.search(said) is not None
     return WholeError(kind, message, retry_after_s=find_wait(message), is_of_credit=is_of_credit)
 
@@ -147,16 +148,20 @@ def says_rate(text: str) -> bool:
     return _RATE.search(words) is not None or _WAIT.search(words) is not None
 
 
+def speaks_of_orders(text: str) -> bool:
+    """Say whether a text, however long, speaks of something that went through; in brackets too."""
+    return _PARTIAL.search(_NOT_WORD.sub(" ", read_words(text, len(text)).lower())) is not None
+
+
 def says_only_rate(text: str) -> bool:
     """Say whether a text speaks of too many calls, and of nothing that went through."""
-    words = _NOT_WORD.sub(" ", text.lower())
-    return _RATE.search(words) is not None and _PARTIAL.search(words) is None
+    return _RATE.search(_NOT_WORD.sub(" ", text.lower())) is not None and not speaks_of_orders(text)
 
 
-def _find_kind(said: str) -> ErrorKind:
+def _find_kind(said: str, *, is_partial: bool) -> ErrorKind:
     if _CHUNK.search(said):
         return ErrorKind.CHUNK
-    if _PARTIAL.search(said):
+    if is_partial:
         return ErrorKind.UNKNOWN
     for kind, pattern in _KINDS:
         if pattern.search(said):

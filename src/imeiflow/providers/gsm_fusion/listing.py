@@ -10,13 +10,15 @@ from typing import TYPE_CHECKING
 from imeiflow.domain.ident import Reference, ServiceId
 from imeiflow.domain.money import Money, read_money
 from imeiflow.providers.contract import OrderStatus, Service
-from imeiflow.providers.gsm_fusion.document import local_name, read_words
+from imeiflow.providers.gsm_fusion.document import WRAPPER, local_name, read_words
 from imeiflow.providers.gsm_fusion.record import Record, collect_records, normalise_imei, read_reference, read_status
 
 if TYPE_CHECKING:
     from lxml.etree import _Element
 
 _DATE_FORMATS = ("%Y-%m-%d %H:%M:%S", "%Y-%m-%d %H:%M", "%Y-%m-%d %I:%M:%S %p", "%Y-%m-%d %I:%M %p", "%Y-%m-%d")
+_NOT_ORDERS = frozenset({"error", "errors", "imeierrors", "imeiduplicates"})
+_ITEM_NAMES = frozenset({"file", "server", "imeis"})
 _UNIX_S = re.compile(r"1[0-9]{9}")
 
 
@@ -38,6 +40,22 @@ def read_services(root: _Element) -> tuple[Service, ...]:
 def read_statuses(root: _Element) -> tuple[OrderStatus, ...]:
     """Read the records that carry an order's id, in whatever element they stand."""
     return tuple(status for record in collect_records(root)[0] if (status := _read_status(record)) is not None)
+
+
+def read_orders(root: _Element) -> tuple[OrderStatus, ...]:
+    """Read the orders in the reply to a placing call: ids in elements that are called so, or bare beside no error.
+
+    Other things have ids as well: an error, the client, the service.
+    """
+    records, errors = collect_records(root, stop=_NOT_ORDERS)
+    found = [
+        (record, status)
+        for record in records
+        if "error" not in record.fields and (status := _read_status(record)) is not None
+    ]
+    named = [status for record, status in found if "order" in record.path[-1] or record.path[-1] in _ITEM_NAMES]
+    bare = [status for record, status in found if len(set(record.path) - {WRAPPER}) == 1 and not errors]
+    return tuple(named or bare)
 
 
 def read_catalog(root: _Element) -> tuple[CatalogEntry, ...]:

@@ -12,6 +12,9 @@ Refused unread is said only where what answered stands in front of the shop, or 
                                 the work may answer so
     200, bare JSON or text      rate where it says so, and nothing of an order; account where a firewall names itself
 
+The shop's own document with an error that nobody knows is in doubt whatever the status, 429 aside; and so is bare JSON
+or text that also speaks of an order that went through.
+
 Everything else is in doubt: 500, 502, 504, 52x and any other 5xx (overload), 400 and 408, a reply that is empty, cut,
 HTML. An account error that concerns the way to the server stands for every call that would follow.
 """
@@ -26,7 +29,7 @@ from imeiflow.domain.outcome import Ending, ErrorKind
 from imeiflow.domain.reply import WholeError
 from imeiflow.providers.contract import Exchange
 from imeiflow.providers.gsm_fusion.document import Shape, Unreadable, decode
-from imeiflow.providers.gsm_fusion.error_text import says_only_rate, says_rate
+from imeiflow.providers.gsm_fusion.error_text import says_only_rate, says_rate, speaks_of_orders
 
 _FIREWALL = frozenset({403, 406, 409, 415})
 _NOBODY_THERE = frozenset({401, 404, 405, 410, 411, 421, 426, 431, 451})
@@ -54,7 +57,9 @@ def judge(exchange: Exchange, unreadable: Unreadable, retry_after_s: float | Non
     """Judge a whole HTTP reply (`exchange.http_status` is set) without a document that could be read."""
     status = exchange.http_status or 0
     page = decode(exchange.reply[:_SEARCHED_BYTES])
-    if status == 429:
+    if _may_have_run(status, unreadable):
+        verdict = _judge_failure(status, unreadable, retry_after_s)
+    elif status == 429:
         verdict = _refuse(ErrorKind.RATE, "too many calls", status, unreadable, retry_after_s)
     elif status == 503:
         verdict = _judge_503(page, unreadable, retry_after_s)
@@ -73,9 +78,19 @@ def judge(exchange: Exchange, unreadable: Unreadable, retry_after_s: float | Non
     return verdict
 
 
+def _may_have_run(status: int, unreadable: Unreadable) -> bool:
+    """Say whether it is the shop that answers, so that it may have placed orders before."""
+    is_own = unreadable.shape in {Shape.SHOP, Shape.JSON, Shape.TEXT}
+    if is_own and (unreadable.names_order or speaks_of_orders(unreadable.whole)):
+        return True
+    return unreadable.shape is Shape.SHOP and status != 429
+
+
 def _judge_failure(status: int, unreadable: Unreadable, retry_after_s: float | None) -> Verdict:
     is_server = status >= 500
     words = "the server failed" if is_server else "the server did not take the call"
+    if 200 <= status < 300:
+        words = unreadable.reason
     kind = ErrorKind.OVERLOAD if is_server else ErrorKind.UNKNOWN
     error = WholeError(kind, _compose(words, status, unreadable), retry_after_s=retry_after_s)
     return Verdict(Ending.IN_DOUBT, error)
@@ -109,7 +124,7 @@ def _judge_redirect(exchange: Exchange, status: int) -> Verdict:
 
 def _judge_success(status: int, unreadable: Unreadable, retry_after_s: float | None) -> Verdict:
     if unreadable.shape in {Shape.JSON, Shape.TEXT}:
-        if says_only_rate(unreadable.text):
+        if says_only_rate(unreadable.whole):
             return _refuse(ErrorKind.RATE, "too many calls", status, unreadable, retry_after_s)
         if unreadable.shape is Shape.JSON and _FIREWALL_NAMES.search(unreadable.text):
             words = "a firewall refuses the call, and would refuse every other"
