@@ -239,8 +239,9 @@ def _write_text(
 def _write_csv(text: TextIO, headings: Sequence[str], rows: Iterable[Sequence[Cell]], layout: Layout) -> None:
     writer = csv.writer(text, lineterminator="\r\n", delimiter="\t" if layout is Layout.GSM_FUSION else ",")
     writer.writerow(map(make_safe, headings))
-    writer.writerows([_make_text(cell) for cell in row] for row in rows)
+    writer.writerows(map(_make_texts, rows))
 
 
-def _make_text(cell: Cell) -> str | int | None:
-    return make_safe(cell) if isinstance(cell, str) else show_cell(cell)
+def _make_texts(row: Sequence[Cell]) -> list[str | int | None]:
+    """Write a row's cells as texts. Most are texts or nothing, and a row has dozens: they are told apart here."""
+    return [cell if cell is None else make_safe(cell) if isinstance(cell, str) else show_cell(cell) for cell in row]
