@@ -60,6 +60,12 @@ def test_it_says_how_many_older_jobs_there_are(type_remotely, type_locally, type
     assert there.err == here.err == (f"{older} older ones are not shown: see --limit.\n" if older else "")
 
 
+@pytest.mark.parametrize("typed", ["submit missing.csv --service 1", "submit . --service 1"])
+def test_a_list_that_is_not_there_is_told_in_the_same_words(type_remotely, type_locally, typed):
+    here, there = type_locally(*typed.split()), type_remotely(*typed.split())
+    assert (there.status, there.err) == (here.status, here.err) != (0, "")
+
+
 def test_an_export_goes_into_a_file_that_is_not_written_over(type_remotely, type_locally, tmp_path):
     for name in ("results.csv", "results.xlsx"):
         done = type_remotely("export", "7", "-o", str(tmp_path / name))

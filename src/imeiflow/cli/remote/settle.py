@@ -11,12 +11,12 @@ from imeiflow.cli.frame import confirm
 from imeiflow.cli.output import count, print_json, say, tell
 from imeiflow.cli.reconcile import Manner
 from imeiflow.cli.remote.following import find_detail
+from imeiflow.cli.remote.submit import check_file
 from imeiflow.cli.settling import Word, read_reference
 from imeiflow.domain.ident import JobId
 from imeiflow.domain.imei import Imei
 from imeiflow.domain.money import Money
 from imeiflow.domain.progress import Summary
-from imeiflow.errors import InputError
 from imeiflow.operations.settlement import DoubtfulOrder, Doubts
 from imeiflow.remote.client import Client, page_size
 from imeiflow.remote.reading import read_doubt
@@ -80,8 +80,7 @@ class RemoteDesk:
     def settle_by_export(self, file: Path, how: Manner, *, zone: str | None, note: str) -> None:
         """Have the provider's export compared, show it, ask, settle."""
         path = file.expanduser()
-        if not path.is_file():
-            raise InputError(source=str(file), problem="there is no such file", remedy="Name the provider's export.")
+        check_file(path)
 
         def send(*, is_dry: bool, is_complete: bool) -> Any:
             fields = {"timezone": zone, "complete": is_complete, "dry_run": is_dry, "note": note}

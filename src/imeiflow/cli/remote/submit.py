@@ -26,6 +26,7 @@ from imeiflow.cli.remote.following import find_detail, follow_through
 from imeiflow.cli.report import next_steps, tell_steps
 from imeiflow.domain.ident import JobId
 from imeiflow.errors import InputError
+from imeiflow.intake.origin import take_origin
 from imeiflow.operations.configuration import find_home
 from imeiflow.operations.submit import Proposal, check_limit
 from imeiflow.remote.client import Client
@@ -88,16 +89,20 @@ def leave_running(client: Client, job: JobId, *, is_json: bool) -> int:
     return 0
 
 
+def check_file(path: Path) -> None:
+    """Say what keeps a file from being sent, in the words for a list that is read here. Raises InputError."""
+    if path.exists() and not path.is_dir() and not path.is_file():
+        remedy = "Write what comes from it into a file first, or name - and lead it to standard input."
+        raise InputError(source=str(path), problem="this is no file", remedy=remedy)  # a pipe can be read only once
+    take_origin(path).close()
+
+
 @contextmanager
 def _take_list(file: str) -> Iterator[tuple[Path, str]]:
     """Give the list as a file, and its name; standard input is kept in one meanwhile. Raises InputError."""
     if file != "-":
         path = Path(file).expanduser()
-        if not path.is_file():
-            problem = "this is no file" if path.exists() else "there is no such file"
-            raise InputError(
-                source=file, problem=problem, remedy="Name a list: csv, xlsx, txt; or - for standard input."
-            )
+        check_file(path)
         yield path, path.name
         return
     with tempfile.NamedTemporaryFile(prefix="imeiflow-") as copy:
