@@ -9,6 +9,7 @@ borne a leap goes to the middle of what is left, otherwise only to the next shor
 from __future__ import annotations
 
 from collections import deque
+from collections.abc import Collection
 
 from imeiflow.dispatch.rate import MARGIN, USUAL_PERIODS_S, Bucket, Model, spread
 
@@ -22,6 +23,7 @@ _LEAST_WAIT_S = 1.0
 _MIN_RUN = 10
 _LEAST_RUN = 3
 _LEAP = 1.45
+_FULL = 0.9
 
 
 class Caution:
@@ -71,6 +73,10 @@ class Caution:
         self._refusals.clear()
         self._asked = 0
 
+    def was_refused_lately(self, now: float) -> bool:
+        """Say whether a call was refused within the last minute."""
+        return bool(self._refusals) and self._refusals[-1] >= now - _WINDOW_S
+
     def spare(self, now: float) -> int:
         """Count the refusals that may be borne now: one is left to chance, where it was not the only one."""
         borne = sum(1 for at in self._refusals if at >= now - QUIET_S)
@@ -108,6 +114,16 @@ class Caution:
         """Note that what was tried was refused: if it was a leap, the window is longer."""
         self.floor_s = max(self.floor_s, self._leapt_s or 0.0)
         self._leapt_s = None
+
+    def exclude(self, starts: Collection[float], until: float, *, since: float) -> None:
+        """Exclude the windows that would have admitted the call that was refused at `until`.
+
+        `starts` are the calls admitted since `since`: in a window's period there must be as many as in the longest run.
+        """
+        for period_s in USUAL_PERIODS_S:
+            if period_s > until - since or sum(1 for at in starts if until - period_s < at < until) >= _FULL * self.run:
+                return
+            self.floor_s = max(self.floor_s, period_s)
 
     def as_learned(self) -> dict[str, object]:
         """Give what is worth remembering, as JSON values."""

@@ -8,6 +8,8 @@ left at the first, nor at the second. Only the first cycle, which begins rested,
 from __future__ import annotations
 
 import math
+from bisect import bisect_right
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 from imeiflow.dispatch.rate import MARGIN, USUAL_PERIODS_S, Bucket, Model, Window, pad, spread
@@ -18,7 +20,11 @@ MAX_STEP = 0.25
 _LONG_WAIT_S = 1.5
 #: A window this short is a guess: the provider rounds the time to wait up, or we did.
 GUESS_S = 3.0
-_MIN_COUNT = 3
+MIN_COUNT = 3
+_MOST_USUAL_S = frozenset({1.0, 10.0, 60.0, 3600.0})
+_HALF = 0.5
+_FULL = 0.9
+_ENOUGH = 10  #: then one more or less is a matter of a tenth
 #: Buckets that people set fill in less.
 _USUAL_FILL_S = 5.0
 _AFTER_BAN = 0.93
@@ -33,6 +39,7 @@ class Cycle:
     began_at: float
     admitted: int = 0
     refused_at: float = math.inf  #: the first time
+    spent_at: float = math.inf  #: when the call that was refused first began: nothing was left
     asked_at: float = -math.inf  #: when the last call that was refused for its rate began
     due_at: float | None = None  #: when a time to wait that was not a ban's said to come again
     is_banned: bool = False
@@ -51,15 +58,22 @@ class Measurement:
     step: float
 
 
-def rate_between(starts: list[float], since: float, until: float, *, is_least: bool = False) -> float | None:
-    """Give the calls a second that were admitted between two refusals; None for too few to tell.
+def rate_between(
+    starts: Iterable[float], moments: Iterable[float], until: float, *, is_least: bool = False, fewest: int = MIN_COUNT
+) -> float | None:
+    """Give the calls a second that were admitted up to a refusal since one of those before it; None for too few to tell.
 
-    It is one more or less: `is_least` makes surer of what may be sent after a ban.
+    `moments`: when the refused calls before it began. The last since which enough were admitted counts, else the first.
+    It is one more or less: `is_least` makes surer of what may be sent after a ban. `fewest` calls are enough to tell.
     """
-    count = sum(1 for at in starts if since < at <= until)
-    if count < _MIN_COUNT:
-        return None
-    return (min(count, (count - 0.5) / _AFTER_BAN) if is_least else count) / (until - since)
+    found = None
+    for since in sorted(moments, reverse=True):
+        count = sum(1 for at in starts if since < at <= until)
+        if count >= fewest:
+            found = (min(count, (count - 0.5) / _AFTER_BAN) if is_least else count) / (until - since)
+        if count >= _ENOUGH:
+            break
+    return found
 
 
 def make_sure(good: Bucket, before_good: float, starts: list[float], until: float, *, run: int, can_err: bool) -> Model:
@@ -102,9 +116,10 @@ def measure(cycle: Cycle, again_at: float) -> Measurement:
     earliest_s = cycle.asked_at - cycle.began_at
     if cycle.due_at is not None:
         earliest_s = max(earliest_s, cycle.due_at - _ROUNDING_S - cycle.began_at)
-    for period_s in USUAL_PERIODS_S:
-        if earliest_s < period_s <= elapsed_s + 0.01:
-            return Measurement(Window(cycle.count, pad(period_s)), MIN_STEP)
+    usual = [period_s for period_s in USUAL_PERIODS_S if earliest_s < period_s <= elapsed_s + 0.01]
+    if usual:  # a second, ten, a minute, an hour are set most often; the longest is not refused at once
+        period_s = next((period_s for period_s in reversed(usual) if period_s in _MOST_USUAL_S), usual[-1])
+        return Measurement(Window(cycle.count, pad(period_s)), MIN_STEP if len(usual) == 1 else MAX_STEP)
     unsure = max(MIN_STEP, 1 / (cycle.count + 1), 0.5 * (elapsed_s - earliest_s) / elapsed_s)
     wait_s = again_at - cycle.refused_at
     if wait_s >= _LONG_WAIT_S and wait_s > 0.15 * elapsed_s:
@@ -132,22 +147,44 @@ def correct(
     again_at: float,
     *,
     between: float | None,
+    roughly: float | None,
     is_rough: bool,
     grace_s: float,
+    starts: list[float],
 ) -> Model:
-    """Slow a pace down that was refused. `is_rough`: it came from a cycle that began rested."""
+    """Slow a pace down that was refused. `is_rough`: it came from a cycle that began rested.
+
+    `roughly`: the calls a second between refusals where they were too few to tell.
+    `starts`: when calls that were admitted began, up to the refusal.
+    """
     match before:
         case Bucket(rate=rate):
-            least = 0.0 if is_rough and cycle.count >= _MIN_COUNT else rate / 2
+            least = 0.0 if is_rough and cycle.count >= MIN_COUNT else rate / 2
             return spread(min(rate * MARGIN, max(measured.rate, MARGIN * between if between is not None else least)))
         case Window(calls=calls, period_s=period_s):
             if is_guess(before, grace_s) and between is not None and between < 0.9 * before.rate:
                 return spread(MARGIN * between)
+            if _count_within(period_s, starts, cycle.spent_at) < _HALF * calls:  # it is no window, or a longer one
+                longer = find_window(calls, starts, cycle.spent_at, longer_than=period_s)
+                return longer or spread(MARGIN * min(between or roughly or before.rate / 2, before.rate))
             is_whole = again_at - cycle.began_at >= 0.9 * period_s  # less shows what was left, not what is allowed
             if is_whole and cycle.count <= 1.2 * calls and measured.rate < before.rate:
                 return measured
             # Longer rather than fewer: calls that leave together do not arrive together.
             return Window(calls, period_s / MARGIN)
+
+
+def find_window(calls: int, starts: list[float], until: float, *, longer_than: float) -> Window | None:
+    """Find the shortest usual period in which as many were admitted up to a refusal at `until`, and never more."""
+    for period_s in USUAL_PERIODS_S:
+        if period_s > longer_than and _count_within(period_s, starts, until) >= _FULL * calls:
+            most = max(place - bisect_right(starts, at - period_s) for place, at in enumerate(starts, start=1))
+            return Window(calls, pad(period_s)) if most <= calls + 1 else None
+    return None
+
+
+def _count_within(period_s: float, starts: list[float], until: float) -> int:
+    return sum(1 for at in starts if at > until - period_s)
 
 
 def fall_back(good: Model, between: float | None) -> Model:

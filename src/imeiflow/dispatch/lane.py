@@ -319,7 +319,7 @@ class Lane:
         self._suspicion, self._verify_began_at = None, None
 
     def _refuse_rate(self, now: float, call: Call, refusal: Refusal) -> None:
-        self._has_waited = self.pace.model is None or self.pace.is_recalled(call.began_at)
+        self._has_waited = True
         if call.began_at > self._rate_refused_at:
             self._rate_refused_at = now
         self.pace.refused(now, began_at=call.began_at, retry_after_s=refusal.retry_after_s, is_ban=refusal.is_ban)

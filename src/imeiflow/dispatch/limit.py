@@ -105,9 +105,10 @@ class ConcurrencyLimit:
             return self._explore(now)
         if now < self._step_at:
             return self._step_at
-        self.value = min(self._top(), limit + max(1.0, min(self._stride, limit * self._growth)))
-        self._stride *= 2
-        self._step_at = now + self._step_s
+        amount = max(1.0, min(self._stride, limit * self._growth))
+        self.value = min(self._top(), limit + 1.0)
+        self._stride *= 2 ** (1 / amount)
+        self._spread_step(now, amount)
         self.reason = "growing: nothing is refused, and calls do not wait"
         return now
 
@@ -194,10 +195,18 @@ class ConcurrencyLimit:
     def _ease_off(self, now: float, eased: float) -> float:
         if now < self._step_at:
             return self._step_at
-        self._step_at = now + self._step_s
-        self._easing *= _EASING
-        self._eased = eased + self._easing
+        self._spread_step(now, self._easing)
+        self._easing *= _EASING ** (1 / self._easing)
+        self._eased = eased + 1.0
         return now
+
+    def _spread_step(self, now: float, amount: float) -> None:
+        """Let the calls of a step leave one after the other: the first that is refused spares the others.
+
+        Whoever comes late is owed what was due since, unless it is so late that the limit held nothing back.
+        """
+        due_at = self._step_at if self._step_at >= now - self._step_s else now
+        self._step_at = due_at + self._step_s / amount
 
     # refusals
 

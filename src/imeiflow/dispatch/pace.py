@@ -18,6 +18,7 @@ from imeiflow.dispatch.caution import QUIET_S, Caution
 from imeiflow.dispatch.cycle import (
     GUESS_S,
     MAX_STEP,
+    MIN_COUNT,
     MIN_STEP,
     Cycle,
     correct,
@@ -28,22 +29,24 @@ from imeiflow.dispatch.cycle import (
     measure_ban,
     rate_between,
 )
-from imeiflow.dispatch.rate import Bucket, Model, Window, as_values, describe_model, good_moment, spread
+from imeiflow.dispatch.rate import Bucket, Model, Window, as_values, describe_model, good_moment, next_moment, spread
 
 __all__ = ["Bucket", "Model", "Pace", "Window"]
 
 _FIRST_GAP_S = 0.25
-_GAP_GROWTH = 2.5
 _MAX_GAP_S = 60.0
 _MIN_GRACE_S = 0.020
 _MAX_GRACE_S = 3.0
 _QUIET_S = 2.0
 _MAX_QUIET_S = 3600.0
+_FINE_STEP = 0.05
 _QUIET_CALLS = 12
 _MAX_QUIET_CALLS = 400
 _REMEMBER_S = 60.0
 _SPREAD = 1.1
 _TRUST_S = 5.0
+_SPENT = 16
+_ROOM = 0.9
 _MAX_FIRST_STEP = 4 * MIN_STEP
 _SHUT_OUT = "the provider has shut us out for a while"
 _REFUSED = "the provider refused a call: too many in the time"
@@ -73,10 +76,10 @@ class Pace:
         self._tokens_at: float | None = None
         self._cycle: Cycle | None = None
         self._refused_at = -math.inf  #: the last time, of any cycle
-        self._spent_at: float | None = None  #: when the last refused call began: nothing was left
-        self._spent: tuple[float, float] | None = None  #: two such moments, with calls admitted between
+        self._spent: deque[float] = deque(
+            maxlen=_SPENT
+        )  #: when refused calls began, the first of each cycle: nothing was left
         self._between: float | None = None  #: calls a second that were admitted between two such moments
-        self._gap_s = _FIRST_GAP_S
         self._grace_s = min(_MAX_GRACE_S, max(_MIN_GRACE_S, grace_s))  #: a refusal would be back by then
         self._probing = False
         self._gate_at = -math.inf
@@ -85,6 +88,7 @@ class Pace:
         self._before_good: Model | None = None  #: the same, before the last success
         self._trust_until = -math.inf  #: until then the provider may still count the calls of an earlier session
         self._is_recalled = model is not None
+        self._began_at = math.inf  #: when the first call of this session did
         self._step = min(max(MIN_STEP, step), _MAX_FIRST_STEP)
         self._may_spread = False  #: a window that bears no more may be a bucket: the same, evenly, is worth a try
         self._wins = 0  #: how often in a row a little more was admitted
@@ -139,6 +143,7 @@ class Pace:
         """Count a call that begins now."""
         if self._cycle is None:
             self._cycle = Cycle(now)
+            self._began_at = now
             if self._is_recalled:
                 self._trust_until = now + (self.model.period_s if isinstance(self.model, Window) else _TRUST_S)
         if self._probing:
@@ -156,8 +161,8 @@ class Pace:
 
     def note_spent(self, began_at: float) -> None:
         """Learn that a call refused earlier, its reason unknown then, was refused for its rate."""
-        if self._spent_at is None:
-            self._spent_at = began_at
+        if not self._spent:
+            self._spent.append(began_at)
 
     def discount(self, began_at: float) -> None:
         """Take a call that was refused out of those that were admitted."""
@@ -227,6 +232,11 @@ class Pace:
                 ready = self._starts[len(self._starts) - calls] + period_s if len(self._starts) >= calls else now
                 if self.is_recalled(now) and self._starts and self._refused_at > -math.inf:
                     return max(ready, self._starts[-1] + 1 / model.rate)  # evenly, while we cannot know what is left
+                if isinstance(self._good, Window) and len(self._starts) >= self._good.calls:
+                    is_more = self._starts[-self._good.calls] > now - period_s
+                    return (
+                        max(ready, self._starts[-1] + self._grace_s) if is_more else ready
+                    )  # the first refusal ends it
                 return ready
             case Bucket(rate=rate):
                 self._refill(model, now)
@@ -267,41 +277,46 @@ class Pace:
         if not is_ban or cycle.asked_at == -math.inf:
             cycle.asked_at = max(cycle.asked_at, began_at)
         if cycle.refused_at == math.inf:
-            cycle.refused_at = now
-            self._spent = (self._spent_at, began_at) if self._spent_at is not None else None
+            cycle.refused_at, cycle.spent_at = now, began_at
             self._quiet_s = min(_MAX_QUIET_S, self._quiet_s * 2)
             self._quiet_calls = min(_MAX_QUIET_CALLS, self._quiet_calls * 2)
-        self._spent_at = began_at
+        self._spent.append(began_at)
 
     def _ask_again_at(self, now: float, cycle: Cycle, *, is_ban: bool) -> float:
         """Ask when the pace so far would allow it, and then after growing gaps."""
-        is_first = cycle.refused_at == math.inf
         if is_ban:
             return now + self.caution.next_gap()
-        gap_s, self._gap_s = self._gap_s, min(_MAX_GAP_S, self._gap_s * _GAP_GROWTH)
+        is_first = cycle.refused_at == math.inf
         model = self._good or self.model
         if self.bans:
-            is_known = model is not None and is_first
-            rest_s = self.caution.wait_s(model)
-            return max(
-                now + gap_s, now + rest_s if is_known else self.caution.next_ask(now, min(now, cycle.refused_at))
-            )
+            if model is None or not is_first:
+                return max(now + _FIRST_GAP_S, self.caution.next_ask(now, min(now, cycle.refused_at)))
+            return max(now + _FIRST_GAP_S, min(now + self.caution.wait_s(model), self._room_again_at(now, model)))
         match model:
             case Window() if is_first:
-                return max(now + gap_s, self._by_model(now, model))
+                return max(now + _FIRST_GAP_S, self._by_model(now, model))
             case Bucket(rate=rate) if is_first:
-                return now + max(gap_s, 1.05 / rate)
+                return now + max(_FIRST_GAP_S, 1.05 / rate)
+            case _ if is_first:
+                return self.good_moment(now, _FIRST_GAP_S)
             case _:
-                return self.good_moment(now, gap_s)
+                return max(now + _FIRST_GAP_S, next_moment(cycle.began_at, cycle.spent_at, now, _MAX_GAP_S))
+
+    def _room_again_at(self, now: float, model: Model) -> float:
+        """Say when a window of the longest run has room again, where one refusal more may be borne if it has not."""
+        room = int(_ROOM * self.caution.run)
+        if not room or self.caution.spare(now) < 2:
+            return math.inf
+        return self._starts[-room] + self.caution.run / model.rate if len(self._starts) >= room else now
 
     def _close_cycle(self, cycle: Cycle, again_at: float, now: float) -> None:
         """One call is admitted again: measure the cycle that ended and begin the next."""
         before = self.model
         self._adopt(self._learn(cycle, again_at), before)
         if cycle.is_banned:
-            self._spent_at = None  # what was not sent while shut out says nothing of what would have been admitted
+            self._spent.clear()  # what was not sent while shut out says nothing of what would have been admitted
         self._cycle = Cycle(again_at, admitted=1)
-        self._gap_s, self._wins = _FIRST_GAP_S, 0
+        self._wins = 0
         self._quiet_since, self._calls_since_change = now, 0
 
     def _learn(self, cycle: Cycle, again_at: float) -> Model:
@@ -319,18 +334,34 @@ class Pace:
         if good is not None:
             self._step = MAX_STEP if cycle.is_banned else max(MIN_STEP, self._step / 2)
             caution.end_leap()
+            if self.bans and not cycle.is_banned:
+                caution.exclude(self._starts, cycle.spent_at, since=self._began_at)
             self._may_spread = isinstance(before, Window) and is_guess(before, self._grace_s)
             return self._make_sure(fall_back(good, between), cycle)
         if cycle.is_banned and (cycle.due_at is None or cycle.due_at - cycle.began_at < GUESS_S):
             caution.floor_s = max(caution.floor_s, cycle.asked_at - cycle.began_at)
             caution.is_proved = True
-            found = measure_ban(cycle, again_at, before, between=self._between)
+            found = measure_ban(
+                cycle, again_at, before, between=self._between or self._rate_before(cycle, is_least=True, fewest=2)
+            )
         else:
             found = measure(cycle, again_at)
         self._step = found.step
         if before is None or cycle.is_banned:
             return found.model
-        return correct(before, found.model, cycle, again_at, between=between, is_rough=is_rough, grace_s=self._grace_s)
+        if between is None and not self.bans:  # it may be slowed down by a rough guess: more is tried soon
+            self._step, self._quiet_s, self._quiet_calls = MAX_STEP, _QUIET_S, _QUIET_CALLS
+        return correct(
+            before,
+            found.model,
+            cycle,
+            again_at,
+            between=between,
+            roughly=self._rate_before(cycle, fewest=1),
+            is_rough=is_rough,
+            grace_s=self._grace_s,
+            starts=[at for at in self._starts if at < cycle.spent_at],
+        )
 
     def _make_sure(self, good: Model, cycle: Cycle) -> Model:
         """Fall back further where no refusal more may be borne."""
@@ -342,11 +373,13 @@ class Pace:
 
     def _measure_between(self, cycle: Cycle) -> float | None:
         """Give the calls a second between this cycle's first refusal and the one before it, where it can be told."""
-        if self._spent is None or self._spent[1] - self._spent[0] > _REMEMBER_S:
-            return None
-        between = rate_between(list(self._starts), *self._spent, is_least=cycle.is_banned)
+        between = self._rate_before(cycle, is_least=cycle.is_banned)
         self._between = between or self._between
         return between
+
+    def _rate_before(self, cycle: Cycle, *, is_least: bool = False, fewest: int = MIN_COUNT) -> float | None:
+        moments = [at for at in self._spent if cycle.spent_at - _REMEMBER_S <= at < cycle.spent_at]
+        return rate_between(self._starts, moments, cycle.spent_at, is_least=is_least, fewest=fewest)
 
     def _adopt(self, model: Model, before: Model | None) -> None:
         self.model = model
@@ -369,6 +402,8 @@ class Pace:
             self._quiet_since = now
         if self._bound_at < (self._quiet_since + now) / 2 or (self.bans and not self.caution.spare(now)):
             return
+        if self._step < _FINE_STEP and self.caution.was_refused_lately(now):
+            return  # little is to be gained, and some ban whoever is refused a few times in a minute
         period_s = self.caution.next_period(model, now)
         wait_s = self._quiet_s if period_s is None else self.caution.wait_s(model)
         if now - self._quiet_since < max(wait_s, 2.5 * self._grace_s):

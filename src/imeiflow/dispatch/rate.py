@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 #: Periods that limiters are usually set to: right after the end of one is a good moment to ask again.
@@ -50,6 +51,17 @@ def good_moment(began_at: float, now: float, gap_s: float) -> float:
     ends = (began_at + period * 1.002 + 0.05 for period in USUAL_PERIODS_S)
     near = (end for end in ends if now + 0.4 * gap_s <= end <= now + 1.6 * gap_s)
     return next(near, now + gap_s)
+
+
+def next_moment(began_at: float, spent_at: float, now: float, most_s: float) -> float:
+    """Give a moment by which nothing was left for twice to four times as long as now: since `spent_at`.
+
+    It is right after the end of a usual period since `began_at`, where one ends soon enough. Each question may be
+    refused, and some ban whoever is refused often: few of them find any usual period.
+    """
+    waited_s = now - spent_at
+    ends = (began_at + period * 1.002 + 0.05 for period in USUAL_PERIODS_S)
+    return min(next((end for end in ends if end >= now + waited_s), math.inf), now + min(3 * waited_s, most_s))
 
 
 def as_values(model: Model) -> dict[str, object]:
