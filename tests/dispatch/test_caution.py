@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -125,3 +127,33 @@ def test_windows_that_are_known_and_paces_that_were_measured_hide_nothing() -> N
 def test_what_is_remembered_is_all_that_it_knows(bans: int, warnings: int, run: int, floor_s: float) -> None:
     caution = Caution(bans=bans, warnings=warnings, run=run, floor_s=floor_s)
     assert caution.as_learned() == {"bans": bans, "warnings": warnings, "run": run, "floor_s": floor_s}
+
+
+def test_a_refusal_excludes_the_windows_in_which_fewer_calls_were_than_in_the_longest_run() -> None:
+    caution = Caution(bans=1, warnings=4, run=100, floor_s=0.7)
+    starts = [place / 9.75 for place in range(120)]
+    caution.exclude(starts, starts[-1] + 0.05, since=0.0)
+    assert caution.floor_s == 5.0
+    assert caution.next_period(spread(9.75), 1000.0) is None
+
+
+def test_windows_longer_than_what_was_seen_are_not_excluded() -> None:
+    caution = Caution(bans=1, warnings=4, run=100)
+    caution.exclude([0.0, 0.1], 1.5, since=0.0)
+    assert caution.floor_s == 1.0
+
+
+def test_where_two_refusals_may_be_borne_a_window_is_asked_again_as_soon_as_it_has_room() -> None:
+    starts = [place / 10 for place in range(100)]
+    caution = Caution(bans=1, warnings=4, run=100)
+    assert caution.room_again_at(starts, spread(10.0), 10.0) == pytest.approx(11.0)
+    assert Caution(bans=1, warnings=1, run=100).room_again_at(starts, spread(10.0), 10.0) == math.inf
+    assert Caution(bans=1, warnings=4, run=0).room_again_at(starts, spread(10.0), 10.0) == math.inf
+
+
+def test_refusals_of_the_last_minute_are_late_enough_to_hold_back() -> None:
+    caution = Caution()
+    assert not caution.was_refused_lately(0.0)
+    caution.warn(10.0)
+    assert caution.was_refused_lately(69.0)
+    assert not caution.was_refused_lately(71.0)

@@ -197,8 +197,10 @@ async def test_an_order_whose_calls_alone_do_not_leave_fails_once_its_attempts_h
 async def test_throttling_spends_no_attempt(tmp_path: Path):
     settings = replace(SETTINGS, retry=RetryPolicy(max_attempts=1))
     behaviour = {"rate": "5/5s", "rate_refusal": Refusal.PLAIN_429, "rate_actions": ("placeorder",)}
-    async with open_rig(tmp_path, behaviour, clock=FastClock(80), settings=settings) as rig:
+    clock = FastClock(0.5)  # until the first refusal: it has to come on a slow machine as well
+    async with open_rig(tmp_path, behaviour, clock=clock, settings=settings) as rig:
         job = rig.add_job(20, chunk_size=1)
+        rig.sim.site.watch(6, lambda: clock.run_at(80))
         verdict = await rig.run(job)
         assert rig.sim.stats.refused["rate"] > 0
         assert verdict.count("accepted") == 20

@@ -212,3 +212,16 @@ def test_a_refusal_among_none_leaves_one(crowd: int) -> None:
     limit = ConcurrencyLimit(ceiling=64)
     limit.refused(0.0, crowd=crowd)
     assert limit.allowed == 1
+
+
+def test_calls_of_a_step_leave_one_after_the_other() -> None:
+    limit = ConcurrencyLimit(ceiling=1000, proven=100)
+    assert _ramp(limit, 0.0) <= 101
+    assert _ramp(limit, 0.020) <= 114
+
+
+def test_whoever_comes_late_in_a_step_is_owed_what_was_due_since() -> None:
+    prompt, late = ConcurrencyLimit(ceiling=1000, proven=100), ConcurrencyLimit(ceiling=1000, proven=100)
+    _ramp(late, 0.0)
+    late.room_at(0.015, 101)
+    assert _ramp(prompt, 0.015) - 2 <= _ramp(late, 0.015) <= _ramp(prompt, 0.015) + 2

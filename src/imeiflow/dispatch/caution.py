@@ -8,8 +8,9 @@ borne a leap goes to the middle of what is left, otherwise only to the next shor
 
 from __future__ import annotations
 
+import math
 from collections import deque
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 
 from imeiflow.dispatch.rate import MARGIN, USUAL_PERIODS_S, Bucket, Model, spread
 
@@ -87,6 +88,16 @@ class Caution:
         if self.is_proved or model is None:
             return 0.0
         return max(_LEAST_WAIT_S, 1.1 * self.run / model.rate)
+
+    def room_again_at(self, starts: Sequence[float], model: Model, now: float) -> float:
+        """Say when a window of the longest run, as long as `model` shows, has room again; `starts` were admitted.
+
+        Infinity where it is not known, or where no refusal more may be borne if it has not.
+        """
+        room = int(_FULL * self.run)
+        if not room or self.spare(now) < 2:
+            return math.inf
+        return starts[-room] + self.run / model.rate if len(starts) >= room else now
 
     def next_period(self, model: Model | None, now: float) -> float | None:
         """Give a shorter period that the hidden window may have; None where nothing is hidden."""

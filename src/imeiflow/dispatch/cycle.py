@@ -61,7 +61,7 @@ class Measurement:
 def rate_between(
     starts: Iterable[float], moments: Iterable[float], until: float, *, is_least: bool = False, fewest: int = MIN_COUNT
 ) -> float | None:
-    """Give the calls a second that were admitted up to a refusal since one of those before it; None for too few to tell.
+    """Give the calls a second that were admitted up to a refusal since one before it; None for too few to tell.
 
     `moments`: when the refused calls before it began. The last since which enough were admitted counts, else the first.
     It is one more or less: `is_least` makes surer of what may be sent after a ban. `fewest` calls are enough to tell.

@@ -244,7 +244,7 @@ class Ladder:
         if not refused or refused[-1] - refused[0] < 2.0:
             return None
         starts = [sample.began_at for sample in self._samples if sample.fate is Fate.SERVED]
-        return rate_between(starts, refused[0], refused[-1])
+        return rate_between(starts, refused[:1], refused[-1])
 
     def _until_refusal(self) -> tuple[float, float, int]:
         """Give when calls began, when one was refused first, and how many were served before."""

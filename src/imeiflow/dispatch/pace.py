@@ -29,6 +29,7 @@ from imeiflow.dispatch.cycle import (
     measure_ban,
     rate_between,
 )
+from imeiflow.dispatch.departure import Departures
 from imeiflow.dispatch.rate import Bucket, Model, Window, as_values, describe_model, good_moment, next_moment, spread
 
 __all__ = ["Bucket", "Model", "Pace", "Window"]
@@ -46,7 +47,6 @@ _REMEMBER_S = 60.0
 _SPREAD = 1.1
 _TRUST_S = 5.0
 _SPENT = 16
-_ROOM = 0.9
 _MAX_FIRST_STEP = 4 * MIN_STEP
 _SHUT_OUT = "the provider has shut us out for a while"
 _REFUSED = "the provider refused a call: too many in the time"
@@ -64,21 +64,15 @@ class Pace:
         grace_s: float = _MIN_GRACE_S,
         caution: Caution | None = None,
     ) -> None:
-        self.ceiling = ceiling
         self.model = model
         self.caution = caution or Caution()
         self.reason = f"{describe_model(model)}, learned earlier" if model else "no limit is known"
         self.blocked_until = -math.inf
         self.is_at_ceiling = False
-        self._starts: deque[float] = deque()
-        self._ceiling_starts: deque[float] = deque()
-        self._tokens = model.burst if isinstance(model, Bucket) else 0.0
-        self._tokens_at: float | None = None
+        self._departures = Departures(ceiling=ceiling, model=model)
         self._cycle: Cycle | None = None
         self._refused_at = -math.inf  #: the last time, of any cycle
-        self._spent: deque[float] = deque(
-            maxlen=_SPENT
-        )  #: when refused calls began, the first of each cycle: nothing was left
+        self._spent: deque[float] = deque(maxlen=_SPENT)  #: when refused calls began: nothing was left
         self._between: float | None = None  #: calls a second that were admitted between two such moments
         self._grace_s = min(_MAX_GRACE_S, max(_MIN_GRACE_S, grace_s))  #: a refusal would be back by then
         self._probing = False
@@ -97,6 +91,15 @@ class Pace:
         self._quiet_calls = _QUIET_CALLS
         self._calls_since_change = 0
         self._bound_at = -math.inf  #: when the pace last was what a call waited for
+
+    @property
+    def ceiling(self) -> Window | None:
+        """Give the user's own rate."""
+        return self._departures.ceiling
+
+    @ceiling.setter
+    def ceiling(self, ceiling: Window | None) -> None:
+        self._departures.ceiling = ceiling
 
     @property
     def bans(self) -> int:
@@ -127,7 +130,7 @@ class Pace:
 
     def ready_at(self, now: float) -> float:
         """Say when one more call may begin: `now` or a later time."""
-        by_ceiling = self._by_ceiling(now)
+        by_ceiling = self._departures.by_ceiling(now)
         ready = max(now, self.blocked_until, by_ceiling)
         if self._probing:
             self._settle(now)
@@ -150,13 +153,7 @@ class Pace:
             self._gate_at = now + self._grace_s
         self._cycle.admitted += 1
         self._calls_since_change += 1
-        self._starts.append(now)
-        if self.ceiling is not None:
-            self._ceiling_starts.append(now)
-        if isinstance(self.model, Bucket):
-            self._refill(self.model, now)
-            self._tokens -= 1
-        self._prune(now)
+        self._departures.begin(now, self.model)
         self._try_more(now)
 
     def note_spent(self, began_at: float) -> None:
@@ -168,11 +165,7 @@ class Pace:
         """Take a call that was refused out of those that were admitted."""
         if self._cycle is not None and began_at >= self._cycle.began_at:
             self._cycle.admitted = max(0, self._cycle.admitted - 1)
-        for back, at in enumerate(reversed(self._starts), start=1):
-            if at == began_at:
-                del self._starts[-back]
-            if at <= began_at:
-                return
+        self._departures.discount(began_at)
 
     def refused(
         self,
@@ -213,51 +206,22 @@ class Pace:
 
     # what the gate allows
 
-    def _by_ceiling(self, now: float) -> float:
-        ceiling = self.ceiling
-        if ceiling is None:
-            return now
-        while self._ceiling_starts and self._ceiling_starts[0] <= now - ceiling.period_s:
-            self._ceiling_starts.popleft()
-        spacing = self._ceiling_starts[-1] + ceiling.period_s / ceiling.calls if self._ceiling_starts else now
-        if len(self._ceiling_starts) < ceiling.calls:
-            return spacing
-        return max(spacing, self._ceiling_starts[len(self._ceiling_starts) - ceiling.calls] + ceiling.period_s)
-
     def _by_model(self, now: float, model: Model | None) -> float:
-        match model:
-            case None:
-                return now
-            case Window(calls=calls, period_s=period_s):
-                ready = self._starts[len(self._starts) - calls] + period_s if len(self._starts) >= calls else now
-                if self.is_recalled(now) and self._starts and self._refused_at > -math.inf:
-                    return max(ready, self._starts[-1] + 1 / model.rate)  # evenly, while we cannot know what is left
-                if isinstance(self._good, Window) and len(self._starts) >= self._good.calls:
-                    is_more = self._starts[-self._good.calls] > now - period_s
-                    return (
-                        max(ready, self._starts[-1] + self._grace_s) if is_more else ready
-                    )  # the first refusal ends it
-                return ready
-            case Bucket(rate=rate):
-                self._refill(model, now)
-                return now if self._tokens >= 1 else now + (1 - self._tokens) / rate
-
-    def _refill(self, model: Bucket, now: float) -> None:
-        if self._tokens_at is not None:
-            self._tokens = min(model.burst, self._tokens + (now - self._tokens_at) * model.rate)
-        self._tokens_at = now
-
-    def _prune(self, now: float) -> None:
-        keep_s = max(_REMEMBER_S, self.model.period_s if isinstance(self.model, Window) else 0.0)
-        while self._starts[0] <= now - keep_s:
-            self._starts.popleft()
+        ready, starts, good = self._departures.by_model(now, model), self._departures.starts, self._good
+        if not isinstance(model, Window) or not starts:
+            return ready
+        if self.is_recalled(now) and self._refused_at > -math.inf:
+            return max(ready, starts[-1] + 1 / model.rate)  # evenly, while we cannot know what is left
+        if isinstance(good, Window) and len(starts) >= good.calls and starts[-good.calls] > now - model.period_s:
+            return max(ready, starts[-1] + self._grace_s)  # more than was good: the first that is refused ends it
+        return ready
 
     def _settle(self, now: float) -> None:
         """Take a call that was not refused within the grace for admitted."""
         cycle = self._cycle
-        if cycle is None or cycle.refused_at == math.inf or not self._starts:
+        if cycle is None or cycle.refused_at == math.inf or not self._departures.starts:
             return
-        last = self._starts[-1]
+        last = self._departures.starts[-1]
         if last > self._refused_at and now >= last + self._grace_s:
             self._close_cycle(cycle, last, now)
 
@@ -291,7 +255,10 @@ class Pace:
         if self.bans:
             if model is None or not is_first:
                 return max(now + _FIRST_GAP_S, self.caution.next_ask(now, min(now, cycle.refused_at)))
-            return max(now + _FIRST_GAP_S, min(now + self.caution.wait_s(model), self._room_again_at(now, model)))
+            return max(
+                now + _FIRST_GAP_S,
+                min(now + self.caution.wait_s(model), self.caution.room_again_at(self._departures.starts, model, now)),
+            )
         match model:
             case Window() if is_first:
                 return max(now + _FIRST_GAP_S, self._by_model(now, model))
@@ -301,13 +268,6 @@ class Pace:
                 return self.good_moment(now, _FIRST_GAP_S)
             case _:
                 return max(now + _FIRST_GAP_S, next_moment(cycle.began_at, cycle.spent_at, now, _MAX_GAP_S))
-
-    def _room_again_at(self, now: float, model: Model) -> float:
-        """Say when a window of the longest run has room again, where one refusal more may be borne if it has not."""
-        room = int(_ROOM * self.caution.run)
-        if not room or self.caution.spare(now) < 2:
-            return math.inf
-        return self._starts[-room] + self.caution.run / model.rate if len(self._starts) >= room else now
 
     def _close_cycle(self, cycle: Cycle, again_at: float, now: float) -> None:
         """One call is admitted again: measure the cycle that ended and begin the next."""
@@ -325,7 +285,8 @@ class Pace:
         self._good = None
         if before is not None and self.is_recalled(cycle.refused_at) and not cycle.is_banned:
             return good or before
-        between = self._measure_between(cycle)
+        between = self._rate_before(cycle, is_least=cycle.is_banned)
+        self._between = between or self._between
         if before is None:
             caution.run = cycle.count
         if cycle.is_banned and self._between is not None:
@@ -335,7 +296,7 @@ class Pace:
             self._step = MAX_STEP if cycle.is_banned else max(MIN_STEP, self._step / 2)
             caution.end_leap()
             if self.bans and not cycle.is_banned:
-                caution.exclude(self._starts, cycle.spent_at, since=self._began_at)
+                caution.exclude(self._departures.starts, cycle.spent_at, since=self._began_at)
             self._may_spread = isinstance(before, Window) and is_guess(before, self._grace_s)
             return self._make_sure(fall_back(good, between), cycle)
         if cycle.is_banned and (cycle.due_at is None or cycle.due_at - cycle.began_at < GUESS_S):
@@ -360,7 +321,7 @@ class Pace:
             roughly=self._rate_before(cycle, fewest=1),
             is_rough=is_rough,
             grace_s=self._grace_s,
-            starts=[at for at in self._starts if at < cycle.spent_at],
+            starts=[at for at in self._departures.starts if at < cycle.spent_at],
         )
 
     def _make_sure(self, good: Model, cycle: Cycle) -> Model:
@@ -369,23 +330,18 @@ class Pace:
         if not self.bans or not caution.run or not isinstance(good, Bucket) or caution.spare(until):
             return good
         before = self._before_good.rate if self._before_good else 0.0
-        return make_sure(good, before, list(self._starts), until, run=caution.run, can_err=caution.can_err)
-
-    def _measure_between(self, cycle: Cycle) -> float | None:
-        """Give the calls a second between this cycle's first refusal and the one before it, where it can be told."""
-        between = self._rate_before(cycle, is_least=cycle.is_banned)
-        self._between = between or self._between
-        return between
+        return make_sure(good, before, list(self._departures.starts), until, run=caution.run, can_err=caution.can_err)
 
     def _rate_before(self, cycle: Cycle, *, is_least: bool = False, fewest: int = MIN_COUNT) -> float | None:
+        """Give the calls a second between this cycle's first refusal and those before it, where it can be told."""
         moments = [at for at in self._spent if cycle.spent_at - _REMEMBER_S <= at < cycle.spent_at]
-        return rate_between(self._starts, moments, cycle.spent_at, is_least=is_least, fewest=fewest)
+        return rate_between(self._departures.starts, moments, cycle.spent_at, is_least=is_least, fewest=fewest)
 
     def _adopt(self, model: Model, before: Model | None) -> None:
         self.model = model
         self._probing = False
         if isinstance(model, Bucket):
-            self._tokens, self._tokens_at = 0.0, None
+            self._departures.empty()
         if before is None or model == before:
             self.reason = f"{describe_model(model)}: the provider refuses more"
         else:

@@ -1,0 +1,75 @@
+"""When calls began, and when a rate lets the next one begin. Pure: times are passed in; it learns nothing."""
+
+from __future__ import annotations
+
+from collections import deque
+
+from imeiflow.dispatch.rate import Bucket, Model, Window
+
+_REMEMBER_S = 60.0
+
+
+class Departures:
+    """The calls that began and were not refused, as far back as it matters; `ceiling` is the user's own rate.
+
+    `model` is the rate that is known at the start: a bucket begins full.
+    """
+
+    def __init__(self, *, ceiling: Window | None, model: Model | None) -> None:
+        self.ceiling = ceiling
+        self.starts: deque[float] = deque()
+        self._under_ceiling: deque[float] = deque()
+        self._tokens = model.burst if isinstance(model, Bucket) else 0.0
+        self._tokens_at: float | None = None
+
+    def by_ceiling(self, now: float) -> float:
+        """Say when the user's own rate lets a call begin: `now` or a later time."""
+        ceiling, begun = self.ceiling, self._under_ceiling
+        if ceiling is None:
+            return now
+        while begun and begun[0] <= now - ceiling.period_s:
+            begun.popleft()
+        spacing = begun[-1] + ceiling.period_s / ceiling.calls if begun else now
+        if len(begun) < ceiling.calls:
+            return spacing
+        return max(spacing, begun[len(begun) - ceiling.calls] + ceiling.period_s)
+
+    def by_model(self, now: float, model: Model | None) -> float:
+        """Say when a learned rate lets a call begin: `now`, or a time that may also lie in the past."""
+        match model:
+            case None:
+                return now
+            case Window(calls=calls, period_s=period_s):
+                return self.starts[-calls] + period_s if len(self.starts) >= calls else now
+            case Bucket(rate=rate):
+                self._refill(model, now)
+                return now if self._tokens >= 1 else now + (1 - self._tokens) / rate
+
+    def begin(self, now: float, model: Model | None) -> None:
+        """Count a call that begins now, under a learned rate."""
+        self.starts.append(now)
+        if self.ceiling is not None:
+            self._under_ceiling.append(now)
+        if isinstance(model, Bucket):
+            self._refill(model, now)
+            self._tokens -= 1
+        keep_s = max(_REMEMBER_S, model.period_s if isinstance(model, Window) else 0.0)
+        while self.starts[0] <= now - keep_s:
+            self.starts.popleft()
+
+    def discount(self, began_at: float) -> None:
+        """Take a call that was refused out of them."""
+        for back, at in enumerate(reversed(self.starts), start=1):
+            if at == began_at:
+                del self.starts[-back]
+            if at <= began_at:
+                return
+
+    def empty(self) -> None:
+        """Begin a bucket without tokens: the provider has just refused a call."""
+        self._tokens, self._tokens_at = 0.0, None
+
+    def _refill(self, model: Bucket, now: float) -> None:
+        if self._tokens_at is not None:
+            self._tokens = min(model.burst, self._tokens + (now - self._tokens_at) * model.rate)
+        self._tokens_at = now

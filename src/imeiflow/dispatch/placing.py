@@ -1,0 +1,220 @@
+"""The calls that place orders: from the durable intent to the durable conclusion, each made once.
+
+What a call means is decided elsewhere (`domain`, `conclude`); this carries it out, and tells lane, size and breaker.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import math
+from typing import TYPE_CHECKING
+
+import structlog
+
+from imeiflow.dispatch.chunk import has_all
+from imeiflow.dispatch.conclude import Ended, Repeat, conclude, doubt_refusal, is_slow_refusal, read_call, withhold
+from imeiflow.dispatch.lane import Call, CallEnd
+from imeiflow.dispatch.reach import Reach
+from imeiflow.dispatch.work import Chunk, Work
+from imeiflow.domain.decision import is_of_service, reason_to_pause
+from imeiflow.domain.ident import AttemptId, OrderId
+from imeiflow.domain.item import Item, OrderKind
+from imeiflow.domain.outcome import Ending, Outcome
+from imeiflow.errors import FencedError, GuardError, LedgerBusyError, LedgerError
+from imeiflow.ledger.change import AttemptKind, Intent
+from imeiflow.providers.contract import Placement
+
+if TYPE_CHECKING:
+    from imeiflow.dispatch.engine import Engine
+
+log = structlog.get_logger(__name__)
+
+_TROUBLE_PAUSE_S = 0.5
+#: An intent that took longer to write may be that of a process that stood still meanwhile.
+_FROZEN_S = 2.0
+_PLACING = frozenset({AttemptKind.PLACE, AttemptKind.CANARY})
+
+
+class Placing:
+    """Makes an engine's placing calls. `repeats` tells, for orders that are sent once more, what is repeated."""
+
+    def __init__(self, engine: Engine) -> None:
+        self.repeats: dict[OrderId, Repeat] = {}
+        self._engine = engine
+        self._reach = Reach()
+        self._fastest_s = math.inf
+
+    async def attempt(self, work: Work, chunk: Chunk, call: Call) -> None:
+        """Make one call, from the durable intent to the durable conclusion."""
+        began_at = self._engine.clock.monotonic()
+        try:
+            item = None if work.job.kind is OrderKind.IMEI else await self._read_item(chunk)
+            attempt = await self._intend(chunk)
+        except LedgerError as error:
+            self._take_back(work, chunk, call, error)
+            return
+        if self._engine.clock.monotonic() - began_at > _FROZEN_S:
+            await self._require_lane()
+        if work.stop is not None or self._engine.is_stopping:
+            await self._withhold(work, chunk, call, attempt)
+            return
+        price = work.price
+        if item is None:
+            placement = await self._engine.connection.place([order.imei for order in chunk.orders], work.job.service)
+        else:
+            placement = await self._engine.connection.place_item(item, work.job.service)
+        if is_slow_refusal(placement, self._fastest_s):
+            placement = doubt_refusal(placement)
+        ended = conclude(
+            chunk,
+            placement,
+            attempt=attempt,
+            ended_at=self._engine.clock.now(),
+            price=price,
+            policy=self._engine.settings.retry,
+            repeats=self.repeats,
+            asked_by=work.job.id,
+            is_reachable=self._reach.was_reached_since(call.began_at),
+        )
+        self._learn(work, chunk, call, placement)
+        self._engine.wake()
+        await self._engine.ledger.conclude(ended.conclusion)
+        self._close(work, ended)
+
+    async def _read_item(self, chunk: Chunk) -> Item:
+        """Read what a file or server order is about, before anything is recorded of its call."""
+        [order] = chunk.orders
+        item = await asyncio.to_thread(self._engine.ledger.find_item, order.id)
+        if item is None:
+            raise GuardError(path=self._engine.ledger.path, problem=f"order {order.id} has lost what it is about")
+        return item
+
+    async def _intend(self, chunk: Chunk) -> AttemptId:
+        return await self._engine.ledger.intend(
+            Intent(
+                job=chunk.job,
+                account=self._engine.account,
+                token=self._engine.token,
+                kind=chunk.kind,
+                orders=tuple(order.id for order in chunk.orders),
+                started_at=self._engine.clock.now(),
+                expected=chunk.expected,
+            )
+        )
+
+    async def _require_lane(self) -> None:
+        """Stop where the lane was lost while this process stood still, or where that cannot be known."""
+        try:
+            owner = await asyncio.to_thread(self._engine.ledger.lane_owner, self._engine.account)
+        except LedgerError as error:
+            self._engine.fail(error)
+            return
+        if owner is None or owner.token != self._engine.token:
+            self._engine.fail(FencedError(account=self._engine.account, path=self._engine.ledger.path))
+
+    async def _withhold(self, work: Work, chunk: Chunk, call: Call, attempt: AttemptId) -> None:
+        """Make no call: something said stop while its intent was being written."""
+        self._engine.desk.lane.end(self._engine.clock.monotonic(), call, CallEnd.IGNORE)
+        self._withdraw_canary(work, chunk)
+        problem = f"withheld: {(work.stop and work.stop[1]) or 'stopping'}"
+        await self._engine.ledger.conclude(
+            withhold(chunk, attempt=attempt, ended_at=self._engine.clock.now(), problem=problem)
+        )
+        work.end(chunk, [chunk.expected for _ in chunk.orders])
+        self._put_back(work, chunk)
+        self._give_up(work, chunk)
+        self._engine.wake()
+
+    def _take_back(self, work: Work, chunk: Chunk, call: Call, error: LedgerError) -> None:
+        """Undo a claim whose intent could not be recorded: nothing was sent."""
+        now = self._engine.clock.monotonic()
+        self._engine.desk.lane.end(now, call, CallEnd.IGNORE)
+        self._withdraw_canary(work, chunk)
+        work.end(chunk, [chunk.expected for _ in chunk.orders])
+        match error:
+            case LedgerBusyError():
+                self._engine.trouble = error
+                self._engine.hold_until = now + _TROUBLE_PAUSE_S
+                self._put_back(work, chunk)
+            case GuardError():
+                self._engine.look_again()
+                work.forget_waiting()
+                self._engine.hold_until = now + 0.05
+                self._give_up(work, chunk)
+            case _:
+                self._put_back(work, chunk)
+                self._engine.fail(error)
+        log.warning("intent_not_recorded", job=work.job.id, error=str(error))
+        self._engine.wake()
+
+    def _put_back(self, work: Work, chunk: Chunk) -> None:
+        if chunk.kind in _PLACING:
+            work.put_back(chunk.orders)
+        elif work.stop is None and not self._engine.is_stopping:
+            work.add_alone(chunk)
+
+    def _give_up(self, work: Work, chunk: Chunk) -> None:
+        """Tell a settlement that an order is no longer what it was: somebody else has settled it meanwhile."""
+        self.repeats.pop(chunk.orders[0].id, None)
+        settlement = self._engine.desk.settlements.get(work.job.id)
+        if settlement is not None:
+            settlement.missed(chunk)
+
+    def _withdraw_canary(self, work: Work, chunk: Chunk) -> None:
+        if chunk.kind is AttemptKind.CANARY:
+            work.chunk_size.withdraw()
+
+    def _learn(self, work: Work, chunk: Chunk, call: Call, placement: Placement) -> None:
+        """Tell the lane, the chunk size and the breaker what the call showed."""
+        now = self._engine.clock.monotonic()
+        exchange, account = placement.exchange, placement.account
+        lane = self._engine.desk.lane
+        if exchange.connect_s is not None:
+            lane.limit.note_connect(exchange.connect_s)
+        if exchange.ending is Ending.ANSWERED:
+            self._fastest_s = min(self._fastest_s, exchange.elapsed_s)
+        # A server with no slot left resets at once; a reply that is lost was long under way.
+        is_crowded = call.crowd >= max(2, lane.limit.admits) and exchange.elapsed_s < self._fastest_s / 2
+        end, refusal = read_call(placement, is_crowded=is_crowded)
+        lane.end(now, call, end, refusal)
+        self._note_reachable(now, placement)
+        is_canary, is_placing = chunk.kind is AttemptKind.CANARY, chunk.kind in _PLACING
+        size = len(chunk.orders)
+        work.chunk_size.hear(size, exchange.ending, account, is_canary=is_canary, is_placing=is_placing)
+        pause = reason_to_pause(account)
+        if pause is not None:
+            self._engine.pause_all(pause, work.job.service if is_of_service(account) else None)
+        elif chunk.kind is AttemptKind.PLACE and not (end is CallEnd.DROPPED and exchange.ending is Ending.IN_DOUBT):
+            # A reset for want of room is doubt too, but its cause is known, and the lane has made room. So it is where
+            # the provider has all of a call's orders from before, and the next calls carry one.
+            self._engine.pause(work, None if has_all(size, account) else work.breaker.add(account))
+
+    def _note_reachable(self, now: float, placement: Placement) -> None:
+        """Hold the lane for a doubling time while the provider cannot be reached, and pause after some of it."""
+        if placement.exchange.ending is not Ending.NOT_SENT:
+            self._reach.reached(now)
+        elif now >= self._engine.hold_until:
+            self._engine.hold_until = self._reach.missed(now)
+            if self._reach.is_given_up:
+                self._engine.pause_all(f"the provider cannot be reached: {placement.exchange.problem}")
+
+    def _close(self, work: Work, ended: Ended) -> None:
+        """Count what the durable conclusion says."""
+        self._engine.trouble = None
+        work.attempts += 1
+        work.end(ended.chunk, ended.states.values())
+        for change in ended.conclusion.changes:
+            if ended.chunk.kind is AttemptKind.PROBE and change.outcome is Outcome.UNCONFIRMED:
+                work.lost_probes += 1
+            if change.charges and change.price is not None:
+                work.spend(change.price)
+            self.repeats.pop(change.order, None)
+        again = ended.again
+        if again:
+            work.put_back(again)
+        self._engine.meter.add(len(ended.states) - len(again))
+        settlement = self._engine.desk.settlements.get(work.job.id)
+        if settlement is not None:
+            settlement.heard(ended)
+        self._engine.on_change()
+        self._engine.wake()
