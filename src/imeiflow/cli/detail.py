@@ -40,6 +40,7 @@ def tell_job(detail: JobDetail) -> Iterator[str]:
     if money:
         yield money
     yield from _tell_reasons(detail.reasons)
+    yield from _tell_odd_replies(detail)
     yield from _tell_results(detail)
     if detail.findings is not None:
         yield from tell_findings(detail.findings, width)
@@ -86,6 +87,18 @@ def _tell_reasons(reasons: Iterable[ShownReason]) -> Iterator[str]:
     if len(told) > _MOST_REASONS:
         rest = sum(reason.count for reason in told[_MOST_REASONS:])
         yield f"  {rest:,} for {len(told) - _MOST_REASONS:,} other reasons: `imeiflow export` has them row by row"
+
+
+def _tell_odd_replies(detail: JobDetail) -> Iterator[str]:
+    """Say what in the replies to placing calls does not fit to what was sent."""
+    if not detail.odd_counts:
+        return
+    yield ""
+    yield "Odd replies: what the provider named does not fit to what was sent"
+    for kind, number in detail.odd_counts.items():
+        yield f"  {number:,} × {kind.sentence}"
+    for one in detail.odd_replies[:_SHOWN_DOUBTS]:
+        yield f"  attempt {one.attempt}, {show_time(one.at)}: {one.kind.replace('_', ' ')}, {cut(clean(one.value), 60)}"
 
 
 def _tell_results(detail: JobDetail) -> Iterator[str]:

@@ -56,6 +56,9 @@ def report_detail(detail: JobDetail, followed: Followed | None = None, *, is_asi
     found, summary = detail.job, detail.summary if followed is None else followed.summary
     lines = [headline(found, summary, followed)]
     lines += list(tell_counts(summary.tally, detail.reasons, screen_width(_stream(is_aside))))
+    if detail.odd_counts:
+        odd = count(sum(detail.odd_counts.values()), "thing")
+        lines.append(f"Replies named {odd} that do not fit to what was sent: see `imeiflow show {found.id}`.")
     money = tell_money(found, summary)
     if money:
         lines.append(money)

@@ -80,6 +80,29 @@ class AnomalyKind(StrEnum):
     NO_REFERENCE = "no_reference"  #: named as an order without an id
     NO_IMEI = "no_imei"  #: an order without its IMEI
 
+    @property
+    def sentence(self) -> str:
+        """Say to a person what it means."""
+        return _SENTENCES[self]
+
+
+_SENTENCES = {
+    AnomalyKind.UNASKED_IMEI: "a reply named an IMEI that was not in the call; nothing was taken over",
+    AnomalyKind.SECOND_REFERENCE: "a reply gave one IMEI two references, perhaps both charged; the first was kept",
+    AnomalyKind.SHARED_REFERENCE: "a reply gave several IMEIs one reference, so their results cannot be told apart",
+    AnomalyKind.CONTRADICTION: "a reply named one IMEI in two ways; the one that may cost money was believed",
+    AnomalyKind.NO_REFERENCE: "a reply named an order without a reference; it was not taken for placed",
+    AnomalyKind.NO_IMEI: "a reply gave a reference without its IMEI; nothing was taken over",
+}
+_SAID = {
+    AnomalyKind.UNASKED_IMEI: "{}, not asked for",
+    AnomalyKind.SECOND_REFERENCE: "two references for {}",
+    AnomalyKind.SHARED_REFERENCE: "reference {} for several IMEIs",
+    AnomalyKind.CONTRADICTION: "{} in two ways",
+    AnomalyKind.NO_REFERENCE: "{} without a reference",
+    AnomalyKind.NO_IMEI: "reference {} without an IMEI",
+}
+
 
 @dataclass(frozen=True, slots=True)
 class Anomaly:
@@ -87,6 +110,15 @@ class Anomaly:
 
     kind: AnomalyKind
     value: str
+
+
+def say_anomalies(anomalies: Sequence[Anomaly], most: int = 2) -> str:
+    """Say in a clause about a reply what in it does not fit, the first few in full; empty where all fits."""
+    if not anomalies:
+        return ""
+    told = [_SAID[one.kind].format(one.value) for one in anomalies[:most]]
+    more = f" and {len(anomalies) - most:,} more" if len(anomalies) > most else ""
+    return f"it names {', '.join(told)}{more}"
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,7 +9,7 @@ from decimal import Decimal
 
 from imeiflow.domain.ident import AccountName, AttemptId, JobId, Reference, Token
 from imeiflow.domain.outcome import Ending, ErrorKind, Outcome
-from imeiflow.domain.reply import Anomaly
+from imeiflow.domain.reply import Anomaly, say_anomalies
 from imeiflow.ledger.change import AttemptKind
 
 
@@ -46,6 +46,12 @@ class OrderAttempt:
     price: Decimal | None
     charges: int
     settled_at: datetime | None
+
+    @property
+    def said(self) -> str:
+        """Say what came back about the order, and what in the reply does not fit; empty where nothing is known."""
+        told = self.message or self.attempt.error or self.attempt.problem
+        return "; ".join(text for text in (told, say_anomalies(self.attempt.anomalies)) if text)
 
 
 @dataclass(frozen=True, slots=True)

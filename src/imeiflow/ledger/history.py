@@ -89,6 +89,13 @@ class History(Access):
         with self._read() as connection:
             return [_read_attempt(row) for row in connection.execute(query)]
 
+    def list_odd_attempts(self, job_id: JobId, *, limit: int = 100) -> list[Attempt]:
+        """List a job's attempts whose replies named what does not fit, newest first."""
+        odd = attempt.c.job_id == job_id, attempt.c.anomalies.is_not(None)
+        query = select(attempt).where(*odd).order_by(attempt.c.id.desc()).limit(limit)
+        with self._read() as connection:
+            return [_read_attempt(row) for row in connection.execute(query)]
+
     def count_attempts(self, job_id: JobId) -> int:
         """Count the calls that were made, or were about to be, for a job."""
         query: Select[int] = select(func.count()).select_from(attempt).where(attempt.c.job_id == job_id)

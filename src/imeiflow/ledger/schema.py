@@ -33,7 +33,7 @@ from imeiflow.ledger.change import AttemptKind
 from imeiflow.ledger.dialect import Exact, Instant, Json
 
 #: Every revision of the schema, oldest first; the last one is what this program writes.
-REVISIONS = ("0001", "0002", "0003", "0004", "0005", "0006", "0007", "0008", "0009", "0010", "0011", "0012")
+REVISIONS = ("0001", "0002", "0003", "0004", "0005", "0006", "0007", "0008", "0009", "0010", "0011", "0012", "0013")
 HEAD = REVISIONS[-1]
 
 metadata = MetaData(
@@ -228,6 +228,12 @@ attempt = Table(
         "job_id",
         sqlite_where=text("kind = 'probe'"),
         postgresql_where=text("kind = 'probe'"),
+    ),
+    Index(
+        "ix_attempt_odd",
+        "job_id",
+        sqlite_where=text("anomalies IS NOT NULL"),
+        postgresql_where=text("anomalies IS NOT NULL"),
     ),
 )
 

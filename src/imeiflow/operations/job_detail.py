@@ -5,7 +5,8 @@ Reads only.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections import Counter
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
@@ -18,6 +19,7 @@ from imeiflow.domain.money import Money
 from imeiflow.domain.order import OrderState, ResultStatus
 from imeiflow.domain.outcome import ErrorKind
 from imeiflow.domain.progress import Summary
+from imeiflow.domain.reply import AnomalyKind
 from imeiflow.domain.status import StatusAnomalyKind
 from imeiflow.ledger.attempt_record import OrderAttempt
 from imeiflow.ledger.log import PROBE_CHARGED, PROBE_IN_DOUBT
@@ -30,6 +32,7 @@ from imeiflow.operations.status_tally import StatusTally, count_statuses
 from imeiflow.operations.steering import find_dear_probe
 
 _LISTED: Final = 100  #: doubts and anomalies
+_MOST_ODD: Final = 1000
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -59,6 +62,21 @@ class ShownDoubt:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class OddReply:
+    """Something in the reply to a call that does not fit to what was sent."""
+
+    attempt: AttemptId
+    at: datetime
+    kind: AnomalyKind
+    value: str
+
+    @property
+    def sentence(self) -> str:
+        """Say to a person what it means."""
+        return self.kind.sentence
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class ShownProbe:
     """A repeat probe that was not free, or may not have been."""
 
@@ -81,6 +99,8 @@ class JobDetail:
     statuses: StatusTally
     anomaly_counts: Mapping[StatusAnomalyKind, int]
     anomalies: tuple[KeptAnomaly, ...]
+    odd_counts: Mapping[AnomalyKind, int]
+    odd_replies: tuple[OddReply, ...]
     limits: tuple[Learned, ...]
     dear_probe: Money | None
     findings: Findings | None = None
@@ -93,6 +113,7 @@ def read_job_detail(session: Session, job: JobId, *, has_findings: bool = False)
     """
     ledger, found = session.ledger, session.find_job(job)
     events = ledger.events(job=job, kinds=(PROBE_CHARGED, PROBE_IN_DOUBT))
+    odd = list_odd_replies(session, job)
     return JobDetail(
         job=found,
         summary=ledger.summary(job),
@@ -102,10 +123,26 @@ def read_job_detail(session: Session, job: JobId, *, has_findings: bool = False)
         statuses=count_statuses(session, (job,)),
         anomaly_counts=ledger.count_anomalies(job),
         anomalies=tuple(ledger.status_anomalies(job_id=job, limit=_LISTED)),
+        odd_counts=count_odd(odd),
+        odd_replies=odd[:_LISTED],
         limits=tuple(one for one in ledger.learned(found.account) if one.service in {WHOLE_ACCOUNT, found.service}),
         dear_probe=find_dear_probe(session, job),
         findings=count_findings(session, job) if has_findings else None,
     )
+
+
+def list_odd_replies(session: Session, job: JobId) -> tuple[OddReply, ...]:
+    """List what does not fit in the replies to a job's calls, newest first; of the newest 1,000 such replies."""
+    return tuple(
+        OddReply(attempt=one.id, at=one.ended_at or one.started_at, kind=odd.kind, value=clean(odd.value))
+        for one in session.ledger.list_odd_attempts(job, limit=_MOST_ODD)
+        for odd in one.anomalies
+    )
+
+
+def count_odd(odd: Sequence[OddReply]) -> dict[AnomalyKind, int]:
+    """Count what does not fit, by kind, most frequent first."""
+    return dict(Counter(one.kind for one in odd).most_common())
 
 
 def describe_job(detail: JobDetail) -> dict[str, object]:
@@ -127,6 +164,8 @@ def describe_job(detail: JobDetail) -> dict[str, object]:
         },
         "status_anomaly_counts": {kind.value: number for kind, number in detail.anomaly_counts.items()},
         "status_anomalies": [as_values(one, "account", "job") for one in detail.anomalies],
+        "reply_anomaly_counts": {kind.value: number for kind, number in detail.odd_counts.items()},
+        "reply_anomalies": [{**as_values(one), "sentence": one.sentence} for one in detail.odd_replies],
         "limits": [as_values(one, "account") for one in detail.limits],
         "findings": None if detail.findings is None else as_values(detail.findings),
     }
@@ -158,7 +197,7 @@ def _show_doubt(session: Session, doubt: Doubt) -> ShownDoubt:
         last_began_at=doubt.last_began_at,
         http_status=None if one is None else one.attempt.http_status,
         elapsed_ms=None if one is None else one.attempt.elapsed_ms,
-        message="" if one is None else one.message or one.attempt.error or one.attempt.problem or "",
+        message="" if one is None else one.said,
     )
 
 

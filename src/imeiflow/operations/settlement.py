@@ -17,7 +17,7 @@ from imeiflow.domain.money import Money
 from imeiflow.domain.order import JobState
 from imeiflow.domain.outcome import Ending, Outcome
 from imeiflow.errors import JobStateError, UsageError
-from imeiflow.ledger.attempt_record import Attempt, OrderAttempt
+from imeiflow.ledger.attempt_record import OrderAttempt
 from imeiflow.ledger.record import Doubt, Job
 from imeiflow.operations.orphan import recover_orphans
 from imeiflow.operations.session import Session
@@ -246,11 +246,6 @@ def _describe(doubt: Doubt, told: Sequence[OrderAttempt]) -> DoubtfulOrder:
         size=first.attempt.size,
         ending=first.attempt.ending,
         http_status=first.attempt.http_status,
-        message=_tell(first.attempt, first.message),
+        message=first.said or "nothing came back",
         attempts_in_doubt=len(told),
     )
-
-
-def _tell(attempt: Attempt, message: str) -> str:
-    """Say what came back: the order's own message, or the call's error or trouble."""
-    return message or attempt.error or attempt.problem or "nothing came back"

@@ -80,8 +80,7 @@ def _describe_attempt(one: OrderAttempt, currency: str) -> str:
     told.append(f"HTTP {attempt.http_status}" if attempt.http_status is not None else "no HTTP answer")
     if attempt.elapsed_ms is not None:
         told.append(f"after {attempt.elapsed_ms / 1000:.1f} s")
-    said = next((text for text in (one.message, attempt.error, attempt.problem) if text), "")
-    return f"{start}: {', '.join(told)}" + (f"; {said}" if said else "")
+    return f"{start}: {', '.join(told)}" + (f"; {one.said}" if one.said else "")
 
 
 def say_result(text: str) -> str:

@@ -19,6 +19,7 @@ from imeiflow.domain.money import Money
 from imeiflow.domain.order import JobState, OrderState, ResultStatus
 from imeiflow.domain.progress import COUNTED, Summary, Tally
 from imeiflow.domain.recurrence import Past
+from imeiflow.domain.reply import AnomalyKind
 from imeiflow.domain.status import StatusAnomalyKind
 from imeiflow.intake.preview import Example, Group, Preview
 from imeiflow.ledger.record import FoundOrder, Job, Learned, PricedService
@@ -26,7 +27,7 @@ from imeiflow.ledger.status_record import KeptAnomaly
 from imeiflow.operations.catalogue import Credit, PriceList
 from imeiflow.operations.earlier import Earlier, PastGroup
 from imeiflow.operations.finding import Findings
-from imeiflow.operations.job_detail import JobDetail, ShownDoubt, ShownProbe, ShownReason
+from imeiflow.operations.job_detail import JobDetail, OddReply, ShownDoubt, ShownProbe, ShownReason
 from imeiflow.operations.settlement import DoubtfulOrder
 from imeiflow.operations.spending import Axis, Sum
 from imeiflow.operations.status_tally import StatusTally
@@ -111,6 +112,11 @@ def read_detail(told: Mapping[str, Any]) -> JobDetail:
         ),
         anomaly_counts={StatusAnomalyKind(kind): number for kind, number in told["status_anomaly_counts"].items()},
         anomalies=read_as([{**one, **account} for one in told["status_anomalies"]], tuple[KeptAnomaly, ...]),
+        odd_counts={AnomalyKind(kind): number for kind, number in told["reply_anomaly_counts"].items()},
+        odd_replies=read_as(
+            [{name: one[name] for name in ("attempt", "at", "kind", "value")} for one in told["reply_anomalies"]],
+            tuple[OddReply, ...],
+        ),
         limits=tuple(_read_learned(one, job.account) for one in told["limits"]),
         dear_probe=None if probe is None else Money(Decimal(probe), job.currency),
         findings=None if told["findings"] is None else read_as(told["findings"], Findings),

@@ -258,6 +258,9 @@ class Behaviour:
     status_extra: int = field(
         default=0, metadata=_about("orders", "so many orders that nobody asked for stand in each reply of getimeis")
     )
+    placed_extra: int = field(
+        default=0, metadata=_about("orders", "so many orders that nobody asked for stand in each reply of placeorder")
+    )
     lists_recent: int = field(
         default=0, metadata=_about("orders", "getimeis without ids lists so many recent orders; 0 is an error")
     )

@@ -28,6 +28,8 @@ _HEADS = {
     Declaration.PHPXML: '<?phpxml version="1.0" encoding="utf-8"?>\n',
     Declaration.NONE: "",
 }
+_FOREIGN = 99_000_001  # orders of somebody else: far above all references of its own
+_FOREIGN_IMEI = 352_099_990_000_000
 _WARNING = (
     "<br />\n<b>Warning</b>:  Undefined array key &quot;otherId&quot; in <b>/var/www/html/gsmfusion_api/index.php</b>"
     " on line <b>214</b><br />\n"
@@ -56,6 +58,10 @@ class Writer:
         rows = [
             f"<id>{entry.reference}</id><imei>{_escape(entry.imei)}</imei>{self._status(entry.status_at(now))}{self._flavour}"
             for entry in placing.entries
+        ]
+        rows += [
+            f"<id>{_FOREIGN + number}</id><imei>{_FOREIGN_IMEI + number}</imei>{self._status(ResultStatus.PENDING)}"
+            for number in range(self._behaviour.placed_extra)
         ]
         rest = ""
         if placing.duplicates:

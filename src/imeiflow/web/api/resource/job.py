@@ -146,6 +146,11 @@ class ShownJob(JobSummary):
     dear_probe: Annotated[Amount, Meta(description="What the repeat probe costs that waits for your word.")] | None
     status_anomaly_counts: dict[str, int]
     status_anomalies: Annotated[list[dict[str, Any]], Meta(description="What the provider said that does not fit.")]
+    reply_anomaly_counts: dict[str, int]
+    reply_anomalies: Annotated[
+        list[dict[str, Any]],
+        Meta(description="What replies to placing calls named that does not fit to what was sent."),
+    ]
     limits: list[dict[str, Any]]
     findings: Annotated[dict[str, Any], Meta(description="How often results say what; null unless asked for.")] | None
 

@@ -25,6 +25,7 @@ from imeiflow.operations.job_control import (
     go_on,
     send_again,
 )
+from imeiflow.operations.job_detail import count_odd, list_odd_replies
 from imeiflow.operations.job_view import SHOWN, chart_job, count_job, group_reasons, list_orders
 from imeiflow.operations.price import PriceRoseError, find_rise
 from imeiflow.operations.steering import RETRIED, plan_retry
@@ -49,6 +50,7 @@ from imeiflow.web.thread import in_thread, threaded
 
 _TEMPLATE: Final = "page/job/page.html"
 _MENDABLE: Final = {OrderState.INVALID, OrderState.REFUSED, OrderState.FAILED}
+_MOST_ODD: Final = 20
 _ORDERS: Final = "page/job/orders.html"
 
 
@@ -106,7 +108,16 @@ def job_reasons(request: WebRequest, job_id: FromPath[int]) -> Response[str]:
     job = office.session.find_job(JobId(job_id))
     reasons = group_reasons(office.session, job)[:50]
     mendable = any(one.state in _MENDABLE for one in reasons)
-    return draw(request, "page/job/reasons.html", job=job, reasons=reasons, mendable=mendable)
+    odd = list_odd_replies(office.session, job.id)
+    return draw(
+        request,
+        "page/job/reasons.html",
+        job=job,
+        reasons=reasons,
+        mendable=mendable,
+        odd=odd[:_MOST_ODD],
+        odd_counts=count_odd(odd),
+    )
 
 
 @get("/jobs/{job_id:int}/chart.json")
