@@ -206,3 +206,30 @@ def test_a_dotenv_file_that_is_no_text_stops_the_start_with_its_name(home: Path)
     home.mkdir()
     (home / ".env").write_bytes(b"GSM_FUSION_USERNAME=\xff\xfe\n")
     assert refuse(home).data["setting"] == str(home / ".env")
+
+
+@pytest.mark.parametrize(
+    "address",
+    ["http://example.com", "example.com", "https://", "https://shop.example:99999", "https://me:pw@shop.example"],
+)
+def test_a_server_that_cannot_be_meant_stops_every_start_and_is_named_as_it_was_written(home: Path, address: str):
+    assert refuse(home, **{**GSM, "GSM_FUSION_BASE_URL": address}).setting == "GSM_FUSION_BASE_URL"
+    assert refuse(home, ACCOUNT.replace("https://shop.example", address)).setting == "accounts.main.base_url"
+
+
+def test_http_elsewhere_is_taken_where_the_account_says_so(home: Path):
+    text = ACCOUNT.replace("https://shop.example", "http://shop.example") + "insecure = true\n"
+    assert load(home, text).accounts["main"].insecure
+
+
+def test_a_provider_that_is_not_there_stops_the_start(home: Path):
+    error = refuse(home, ACCOUNT.replace("gsm-fusion", "gsm-fushion"))
+    assert error.setting == "accounts.main.provider"
+    assert "dhru-fusion, gsm-fusion" in error.remedy
+
+
+def test_a_line_of_dotenv_that_says_nothing_stops_the_start_and_is_not_quoted(home: Path):
+    home.mkdir()
+    lines = [f"{name}={value}" for name, value in GSM.items()]
+    (home / ".env").write_text("\n".join([*lines, "secret-key-1234 = 'open"]), encoding="utf-8")
+    assert refuse(home).setting.endswith(".env, line 4")

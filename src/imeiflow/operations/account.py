@@ -12,6 +12,7 @@ from typing import Any, Final
 from imeiflow.domain.ident import AccountName
 from imeiflow.errors import ConfigurationError
 from imeiflow.operations.setting import AMOUNT, CONCURRENCY, CURRENCY, FLAG, RATE, TEXT, Form, read_table
+from imeiflow.providers.registry import list_providers
 
 FORMS: Final[Mapping[str, Form]] = {
     "provider": TEXT,
@@ -110,10 +111,30 @@ def find_environment_accounts(environ: Mapping[str, str]) -> list[AccountSetting
                     remedy=f"{variable} belongs with {others}: set all three in the environment or in .env.",
                 )
         base_url, username, key = values
-        found.append(
-            AccountSettings(name=AccountName(name), provider=name, base_url=base_url, username=username, key=key)
-        )
+        account = AccountSettings(name=AccountName(name), provider=name, base_url=base_url, username=username, key=key)
+        check_account(account, variables[0], variables[0])
+        found.append(account)
     return found
+
+
+def check_account(account: AccountSettings, base_url_setting: str, provider_setting: str) -> None:
+    """Raise ConfigurationError, naming the setting, where an account's server or provider cannot be meant."""
+    from imeiflow.providers.contract import Login  # noqa: PLC0415 - reading help needs neither
+    from imeiflow.providers.endpoint import read_base_url  # noqa: PLC0415
+
+    if account.provider not in VARIABLES:
+        known = sorted({*list_providers(), *PLANNED})
+        if account.provider not in known:
+            raise ConfigurationError(
+                setting=provider_setting,
+                problem=f"there is no provider {account.provider!r}",
+                remedy=f"Providers known here: {', '.join(known)}.",
+            )
+    login = Login(account=account.name, base_url=account.base_url, username="", key="", insecure=account.insecure)
+    try:
+        read_base_url(login)
+    except ConfigurationError as error:
+        raise ConfigurationError(setting=base_url_setting, problem=error.data["problem"], remedy=error.remedy) from None
 
 
 def read_private_file(setting: str, path_text: str, what: str) -> str:

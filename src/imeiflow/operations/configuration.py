@@ -21,7 +21,13 @@ from imeiflow.domain.decision import RetryPolicy
 from imeiflow.domain.doubt import LASTS
 from imeiflow.domain.ident import AccountName
 from imeiflow.errors import ConfigurationError
-from imeiflow.operations.account import PLANNED, AccountSettings, find_environment_accounts, read_account
+from imeiflow.operations.account import (
+    PLANNED,
+    AccountSettings,
+    check_account,
+    find_environment_accounts,
+    read_account,
+)
 from imeiflow.operations.setting import COUNT, SECONDS, SHARE, Form, read_table
 from imeiflow.operations.webhook import WebhookSettings, read_webhooks
 from imeiflow.providers.contract import Login, Timeouts
@@ -260,23 +266,33 @@ def _holds_key(document: Mapping[str, Any]) -> bool:
 def _read_dotenv(path: Path) -> dict[str, str]:
     if not path.is_file():
         return {}
-    from dotenv import dotenv_values  # noqa: PLC0415 - most starts have no .env
+    from dotenv.parser import parse_stream  # noqa: PLC0415 - most starts have no .env
 
     # Not interpolated: a key may hold a dollar sign.
     try:
-        values = dotenv_values(path, interpolate=False, encoding="utf-8")
+        with path.open(encoding="utf-8") as file:
+            lines = list(parse_stream(file))
     except (OSError, UnicodeDecodeError) as error:
         problem = error.strerror if isinstance(error, OSError) else "it is no text in UTF-8"
         raise ConfigurationError(
             setting=str(path), problem=str(problem), remedy="Save it as UTF-8, and allow your user to read it."
         ) from None
-    return {name: value for name, value in values.items() if value is not None}
+    for line in lines:
+        if line.error:  # not quoted: it may hold a key
+            raise ConfigurationError(
+                setting=f"{path}, line {line.original.line}",
+                problem="it is no setting",
+                remedy="Write NAME=value, with quotes around a value that holds spaces or #.",
+            )
+    return {line.key: line.value for line in lines if line.key is not None and line.value is not None}
 
 
 def _read_accounts(tables: object, environ: Mapping[str, str]) -> dict[str, AccountSettings]:
     if not isinstance(tables, Mapping):
         raise ConfigurationError(setting="accounts", problem="it is not a table", remedy="Write [accounts.NAME].")
     accounts = {name: read_account(name, table) for name, table in tables.items()}
+    for account in accounts.values():
+        check_account(account, f"accounts.{account.name}.base_url", f"accounts.{account.name}.provider")
     for found in find_environment_accounts(environ):
         known = accounts.get(found.name)
         if known is None:

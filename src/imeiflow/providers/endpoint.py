@@ -21,7 +21,7 @@ def read_base_url(login: Login, known_paths: Iterable[str] = ()) -> URL:
     text = login.base_url.strip()
     try:
         url = URL(text)
-        host = url.host
+        host, _ = url.host, url.port
     except ValueError:
         raise _bad("it is not a URL") from None
     if url.user is not None or url.password is not None:
