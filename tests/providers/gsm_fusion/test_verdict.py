@@ -93,6 +93,8 @@ DOUBTFUL = [
     ("524 Timed Out", page(), ErrorKind.OVERLOAD),
     ("599 Strange", page(), ErrorKind.OVERLOAD),
     ("500 Internal Server Error", b"<result><error>Strange</error></result>", ErrorKind.OVERLOAD),
+    ("500 Internal Server Error", b"<result><error>Rate limit exceeded</error></result>", ErrorKind.OVERLOAD),
+    ("502 Bad Gateway", b"<error>Invalid User!</error>", ErrorKind.ACCOUNT),
     ("503 Service Unavailable", b"<result><error>Strange</error></result>", ErrorKind.OVERLOAD),
     ("403 Forbidden", b"<result><error>Order 77 was saved, mail could not be sent</error></result>", ErrorKind.UNKNOWN),
     ("404 Not Found", b"<result><error>The invoice page is missing</error></result>", ErrorKind.UNKNOWN),
@@ -130,8 +132,8 @@ async def test_a_document_that_names_orders_is_believed_whatever_the_status(stat
     assert placement.account.findings[B].outcome is Outcome.UNCONFIRMED
 
 
-@pytest.mark.parametrize("status", ["200 OK", "403 Forbidden", "500 Error"])
-async def test_an_error_of_the_account_is_believed_whatever_the_status(status: str) -> None:
+@pytest.mark.parametrize("status", ["200 OK", "403 Forbidden", "503 Busy"])
+async def test_an_error_of_the_account_is_believed_but_for_a_server_that_failed(status: str) -> None:
     placement = await place(b"<error>Invalid User!</error>", status)
     assert placement.exchange.ending is Ending.ANSWERED
     assert placement.account.findings[A].outcome is Outcome.THROTTLED

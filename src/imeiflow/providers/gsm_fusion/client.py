@@ -231,8 +231,8 @@ class GsmFusionConnection:
         def read_both(root: _Element) -> tuple[tuple[T, ...], ReplyContent]:
             return read(root), read_placement(root)
 
-        def tells(both: tuple[tuple[T, ...], ReplyContent]) -> bool:
-            return bool(both[0]) or _is_telling(both[1])
+        def tells(both: tuple[tuple[T, ...], ReplyContent], status: int) -> bool:
+            return bool(both[0]) or _is_telling(both[1], status)
 
         answer: _Answer[tuple[tuple[T, ...], ReplyContent]] = await self._call(
             self._form.write(action, fields), read_both, tells
@@ -249,7 +249,7 @@ class GsmFusionConnection:
         self,
         form: tuple[bytes, bytes],
         read: Callable[[_Element], T],
-        is_telling: Callable[[T], bool],
+        is_telling: Callable[[T, int], bool],
         on_sent: Callable[[], None] | None = None,
         read_bytes: Callable[[bytes], T | None] = lambda _: None,
     ) -> _Answer[T]:
@@ -266,10 +266,11 @@ class GsmFusionConnection:
         if plain is not None:
             return _Answer(exchange, plain)
         document = read_document(exchange.reply)
-        is_success = 200 <= (exchange.http_status or 0) < 300
+        status = exchange.http_status or 0
+        is_success = 200 <= status < 300
         if not isinstance(document, Unreadable):
             found = read(document)
-            if is_success or is_telling(found):
+            if is_success or is_telling(found, status):
                 return _Answer(exchange, found)
             shape = Shape.MALFORMED if read_placement(document).error is None else Shape.SHOP
             text = read_text(document)
@@ -305,7 +306,14 @@ def _read_item(root: _Element) -> ReplyContent:
     return ReplyContent(tuple(placed), errors=content.errors, error=content.error)
 
 
-def _is_telling(content: ReplyContent) -> bool:
+def _is_telling(content: ReplyContent, status: int) -> bool:
+    """Say whether a document means something beside a status other than 2xx.
+
+    A server that failed (5xx, but for a limiter's 503) may have placed orders before: no error of the whole call
+    proves then that none was placed.
+    """
     if content.orders or content.duplicates or content.errors:
         return True
+    if status >= 500 and status != 503:
+        return False
     return content.error is not None and (content.error.duplicate or content.error.kind is not ErrorKind.UNKNOWN)

@@ -15,7 +15,8 @@ Refused unread is said only where what answered stands in front of the shop, or 
 The shop's own document with an error that nobody knows is in doubt whatever the status, 429 aside; and so is bare JSON
 or text that also speaks of an order that went through.
 
-Everything else is in doubt: 500, 502, 504, 52x and any other 5xx (overload), 400 and 408, a reply that is empty, cut,
+Everything else is in doubt: 500, 502, 504, 52x and any other 5xx (overload; account where the shop's own document names
+such an error, and then nothing more is sent), 400 and 408, a reply that is empty, cut,
 HTML. An account error that concerns the way to the server stands for every call that would follow.
 """
 
@@ -29,7 +30,7 @@ from imeiflow.domain.outcome import Ending, ErrorKind
 from imeiflow.domain.reply import WholeError
 from imeiflow.providers.contract import Exchange
 from imeiflow.providers.gsm_fusion.document import Shape, Unreadable, decode
-from imeiflow.providers.gsm_fusion.error_text import says_only_rate, says_rate, speaks_of_orders
+from imeiflow.providers.gsm_fusion.error_text import read_error, says_only_rate, says_rate, speaks_of_orders
 
 _FIREWALL = frozenset({403, 406, 409, 415})
 _NOBODY_THERE = frozenset({401, 404, 405, 410, 411, 421, 426, 431, 451})
@@ -92,6 +93,8 @@ def _judge_failure(status: int, unreadable: Unreadable, retry_after_s: float | N
     if 200 <= status < 300:
         words = unreadable.reason
     kind = ErrorKind.OVERLOAD if is_server else ErrorKind.UNKNOWN
+    if is_server and unreadable.shape is Shape.SHOP and read_error(unreadable.whole).kind is ErrorKind.ACCOUNT:
+        kind = ErrorKind.ACCOUNT  # every other call would end so too
     error = WholeError(kind, _compose(words, status, unreadable), retry_after_s=retry_after_s)
     return Verdict(Ending.IN_DOUBT, error)
 
