@@ -15,7 +15,7 @@ def test_the_more_pages_are_open_the_longer_each_waits_for_the_next_change():
     hub, paces = Hub(), []
     with ExitStack() as stack:
         for _ in range(300):
-            stack.enter_context(hub.watch([job_topic(1)], "mia"))
+            stack.enter_context(hub.watch([job_topic(1)]))
             paces.append(hub.pace_s)
         assert (paces[0], paces[39], round(paces[-1], 3)) == (0.4, 0.4, 3.0)
         assert paces == sorted(paces)
@@ -25,7 +25,7 @@ def test_the_more_pages_are_open_the_longer_each_waits_for_the_next_change():
 async def test_where_a_crowd_looks_on_a_change_is_told_later_than_what_was_drawn_before_it_is_kept():
     hub, drawn = Hub(), Shared()
     with ExitStack() as stack:
-        viewers = [stack.enter_context(hub.watch(["jobs"], "mia")) for _ in range(40)]
+        viewers = [stack.enter_context(hub.watch(["jobs"])) for _ in range(40)]
         assert hub.is_crowded
         hub.tell("jobs")
         drawn.keep(("/jobs",), time.monotonic(), Response("old news"))
@@ -36,7 +36,7 @@ async def test_where_a_crowd_looks_on_a_change_is_told_later_than_what_was_drawn
 
 async def test_a_page_that_rests_hears_at_once_and_of_many_changes_once():
     hub = Hub()
-    with hub.watch([job_topic(1), "jobs"], "mia") as viewer:
+    with hub.watch([job_topic(1), "jobs"]) as viewer:
         for topic in (job_topic(1), "jobs", job_topic(1), job_topic(2)):
             hub.tell(topic)
         changes = viewer.changes()

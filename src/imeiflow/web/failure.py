@@ -83,7 +83,10 @@ def show_http_error(request: Request[Any, Any, State], error: HTTPException) -> 
     if isinstance(error, ValidationException):  # its words name the address, which may hold a secret
         return show_problem(request, error.status_code, "Something is missing, or not of the right form.")
     detail = str(error.detail) if error.status_code in {400, 401, 403, 409, 413, 429, 503} else ""
-    return show_problem(request, error.status_code, detail)
+    answer = show_problem(request, error.status_code, detail)
+    if "retry-after" in (error.headers or {}):
+        answer.headers["retry-after"] = error.headers["retry-after"]  # type: ignore[index]
+    return answer
 
 
 def show_our_error(request: Request[Any, Any, State], error: ImeiflowError) -> Response[str] | Redirect:

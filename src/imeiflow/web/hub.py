@@ -36,10 +36,9 @@ def preparation_topic(id_: str) -> str:
 class Viewer:
     """One open page."""
 
-    def __init__(self, topics: Iterable[str], owner: str = "", hub: Hub | None = None) -> None:
+    def __init__(self, topics: Iterable[str], hub: Hub | None = None) -> None:
         self.topics = frozenset(topics)
         self._hub = hub
-        self.owner = owner
         self._pending: set[str] = set()
         self._told = asyncio.Event()
         self._is_closed = False
@@ -98,14 +97,10 @@ class Hub:
         """Count the open pages."""
         return len(self._viewers)
 
-    def viewers_of(self, owner: str) -> int:
-        """Count the open pages of one owner."""
-        return sum(1 for viewer in self._viewers if viewer.owner == owner)
-
     @contextmanager
-    def watch(self, topics: Iterable[str], owner: str = "") -> Iterator[Viewer]:
-        """Let a page of an owner look at topics."""
-        viewer = Viewer(topics, owner, self)
+    def watch(self, topics: Iterable[str]) -> Iterator[Viewer]:
+        """Let a page look at topics."""
+        viewer = Viewer(topics, self)
         if self._is_closed:
             viewer.close()
         self._viewers.add(viewer)

@@ -19,16 +19,15 @@ from imeiflow.domain.order import JobState
 from imeiflow.errors import LedgerError
 from imeiflow.operations.identity import find_web_session
 from imeiflow.web.access import cookie_name
-from imeiflow.web.hub import ALL, Viewer, job_topic
+from imeiflow.web.hub import ALL, job_topic
 from imeiflow.web.office import Office, WebRequest, office_of
+from imeiflow.web.room import Place
 from imeiflow.web.thread import in_thread
 
 log = structlog.get_logger(__name__)
 
 _TOPIC: Final = re.compile(r"[a-z][a-z0-9-]{0,63}")
 _MOST_TOPICS: Final = 16
-_MOST_VIEWERS: Final = 1000
-_MOST_OF_ONE: Final = 64  #: of one user, so that nobody shuts out the others
 _LOOK_AGAIN_S: Final = 10.0  #: whether the session still stands
 _LOOK_EVERY_S: Final = 1.0
 
@@ -37,24 +36,17 @@ _LOOK_EVERY_S: Final = 1.0
 async def live(request: WebRequest, topic: FromQuery[list[str]]) -> Stream:
     """Say which of the topics change, until the page goes."""
     office = office_of(request)
-    owner = request.user.user.name
-    if is_full(office, owner) or office.is_stopping:
-        raise HTTPException(status_code=503, detail="Too many pages are open.")
+    if office.is_stopping:
+        raise HTTPException(status_code=503, detail="The server is being stopped.")
+    place = office.streams.enter(request.user.user.name)
     topics = [name for name in topic[:_MOST_TOPICS] if _TOPIC.fullmatch(name)]
     secret = request.cookies.get(cookie_name(office.settings), "")
     headers = {"cache-control": "no-store", "x-accel-buffering": "no"}
-    return Stream(_tell(office, topics, owner, secret), media_type="text/event-stream", headers=headers)
+    return Stream(_tell(office, place, topics, secret), media_type="text/event-stream", headers=headers)
 
 
-def is_full(office: Office, owner: str) -> bool:
-    """Say whether there is no room for another stream, of this owner or at all."""
-    return office.hub.viewers >= _MOST_VIEWERS or office.hub.viewers_of(owner) >= _MOST_OF_ONE
-
-
-async def _tell(office: Office, topics: list[str], owner: str, secret: str) -> AsyncIterator[str]:
-    if is_full(office, owner):  # many that came at once all found room
-        return
-    with office.hub.watch(topics, owner) as viewer:
+async def _tell(office: Office, place: Place, topics: list[str], secret: str) -> AsyncIterator[str]:
+    with place, office.hub.watch(topics) as viewer:
         yield "retry: 3000\n: hello\n\n"
         looked_at, pace_s = time.monotonic(), 0.0
         async for changed in viewer.changes():
@@ -91,6 +83,3 @@ async def watch_ledger(office: Office) -> None:
             running = await in_thread(office.session.ledger.list_jobs, JobState.RUNNING)
             for job in running:
                 office.hub.tell(job_topic(job.id), "jobs")
-
-
-__all__ = ["Viewer", "live", "watch_ledger"]

@@ -15,8 +15,19 @@ from imeiflow.operations.preparation import Preparations
 from imeiflow.operations.session import Session
 from imeiflow.web.drawn import Shared
 from imeiflow.web.hub import Hub
+from imeiflow.web.room import Room
 from imeiflow.web.setting import WebSettings
 from imeiflow.web.throttle import Throttle
+
+
+def _make_export_room() -> Room:
+    problem = "Too many exports are being made or fetched. Try again when one of them has ended."
+    return Room(most=8, most_of_one=3, problem=problem)
+
+
+def _make_stream_room() -> Room:
+    # Of one person no more than a few, so that nobody shuts out the others.
+    return Room(most=1000, most_of_one=64, problem="Too many pages or streams are open. Close some of them.")
 
 
 @dataclass(slots=True, kw_only=True)
@@ -31,6 +42,8 @@ class Office:
     limits: LimitDesk
     throttle: Throttle = field(default_factory=Throttle)
     shared: Shared = field(default_factory=Shared)
+    exports: Room = field(default_factory=_make_export_room)
+    streams: Room = field(default_factory=_make_stream_room)
     is_stopping: bool = False
 
 

@@ -29,8 +29,9 @@ from imeiflow.web.hub import ALL, Hub, job_topic, preparation_topic
 from imeiflow.web.live import watch_ledger
 from imeiflow.web.office import Office
 from imeiflow.web.setting import WebSettings
-from imeiflow.web.thread import in_thread
+from imeiflow.web.thread import in_thread, name_engine_threads
 
+_UNREAD_MS = 120_000
 _LEAVE_OPEN_S = 5  #: for answers that are being sent when all calls have ended
 
 
@@ -55,6 +56,8 @@ def open_socket(settings: WebSettings) -> socket.socket:
         ) from error
     # Each connection inherits it. Without it an answer's body waits for the receipt of its headers: 40 ms.
     listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+    if hasattr(socket, "TCP_USER_TIMEOUT"):  # whoever takes nothing any more keeps no connection
+        listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, _UNREAD_MS)
     return listener
 
 
@@ -94,6 +97,7 @@ class WebServer:
     async def run(self, listener: socket.socket, on_ready: Callable[[], None] = lambda: None) -> None:
         """Serve until `stop`; returns when no call is under way any more."""
         self._loop = asyncio.get_running_loop()
+        name_engine_threads()
         working = asyncio.create_task(self.office.runner.run())
         watching = asyncio.create_task(watch_ledger(self.office))
         warming = asyncio.create_task(self._warm())

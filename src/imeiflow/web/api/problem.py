@@ -178,9 +178,10 @@ def tell_http_error(request: Request[Any, Any, State], error: HTTPException) -> 
         404: "There is nothing at this address.",
         405: f"{request.method} cannot be used here.",
         413: "The body is larger than this server takes.",
+        503: str(error.detail),
     }.get(status, str(error.detail) if status < 500 else "It is in the log of the server.")
     remedy = {404: "/api/v1/openapi.json lists all addresses."}.get(status, "")
-    if status >= 500:
+    if status >= 500 and status != 503:
         log.error("request_broke", place=_place(request), error=str(error))
     return make_problem(status, detail, headers=error.headers, remedy=remedy)
 

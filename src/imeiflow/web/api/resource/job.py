@@ -17,10 +17,9 @@ from imeiflow.domain.user import Scope
 from imeiflow.operations.job_detail import describe_job, read_job_detail
 from imeiflow.operations.json_text import dump_json
 from imeiflow.web.api.operation import Call, Operation, StreamReply
-from imeiflow.web.api.problem import ApiError
 from imeiflow.web.api.value import Account, Amount, Finished, In, JobSummary, Limit, Out
 from imeiflow.web.hub import job_topic
-from imeiflow.web.live import is_full
+from imeiflow.web.room import Place
 from imeiflow.web.thread import in_thread
 
 #: A job of a million orders takes a while to count: so much of the time goes into it at most.
@@ -192,15 +191,13 @@ async def follow_job(call: Call) -> StreamReply:
     event `end` carries the last one, when the job does not run any more, and ends the stream.
     """
     job = await in_thread(find_job, call)
-    if is_full(call.office, call.actor):
-        remedy = "Ask /jobs/{job} now and then, or end some of them."
-        raise ApiError(503, "Too many streams are open.", remedy=remedy, headers={"retry-after": "10"})
-    return StreamReply(parts=_tell(call, job), media_type="text/event-stream")
+    place = call.office.streams.enter(call.actor)
+    return StreamReply(parts=_tell(call, place, job), media_type="text/event-stream")
 
 
-async def _tell(call: Call, job: JobId) -> AsyncIterator[str]:
+async def _tell(call: Call, place: Place, job: JobId) -> AsyncIterator[str]:
     office = call.office
-    with office.hub.watch([job_topic(job), "jobs"], call.actor) as viewer:
+    with place, office.hub.watch([job_topic(job), "jobs"]) as viewer:
         last, looked_at = "", time.monotonic()
         changes = viewer.changes()
         while True:

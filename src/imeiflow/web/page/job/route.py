@@ -245,8 +245,9 @@ async def export(
         format=choose_text_format(format) if chosen is Layout.FAILED else choose_format(format),
         layout=chosen,
     )
-    sent = await send_export(office.session, wish, f"job-{job.id}{'-failed' if wish.layout is Layout.FAILED else ''}")
-    await in_thread(record_action, office.session, request.user.user.name, "export", job=job.id, format=wish.format)
+    name = request.user.user.name
+    sent = await send_export(office, name, wish, f"job-{job.id}{'-failed' if wish.layout is Layout.FAILED else ''}")
+    await in_thread(record_action, office.session, name, "export", job=job.id, format=wish.format)
     return sent
 
 

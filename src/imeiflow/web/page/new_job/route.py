@@ -199,7 +199,7 @@ async def bad_rows(request: WebRequest, id_: FromPath[str], format: FromQuery[st
     if found.stage is not Stage.READY or found.draft is None:
         raise BusyPreparationError
     wish = Wish(jobs=(found.draft.job,), format=choose_text_format(format), layout=Layout.FAILED, is_draft=True)
-    return await send_export(office_of(request).session, wish, "bad-rows")
+    return await send_export(office_of(request), request.user.user.name, wish, "bad-rows")
 
 
 @post("/jobs/new/{id_:str}/discard", guards=[needs(Role.OPERATOR)], status_code=200)
