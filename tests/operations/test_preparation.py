@@ -9,9 +9,10 @@ import pytest
 
 from imeiflow.domain.ident import ServiceId
 from imeiflow.errors import InputError
-from imeiflow.operations.preparation import Preparations, Stage, list_path
+from imeiflow.operations.preparation import Preparations, Stage
 from imeiflow.operations.statement import read_statement
 from imeiflow.operations.submit import Request
+from imeiflow.operations.upload_folder import list_path
 from tests.operations.stand import make_imei, open_session
 
 

@@ -5,8 +5,6 @@ Sends nothing before it is confirmed. What is not confirmed in time is discarded
 
 from __future__ import annotations
 
-import re
-import secrets
 import shutil
 import threading
 from collections.abc import Callable
@@ -28,16 +26,14 @@ from imeiflow.operations.audit import record_action
 from imeiflow.operations.column_memory import recall_column, remember_column
 from imeiflow.operations.session import Session
 from imeiflow.operations.submit import Draft, PriceChangedError, Proposal, Request, read_list
+from imeiflow.operations.upload_folder import LIST, UploadFolders
 
 log = structlog.get_logger(__name__)
 
 #: From this cost on the amount has to be typed.
 TYPED_FROM: Final = Decimal(100)
 MOST_ROWS: Final = 2_000_000
-_MOST_WAITING: Final = 20  #: of one user
 _KEPT: Final = timedelta(hours=4)
-_LIST: Final = "list"
-_FOLDER: Final = re.compile(r"[A-Za-z0-9_-]{16}")
 
 
 class UnknownPreparationError(UsageError):
@@ -114,30 +110,22 @@ class Preparations:
         self._session = session
         self._most_rows = most_rows
         self._on_change = on_change
-        self._root = Path(session.ledger.path).parent / "uploads"
+        self._folders = UploadFolders(Path(session.ledger.path).parent / "uploads")
         self._known: dict[str, Preparation] = {}
         self._lock = threading.Lock()
         self._pool = ThreadPoolExecutor(2, thread_name_prefix="prepare")
-        shutil.rmtree(self._root, ignore_errors=True)  # of a server before this one
 
-    def make_folder(self, owner: str) -> Path:
+    def make_folder(self, owner: str, purpose: str = LIST) -> Path:
         """Make a private place for an upload. Raises UsageError where a user has too many lists waiting."""
         self._discard_old()
-        with self._lock:
-            waiting = sum(one.owner == owner and one.stage is not Stage.ORDERED for one in self._known.values())
-        if waiting >= _MOST_WAITING:
-            raise UsageError(problem=f"{waiting} lists wait already", remedy="Order them, or discard some.")
-        folder = self._root / secrets.token_urlsafe(12)
-        self._root.mkdir(mode=0o700, exist_ok=True)
-        folder.mkdir(mode=0o700)
-        return folder
+        return self._folders.make(owner, purpose, self._session.clock.now())
 
-    def find_folder(self, name: str) -> Path:
-        """Give the place of an upload that was made before. Raises UnknownPreparationError."""
-        folder = self._root / name
-        if not _FOLDER.fullmatch(name) or not list_path(folder).is_file():
+    def find_folder(self, name: str, owner: str, purpose: str) -> Path:
+        """Give the place of an upload that a user made for a purpose before. Raises UnknownPreparationError."""
+        found = self._folders.find(name, owner, purpose)
+        if found is None:
             raise UnknownPreparationError
-        return folder
+        return found
 
     def begin(self, folder: Path, owner: str, request: Request, *, recalls: bool = False) -> Preparation:
         """Begin to read the list that was put into `folder` (`list_path`).
@@ -228,7 +216,7 @@ class Preparations:
         self._pool.shutdown(wait=True, cancel_futures=True)
         for one in list(self._known.values()):
             self.discard(one)
-        shutil.rmtree(self._root, ignore_errors=True)
+        self._folders.drop_all()
 
     def _read(self, one: Preparation) -> None:
         one.turn += 1
@@ -283,11 +271,7 @@ class Preparations:
         for one in list(self._known.values()):
             if one.began_at < before:
                 self.discard(one)
-
-
-def list_path(folder: Path) -> Path:
-    """Give where the bytes of an upload belong."""
-    return folder / _LIST
+        self._folders.drop_older(before)
 
 
 def clean_file_name(name: str) -> str:

@@ -14,8 +14,9 @@ from imeiflow.domain.ident import JobId, ServiceId
 from imeiflow.domain.order import JobState, Policy
 from imeiflow.domain.user import Scope
 from imeiflow.operations.json_object import describe_proposal
-from imeiflow.operations.preparation import Preparation, Stage, clean_file_name, list_path
+from imeiflow.operations.preparation import Preparation, Stage, clean_file_name
 from imeiflow.operations.submit import Request
+from imeiflow.operations.upload_folder import list_path
 from imeiflow.web.api.operation import Call, Operation, Reply
 from imeiflow.web.api.problem import ApiError, tell_error
 from imeiflow.web.api.resource.catalogue import choose_account

@@ -13,11 +13,11 @@ from litestar.response import Redirect, Stream
 
 from imeiflow.domain.ident import ServiceId
 from imeiflow.domain.user import Role
-from imeiflow.errors import ImeiflowError, UsageError
+from imeiflow.errors import UsageError
 from imeiflow.intake.column import show_letter
 from imeiflow.ledger.record import PricedService
 from imeiflow.operations.account import AccountSettings
-from imeiflow.operations.catalogue import PriceList, list_services, recall_prices
+from imeiflow.operations.catalogue import PriceList, recall_prices
 from imeiflow.operations.export import Layout, Wish
 from imeiflow.operations.preparation import (
     BusyPreparationError,
@@ -25,9 +25,9 @@ from imeiflow.operations.preparation import (
     Preparation,
     Stage,
     clean_file_name,
-    list_path,
 )
 from imeiflow.operations.submit import PriceChangedError, Request
+from imeiflow.operations.upload_folder import list_path
 from imeiflow.web.access import needs
 from imeiflow.web.amount import read_cap
 from imeiflow.web.delivery import choose_text_format, send_export
@@ -66,18 +66,18 @@ class OrderForm:
 
 
 @get("/jobs/new", guards=[needs(Role.OPERATOR)])
-@threaded
-def choose_page(
+async def choose_page(
     request: WebRequest, account: FromQuery[str | None] = None, service: FromQuery[str] = ""
 ) -> Response[str]:
     """Show what can be ordered, a service that was chosen elsewhere first, and where the list goes."""
     office = office_of(request)
     accounts = sorted(office.session.configuration.accounts.values(), key=lambda one: one.name)
     chosen = _choose_account(accounts, account)
-    prices = None if chosen is None else _recall(request, chosen)
+    prices = None if chosen is None else await _recall(request, chosen)
     limit = office.settings.max_upload_bytes // 1_048_576
     shown, matches = _search(prices, "", first=service)
-    return draw(
+    return await in_thread(
+        draw,
         request,
         _CHOOSE,
         service=service,
@@ -92,20 +92,16 @@ def choose_page(
 
 
 @get("/jobs/new/services", guards=[needs(Role.OPERATOR)])
-@threaded
-def find_services(
+async def find_services(
     request: WebRequest, account: FromQuery[str], search: FromQuery[str] = "", fresh: FromQuery[str] = ""
 ) -> Response[str]:
     """Show the services that match; asked for afresh where wanted."""
     office = office_of(request)
     chosen = office.session.configuration.choose_account(account)
-    if fresh:
-        prices = list_services(office.session.ledger, office.session.configuration, chosen)
-    else:
-        prices = _recall(request, chosen)
+    prices = await (office.enquiries.prices(chosen) if fresh else _recall(request, chosen))
     shown, matches = _search(prices, search)
     values: dict[str, Any] = {"account": chosen, "prices": prices, "services": shown, "matches": matches}
-    return draw(request, _CHOOSE, "services", service="", **values)
+    return await in_thread(draw, request, _CHOOSE, "services", service="", **values)
 
 
 @post("/jobs/new/upload", guards=[needs(Role.OPERATOR)], status_code=201, request_max_body_size=None)
@@ -257,16 +253,11 @@ def _choose_account(accounts: list[AccountSettings], name: str | None) -> Accoun
     return next((one for one in accounts if one.name == name), accounts[0] if accounts else None)
 
 
-def _recall(request: WebRequest, account: AccountSettings) -> PriceList:
+async def _recall(request: WebRequest, account: AccountSettings) -> PriceList:
     """Give the price list as it is known; asked for only where nothing is."""
-    session = office_of(request).session
-    known = recall_prices(session.ledger, account, problem="")
-    if known.services:
-        return known
-    try:
-        return list_services(session.ledger, session.configuration, account)
-    except ImeiflowError as error:
-        return recall_prices(session.ledger, account, problem=f"{error} {error.remedy}")
+    office = office_of(request)
+    known = await in_thread(recall_prices, office.session.ledger, account, problem="")
+    return known if known.services else await office.enquiries.prices(account)
 
 
 def _search(prices: PriceList | None, search: str, first: str = "") -> tuple[list[PricedService], int]:

@@ -23,7 +23,6 @@ from imeiflow.operations.chosen import Chosen
 from imeiflow.operations.claim import Obscurity
 from imeiflow.operations.doubt_view import count_unconfirmed, list_doubtful_jobs
 from imeiflow.operations.job_view import count_job
-from imeiflow.operations.preparation import list_path
 from imeiflow.operations.reconciliation import Reconciliation, reconcile, settle_by_export, settle_missing
 from imeiflow.operations.session import Session
 from imeiflow.operations.settlement import (
@@ -36,6 +35,7 @@ from imeiflow.operations.settlement import (
     settle_placed,
 )
 from imeiflow.operations.time_zone import name_time_zone
+from imeiflow.operations.upload_folder import list_path
 from imeiflow.web.access import needs
 from imeiflow.web.navigation import Entry, Page
 from imeiflow.web.office import WebRequest, office_of
@@ -116,7 +116,7 @@ async def settle(request: WebRequest, job_id: FromPath[int]) -> Response[Any]:
 async def compare_export(request: WebRequest, job_id: FromPath[int], zone: FromQuery[str] = "") -> Response[str]:
     """Take the provider's export in, and show what it would settle; nothing is settled yet."""
     office = office_of(request)
-    folder = await in_thread(office.preparations.make_folder, request.user.user.name)
+    folder = await in_thread(office.preparations.make_folder, request.user.user.name, _purpose(job_id))
     try:
         await receive(request, list_path(folder), most=_MOST_EXPORT)
         found = await in_thread(_reconcile, office.session, job_id, list_path(folder), zone)
@@ -141,7 +141,7 @@ async def settle_export(request: WebRequest, job_id: FromPath[int], name: FromPa
     """Settle what an export that was shown names; and, where its completeness is vouched for, what it does not."""
     form = await request.form()
     office, actor = office_of(request), request.user.user.name
-    folder = office.preparations.find_folder(name)
+    folder = office.preparations.find_folder(name, actor, _purpose(job_id))
     is_complete, zone = form.get("complete") == "yes", str(form.get("zone", ""))
 
     def carry_out() -> None:
@@ -153,6 +153,11 @@ async def settle_export(request: WebRequest, job_id: FromPath[int], name: FromPa
     await in_thread(carry_out)
     shutil.rmtree(folder, ignore_errors=True)
     return Response("", headers={"hx-redirect": f"/jobs/{job_id}"})
+
+
+def _purpose(job_id: int) -> str:
+    """Name what an export is compared for: it settles nothing else."""
+    return f"export of job {job_id}"
 
 
 def _settle(
