@@ -16,6 +16,7 @@ from imeiflow.dispatch.clock import Clock
 from imeiflow.dispatch.conclude import Repeat
 from imeiflow.dispatch.course import Course
 from imeiflow.dispatch.desk import Desk
+from imeiflow.dispatch.errand import Errands
 from imeiflow.dispatch.kind import IDS_KIND, WHOLE_ACCOUNT
 from imeiflow.dispatch.meter import Meter
 from imeiflow.dispatch.placing import Placing
@@ -71,6 +72,7 @@ class Engine:
         self.on_change = on_change
         self.poller = Poller(self, prefer=prefer) if polls else None
         self.prices = None if settings.price_max_age_s is None else PriceWatch(self, settings.price_max_age_s)
+        self.errands = Errands(self)
         self._course = Course(self)
         self._placing = Placing(self)
         self._tasks: set[asyncio.Task[None]] = set()
@@ -99,6 +101,8 @@ class Engine:
             raise
         except Exception as error:  # noqa: BLE001 - raised below, when nothing is under way any more
             self.fail(error)
+        finally:
+            self.errands.close()
         await self._drain()
         await self._save()
         if self.fatal is not None:
@@ -190,6 +194,11 @@ class Engine:
             now = self.clock.monotonic()
             if now < self.hold_until:
                 return self.hold_until
+            if self.errands.has_turn:
+                ready_at = lane.ready_at(now)
+                if ready_at > now:
+                    return ready_at
+                self._start(self.errands.run(lane.begin(now, CALL_SIZE)))
             if self.prices is not None and self.prices.has_turn:
                 ready_at = lane.ready_at(now)
                 if ready_at > now:

@@ -51,6 +51,7 @@ class Credit:
     balance: Money | None
     problem: str = ""
     is_account_error: bool = False  #: the provider turned the login itself away
+    asked_at: datetime | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -69,13 +70,15 @@ async def fetch_services(
 
     Raises ProviderError with what the provider said instead, ConfigurationError.
     """
-    listing = await _ask(configuration, account, lambda connection: connection.list_services(kind))
-    return _read_services(account, listing)
+    listing = await ask_directly(configuration, account, lambda connection: connection.list_services(kind))
+    return read_price_list(account, listing)
 
 
 async def fetch_credit(configuration: Configuration, account: AccountSettings) -> Credit:
     """Fetch the balance, or the reason why it is not told. Raises ConfigurationError."""
-    return _read_credit(account, await _ask(configuration, account, lambda connection: connection.fetch_credit()))
+    return read_credit(
+        account, await ask_directly(configuration, account, lambda connection: connection.fetch_credit())
+    )
 
 
 async def fetch_offer(
@@ -87,10 +90,10 @@ async def fetch_offer(
         services, credit = await asyncio.gather(connection.list_services(kind), connection.fetch_credit())
         return services, credit
 
-    services, credit = await _ask(configuration, account, ask)
-    told = _read_credit(account, credit)
+    services, credit = await ask_directly(configuration, account, ask)
+    told = read_credit(account, credit)
     try:
-        return Offer(services=_read_services(account, services), problem="", credit=told)
+        return Offer(services=read_price_list(account, services), problem="", credit=told)
     except ProviderError as error:
         return Offer(services=(), problem=str(error.data["problem"]), credit=told)
 
@@ -120,9 +123,10 @@ def recall_prices(
     )
 
 
-async def _ask(
+async def ask_directly(
     configuration: Configuration, account: AccountSettings, question: Callable[[Connection], Awaitable[T]]
 ) -> T:
+    """Ask a provider over a connection for this one question. Raises ConfigurationError, and what `question` raises."""
     provider = find_account_provider(account)
     connection = provider.connect(configuration.login(account), max_concurrency=2, timeouts=_READING)
     try:
@@ -131,14 +135,16 @@ async def _ask(
         await connection.close()
 
 
-def _read_services(account: AccountSettings, listing: Listing[Service]) -> tuple[PricedService, ...]:
+def read_price_list(account: AccountSettings, listing: Listing[Service]) -> tuple[PricedService, ...]:
+    """Read a price list. Raises ProviderError with what the provider said instead."""
     if not listing.items:
         message = listing.error.message if listing.error else "it sent no services"
         raise ProviderError(account=account.name, problem=f"the price list could not be read: {message}")
     return read_services(listing.items, account.currency)
 
 
-def _read_credit(account: AccountSettings, listing: Listing[Money]) -> Credit:
+def read_credit(account: AccountSettings, listing: Listing[Money]) -> Credit:
+    """Read the balance, or the reason why it is not told."""
     if listing.items:
         return Credit(account=account.name, balance=complete_price(listing.items[0], account.currency))
     error = listing.error

@@ -17,6 +17,7 @@ from decimal import Decimal
 from types import MappingProxyType
 from typing import Final
 
+from imeiflow.dispatch.errand import Errands
 from imeiflow.dispatch.poll import PollView
 from imeiflow.dispatch.view import JobView
 from imeiflow.domain.ident import JobId
@@ -151,6 +152,11 @@ class LaneKeeper:
         """List the jobs whose orders it asks for just now."""
         engine = self._runner.engine
         return [] if engine is None or engine.poller is None else list(engine.poller.jobs)
+
+    @property
+    def errands(self) -> Errands | None:
+        """Give whom to ask in the lane; None while it is not worked on here."""
+        return None if self._runner.engine is None else self._runner.engine.errands
 
     @property
     def halted(self) -> str:

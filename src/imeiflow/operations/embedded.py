@@ -18,6 +18,7 @@ from typing import Final
 
 import structlog
 
+from imeiflow.dispatch.errand import Errands
 from imeiflow.dispatch.poll import PollView
 from imeiflow.dispatch.view import JobView
 from imeiflow.domain.ident import AccountName, JobId
@@ -168,6 +169,11 @@ class EmbeddedRunner:
         """Say which other process works for an account; None where none is known of."""
         keeper = self._keepers.get(account)
         return None if keeper is None else keeper.busy_owner
+
+    def errands(self, account: AccountName) -> Errands | None:
+        """Give whom to ask in an account's lane; None while it is not worked on here."""
+        keeper = self._keepers.get(account)
+        return None if keeper is None else keeper.errands
 
     def lanes(self) -> dict[AccountName, list[JobView]]:
         """Give what a person sees of the jobs that are worked on here, by account."""

@@ -82,6 +82,7 @@ def describe_account(
         "credit": None if credit.balance is None else credit.balance.amount,
         "credit_currency": None if credit.balance is None else credit.balance.currency,
         "credit_problem": credit.problem or None,
+        "credit_as_of": credit.asked_at,
         "in_use_by": in_use_by,
         "learned": [
             {

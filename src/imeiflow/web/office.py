@@ -14,6 +14,7 @@ from imeiflow.operations.limit_desk import LimitDesk
 from imeiflow.operations.preparation import Preparations
 from imeiflow.operations.session import Session
 from imeiflow.web.drawn import Shared
+from imeiflow.web.enquiry import Enquiries
 from imeiflow.web.hub import Hub
 from imeiflow.web.room import Room
 from imeiflow.web.setting import WebSettings
@@ -40,6 +41,7 @@ class Office:
     hub: Hub
     preparations: Preparations
     limits: LimitDesk
+    enquiries: Enquiries
     throttle: Throttle = field(default_factory=Throttle)
     shared: Shared = field(default_factory=Shared)
     exports: Room = field(default_factory=_make_export_room)

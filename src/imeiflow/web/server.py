@@ -25,6 +25,7 @@ from imeiflow.operations.limit_desk import LimitDesk
 from imeiflow.operations.preparation import Preparations
 from imeiflow.operations.session import Session
 from imeiflow.web.app import create_app
+from imeiflow.web.enquiry import Enquiries
 from imeiflow.web.hub import ALL, Hub, job_topic, preparation_topic
 from imeiflow.web.live import watch_ledger
 from imeiflow.web.office import Office
@@ -84,13 +85,15 @@ class WebServer:
         def tell(jobs: Set[JobId]) -> None:
             hub.tell("jobs", *map(job_topic, jobs))
 
+        runner = EmbeddedRunner(session, on_change=tell)
         self.office = Office(
             session=session,
             settings=settings,
-            runner=EmbeddedRunner(session, on_change=tell),
+            runner=runner,
             hub=hub,
             preparations=Preparations(session, self._tell_preparation),
             limits=LimitDesk(session, lambda: hub.tell("accounts")),
+            enquiries=Enquiries(session, runner),
         )
         self._http = _HttpServer(_configure(self.office, settings))
 
@@ -109,6 +112,7 @@ class WebServer:
             self.office.runner.stop()
             watching.cancel()
             await self.office.limits.close()
+            await self.office.enquiries.close()
             await asyncio.gather(working, watching, warming, return_exceptions=True)
             self._loop = None
             await asyncio.to_thread(self.office.preparations.close)

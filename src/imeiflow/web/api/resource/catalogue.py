@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import asyncio
+from datetime import datetime
 from decimal import Decimal
 from typing import Annotated, Any, Final
 
@@ -11,14 +11,14 @@ from msgspec import Meta
 from imeiflow.domain.ident import ServiceId
 from imeiflow.domain.item import OrderKind
 from imeiflow.domain.user import Scope
-from imeiflow.errors import ImeiflowError
 from imeiflow.operations.account import AccountSettings
 from imeiflow.operations.account_view import find_lane_user
-from imeiflow.operations.catalogue import Credit, fetch_credit, list_services, recall_prices
+from imeiflow.operations.catalogue import recall_prices
 from imeiflow.operations.json_object import describe_account, describe_service
 from imeiflow.web.api.operation import Call, Operation
 from imeiflow.web.api.problem import ApiError
 from imeiflow.web.api.value import Account, Amount, In, Out, Text, refuse
+from imeiflow.web.thread import in_thread
 
 _SERVICE: Final = {
     "id": "12",
@@ -115,17 +115,21 @@ class ShownAccount(Out):
     credit: Annotated[Amount, Meta(description="Null where the provider does not tell it.")] | None
     credit_currency: str | None
     credit_problem: str | None
+    credit_as_of: Annotated[datetime, Meta(description="When the provider was asked for it.")] | None
     in_use_by: Annotated[str, Meta(description="Which process works for it just now.")] | None
     learned: Annotated[list[dict[str, Any]], Meta(description="What was found out about its limits.")]
 
 
-def list_offered_services(call: Call) -> dict[str, Any]:
-    """List the services of an account with ids, prices and delivery times."""
+async def list_offered_services(call: Call) -> dict[str, Any]:
+    """List the services of an account with ids, prices and delivery times.
+
+    The provider is asked once for all who want its list afresh, twice a minute at most.
+    """
     query: ServiceQuery = call.query
-    session, account = call.session, choose_account(call, query.account, "query.account")
-    prices = recall_prices(session.ledger, account, query.kind, problem="")
+    account = choose_account(call, query.account, "query.account")
+    prices = await in_thread(recall_prices, call.session.ledger, account, query.kind, problem="")
     if query.fresh or not prices.services:
-        prices = list_services(session.ledger, session.configuration, account, query.kind)
+        prices = await call.office.enquiries.prices(account, query.kind)
     words = (query.search or "").casefold().split()
     found = [
         one
@@ -156,18 +160,18 @@ def list_accounts(call: Call) -> dict[str, Any]:
     return {"accounts": [{"name": one.name, "provider": one.provider} for one in accounts]}
 
 
-def show_account(call: Call) -> dict[str, Any]:
-    """Show an account: its credit where the provider tells it, its settings, its learned limits. Never its key."""
+async def show_account(call: Call) -> dict[str, Any]:
+    """Show an account: its credit where the provider tells it, its settings, its learned limits. Never its key.
+
+    The provider is asked once for all who want to know, twice a minute at most; `credit_as_of` says when.
+    """
     session, name = call.session, call.path["account"]
     account = session.configuration.accounts.get(name)
     if account is None:
         raise ApiError(404, f"There is no account {name!r}.", remedy="/accounts lists them.", exit_status=1)
-    try:
-        credit = asyncio.run(fetch_credit(session.configuration, account))
-    except ImeiflowError as error:
-        credit = Credit(account=account.name, balance=None, problem=str(error))
-    owner = find_lane_user(session, account.name)
-    return describe_account(account, credit, session.ledger.learned(account.name), owner)
+    credit = await call.office.enquiries.credit(account)
+    owner = await in_thread(find_lane_user, session, account.name)
+    return describe_account(account, credit, await in_thread(session.ledger.learned, account.name), owner)
 
 
 def choose_account(call: Call, name: str | None, field: str) -> AccountSettings:

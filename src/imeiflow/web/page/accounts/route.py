@@ -15,12 +15,11 @@ from imeiflow.dispatch.kind import LIMITS_KIND, WHOLE_ACCOUNT
 from imeiflow.dispatch.ladder import Recommendation
 from imeiflow.domain.ident import ServiceId
 from imeiflow.domain.user import Role
-from imeiflow.errors import ImeiflowError, UsageError
+from imeiflow.errors import UsageError
 from imeiflow.ledger.record import Learned
 from imeiflow.operations.account import AccountSettings
 from imeiflow.operations.account_view import name_learned, say_learned
 from imeiflow.operations.audit import record_action
-from imeiflow.operations.catalogue import Credit, fetch_credit
 from imeiflow.operations.json_object import SHOWN_SETTINGS, name_key_place, read_shown_setting
 from imeiflow.operations.limit_desk import Watched
 from imeiflow.operations.limit_figure import HEADINGS, draw_limits, list_cells, name_limits
@@ -60,13 +59,9 @@ def accounts_page(request: WebRequest) -> Response[str]:
 
 @get("/accounts/credit")
 async def credit(request: WebRequest, account: FromQuery[str]) -> Response[str]:
-    """Ask the provider for the credit, and show it or why it is not told."""
-    configuration = office_of(request).session.configuration
-    chosen = configuration.choose_account(account)
-    try:
-        told = await fetch_credit(configuration, chosen)
-    except ImeiflowError as error:
-        told = Credit(account=chosen.name, balance=None, problem=str(error))
+    """Show the credit, of which the provider is asked once for all, or why it is not told."""
+    office = office_of(request)
+    told = await office.enquiries.credit(office.session.configuration.choose_account(account))
     return await in_thread(draw, request, _TEMPLATE, "credit", credit=told)
 
 

@@ -13,15 +13,16 @@ from litestar.response import Redirect
 
 from imeiflow.domain.ident import ServiceId
 from imeiflow.domain.user import Role
+from imeiflow.errors import ProviderError
 from imeiflow.ledger.record import PricedService
 from imeiflow.operations.account import AccountSettings
-from imeiflow.operations.catalogue import fetch_services, recall_prices
+from imeiflow.operations.catalogue import recall_prices
 from imeiflow.operations.session import Session
 from imeiflow.web.access import needs
 from imeiflow.web.navigation import Entry, Page
 from imeiflow.web.office import WebRequest, office_of
 from imeiflow.web.page_template import draw
-from imeiflow.web.thread import in_thread, threaded
+from imeiflow.web.thread import threaded
 
 _TEMPLATE: Final = "page/services/page.html"
 _MOST: Final = 100
@@ -66,10 +67,11 @@ async def fetch(
     request: WebRequest, data: Annotated[dict[str, str], Body(media_type=RequestEncodingType.URL_ENCODED)]
 ) -> Response[Any]:
     """Fetch the price list anew. Raises ProviderError with what the provider said instead."""
-    session = office_of(request).session
-    chosen = session.configuration.choose_account(data.get("account") or None)
-    services = await fetch_services(session.configuration, chosen)
-    await in_thread(session.ledger.record_prices, chosen.name, services)
+    office = office_of(request)
+    chosen = office.session.configuration.choose_account(data.get("account") or None)
+    prices = await office.enquiries.prices(chosen)
+    if prices.problem:
+        raise ProviderError(account=chosen.name, problem=f"the price list could not be read: {prices.problem}")
     return Redirect("/services?" + urlencode({"account": chosen.name}), status_code=303)
 
 
