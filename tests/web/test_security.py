@@ -18,7 +18,9 @@ import pytest
 import imeiflow.web
 from imeiflow.domain.order import JobState
 from imeiflow.domain.user import Role
+from imeiflow.errors import ConfigurationError
 from imeiflow.operations.identity import SESSION_IDLE, invite_user
+from imeiflow.web import thread
 from imeiflow.web.access import make_cookie
 from imeiflow.web.gate import POLICY
 from imeiflow.web.setting import WebSettings, check_exposure
@@ -220,6 +222,37 @@ def test_many_guesses_at_once_are_counted_like_many_in_a_row(site, admin):
     assert set(statuses) <= {401, 429, 503}
 
 
+def test_whoever_is_turned_away_unheard_has_not_guessed(site, admin, anybody):
+    waiting = [object() for _ in range(32)]
+    thread._checks.update(waiting)
+    form = {"name": "mia", "password": PASSWORD}
+    try:
+        assert [anybody.ask("POST", "/sign-in", form=form).status for _ in range(6)] == [503] * 6
+    finally:
+        thread._checks.difference_update(waiting)
+    assert anybody.ask("POST", "/sign-in", form=form).status == 303
+
+
+def test_guesses_elsewhere_shut_nobody_out_of_where_they_work(site, admin, anybody):
+    for _ in range(12):
+        site.server.office.throttle.fail("name mia")
+    form = {"name": "mia", "password": PASSWORD}
+    assert anybody.ask("POST", "/sign-in", form=form).status == 429
+    site.sign_in(admin)
+    wrong = {**form, "password": "wrong"}
+    assert anybody.ask("POST", "/sign-in", form=form).status == 303
+    assert [anybody.ask("POST", "/sign-in", form=wrong).status for _ in range(5)] == [401] * 5
+    assert anybody.ask("POST", "/sign-in", form=form).status == 429
+
+
+def test_what_is_typed_as_a_name_is_kept_only_where_it_is_one(site, admin, anybody):
+    for typed in ("correct horse battery staple", "Mia"):
+        assert anybody.ask("POST", "/sign-in", form={"name": typed, "password": "x"}).status == 401
+    events = site.session.ledger.events(kinds=["sign_in_failed"])
+    assert sorted(event.data.get("name", "") for event in events) == ["", "mia"]
+    assert "correct horse" not in Asker(site, admin).ask("GET", "/activity").body
+
+
 def test_passwords_that_are_checked_hold_up_no_page(site, admin):
     somebody = Asker(site, admin)
 
@@ -367,6 +400,18 @@ def test_others_are_not_let_in_before_there_are_users_and_encryption(host):
     with pytest.raises(Exception, match="unencrypted"):
         check_exposure(WebSettings(host=host), users=1)
     check_exposure(WebSettings(host=host, public_url="https://flow.example.com"), users=1)
+
+
+@pytest.mark.parametrize("text", ["*", "", " ", "nonsense", "127.0.0.1,", "0.0.0.0/0", "::/0", "10.0.0.1/8"])
+def test_nobody_is_believed_to_be_a_proxy_who_is_not_named(text):
+    with pytest.raises(ConfigurationError, match="--trusted-proxy") as error:
+        check_exposure(WebSettings(trusted_proxy=text), users=1)
+    assert "172.17.0.0/16" in error.value.remedy
+
+
+@pytest.mark.parametrize("text", ["127.0.0.1", "::1", "172.17.0.0/16", "127.0.0.1, 10.1.0.0/16"])
+def test_a_proxy_is_named_by_address_or_network(text):
+    check_exposure(WebSettings(trusted_proxy=text), users=1)
 
 
 def test_behind_tls_browsers_are_told_to_stay_there(tmp_path):

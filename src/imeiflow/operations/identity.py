@@ -74,10 +74,7 @@ def accept_invitation(session: Session, secret: str, *, name: str, password: str
 
 def check_sign_in(session: Session, name: str, password: str) -> User:
     """Give the user whose name and password these are. Raises SignInError; takes as long for an unknown name."""
-    try:
-        found = session.ledger.find_user(read_user_name(name))
-    except UsageError:
-        found = None
+    found = _find_user(session, name)
     hashed = found[1] if found is not None else _nobody()
     if not _is_hash_of(hashed, password[:1024]) or found is None:
         raise SignInError
@@ -85,6 +82,19 @@ def check_sign_in(session: Session, name: str, password: str) -> User:
     if _hasher().check_needs_rehash(hashed):
         session.ledger.rehash_password(user.id, _hash(password))
     return user
+
+
+def find_user(session: Session, name: str) -> User | None:
+    """Give the user of a name as it was typed, who may sign in; None where there is none."""
+    found = _find_user(session, name)
+    return None if found is None else found[0]
+
+
+def _find_user(session: Session, name: str) -> tuple[User, str] | None:
+    try:
+        return session.ledger.find_user(read_user_name(name))
+    except UsageError:
+        return None
 
 
 def open_web_session(session: Session, user: User, *, address: str, agent: str) -> SignedIn:

@@ -99,6 +99,8 @@ def check_exposure(settings: WebSettings, *, users: int) -> None:
                 problem=f"{settings.public_url} is no address of a site",
                 remedy="Write it as people type it, such as https://flow.example.com.",
             )
+    if settings.trusted_proxy is not None:
+        _check_proxy(settings.trusted_proxy)
     if settings.is_local:
         return
     if users == 0:
@@ -113,3 +115,17 @@ def check_exposure(settings: WebSettings, *, users: int) -> None:
             problem="others could reach it, and passwords would cross the network unencrypted",
             remedy="Give --tls-cert and --tls-key, or --public-url https://… where a proxy in front speaks TLS.",
         )
+
+
+def _check_proxy(text: str) -> None:
+    """Raise ConfigurationError for what names no proxy, and for what would believe anybody."""
+    remedy = "Write the proxy's address, such as 127.0.0.1, or its network, 172.17.0.0/16; several with commas between."
+    for part in text.split(","):
+        try:
+            network = ipaddress.ip_network(part.strip())
+        except ValueError:
+            problem = f"{part.strip()!r} is no address of a proxy, nor its network"
+            raise ConfigurationError(setting="--trusted-proxy", problem=problem, remedy=remedy) from None
+        if network.prefixlen == 0:
+            problem = f"{part.strip()} is everybody: each visitor could say to come from anywhere"
+            raise ConfigurationError(setting="--trusted-proxy", problem=problem, remedy=remedy)

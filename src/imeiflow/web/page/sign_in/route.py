@@ -9,14 +9,16 @@ from urllib.parse import urlsplit
 
 from litestar import Response, get, post
 from litestar.enums import RequestEncodingType
+from litestar.exceptions import ServiceUnavailableException
 from litestar.params import Body, FromQuery
 from litestar.response import Redirect
 
-from imeiflow.operations.identity import SignInError, check_sign_in, open_web_session
+from imeiflow.operations.identity import SignInError, check_sign_in, find_user, open_web_session
+from imeiflow.operations.session import Session
 from imeiflow.web.access import client_address, make_cookie
 from imeiflow.web.arrival import MOST_PUBLIC_BYTES
 from imeiflow.web.navigation import Page
-from imeiflow.web.office import WebRequest, office_of
+from imeiflow.web.office import Office, WebRequest, office_of
 from imeiflow.web.page_template import draw
 from imeiflow.web.thread import check_slowly, in_thread
 from imeiflow.web.throttle import network_of
@@ -49,7 +51,7 @@ async def sign_in(
     """Begin a session; any session that the browser had before is not continued."""
     office = office_of(request)
     address = client_address(request)
-    keys = (f"name {data.name.strip().lower()[:64]}", f"address {network_of(address)}")
+    keys = await _choose_keys(office, data.name.strip().lower()[:64], network_of(address))
     values = {"next": _safe(data.next), "name": data.name[:64]}
     wait_s = office.throttle.wait_s(*keys)
     if wait_s > 0:
@@ -58,10 +60,12 @@ async def sign_in(
     office.throttle.fail(*keys)  # before it is known: many guesses at once are all counted
     try:
         user = await check_slowly(check_sign_in, office.session, data.name, data.password)
+    except ServiceUnavailableException:  # nobody has looked at the password
+        for key in keys:
+            office.throttle.undo(key)
+        raise
     except SignInError as error:
-        await in_thread(
-            office.session.ledger.log_event, "sign_in_failed", data={"name": data.name[:64], "address": address}
-        )
+        await in_thread(_log_failure, office.session, data.name, address)
         return draw(request, _TEMPLATE, status=401, problem=f"{error} {error.remedy}", **values)
     office.throttle.succeed(keys[0])
     office.throttle.undo(keys[1])
@@ -70,6 +74,34 @@ async def sign_in(
     answer = Redirect(_safe(data.next), status_code=303)
     answer.cookies.append(make_cookie(office.settings, begun.secret))
     return answer
+
+
+async def _choose_keys(office: Office, name: str, network: str) -> tuple[str, str]:
+    """Give what failures are counted by.
+
+    Where a name has signed in from a network before, only failures from there are counted for it: whoever guesses
+    elsewhere shuts nobody out of where they work.
+    """
+    anywhere = f"name {name}"
+    if office.throttle.wait_s(anywhere) > 0 and await in_thread(_is_at_home, office.session, name, network):
+        return f"{anywhere} at {network}", f"address {network}"
+    return anywhere, f"address {network}"
+
+
+def _is_at_home(session: Session, name: str, network: str) -> bool:
+    """Say whether a user has a session that was begun in a network."""
+    found = find_user(session, name)
+    return found is not None and any(
+        network_of(one.address) == network for one in session.ledger.list_web_sessions(found.id)
+    )
+
+
+def _log_failure(session: Session, typed: str, address: str) -> None:
+    """Log a failure; what was typed as a name only where it is one: often it is a password."""
+    found = find_user(session, typed)
+    session.ledger.log_event(
+        "sign_in_failed", data={"address": address, **({} if found is None else {"name": found.name})}
+    )
 
 
 @post("/sign-out", status_code=200)
