@@ -43,3 +43,14 @@ async def test_a_page_that_rests_hears_at_once_and_of_many_changes_once():
         assert await anext(changes) == {job_topic(1), "jobs"}
         hub.close()
         assert [change async for change in changes] == []
+
+
+def test_what_was_drawn_is_not_kept_for_longer_than_it_is_shown():
+    drawn, now = Shared(), time.monotonic()
+    for number in range(300):
+        drawn.keep((str(number),), now - 10, Response("old"))
+    drawn.keep(("new",), now, Response("new"))
+    assert list(drawn._drawn) == [("new",)]
+    for number in range(1000):
+        drawn.keep((str(number),), now + 100, Response("new"))
+    assert len(drawn._drawn) <= 200

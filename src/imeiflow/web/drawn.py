@@ -10,7 +10,7 @@ from litestar import Response
 
 from imeiflow.web.hub import CROWD_LAG_S
 
-_MOST: Final = 2000
+_MOST: Final = 200
 
 
 class Shared:
@@ -29,6 +29,11 @@ class Shared:
     def keep(self, key: tuple[str, ...], began_at: float, answer: Response[str]) -> None:
         """Keep what was drawn from what was known at a time."""
         with self._lock:
-            if len(self._drawn) >= _MOST:
-                self._drawn.clear()
-            self._drawn[key] = (began_at, answer)
+            self._drop_old()
+            if len(self._drawn) < _MOST:
+                self._drawn[key] = (began_at, answer)
+
+    def _drop_old(self) -> None:
+        too_old = time.monotonic() - CROWD_LAG_S
+        for key in [key for key, (at, _) in self._drawn.items() if at <= too_old]:
+            del self._drawn[key]

@@ -52,7 +52,7 @@ def search(
 ) -> Response[Any]:
     """Make the address of what was typed: thousands of IMEIs fit into no address."""
     chosen = Selection.read(office_of(request).session, data)
-    query = chosen.shorten(office_of(request).session).query
+    query = chosen.shorten(office_of(request).session, request.user.user.name).query
     return Redirect("/orders" + (f"?{query}" if query else ""), status_code=303)
 
 

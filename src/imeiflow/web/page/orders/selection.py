@@ -47,12 +47,12 @@ class Selection:
             imeis = recall_imei_list(session, values["list"])
         return cls(values=values, imeis=imeis, unreadable=unreadable)
 
-    def shorten(self, session: Session) -> Selection:
-        """Keep a long list of IMEIs aside, so that the address only names it."""
+    def shorten(self, session: Session, owner: str) -> Selection:
+        """Keep a long list of IMEIs that somebody searches for aside, so that the address only names it."""
         if self.imeis is None or len(self.imeis) <= _MOST_IN_ADDRESS:
             return self
         rest = {name: text for name, text in self.values.items() if name != "imei"}
-        return replace(self, values={**rest, "list": keep_imei_list(session, self.imeis)})
+        return replace(self, values={**rest, "list": keep_imei_list(session, self.imeis, owner)})
 
     def __getitem__(self, name: str) -> str:
         return self.values.get(name, "")
