@@ -135,7 +135,8 @@ def test_cells_beyond_the_header_are_kept_and_move_none_of_ours(session, job, tm
 @given(st.text(min_size=1))
 def test_a_text_made_safe_is_the_text_itself_and_never_a_formula(text):
     safe = make_safe(text)
-    assert safe in {text, "'" + text}
+    assert safe.replace("'", "") == text.replace("'", "")
+    assert ";" in text or "\t" in text or safe in {text, "'" + text}
     assert not safe.startswith(("=", "@", "\t", "\r"))
     if safe.startswith(("+", "-")):
         assert not any(letter.isalpha() or letter in "(=!|" for letter in safe)
@@ -266,6 +267,19 @@ def test_a_format_that_cannot_be_told_or_had_is_wrong_usage(target, named):
 @pytest.mark.parametrize("start", ["=", "+", "-", "@", "\t", "\r", "\n", "\uff1d", "\uff0b", "\uff0d", "\uff20"])
 def test_whatever_a_spreadsheet_takes_for_the_start_of_a_formula_is_made_safe(start):
     assert make_safe(f"{start}cmd|A0") == f"'{start}cmd|A0"
+
+
+@pytest.mark.parametrize(
+    ("text", "safe"),
+    [
+        ("x;=HYPERLINK(1)", "x;'=HYPERLINK(1)"),
+        ("x; \t+1+cmd|A0;@a", "x; \t'+1+cmd|A0;'@a"),
+        ("=1;=2", "'=1;'=2"),
+        ("64 GB; -5; black", "64 GB; -5; black"),
+    ],
+)
+def test_what_would_begin_a_cell_where_texts_are_parted_otherwise_is_made_safe_too(text, safe):
+    assert make_safe(text) == safe
 
 
 def test_a_list_too_wide_for_a_sheet_with_our_columns_is_no_workbook_and_leaves_no_file(session, tmp_path):

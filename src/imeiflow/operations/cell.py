@@ -30,15 +30,27 @@ ADDED: Final = (
 #: Starts of a cell that a spreadsheet runs as a formula (OWASP, CSV injection); some do so with wide letters too.
 _DANGEROUS: Final = frozenset("=+-@\t\r\n\uff1d\uff0b\uff0d\uff20")
 _NUMBER: Final = re.compile(r"[-+]?\d+(?:[.,]\d+)*")
+#: Where a spreadsheet that parts at semicolons or tabs would begin another cell, with such a start.
+_WITHIN: Final = re.compile(r"([;\t]\s*)([=+\-@\uff1d\uff0b\uff0d\uff20][^;\t]*)")
 
 Cell: TypeAlias = str | int | Decimal | datetime | date | None
 
 
 def make_safe(text: str) -> str:
-    """Put a ' before a text that a spreadsheet would run as a formula; plain numbers stay as they are."""
+    """Put a ' before a text that a spreadsheet would run as a formula; plain numbers stay as they are.
+
+    So too within a text, where a spreadsheet that parts at semicolons or tabs would begin another cell.
+    """
+    if ";" in text or "\t" in text:
+        text = _WITHIN.sub(_guard, text)
     if text[:1] in _DANGEROUS and not _NUMBER.fullmatch(text):
         return "'" + text
     return text
+
+
+def _guard(found: re.Match[str]) -> str:
+    before, start = found[1], found[2]
+    return before + start if _NUMBER.fullmatch(start.strip()) else f"{before}'{start}"
 
 
 def describe_row(row: OrderRow) -> list[Cell]:
