@@ -82,6 +82,9 @@ class TestReading:
             ("1.234.567", "1234567", ""),
             ("-3.50 GBP", "-3.50", "GBP"),
             ("Credits: 12.", "12", ""),
+            ("$.50", "0.50", "USD"),
+            ("Rs.5", "5", ""),
+            ("$0.08 / IMEI", "0.08", "USD"),
         ],
     )
     def test_an_amount_is_read_as_providers_write_it(self, text, amount, currency):
@@ -89,6 +92,25 @@ class TestReading:
 
     @pytest.mark.parametrize("text", ["", "free", "$", "n/a", "-"])
     def test_a_text_without_an_amount_has_none(self, text):
+        assert read_money(text) is None
+
+    @pytest.mark.parametrize(
+        "text",
+        [
+            "1e3",
+            "1E+2",
+            "1e-3",
+            "0.08.01",
+            "2 x 0.08",
+            "0.08-0.20",
+            "12.5%",
+            "1.5k",
+            "12,34,56",
+            "$1 (was $2)",
+            "9" * 200,
+        ],
+    )
+    def test_where_it_is_not_clear_which_amount_is_meant_there_is_none(self, text):
         assert read_money(text) is None
 
     def test_the_account_s_currency_holds_where_the_text_names_none(self):

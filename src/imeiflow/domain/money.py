@@ -10,7 +10,14 @@ from dataclasses import dataclass
 from decimal import Decimal, InvalidOperation
 
 _SYMBOLS = {"$": "USD", "€": "EUR", "£": "GBP", "₹": "INR", "¥": "JPY"}
-_AMOUNT = re.compile(r"[-+]?\d[\d.,'\u00a0 ]*")
+#: One number and no other: words and signs may stand around it, letters and other signs may not touch it.
+_AMOUNT = re.compile(
+    r"(?:[^\d%]*?(?:[\s:(]|[$€£₹¥]|\b[A-Z]{3}|[A-Za-z]\.))??(?P<sign>[-+]?)(?:[$€£₹¥]\s?)?"
+    r"(?P<number>\d(?:[\d.,'\u00a0 ]*\d)?|(?<![A-Za-z\d])[.,]\d+)"
+    r"[.,]?(?:[A-Z]{3}\b|[$€£₹¥])?(?:[\s)/;,][^\d%]*)?"
+)
+_GROUPED = re.compile(r"\d{1,3}(?:([.,' \u00a0])\d{3})(?:\1\d{3})*(?:[.,]\d+)?|\d*(?:[.,]\d+)?")
+_LONGEST = 100
 _CODE = re.compile(r"\b[A-Z]{3}\b")
 
 
@@ -56,13 +63,15 @@ class Money:
 def read_money(text: str, *, currency: str = "") -> Money | None:
     """Read an amount as providers write it (`$0.08`, `$ 150.00 USD`, `1,000.00`, `25,40 €`); None if there is none.
 
+    None too where it is not clear which amount is meant: two numbers, a share, an exponent, thousands that are none.
     A single comma or dot with other than three digits behind it is the decimal mark, and so is one behind a bare 0,
     which has no thousands; `currency` is what holds when the text names none.
     """
-    match = _AMOUNT.search(text)
-    if match is None:
+    text = text.strip()
+    match = _AMOUNT.fullmatch(text) if len(text) <= _LONGEST else None
+    if match is None or _GROUPED.fullmatch(match["number"]) is None:
         return None
-    digits = re.sub(r"[\u00a0 ']", "", match.group()).rstrip(".,")
+    digits = match["sign"] + re.sub(r"[\u00a0 ']", "", match["number"])
     try:
         amount = Decimal(_with_decimal_dot(digits))
     except InvalidOperation:

@@ -121,6 +121,13 @@ async def test_services_are_listed() -> None:
     )
 
 
+@pytest.mark.parametrize("price", ["-1", "1e3", "0.08-0.20"])
+async def test_a_price_that_cannot_be_meant_is_not_known(price: str) -> None:
+    reply = f"<Packages><Package><PackageId>1</PackageId><PackagePrice>{price}</PackagePrice></Package></Packages>"
+    listing, _ = await ask(reply.encode(), lambda connection: connection.list_services())
+    assert [one.price for one in listing.items] == [None]  # type: ignore[attr-defined]
+
+
 async def test_statuses_are_fetched() -> None:
     reply = f"""<result>
         <imeis><id>1</id><package>Check &amp; co</package>

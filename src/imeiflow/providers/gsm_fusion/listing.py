@@ -92,11 +92,12 @@ def _read_service(record: Record) -> Service | None:
     service_id = fields.get("packageid", "").strip()
     if not service_id:
         return None
+    price = read_money(fields.get("packageprice", ""))
     return Service(
         id=ServiceId(service_id),
         name=read_words(fields.get("packagetitle", ""), 500),
         category=read_words(fields.get("category", ""), 500),
-        price=read_money(fields.get("packageprice", "")),
+        price=price if price is not None and price.amount >= 0 else None,
         delivery=read_words(fields.get("timetaken", ""), 500),
         note=read_words(fields.get("mustread", ""), 5000),
     )
