@@ -8,7 +8,17 @@ import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
-from imeiflow.domain.doubt import LASTS, MOMENT, SLACK, Coverage, RepeatEvidence, cover
+from imeiflow.domain.doubt import (
+    COMPLETED_SHARE,
+    LASTS,
+    MOMENT,
+    OPEN_SHARE,
+    OPEN_SLACK,
+    Coverage,
+    RepeatEvidence,
+    cover,
+    covers_from,
+)
 
 NOW = datetime(2026, 1, 2, 12, 0, tzinfo=UTC)
 MINUTE = timedelta(minutes=1)
@@ -50,7 +60,7 @@ def test_a_refusal_covers_every_doubt_that_is_no_older_than_the_refused_order(re
 
 @given(ages, ages)
 def test_a_refusal_says_nothing_of_doubts_that_are_clearly_older(refused, doubt):
-    assume(doubt > refused + min(SLACK, MOMENT + refused / 10))
+    assume(doubt > refused + MOMENT + min(OPEN_SLACK, refused * OPEN_SHARE))
     assert ask(doubt, refusal(refused)) is Coverage.UNKNOWN
 
 
@@ -62,8 +72,8 @@ def test_a_refusal_after_ten_minutes_covers_ten_minutes_and_not_twenty():
 def test_what_was_refused_after_a_moment_covers_nothing_that_is_seconds_old():
     second = timedelta(seconds=1)
     assert ask(second, refusal(second / 10)) is Coverage.UNKNOWN
-    assert ask(61 * second, refusal(60 * second)) is Coverage.COVERED
-    assert ask(62 * second, refusal(60 * second)) is Coverage.UNKNOWN
+    assert ask(66 * second, refusal(60 * second)) is Coverage.COVERED
+    assert ask(67 * second, refusal(60 * second)) is Coverage.UNKNOWN
 
 
 @given(ages, evidence)
@@ -74,13 +84,52 @@ def test_where_the_clock_was_set_back_only_a_completed_order_that_was_placed_bef
         (at, cover(at, NOW, evidence_, unsure_before=NOW + MINUTE)),
     ]:
         if covered is Coverage.COVERED:
-            assert any(one.is_refusal and one.of_completed and one.placed_at <= doubt_at for one in evidence_)
+            assert any(one.is_refusal and one.of_completed and one.placed_by <= doubt_at for one in evidence_)
 
 
 @given(ages, ages)
-def test_a_completed_order_s_refusal_reaches_no_further_than_that_order_s_age(refused, doubt):
-    assume(doubt > refused + min(SLACK, MOMENT + refused / 10))
-    assert ask(doubt, refusal(refused, of_completed=True)) is Coverage.UNKNOWN
+def test_a_completed_order_s_refusal_reaches_half_as_far_again_as_that_order_s_age_and_no_further(refused, doubt):
+    """It rules out that only open orders are refused, not that a time is over."""
+    is_covered = doubt <= refused + MOMENT + refused * COMPLETED_SHARE
+    assert ask(doubt, refusal(refused, of_completed=True)) is (Coverage.COVERED if is_covered else Coverage.UNKNOWN)
+
+
+@given(ages, evidence)
+def test_where_orders_as_young_are_completed_only_a_completed_order_s_refusal_covers(age, evidence_):
+    completed = [one for one in evidence_ if one.of_completed or not one.is_refusal]
+    assert cover(NOW - age, NOW, evidence_, is_completing=True) is cover(NOW - age, NOW, completed)
+
+
+def test_the_refusal_of_an_open_order_says_nothing_where_orders_as_young_are_completed():
+    assert ask(MINUTE, refusal(10 * MINUTE)) is Coverage.COVERED
+    assert cover(NOW - MINUTE, NOW, [refusal(10 * MINUTE)], is_completing=True) is Coverage.UNKNOWN
+
+
+@given(ages, ages, st.timedeltas(timedelta(0), MINUTE), st.booleans())
+def test_an_order_that_is_repeated_as_soon_as_it_would_cover_does_cover(doubt, placed, takes, of_completed):
+    """One microsecond more than was told: times have no smaller parts."""
+    doubt_at, placed_by = NOW - doubt, NOW - placed
+    began_at = covers_from(doubt_at, placed_by, takes=takes, of_completed=of_completed)
+    if began_at is None:
+        assert not of_completed
+        return
+    began_at += timedelta(microseconds=10)
+    leaves_at = began_at + takes
+    assume(leaves_at >= doubt_at)
+    seen = RepeatEvidence(leaves_at, began_at - placed_by, is_refusal=True, of_completed=of_completed)
+    assert cover(doubt_at, leaves_at, [seen]) is Coverage.COVERED
+
+
+@given(ages, ages, st.timedeltas(timedelta(0), MINUTE), st.booleans())
+def test_an_order_that_is_repeated_sooner_does_not_cover(doubt, placed, takes, of_completed):
+    doubt_at, placed_by = NOW - doubt, NOW - placed
+    told = covers_from(doubt_at, placed_by, takes=takes, of_completed=of_completed)
+    assume(told is None or told > placed_by)
+    began_at = (told or placed_by + timedelta(days=1)) - timedelta(microseconds=10)
+    assume(began_at >= placed_by)
+    leaves_at = began_at + takes
+    seen = RepeatEvidence(leaves_at, began_at - placed_by, is_refusal=True, of_completed=of_completed)
+    assert cover(doubt_at, leaves_at, [seen]) is Coverage.UNKNOWN
 
 
 @given(ages, ages, st.booleans())

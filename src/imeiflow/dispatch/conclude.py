@@ -37,12 +37,13 @@ _RATE_WORDS = re.compile(r"rate|frequent|limit exceeded|slow down|per (?:second|
 
 @dataclass(frozen=True, slots=True)
 class Repeat:
-    """What a repeated call repeats: when the order may last have been placed, and what is known of it.
+    """What a repeated call repeats: by when the order was surely placed, and what is known of it.
 
-    `was_ordered`: an older job's order of the same IMEI is known, so that a duplicate need not be this one.
+    None: that is not sure, as of every doubt. `was_ordered`: an older job's order of the same IMEI is known, so that a
+    duplicate need not be this one.
     """
 
-    placed_at: datetime
+    placed_by: datetime | None = None
     is_completed: bool = False
     was_ordered: bool = False
 
@@ -77,13 +78,15 @@ def conclude(
     price: Decimal | None,
     policy: RetryPolicy,
     repeats: Mapping[OrderId, Repeat],
+    began_at: datetime | None = None,
     asked_by: JobId | None = None,
     is_reachable: bool = True,
     due_at: datetime | None = None,
 ) -> Ended:
     """Turn a placement into a conclusion. `repeats` tells, for orders sent again, what is repeated.
 
-    `asked_by`: the job that a probe is made for. `is_reachable`: another call reached the provider meanwhile.
+    `began_at` is when the call was about to leave, without which a repeat teaches nothing. `asked_by`: the job that a
+    probe is made for. `is_reachable`: another call reached the provider meanwhile.
     `due_at` is when the status of what was accepted is asked for first.
     """
     exchange, account = placement.exchange, placement.account
@@ -108,8 +111,8 @@ def conclude(
                 due_at=due_at,
             )
         )
-        if repeat is not None:
-            seen.extend(_see(chunk.kind, finding.outcome, repeat, ended_at))
+        if repeat is not None and began_at is not None:
+            seen.extend(_see(chunk.kind, finding.outcome, repeat, began_at, ended_at))
     error = account.error
     conclusion = Conclusion(
         attempt=attempt,
@@ -140,13 +143,23 @@ def withhold(chunk: Chunk, *, attempt: AttemptId, ended_at: datetime, problem: s
     return Conclusion(attempt=attempt, ended_at=ended_at, ending=Ending.NOT_SENT, problem=problem, changes=changes)
 
 
-def _see(kind: AttemptKind, outcome: Outcome, repeat: Repeat, now: datetime) -> list[RepeatEvidence]:
-    """Say what the answer to a repeat teaches about repeats. Only a probe is sure to repeat an order that exists."""
-    if outcome is Outcome.DUPLICATE:
-        return [RepeatEvidence(now, now - repeat.placed_at, is_refusal=True, of_completed=repeat.is_completed)]
-    if outcome is Outcome.ACCEPTED and kind is AttemptKind.PROBE:
-        return [RepeatEvidence(now, now - repeat.placed_at, is_refusal=False)]
-    return []
+def _see(
+    kind: AttemptKind, outcome: Outcome, repeat: Repeat, began_at: datetime, ended_at: datetime
+) -> list[RepeatEvidence]:
+    """Say what the answer to a repeat teaches about repeats. Only a probe is sure to repeat an order that exists.
+
+    What refuses a doubt that is sent again may be an order made by hand, of which nobody knows how old it is.
+    """
+    if kind is not AttemptKind.PROBE or repeat.placed_by is None:
+        return []
+    age = began_at - repeat.placed_by
+    match outcome:
+        case Outcome.DUPLICATE:
+            return [RepeatEvidence(ended_at, age, is_refusal=True, of_completed=repeat.is_completed)]
+        case Outcome.ACCEPTED:
+            return [RepeatEvidence(ended_at, age, is_refusal=False)]
+        case _:
+            return []
 
 
 def is_slow_refusal(placement: Placement, fastest_s: float) -> bool:

@@ -17,6 +17,7 @@ from imeiflow.dispatch.conclude import Repeat
 from imeiflow.dispatch.course import Course
 from imeiflow.dispatch.desk import Desk
 from imeiflow.dispatch.errand import Errands
+from imeiflow.dispatch.inquiry import Inquiry
 from imeiflow.dispatch.kind import IDS_KIND, WHOLE_ACCOUNT
 from imeiflow.dispatch.meter import Meter
 from imeiflow.dispatch.placing import Placing
@@ -73,6 +74,7 @@ class Engine:
         self.poller = Poller(self, prefer=prefer) if polls else None
         self.prices = None if settings.price_max_age_s is None else PriceWatch(self, settings.price_max_age_s)
         self.errands = Errands(self)
+        self.inquiry = Inquiry(self)
         self._course = Course(self)
         self._placing = Placing(self)
         self._tasks: set[asyncio.Task[None]] = set()
@@ -204,6 +206,13 @@ class Engine:
                 if ready_at > now:
                     return ready_at
                 self._start(self.prices.ask(lane.begin(now, CALL_SIZE)))
+            if self.inquiry.has_turn:
+                ready_at = lane.ready_at(now)
+                if ready_at > now:
+                    return ready_at
+                question = self.inquiry.take()
+                self._start(self.inquiry.ask(question, lane.begin(now, question.size)))
+                continue
             work = self.desk.next_work()
             polls = self.poller is not None and self.poller.has_turn(now, is_placing=work is not None)
             if work is None and not polls:
@@ -216,7 +225,7 @@ class Engine:
                 batch = self.poller.take()
                 # Less than nothing: how long these calls take is kept apart from those that place orders.
                 self._start(self.poller.ask(batch, lane.begin(now, -len(batch.orders))))
-            elif work is not None and (chunk := work.take_chunk()) is not None:
+            elif work is not None and (chunk := work.take_chunk()) is not None and self._placing.admits(work, chunk):
                 call = lane.begin(now, len(chunk.orders))
                 work.begin(chunk)
                 self._note_placing()

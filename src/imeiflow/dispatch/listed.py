@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from datetime import datetime, timedelta
 from decimal import Decimal
 from typing import TYPE_CHECKING
@@ -33,13 +33,13 @@ log = structlog.get_logger(__name__)
 _PAGE = 1000
 
 
-async def settle_by_list(engine: Engine, work: Work) -> set[OrderId]:
+async def settle_by_list(engine: Engine, work: Work, is_stopped: Callable[[], bool]) -> set[OrderId]:
     """Settle the doubts of a job that the list shows to be placed; give those that may be any of several orders."""
     ambiguous: set[OrderId] = set()
     if not engine.provider.lists_recent_orders:
         return ambiguous
-    listing = await engine.connection.fetch_statuses(())
-    if listing.exchange.ending is not Ending.ANSWERED or not listing.items:
+    listing = await engine.inquiry.fetch((), is_stopped)
+    if listing is None or listing.exchange.ending is not Ending.ANSWERED or not listing.items:
         return ambiguous
     ledger = engine.ledger
     named = [(item.reference, item.imei) for item in listing.items]

@@ -44,6 +44,13 @@ class Placing:
         self._reach = Reach()
         self._fastest_s = math.inf
 
+    def admits(self, work: Work, chunk: Chunk) -> bool:
+        """Say whether a call whose turn has come may be made; tell its settlement of one that may not any more."""
+        if self._may_leave(work, chunk):
+            return True
+        self._withdraw(work, chunk)
+        return False
+
     async def attempt(self, work: Work, chunk: Chunk, call: Call) -> None:
         """Make one call, from the durable intent to the durable conclusion."""
         began_at = self._engine.clock.monotonic()
@@ -55,10 +62,10 @@ class Placing:
             return
         if self._engine.clock.monotonic() - began_at > _FROZEN_S:
             await self._require_lane()
-        if work.stop is not None or self._engine.is_stopping:
+        if work.stop is not None or self._engine.is_stopping or not self._may_leave(work, chunk):
             await self._withhold(work, chunk, call, attempt)
             return
-        price = work.price
+        price, left_at = work.price, self._engine.clock.now()
         if item is None:
             placement = await self._engine.connection.place([order.imei for order in chunk.orders], work.job.service)
         else:
@@ -73,6 +80,7 @@ class Placing:
             price=price,
             policy=self._engine.settings.retry,
             repeats=self.repeats,
+            began_at=left_at,
             asked_by=work.job.id,
             is_reachable=self._reach.was_reached_since(call.began_at),
         )
@@ -113,17 +121,34 @@ class Placing:
             self._engine.fail(FencedError(account=self._engine.account, path=self._engine.ledger.path))
 
     async def _withhold(self, work: Work, chunk: Chunk, call: Call, attempt: AttemptId) -> None:
-        """Make no call: something said stop while its intent was being written."""
+        """Make no call: something said stop while its intent was written, or the doubt outgrew what covers it."""
         self._engine.desk.lane.end(self._engine.clock.monotonic(), call, CallEnd.IGNORE)
         self._withdraw_canary(work, chunk)
-        problem = f"withheld: {(work.stop and work.stop[1]) or 'stopping'}"
+        why = "stopping" if self._engine.is_stopping else "a repeat is not known to be refused any more"
+        problem = f"withheld: {(work.stop and work.stop[1]) or why}"
         await self._engine.ledger.conclude(
             withhold(chunk, attempt=attempt, ended_at=self._engine.clock.now(), problem=problem)
         )
         work.end(chunk, [chunk.expected for _ in chunk.orders])
-        self._put_back(work, chunk)
-        self._give_up(work, chunk)
+        if chunk.kind in _PLACING:
+            work.put_back(chunk.orders)
+        else:
+            self._withdraw(work, chunk)
         self._engine.wake()
+
+    def _may_leave(self, work: Work, chunk: Chunk) -> bool:
+        """Say whether a call may be made now; of one that settles doubt its settlement knows."""
+        if chunk.kind in _PLACING:
+            return True
+        settlement = self._engine.desk.settlements.get(work.job.id)
+        return settlement is not None and settlement.may_leave(chunk)
+
+    def _withdraw(self, work: Work, chunk: Chunk) -> None:
+        """Tell a settlement that a call which it asked for was not made, for it may not be made now."""
+        self.repeats.pop(chunk.orders[0].id, None)
+        settlement = self._engine.desk.settlements.get(work.job.id)
+        if settlement is not None:
+            settlement.withdrawn(chunk)
 
     def _take_back(self, work: Work, chunk: Chunk, call: Call, error: LedgerError) -> None:
         """Undo a claim whose intent could not be recorded: nothing was sent."""

@@ -1,7 +1,7 @@
 """Settling doubt: the provider's own list first, then what is known of repeats, then a repeat probe.
 
 Nothing in doubt is ever repeated blindly: an order goes out again, alone, only where `domain.doubt.cover` says that
-a repeat would be refused.
+a repeat would be refused, in the moment in which it leaves.
 """
 
 from __future__ import annotations
@@ -10,25 +10,24 @@ import asyncio
 from collections import Counter, deque
 from collections.abc import Sequence
 from collections.abc import Set as AbstractSet
-from contextlib import suppress
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from decimal import Decimal
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import structlog
 
+from imeiflow.dispatch.candidate import Candidate, choose, find_candidates
 from imeiflow.dispatch.conclude import Ended, Repeat
 from imeiflow.dispatch.listed import settle_by_list
 from imeiflow.dispatch.treatment import Treatment
 from imeiflow.dispatch.work import Chunk, Work
-from imeiflow.domain.doubt import SLACK
+from imeiflow.domain.doubt import covers_from
 from imeiflow.domain.ident import AttemptId, JobId, OrderId
 from imeiflow.domain.money import Money
-from imeiflow.domain.order import OrderState, ResultStatus
+from imeiflow.domain.order import OrderState
 from imeiflow.domain.outcome import Outcome
-from imeiflow.errors import LedgerBusyError
-from imeiflow.ledger.change import AttemptKind, StatusUpdate
+from imeiflow.ledger.change import AttemptKind
 from imeiflow.ledger.record import Doubt, PlacedOrder, QueuedOrder
 
 if TYPE_CHECKING:
@@ -40,20 +39,23 @@ _PAGE = 1000
 _MAX_ROUNDS = 4
 _MAX_PROBES = 6
 _MAX_TRIES = 20
-_CANDIDATES = 50
+_LOOK_S = 0.25
+#: How long a repeat takes, from its start to the leaving of the doubt that it covers: at most that of the call before,
+#: and half as much again.
+_MARGIN = 1.5
+_MOST_TAKEN = timedelta(seconds=30)
 #: What says nothing of the order, and is only a matter of trying again.
 _UNHEARD = frozenset({Outcome.THROTTLED, Outcome.UNSENT})
 
 
 @dataclass(frozen=True, slots=True)
 class _Asked:
-    """An order of `job` that is to be sent once more, alone."""
+    """An order of `job` that is to be sent once more, alone; `repeat` is what its answer teaches of."""
 
     kind: AttemptKind
     doubt: Doubt
     job: JobId
-    is_completed: bool = False
-    was_ordered: bool = False
+    repeat: Repeat
 
 
 class Settlement:
@@ -70,10 +72,9 @@ class Settlement:
         self._treatment = treatment
         self._ambiguous: AbstractSet[OrderId] = frozenset()  #: may be any of several orders in the provider's list
         self._span: tuple[datetime, datetime] | None = None  #: when the oldest and the youngest of the doubts began
-        self._open: dict[OrderId, asyncio.Future[Ended]] = {}
-        self._refused: PlacedOrder | None = None  #: the order whose repeat was refused last
-        self._is_completed = False  #: so that order is
-        self._has_turn = False
+        self._open: dict[OrderId, tuple[_Asked, asyncio.Future[Ended | None]]] = {}
+        self._refused: Candidate | None = None  #: the order whose repeat was refused last
+        self._took: timedelta | None = None  #: so long the last probe took
         self._lost = 0  #: probes whose reply was lost, each of which may have been charged
 
     async def run(self) -> None:
@@ -81,7 +82,7 @@ class Settlement:
         async with self._treatment.turn:
             evidence = await asyncio.to_thread(self._engine.ledger.repeat_evidence, self._account, self._service)
             self._treatment.take(evidence)
-            self._ambiguous = await settle_by_list(self._engine, self._work)
+            self._ambiguous = await settle_by_list(self._engine, self._work, lambda: self._is_stopped)
         await self._settle_by_repeats()
         if self._ambiguous and not self._is_stopped:
             several = f"{len(self._ambiguous)} may be any of several orders in the provider's list"
@@ -100,15 +101,31 @@ class Settlement:
 
     def heard(self, ended: Ended) -> None:
         """Take the end of a call that this settlement asked for."""
-        future = self._open.pop(ended.chunk.orders[0].id, None)
-        if future is not None and not future.done():
-            future.set_result(ended)
+        self._answer(ended.chunk, ended)
 
     def missed(self, chunk: Chunk) -> None:
         """Learn that a call that was asked for will not be made: its order is no longer in doubt."""
-        future = self._open.pop(chunk.orders[0].id, None)
+        _, future = self._open.pop(chunk.orders[0].id, (None, None))
         if future is not None:
             future.cancel()
+
+    def may_leave(self, chunk: Chunk) -> bool:
+        """Say whether a call that was asked for may be made now: it may have waited for its turn for long."""
+        asked, _ = self._open.get(chunk.orders[0].id, (None, None))
+        if asked is None:
+            return False
+        if asked.kind is AttemptKind.PROBE:
+            return not self._treatment.is_charged
+        return self._treatment.covers(asked.doubt.began_at)
+
+    def withdrawn(self, chunk: Chunk) -> None:
+        """Learn that a call was not made because it may not be made any more."""
+        self._answer(chunk, None)
+
+    def _answer(self, chunk: Chunk, ended: Ended | None) -> None:
+        _, future = self._open.pop(chunk.orders[0].id, (None, None))
+        if future is not None and not future.done():
+            future.set_result(ended)
 
     @property
     def _is_stopped(self) -> bool:
@@ -134,76 +151,81 @@ class Settlement:
         return seen, settled
 
     async def _send_page(self, doubts: deque[Doubt], known: AbstractSet[str]) -> int:
-        """Send the covered ones of `doubts`, the oldest first; each refusal reaches the age of the next.
+        """Send the covered ones of `doubts`, the oldest first.
 
-        What covers a doubt is looked at just before it leaves, for its age grows while others are under way. Where
-        many wait, the order that was refused is repeated beside them, so that the evidence ages with them.
+        What covers a doubt is looked at here and once more just before it leaves, for its age grows while others are
+        under way. Where many wait, the order that was refused is repeated beside them, so that the evidence ages too.
         """
         settled, tries = 0, Counter[OrderId]()
         outgrown: list[Doubt] = []
-        pending: dict[asyncio.Future[Ended], Doubt] = {}
-        renewal: asyncio.Future[Ended] | None = None
+        pending: dict[asyncio.Future[Ended | None], Doubt] = {}
+        renewal: asyncio.Task[bool] | None = None
         has_renewed = False
-        while not self._is_stopped:
-            while doubts and len(pending) < self._engine.desk.lane.view().concurrency:
-                doubt = doubts.popleft()
-                if self._treatment.covers(doubt.began_at):
-                    asked = _Asked(AttemptKind.AGAIN, doubt, self._work.job.id, was_ordered=doubt.imei in known)
-                    pending[self._send(asked)] = doubt
-                else:
-                    outgrown.append(doubt)
-            is_fruitless = has_renewed and not pending  # what is left is older than the refused order itself
-            if renewal is None and (doubts or outgrown) and not is_fruitless:
-                renewal = await self._renew()
-            waiting = [*pending, *([renewal] if renewal else [])]
-            if not waiting:
-                break
-            done, _ = await asyncio.wait(waiting, timeout=0.25, return_when=asyncio.FIRST_COMPLETED)
-            for future in done:
-                if future is renewal:
+        try:
+            while not self._is_stopped:
+                outgrown += self._send_some(doubts, known, pending)
+                is_fruitless = has_renewed and not pending  # what is left is older than the refused order itself
+                if renewal is None and (doubts or outgrown) and not is_fruitless and self._may_renew:
+                    renewal = asyncio.create_task(self._renew())
+                waiting: list[asyncio.Future[Any]] = [*pending, *([renewal] if renewal else [])]
+                if not waiting:
+                    break
+                done, _ = await asyncio.wait(waiting, timeout=_LOOK_S, return_when=asyncio.FIRST_COMPLETED)
+                if renewal in done and renewal is not None:
+                    has_renewed = renewal.result() or has_renewed
                     renewal = None
-                    if self._take_renewal(future):
-                        has_renewed = True
-                        doubts.extendleft(reversed(outgrown))
-                        outgrown.clear()
-                    continue
-                doubt = pending.pop(future)
-                if future.cancelled():
-                    settled += 1  # by somebody else
-                    continue
-                ended = future.result()
-                self._treatment.learn(ended.conclusion.seen)
-                settled += ended.states[doubt.order] is not OrderState.UNCONFIRMED
-                tries[doubt.order] += 1
-                if ended.placement.account.findings[doubt.imei].outcome in _UNHEARD and tries[doubt.order] < _MAX_TRIES:
-                    doubts.append(doubt)
-        self._give_turn_back()
-        for doubt in pending.values():
-            self._open.pop(doubt.order, None)
+                    doubts.extendleft(reversed(outgrown))
+                    outgrown.clear()
+                for future in done & pending.keys():
+                    doubt = pending.pop(future)
+                    tries[doubt.order] += 1
+                    is_settled, is_unheard = _read_end(doubt, future)
+                    settled += is_settled
+                    if is_unheard and tries[doubt.order] < _MAX_TRIES:
+                        doubts.append(doubt)
+        finally:
+            if renewal is not None:
+                renewal.cancel()
+                await asyncio.gather(renewal, return_exceptions=True)
+            for doubt in pending.values():
+                self._open.pop(doubt.order, None)
         return settled
 
-    async def _renew(self) -> asyncio.Future[Ended] | None:
-        """Repeat the order whose repeat was refused once more, if that may be risked and no other job does."""
-        turn = self._treatment.turn
-        if self._refused is None or turn.locked() or not self._may_risk(self._refused):
-            return None
-        self._has_turn = await turn.acquire()
-        order = self._refused
-        return self._send(_Asked(AttemptKind.PROBE, _as_doubt(order), order.job, self._is_completed))
+    def _send_some(
+        self, doubts: deque[Doubt], known: AbstractSet[str], pending: dict[asyncio.Future[Ended | None], Doubt]
+    ) -> list[Doubt]:
+        """Send as many as may be under way, into `pending`; give those that nothing covers now."""
+        outgrown: list[Doubt] = []
+        while doubts and len(pending) < self._engine.desk.lane.view().concurrency:
+            doubt = doubts.popleft()
+            if self._treatment.covers(doubt.began_at):
+                pending[self._send_again(doubt, known)] = doubt
+            else:
+                outgrown.append(doubt)
+        return outgrown
 
-    def _give_turn_back(self) -> None:
-        if self._has_turn:
-            self._has_turn = False
-            self._treatment.turn.release()
+    def _send_again(self, doubt: Doubt, known: AbstractSet[str]) -> asyncio.Future[Ended | None]:
+        repeat = Repeat(was_ordered=doubt.imei in known)
+        return self._send(_Asked(AttemptKind.AGAIN, doubt, self._work.job.id, repeat))
 
-    def _take_renewal(self, future: asyncio.Future[Ended]) -> bool:
-        """Say whether the order was refused again; nothing is renewed any more where it was not."""
-        self._give_turn_back()
-        order, self._refused = self._refused, None
-        if order is None or future.cancelled() or self._judge(order, future.result()) is not True:
-            return False
-        self._refused = order
-        return True
+    @property
+    def _may_renew(self) -> bool:
+        """Say whether the order that was refused may be repeated once more, and no other job repeats one."""
+        refused = self._refused
+        return refused is not None and not self._treatment.turn.locked() and self._may_risk(refused.order)
+
+    async def _renew(self) -> bool:
+        """Repeat the order that was refused once more; say whether that was refused again.
+
+        One that was still open is looked at before: it, or those placed beside the doubts, may be completed by now.
+        """
+        async with self._treatment.turn:
+            chosen, self._refused = self._refused, None
+            if chosen is not None and not chosen.is_completed:
+                chosen = await self._look(self._engine.clock.now())
+            if chosen is None or self._is_stopped or not self._may_risk(chosen.order):
+                return False
+            return await self._repeat(chosen) is True
 
     def _find_older_orders(self, doubts: Sequence[Doubt]) -> AbstractSet[str]:
         """Find the IMEIs that older jobs are known to have placed under this service: they explain a duplicate."""
@@ -212,21 +234,12 @@ class Settlement:
         )
         return {imei for imei, order in past.items() if order.state is OrderState.ACCEPTED}
 
-    async def _send_all(self, asked: list[_Asked]) -> list[Ended]:
-        futures = [self._send(one) for one in asked]
-        pending = set(futures)
-        while pending and not self._is_stopped:
-            _, pending = await asyncio.wait(pending, timeout=0.25)
-        for one in asked:
-            self._open.pop(one.doubt.order, None)
-        return [future.result() for future in futures if future.done() and not future.cancelled()]
-
-    def _send(self, asked: _Asked) -> asyncio.Future[Ended]:
-        future: asyncio.Future[Ended] = asyncio.get_running_loop().create_future()
+    def _send(self, asked: _Asked) -> asyncio.Future[Ended | None]:
+        future: asyncio.Future[Ended | None] = asyncio.get_running_loop().create_future()
         doubt = asked.doubt
-        self._open[doubt.order] = future
+        self._open[doubt.order] = asked, future
         chunk = Chunk(asked.kind, (QueuedOrder(doubt.order, doubt.imei, 0, 0),), asked.job)
-        self._engine.send_alone(self._work, chunk, Repeat(doubt.last_began_at, asked.is_completed, asked.was_ordered))
+        self._engine.send_alone(self._work, chunk, asked.repeat)
         return future
 
     # the repeat probe
@@ -242,37 +255,108 @@ class Settlement:
 
     async def _repeat_one(self) -> bool:
         """Repeat one accepted order, alone; say whether that taught that repeats are refused."""
-        now = self._engine.clock.now()
         if self._treatment.is_charged:
             self.reason = "repeats are charged here: the unconfirmed orders are held for you to settle"
             return False
-        known_age = self._treatment.known_age
-        chosen = await self._choose()
+        chosen = await self._await_candidate()
         if chosen is None:
-            self.reason = "no accepted order is known that could be repeated to learn whether repeats are refused"
-            return False
-        order, is_completed = chosen
-        is_younger = self._span is not None and order.began_at > self._span[1] + SLACK
-        if is_younger or (known_age is not None and now - order.began_at <= known_age):
-            self.reason = "repeats are known to be refused only for younger orders than these"
-            if is_younger and known_age is None:
-                self.reason = "every accepted order that could be repeated is younger than the unconfirmed ones"
             return False
         ledger, lost = self._engine.ledger, self._work.lost_probes
-        self._lost = max(lost, await asyncio.to_thread(ledger.lost_probes, order.job))
+        self._lost = max(lost, await asyncio.to_thread(ledger.lost_probes, chosen.order.job))
         for _ in range(_MAX_PROBES):
-            if self._is_stopped or not self._may_risk(order):
+            if self._is_stopped or not self._may_risk(chosen.order):
                 return False
-            ended = await self._send_all([_Asked(AttemptKind.PROBE, _as_doubt(order), order.job, is_completed)])
-            if not ended:
-                self.reason = "the repeat probe could not be made: the unconfirmed orders are held"
-                return False
-            outcome = self._judge(order, ended[0])
+            outcome = await self._repeat(chosen)
             if outcome is not None:
-                self._refused, self._is_completed = (order if outcome else None), is_completed
                 return outcome
         self.reason = "the repeat probe got no answer: the unconfirmed orders are held"
         return False
+
+    async def _repeat(self, chosen: Candidate) -> bool | None:
+        """Send an accepted order once more: True where it was refused, False charged or of no use, None: ask again."""
+        order, began_at = chosen.order, self._engine.clock.now()
+        doubt = Doubt(order.order, order.imei, AttemptId(0), order.began_at, order.began_at)
+        repeat = Repeat(order.placed_by, chosen.is_completed)
+        future = self._send(_Asked(AttemptKind.PROBE, doubt, order.job, repeat))
+        try:
+            while not future.done() and not self._is_stopped:
+                await asyncio.wait([future], timeout=_LOOK_S)
+        finally:
+            self._open.pop(order.order, None)
+        ended = future.result() if future.done() and not future.cancelled() else None
+        if ended is None:
+            self.reason = "the repeat probe could not be made: the unconfirmed orders are held"
+            return False
+        self._took = self._engine.clock.now() - began_at
+        outcome = self._judge(order, ended)
+        self._refused = chosen if outcome is True else None
+        return outcome
+
+    async def _look(self, now: datetime) -> Candidate | None:
+        """Look at what has become of accepted orders, and choose the one to repeat; None where there is none."""
+        if self._span is None:
+            return None
+        found = await find_candidates(self._engine, self._work, self._span, lambda: self._is_stopped)
+        self._treatment.is_completing |= any(one.is_completed for one in found)
+        oldest = choose(found, self._span[0], now, timedelta(0))
+        return oldest and choose(found, self._span[0], now, self._guess_time(oldest))
+
+    async def _await_candidate(self) -> Candidate | None:
+        """Wait until repeating an accepted order would teach enough, if that is soon; else say why it would not.
+
+        An order that is still open may be completed meanwhile, and then its refusal reaches further.
+        """
+        clock = self._engine.clock
+        patience = timedelta(seconds=self._engine.settings.settle_patience_s)
+        until = clock.now() + patience
+        while not self._is_stopped:
+            now = clock.now()
+            chosen = await self._look(now)
+            if chosen is None:
+                self.reason = "no accepted order is known that could be repeated to learn whether repeats are refused"
+                return None
+            at = self._useful_from(chosen, until)
+            if at is not None and at <= clock.now():
+                return chosen
+            look_at = self._look_at(chosen, at, patience)
+            if look_at is None or look_at > until:
+                self.reason = self._explain_youth(at)
+                return None
+            while clock.now() < look_at and not self._is_stopped:  # noqa: ASYNC110 - the clock is injected
+                await asyncio.sleep(min(_LOOK_S / 5, (look_at - clock.now()).total_seconds()))
+        return None
+
+    def _guess_time(self, chosen: Candidate) -> timedelta:
+        """Guess how long a repeat will take: as the last one, or as the call that placed the order."""
+        took = self._took if self._took is not None else chosen.order.placed_by - chosen.order.began_at
+        return min(_MOST_TAKEN, took * _MARGIN)
+
+    def _useful_from(self, chosen: Candidate, until: datetime) -> datetime | None:
+        """Say from when on a refusal would cover the oldest doubt, or, where that takes too long, the youngest."""
+        if self._span is None:
+            return None
+        takes = self._guess_time(chosen)
+        at = chosen.covers_from(self._span[0], takes)
+        return at if at is not None and at <= until else chosen.covers_from(self._span[1], takes)
+
+    def _look_at(self, chosen: Candidate, at: datetime | None, patience: timedelta) -> datetime | None:
+        """Say when to look at the accepted orders again; None where waiting would not help."""
+        is_slow = self._work.delivery.least_s > patience.total_seconds()
+        if chosen.is_completed or is_slow or self._span is None:
+            return at
+        now, placed_by = self._engine.clock.now(), chosen.order.placed_by
+        takes = self._guess_time(chosen)
+        soon = covers_from(self._span[1], placed_by, takes=takes, of_completed=True)
+        if soon is None or soon <= now:
+            soon = now + max(timedelta(seconds=_LOOK_S), (now - placed_by) / 2)
+        return soon if at is None else min(at, soon)
+
+    def _explain_youth(self, at: datetime | None) -> str:
+        """Say why no order is repeated now, and from when on one could be."""
+        said = "every accepted order that could be repeated is younger than the unconfirmed ones"
+        if self._treatment.known_age is not None:
+            said = "repeats are known to be refused only for younger orders than these"
+        return said if at is None else f"{said}; `resume` after {at:%Y-%m-%d %H:%M} UTC can settle more of them"
 
     def _may_risk(self, order: PlacedOrder) -> bool:
         price = order.price if order.price is not None else self._work.job.unit_price
@@ -294,7 +378,6 @@ class Settlement:
         return True
 
     def _judge(self, order: PlacedOrder, ended: Ended) -> bool | None:
-        """Say what a probe showed: True refused, False charged or of no use, None: ask again."""
         finding = ended.placement.account.findings[order.imei]
         self._treatment.learn(ended.conclusion.seen)
         self._treatment.probes += finding.outcome in {Outcome.DUPLICATE, Outcome.ACCEPTED}
@@ -324,48 +407,13 @@ class Settlement:
         may = Money(price * self._lost, self._work.job.currency)
         return f", and up to {may} more for {self._lost} whose reply was lost"
 
-    async def _choose(self) -> tuple[PlacedOrder, bool] | None:
-        """Choose the order to repeat: a completed one where statuses can be had, else the oldest that is open.
 
-        Those of this job, the oldest first; where none of them is as old as the oldest doubt, rather an older job's.
-        """
-        ledger, oldest = self._engine.ledger, self._span and self._span[0] + SLACK
-        candidates = await asyncio.to_thread(
-            ledger.oldest_accepted, self._account, self._service, job_id=self._work.job.id
-        )
-        candidates.sort(key=lambda order: order.began_at)  # the older, the more its refusal covers
-        if oldest is not None and (not candidates or candidates[0].began_at > oldest):
-            older = await asyncio.to_thread(ledger.accepted_before, self._account, self._service, oldest)
-            candidates = [*older, *candidates][:_CANDIDATES]
-        if not candidates:
-            candidates = await asyncio.to_thread(ledger.oldest_accepted, self._account, self._service)
-        statuses = await self._fetch_statuses(candidates)
-        open_ = []
-        for order in candidates:
-            status = statuses.get(order.order, order.status)
-            if status is ResultStatus.COMPLETED:
-                return order, True
-            if status is not ResultStatus.REJECTED:
-                open_.append(order)
-        return (open_[0], False) if open_ else None
-
-    async def _fetch_statuses(self, candidates: list[PlacedOrder]) -> dict[OrderId, ResultStatus]:
-        named = {order.reference: order for order in candidates if order.reference}
-        if not named:
-            return {}
-        listing = await self._engine.connection.fetch_statuses(list(named))
-        found: dict[OrderId, ResultStatus] = {}
-        updates: list[StatusUpdate] = []
-        for item in listing.items:
-            order = named.get(item.reference)
-            if order is None or item.status is None or (item.imei and item.imei != order.imei):
-                continue
-            found[order.order] = item.status
-            updates.append(StatusUpdate(order=order.order, status=item.status, result=item.code or None))
-        with suppress(LedgerBusyError):  # they are fetched again when somebody asks for them
-            await asyncio.to_thread(self._engine.ledger.update_statuses, self._account, updates)
-        return found
-
-
-def _as_doubt(order: PlacedOrder) -> Doubt:
-    return Doubt(order.order, order.imei, AttemptId(0), order.began_at, order.began_at)
+def _read_end(doubt: Doubt, future: asyncio.Future[Ended | None]) -> tuple[bool, bool]:
+    """Say whether a doubt that was to be sent again is settled, and whether nothing was heard of it."""
+    if future.cancelled():
+        return True, False  # by somebody else
+    ended = future.result()
+    if ended is None:
+        return False, True
+    is_settled = ended.states[doubt.order] is not OrderState.UNCONFIRMED
+    return is_settled, ended.placement.account.findings[doubt.imei].outcome in _UNHEARD

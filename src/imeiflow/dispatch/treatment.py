@@ -15,15 +15,19 @@ class Treatment:
 
     def __init__(self, clock: Clock, lasts: timedelta) -> None:
         self.turn = asyncio.Lock()  #: who repeats an order, or reads the provider's list: one job at a time
+        self.is_completing = False  #: orders as young as the doubts are known to be completed
         self.probes = 0  #: repeat probes that were answered; who waited for its turn need not make another
         self._clock = clock
         self._lasts = lasts  #: how long a refusal that was seen is evidence
         self._seen: list[RepeatEvidence] = []
 
     def take(self, evidence: Iterable[RepeatEvidence]) -> None:
-        """Begin anew with what the ledger holds, oldest first."""
+        """Begin anew with what the ledger holds, oldest first; refusals of orders that were open then are left out.
+
+        How long orders are open may have changed since, so that these are no evidence before another is seen.
+        """
         self._seen = []
-        self.learn(evidence)
+        self.learn(seen for seen in evidence if seen.of_completed or not seen.is_refusal)
 
     def learn(self, evidence: Iterable[RepeatEvidence]) -> None:
         """Keep what repeats showed; a refusal that reaches no further than one that is known adds nothing."""
@@ -34,7 +38,14 @@ class Treatment:
     def covers(self, doubt_at: datetime) -> bool:
         """Say whether an order may be sent again whose doubtful attempt began at `doubt_at`."""
         clock = self._clock
-        covered = cover(doubt_at, clock.now(), self._seen, unsure_before=clock.unsure_before, lasts=self._lasts)
+        covered = cover(
+            doubt_at,
+            clock.now(),
+            self._seen,
+            unsure_before=clock.unsure_before,
+            lasts=self._lasts,
+            is_completing=self.is_completing,
+        )
         return covered is Coverage.COVERED
 
     @property
@@ -48,7 +59,8 @@ class Treatment:
         return max((seen.age for seen in self._seen if seen.is_refusal and self._counts(seen)), default=None)
 
     def _counts(self, seen: RepeatEvidence) -> bool:
-        return self._clock.now() - seen.observed_at <= self._lasts
+        is_fresh = self._clock.now() - seen.observed_at <= self._lasts
+        return is_fresh and (seen.of_completed or not self.is_completing)
 
     def _is_news(self, seen: RepeatEvidence) -> bool:
         if not seen.is_refusal or self.is_charged:

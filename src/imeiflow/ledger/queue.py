@@ -22,6 +22,7 @@ from imeiflow.ledger.log import PROBE_IN_DOUBT
 from imeiflow.ledger.record import Doubt, Learned, PlacedOrder, QueuedOrder
 from imeiflow.ledger.schema import attempt, attempt_order, event, job, learned, orders, repeat_seen
 
+_LATEST = 200  #: calls: more than are ever under way at once
 _NO_HOLD = 1 << 62  #: above every order's id
 
 _asked = json_rows("refs", reference=Text(), imei=Text())
@@ -94,11 +95,12 @@ class Queue(Access):
                 imei=Imei(imei),
                 reference=None if reference is None else Reference(reference),
                 began_at=_at(at),
+                placed_by=_at(placed_by),
                 status=None if status is None else ResultStatus(status),
                 price=None if price is None else Decimal(price),
                 job=JobId(its_job),
             )
-            for id_, imei, reference, at, status, price, its_job in rows
+            for id_, imei, reference, at, placed_by, status, price, its_job in rows
         ]
 
     def repeat_evidence(self, account: AccountName, service: ServiceId) -> list[RepeatEvidence]:
@@ -132,6 +134,13 @@ class Queue(Access):
                 connection.execute(insert(repeat_seen).values(account=account, service=service, **values))
 
         self._write(add)
+
+    def last_call_at(self) -> datetime | None:
+        """Give the latest time of the latest calls of all accounts; None where none was ever made."""
+        query = select(attempt.c.started_at, attempt.c.ended_at).order_by(attempt.c.id.desc()).limit(_LATEST)
+        with self._read() as connection:
+            rows = connection.execute(query).all()
+        return max((at for row in rows for at in row if at is not None), default=None)
 
     def lost_probes(self, job_id: JobId) -> int:
         """Count the repeat probes whose reply was lost, each of which may have been charged.
@@ -244,6 +253,7 @@ def _accepted(account: AccountName, service: ServiceId) -> Select[Any]:
             orders.c.imei,
             orders.c.reference,
             attempt.c.started_at,
+            func.coalesce(orders.c.accepted_at, attempt.c.ended_at),
             orders.c.status,
             orders.c.price,
             orders.c.job_id,
@@ -251,6 +261,7 @@ def _accepted(account: AccountName, service: ServiceId) -> Select[Any]:
         .join(job, job.c.id == orders.c.job_id)
         .join(attempt, attempt.c.id == orders.c.attempt_id)
         .where(job.c.account == account, job.c.service == service, orders.c.state == OrderState.ACCEPTED.value)
+        .where(func.coalesce(orders.c.accepted_at, attempt.c.ended_at).is_not(None))
         .where(orders.c.imei.is_not(None))  # a repeat of another kind teaches nothing of IMEIs
     )
 

@@ -185,12 +185,13 @@ class Doubt:
 
 @dataclass(frozen=True, slots=True)
 class PlacedOrder:
-    """An accepted order, and when the attempt that placed it began."""
+    """An accepted order, when the attempt that placed it began, and by when it was surely placed: it was known then."""
 
     order: OrderId
     imei: Imei
     reference: Reference | None
     began_at: datetime
+    placed_by: datetime
     status: ResultStatus | None
     price: Decimal | None
     job: JobId

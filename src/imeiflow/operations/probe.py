@@ -164,9 +164,10 @@ def _remember(session: Session, job: JobId, row: OrderRow, repeat: OrderAttempt)
     past = session.ledger.find_ordered_before(found.account, found.service, [row.imei], exclude_job=job)
     first = past.get(row.imei)
     placed = None if first is None else _find_placing(session.ledger.attempts_of(first.order))
-    if first is None or placed is None or placed.outcome is not Outcome.ACCEPTED:
+    placed_by = None if placed is None or placed.outcome is not Outcome.ACCEPTED else placed.attempt.ended_at
+    if first is None or placed_by is None:
         return  # how old the order is that was repeated is not known
-    age = repeat.attempt.started_at - placed.attempt.started_at
+    age = repeat.attempt.started_at - placed_by
     seen = RepeatEvidence(ended_at, age, repeat.outcome is Outcome.DUPLICATE, first.status is ResultStatus.COMPLETED)
     session.ledger.add_repeat(repeat.attempt.id, seen)
 
