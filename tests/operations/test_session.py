@@ -9,10 +9,11 @@ import pytest
 
 from imeiflow.dispatch.clock import SteadyClock
 from imeiflow.domain.ident import JobId
+from imeiflow.domain.order import OrderState
 from imeiflow.errors import ConfigurationError, UnknownJobError
 from imeiflow.ledger.record import NewOrder
 from imeiflow.operations.session import Session, find_account_provider, make_home_private
-from tests.operations.stand import ACCOUNT, add_job, make_configuration, make_imei, open_session
+from tests.operations.stand import ACCOUNT, add_job, answer, make_configuration, make_imei, open_session
 
 
 def test_home_and_ledger_are_made_for_their_owner_alone(tmp_path: Path):
@@ -63,6 +64,19 @@ def test_time_goes_on_from_the_ledger_s_newest_even_when_the_machine_s_clock_was
     with Session.open(configuration) as session:
         assert session.clock.now() >= future
         assert session.ledger.clock() >= future
+
+
+def test_time_goes_on_from_the_last_call_of_a_job_whose_process_was_killed(tmp_path: Path):
+    """The job began long before: only its last call tells how late it was."""
+    future = datetime.now(UTC) + timedelta(days=3)
+    configuration = make_configuration(tmp_path)
+    with Session.open(configuration) as session:
+        job = add_job(session, [NewOrder(line=2, imei=make_imei(1))])
+        session.ledger.clock = SteadyClock(not_before=future).now
+        answer(session, job, {2: OrderState.UNCONFIRMED})
+    with Session.open(configuration) as session:
+        assert session.clock.now() >= future
+        assert session.clock.unsure_before is not None
 
 
 def test_processes_with_different_homes_share_the_locks_of_a_ledger_they_share(tmp_path: Path):

@@ -150,5 +150,6 @@ def _subscribe(configuration: Configuration, ledger: Ledger) -> None:
 
 def _newest_time(ledger: Ledger) -> datetime | None:
     jobs = ledger.list_jobs(limit=5)
-    times = (at for job in jobs for at in (job.created_at, job.started_at, job.ended_at) if at is not None)
-    return max(times, default=None)
+    times = [at for job in jobs for at in (job.created_at, job.started_at, job.ended_at) if at is not None]
+    called_at = ledger.last_call_at()  # of a job whose process was killed nothing else tells how late it was
+    return max([*times, *([called_at] if called_at else [])], default=None)
