@@ -7,7 +7,10 @@ import re
 import sqlite3
 import subprocess
 import sys
+import threading
+from functools import partial
 from pathlib import Path
+from typing import Any
 
 import pytest
 from alembic.autogenerate import compare_metadata
@@ -24,7 +27,7 @@ from imeiflow.domain.outcome import Ending, ErrorKind, Outcome
 from imeiflow.errors import LedgerError
 from imeiflow.ledger import charge, conclusion, intent
 from imeiflow.ledger.change import AttemptKind
-from imeiflow.ledger.dialect import from_micros
+from imeiflow.ledger.dialect import from_micros, prepare_writer
 from imeiflow.ledger.ledger import Ledger
 from imeiflow.ledger.migrations import read_history
 from imeiflow.ledger.schema import HEAD, REVISIONS, metadata
@@ -221,3 +224,38 @@ def test_the_database_errors_of_sqlalchemy_come_out_as_ours(ledger: Ledger):
     with pytest.raises(LedgerError) as caught, ledger._read() as connection:
         connection.exec_driver_sql("SELECT * FROM nowhere")
     assert isinstance(caught.value.__cause__, DBAPIError)
+
+
+def test_a_new_file_that_another_program_is_about_to_fill_is_waited_for(tmp_path: Path):
+    path = tmp_path / "ledger.sqlite"
+    other = sqlite3.connect(path, isolation_level=None, check_same_thread=False)
+    other.execute("BEGIN IMMEDIATE")
+    has_asked = threading.Event()
+
+    def let_go() -> None:
+        assert has_asked.wait(30)
+        other.execute("COMMIT")
+
+    thread = threading.Thread(target=let_go)
+    thread.start()
+    mine = sqlite3.connect(path, isolation_level=None, factory=partial(Asking, has_asked=has_asked))
+    prepare_writer(mine)
+    thread.join()
+    assert mine.execute("PRAGMA journal_mode").fetchone() == ("wal",)
+    mine.close()
+    other.close()
+
+
+class Asking(sqlite3.Connection):
+    """A connection that tells when it was turned away."""
+
+    def __init__(self, *arguments: Any, has_asked: threading.Event, **options: Any) -> None:
+        super().__init__(*arguments, **options)
+        self._has_asked = has_asked
+
+    def execute(self, *arguments: Any) -> sqlite3.Cursor:
+        try:
+            return super().execute(*arguments)
+        except sqlite3.OperationalError:
+            self._has_asked.set()
+            raise

@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import json
 import sqlite3
+import time
 from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
@@ -51,6 +52,7 @@ _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _MICROSECOND = timedelta(microseconds=1)
 
 BUSY_TIMEOUT_S = 5.0
+_ASK_AGAIN_S = 0.02
 #: Pages of the write-ahead log before it is copied back: large groups of random pages would copy too often else.
 _CHECKPOINT_PAGES = 8000
 _CACHE_KIB = 32768
@@ -299,12 +301,30 @@ def next_ids(connection: Connection, table: TableClause, count: int) -> range:
 
 def prepare_writer(connection: sqlite3.Connection) -> None:
     """Set up a connection that writes: durable at every commit."""
-    mode = connection.execute("PRAGMA journal_mode=WAL").fetchone()[0]
+    mode = _turn_to_wal(connection)
     if mode != "wal":
         raise sqlite3.NotSupportedError(f"no write-ahead log on this file system (journal mode {mode})")
     connection.execute("PRAGMA synchronous=FULL")
     connection.execute(f"PRAGMA wal_autocheckpoint={_CHECKPOINT_PAGES}")
     _prepare(connection)
+
+
+def _turn_to_wal(connection: sqlite3.Connection) -> str:
+    """Have a file keep a write-ahead log from now on, and give the mode that it has then.
+
+    Of several programs that open a new file at once SQLite turns all but one away without waiting, whatever its
+    time-out: they have to ask again.
+    """
+    until = time.monotonic() + BUSY_TIMEOUT_S
+    while True:
+        try:
+            mode: str = connection.execute("PRAGMA journal_mode=WAL").fetchone()[0]
+        except sqlite3.OperationalError as error:
+            if error.sqlite_errorcode & 0xFF != sqlite3.SQLITE_BUSY or time.monotonic() > until:
+                raise
+            time.sleep(_ASK_AGAIN_S)
+        else:
+            return mode
 
 
 def prepare_reader(connection: sqlite3.Connection) -> None:
