@@ -196,23 +196,12 @@ class Engine:
             now = self.clock.monotonic()
             if now < self.hold_until:
                 return self.hold_until
-            if self.errands.has_turn:
+            if (asks := self._next_question()) is not None:
                 ready_at = lane.ready_at(now)
                 if ready_at > now:
                     return ready_at
-                self._start(self.errands.run(lane.begin(now, CALL_SIZE)))
-            if self.prices is not None and self.prices.has_turn:
-                ready_at = lane.ready_at(now)
-                if ready_at > now:
-                    return ready_at
-                self._start(self.prices.ask(lane.begin(now, CALL_SIZE)))
-            if self.inquiry.has_turn:
-                ready_at = lane.ready_at(now)
-                if ready_at > now:
-                    return ready_at
-                question = self.inquiry.take()
-                self._start(self.inquiry.ask(question, lane.begin(now, question.size)))
-                continue
+                self._start(asks(now))
+                return now  # what was asked is off the list only when its task has begun
             work = self.desk.next_work()
             polls = self.poller is not None and self.poller.has_turn(now, is_placing=work is not None)
             if work is None and not polls:
@@ -231,6 +220,15 @@ class Engine:
                 self._note_placing()
                 self._start(self._placing.attempt(work, chunk, call))
         return math.inf
+
+    def _next_question(self) -> Callable[[float], Coroutine[None, None, None]] | None:
+        """Give what asks the provider before anything is placed, as a call that begins in the lane; None where none."""
+        lane, prices = self.desk.lane, self.prices
+        if self.errands.has_turn:
+            return lambda now: self.errands.run(lane.begin(now, CALL_SIZE))
+        if prices is not None and prices.has_turn:
+            return lambda now: prices.ask(lane.begin(now, CALL_SIZE))
+        return self.inquiry.begin if self.inquiry.has_turn else None
 
     def _note_placing(self) -> None:
         if self.poller is not None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Coroutine, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -44,9 +44,10 @@ class Inquiry:
         """Say whether a question waits."""
         return bool(self._waiting)
 
-    def take(self) -> Question:
-        """Take the next question; only where one waits."""
-        return self._waiting.popleft()
+    def begin(self, now: float) -> Coroutine[None, None, None]:
+        """Begin a call in the lane that asks the next question; only where one waits."""
+        question = self._waiting.popleft()
+        return self._ask(question, self._engine.desk.lane.begin(now, question.size))
 
     async def fetch(
         self, references: Sequence[Reference], is_stopped: Callable[[], bool]
@@ -64,7 +65,7 @@ class Inquiry:
                 self._waiting.remove(question)
         return answer.result() if answer.done() else None
 
-    async def ask(self, question: Question, call: Call) -> None:
+    async def _ask(self, question: Question, call: Call) -> None:
         """Make the call, and tell the lane how it ended."""
         engine = self._engine
         listing = await engine.connection.fetch_statuses(question.references)
