@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import threading
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from imeiflow.domain.ident import ServiceId
 from imeiflow.errors import InputError
-from imeiflow.operations.preparation import Preparations, Stage
+from imeiflow.operations.preparation import Preparation, Preparations, Stage
+from imeiflow.operations.session import Session
 from imeiflow.operations.statement import read_statement
-from imeiflow.operations.submit import Request
+from imeiflow.operations.submit import Proposal, Request
 from imeiflow.operations.upload_folder import list_path
 from tests.operations.stand import make_imei, open_session
 
@@ -47,3 +49,40 @@ def test_an_export_of_too_many_rows_is_not_held_in_memory(tmp_path):
     with pytest.raises(InputError, match="over 10 rows") as error:
         read_statement(path, currency="USD", most_rows=10)
     assert "shorter time" in error.value.remedy
+
+
+class Halting(Preparations):
+    """Waits in its first reading, where that recalls a column, until it may go on."""
+
+    def __init__(self, session: Session, wanted: Request) -> None:
+        super().__init__(session)
+        self.recalls, self.may_go_on = threading.Event(), threading.Event()
+        self._wanted = wanted
+
+    def _recall(self, one: Preparation, request: Request, proposal: Proposal) -> Request | None:  # noqa: ARG002
+        if self.recalls.is_set():
+            return None
+        self.recalls.set()
+        assert self.may_go_on.wait(30)
+        return replace(self._wanted, column="B")
+
+
+def test_a_list_that_is_changed_while_its_first_reading_recalls_a_column_is_read_as_it_was_changed(tmp_path):
+    source = tmp_path / "phones.csv"
+    source.write_text("A,B\n" + "".join(f"{make_imei(n)},{make_imei(n + 50)}\n" for n in range(3)))
+    wanted = Request(source=source, source_name="phones.csv", service=ServiceId("1"))
+    with open_session(tmp_path / "home") as session:
+        preparations = Halting(session, wanted)
+        begun = preparations.begin(preparations.make_folder("mia"), "mia", wanted, recalls=True)
+        assert preparations.recalls.wait(30)
+        others = threading.Event()
+        preparations._pool.submit(others.wait, 30)  # the other reader has somebody's list: what was changed waits
+        preparations.change(begun, service=ServiceId("2"), account=None, column=None, again=False)
+        preparations.may_go_on.set()
+        preparations._pool.submit(lambda: None).result(30)  # behind both readings of this one
+        others.set()
+        preparations._pool.shutdown(wait=True)
+        assert begun.stage is Stage.READY, begun.error
+        assert begun.proposal is not None
+        assert (begun.proposal.service, begun.request.service, begun.is_recalled) == ("2", "2", False)
+        preparations.close()

@@ -136,7 +136,8 @@ class Preparations:
         made = Preparation(id=folder.name, owner=owner, folder=folder, began_at=now, request=request, recalls=recalls)
         with self._lock:
             self._known[made.id] = made
-        self._read(made)
+        with made.lock:
+            self._read(made)
         return made
 
     def find(self, id_: str, owner: str) -> Preparation:
@@ -160,7 +161,7 @@ class Preparations:
             one.is_recalled = False
             one.request = replace(one.request, service=service, account=account, column=column, again=again)
             one.version += 1
-        self._read(one)
+            self._read(one)
 
     def confirm(
         self,
@@ -219,26 +220,27 @@ class Preparations:
         self._folders.drop_all()
 
     def _read(self, one: Preparation) -> None:
+        """Begin to read a list anew; whoever calls holds its lock."""
         one.turn += 1
         one.stage, one.rows, one.error, one.proposal = Stage.READING, 0, None, None
-        self._pool.submit(self._read_in, one, one.turn)
+        self._pool.submit(self._read_in, one, one.turn, one.request)
 
-    def _read_in(self, one: Preparation, turn: int) -> None:
+    def _read_in(self, one: Preparation, turn: int, request: Request) -> None:
         def count(rows: int) -> None:
             if rows > self._most_rows:
                 raise UsageError(problem=f"it has over {self._most_rows:,} rows", remedy="Part it into several lists.")
-            one.rows = rows
+            if turn == one.turn:
+                one.rows = rows
             self._on_change(one.id)
 
         error: ImeiflowError | None = None
-        draft, proposal = None, None
+        draft, proposal, again = None, None, None
         try:
-            draft, proposal = read_list(self._session, one.request, count)
-            again = self._recall(one, proposal)
+            draft, proposal = read_list(self._session, request, count)
+            again = self._recall(one, request, proposal)
             if again is not None:
                 draft.__exit__()
                 draft, proposal = read_list(self._session, again, count)
-                one.request, one.is_recalled = again, True
         except ImeiflowError as problem:
             error = problem
         except Exception:  # a thread's error is seen by nobody else
@@ -249,17 +251,19 @@ class Preparations:
                 if draft is not None:
                     draft.__exit__()
                 return
+            if again is not None:
+                one.request, one.is_recalled = again, True
             one.draft, one.proposal, one.error = draft, proposal, error
             one.stage = Stage.FAILED if error is not None else Stage.READY
         self._on_change(one.id)
 
-    def _recall(self, one: Preparation, proposal: Proposal) -> Request | None:
+    def _recall(self, one: Preparation, request: Request, proposal: Proposal) -> Request | None:
         """Give the request by the column that the owner chose before; None where that changes nothing."""
-        if not one.recalls or one.request.column is not None:
+        if not one.recalls or request.column is not None:
             return None
         column = recall_column(self._session, one.owner, proposal.columns)
         is_other = column is not None and column != show_letter(proposal.imei_column)
-        return replace(one.request, column=column) if is_other else None
+        return replace(request, column=column) if is_other else None
 
     def _drop_draft(self, one: Preparation) -> None:
         if one.draft is not None:
