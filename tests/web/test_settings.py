@@ -17,7 +17,7 @@ _HEAR_THE_END = """() => {
     window.isDrawn = new Promise((done) =>
         document.body.addEventListener('htmx:afterSettle', () => done(true), {once: true}));
 }"""
-CHANGES = ("invite", "password-link", "user", "disable", "sign-out", "token", "token/revoke")
+CHANGES = ("invite", "password-link", "user", "disable", "sign-out", "token", "token/revoke", "link/revoke")
 
 
 def send(page: Page, button: Locator) -> None:

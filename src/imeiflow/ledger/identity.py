@@ -9,12 +9,13 @@ from collections.abc import Sequence
 from datetime import datetime, timedelta
 from typing import Any
 
-from sqlalchemy import ColumnElement, Connection, delete, func, insert, or_, select, update
+from sqlalchemy import ColumnElement, Connection, Select, delete, func, insert, or_, select, update
 from sqlalchemy.exc import IntegrityError
 
 from imeiflow.domain.ident import UserId
 from imeiflow.domain.user import Role
 from imeiflow.ledger.access import Access
+from imeiflow.ledger.dialect import AnyRow
 from imeiflow.ledger.identity_schema import api_token, invitation, users, web_session
 from imeiflow.ledger.log import write_event
 from imeiflow.ledger.user import (
@@ -73,11 +74,8 @@ class Identities(Access):
         }
 
         def create(connection: Connection) -> None:
-            before = update(invitation).where(
-                invitation.c.created_by == actor, invitation.c.user_id == user, invitation.c.used_at.is_(None)
-            )
             if user is not None or actor == NOBODY:
-                connection.execute(before.values(used_at=now))
+                _spend_links(connection, now, invitation.c.created_by == actor, invitation.c.user_id == user)
             connection.execute(insert(invitation).values(values))
             data = {"role": role.value, "user": user}
             write_event(connection, "user_invited", at=now, data=data, actor=actor)
@@ -89,6 +87,24 @@ class Identities(Access):
         with self._read() as connection:
             return self._find_invitation(connection, digest)
 
+    def list_invitations(self) -> list[Invitation]:
+        """List the one-time links that can still be used, the newest first."""
+        query = self._open_invitations().order_by(invitation.c.created_at.desc(), invitation.c.digest)
+        with self._read() as connection:
+            return [_read_invitation(row) for row in connection.execute(query)]
+
+    def revoke_invitation(self, digest: str, *, actor: str) -> bool:
+        """Let a one-time link be used no more; say whether there was one."""
+        now = self.clock()
+
+        def revoke(connection: Connection) -> bool:
+            is_done = _spend_links(connection, now, invitation.c.digest == digest) == 1
+            if is_done:
+                write_event(connection, "link_revoked", at=now, actor=actor)
+            return is_done
+
+        return self._write(revoke)
+
     def accept_invitation(self, digest: str, *, name: str, password_hash: str) -> User:
         """Use a one-time link: make the user, or set the password anew and end the user's sessions.
 
@@ -98,13 +114,12 @@ class Identities(Access):
 
         def accept(connection: Connection) -> User:
             found = self._find_invitation(connection, digest)
-            spent = update(invitation).where(invitation.c.digest == digest, invitation.c.used_at.is_(None))
-            if found is None or connection.execute(spent.values(used_at=now)).rowcount != 1:
+            if found is None or _spend_links(connection, now, invitation.c.digest == digest) != 1:
                 raise SpentLinkError
             if found.user is not None:
                 values = {"password_hash": password_hash, "password_at": now}
                 connection.execute(update(users).where(users.c.id == found.user.id).values(values))
-                connection.execute(delete(web_session).where(web_session.c.user_id == found.user.id))
+                _shut_ways_in(connection, found.user.id, found.user.name, now)
                 write_event(connection, "password_set", at=now, actor=found.user.name)
                 return found.user
             return self._create_user(connection, name, found.role, password_hash, now)
@@ -112,9 +127,10 @@ class Identities(Access):
         return self._write(accept)
 
     def change_user(self, user: UserId, *, actor: str, **values: Any) -> None:
-        """Change a user's role, spend_limit, password_hash or disabled_at; who is disabled or demoted is signed out.
+        """Change a user's role, spend_limit, password_hash or disabled_at.
 
-        Raises LastAdminError where nobody would be left to administer.
+        All but another limit signs the user out, and spends the links that they made or that set their password. Raises
+        LastAdminError where nobody would be left to administer.
         """
         now = self.clock()
         stored = {**values, **({"password_at": now} if "password_hash" in values else {})}
@@ -128,7 +144,7 @@ class Identities(Access):
             if connection.execute(admins).scalar_one() == 0:
                 raise LastAdminError(name=name)
             if {"role", "password_hash", "disabled_at"} & set(values):
-                connection.execute(delete(web_session).where(web_session.c.user_id == user))
+                _shut_ways_in(connection, user, name, now)
             told = {key: str(value) for key, value in values.items() if key != "password_hash"}
             write_event(connection, "user_changed", at=now, actor=actor, data={"user": name, **told})
 
@@ -257,16 +273,15 @@ class Identities(Access):
         return self._write(revoke)
 
     def _find_invitation(self, connection: Connection, digest: str) -> Invitation | None:
-        query = select(invitation).where(
-            invitation.c.digest == digest, invitation.c.used_at.is_(None), invitation.c.expires_at > self.clock()
+        row = connection.execute(self._open_invitations().where(invitation.c.digest == digest)).one_or_none()
+        return None if row is None else _read_invitation(row)
+
+    def _open_invitations(self) -> Select[Any]:
+        return (
+            select(users, *prefixed(invitation, "link"))
+            .select_from(invitation.outerjoin(users, users.c.id == invitation.c.user_id))
+            .where(invitation.c.used_at.is_(None), invitation.c.expires_at > self.clock())
         )
-        row = connection.execute(query).one_or_none()
-        if row is None:
-            return None
-        user = None
-        if row.user_id is not None:
-            user = read_user(connection.execute(select(users).where(users.c.id == row.user_id)).one())
-        return Invitation(role=Role(row.role), user=user, expires_at=row.expires_at)
 
     def _create_user(self, connection: Connection, name: str, role: Role, password_hash: str, at: datetime) -> User:
         values = {
@@ -282,6 +297,7 @@ class Identities(Access):
             key = connection.execute(insert(users).values(values)).inserted_primary_key
         except IntegrityError:
             raise NameTakenError(name=name) from None
+        _spend_links(connection, at, invitation.c.created_by == NOBODY)  # it is for the first user alone
         write_event(connection, "user_created", at=at, actor=name, data={"user": name, "role": role.value})
         return User(
             id=UserId(key[0]),  # type: ignore[index]
@@ -311,3 +327,26 @@ class Identities(Access):
         )
         with self._read() as connection:
             return [read_token(row) for row in connection.execute(query)]
+
+
+def _spend_links(connection: Connection, at: datetime, *which: ColumnElement[bool]) -> int:
+    """Let the links be used no more that still can be, and count them."""
+    query = update(invitation).where(invitation.c.used_at.is_(None), *which)
+    return connection.execute(query.values(used_at=at)).rowcount
+
+
+def _shut_ways_in(connection: Connection, user: UserId, name: str, at: datetime) -> None:
+    """End a user's sessions, and spend the links that they made and those that set their password."""
+    connection.execute(delete(web_session).where(web_session.c.user_id == user))
+    _spend_links(connection, at, or_(invitation.c.created_by == name, invitation.c.user_id == user))
+
+
+def _read_invitation(row: AnyRow) -> Invitation:
+    return Invitation(
+        digest=row.link_digest,
+        role=Role(row.link_role),
+        user=None if row.link_user_id is None else read_user(row),
+        created_by=row.link_created_by,
+        created_at=row.link_created_at,
+        expires_at=row.link_expires_at,
+    )

@@ -76,10 +76,13 @@ class ApiToken:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Invitation:
-    """A one-time link: it makes a user, or (`user`) sets a user's password anew."""
+    """A one-time link: it makes a user, or (`user`) sets a user's password anew. `digest` is of its secret."""
 
+    digest: str
     role: Role
     user: User | None
+    created_by: str
+    created_at: datetime
     expires_at: datetime
 
 

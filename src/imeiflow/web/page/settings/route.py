@@ -138,6 +138,15 @@ def revoke_token(request: WebRequest, data: FormData) -> Response[str]:
     return _draw(request)
 
 
+@post("/settings/link/revoke", guards=[needs(Role.ADMIN)], status_code=200)
+@threaded
+def revoke_link(request: WebRequest, data: FormData) -> Response[str]:
+    """Let a one-time link be used no more."""
+    if not _session(request).ledger.revoke_invitation(str(data.get("link", "")), actor=_name(request)):
+        raise UsageError(problem="there is no such link, or it was used", remedy="Load the page again.")
+    return _draw(request)
+
+
 def _draw(request: WebRequest, block: str | None = "settings", **shown: str) -> Response[str]:
     session = _session(request)
     now = session.clock.now()
@@ -149,6 +158,7 @@ def _draw(request: WebRequest, block: str | None = "settings", **shown: str) -> 
         _TEMPLATE,
         block,
         lines=lines,
+        links=session.ledger.list_invitations(),
         tokens=[one for one in session.ledger.list_api_tokens() if _is_good(one, now)],
         roles=list(Role),
         scopes=list(Scope),
@@ -174,7 +184,9 @@ def _name(request: WebRequest) -> str:
 
 
 def _link(request: WebRequest, secret: str) -> str:
-    return f"{str(request.base_url).rstrip('/')}/invitation/{secret}"
+    """Give a link as its reader will open it: where a proxy stands before the server, that has another address."""
+    base = office_of(request).settings.public_url or str(request.base_url)
+    return f"{base.rstrip('/')}/invitation/{secret}"
 
 
 def _find_user(request: WebRequest, data: dict[str, Any]) -> User:
@@ -212,6 +224,7 @@ PAGE = Page(
         sign_out_user,
         create_token,
         revoke_token,
+        revoke_link,
     ],
     entry=Entry(label="Settings", path="/settings", icon="settings", rank=90, role=Role.ADMIN),
 )
