@@ -16,6 +16,7 @@ from imeiflow.errors import GuardError, UsageError
 from imeiflow.jobs.lock import LaneLock
 from imeiflow.operations.audit import record_action
 from imeiflow.operations.job_view import JobLine
+from imeiflow.operations.price import refuse_rise
 from imeiflow.operations.session import Session
 from imeiflow.operations.spend_limit import check_rest
 from imeiflow.operations.steering import RETRIED, cancel_job, pause_job, plan_retry, resume_job, retry_orders
@@ -109,17 +110,21 @@ def send_again(
     *,
     shown: Shown,
     chosen: Sequence[OrderId] | None = None,
+    accept_price: Decimal | None = None,
 ) -> int:
     """Queue a job's refused or failed orders again, let it go on, and count them; `chosen`: only of those.
 
-    What else of it waits is sent as well. `shown` is what was agreed to. Raises RetryChangedError where it would be
-    anything else by now, JobStateError, UsageError.
+    What else of it waits is sent as well. `shown` is what was agreed to, `accept_price` what one order may cost whose
+    price has risen since it was confirmed. Raises RetryChangedError where it would be anything else by now,
+    PriceRoseError where it costs more, JobStateError, UsageError; nothing is queued then.
     """
     plan = plan_retry(session, job, states, chosen=chosen)  # refuses a job that runs or was cancelled
     price, waiting = session.find_job(job).unit_price, session.ledger.tally(job).waiting
     now = Shown(count=plan.count, price=price, waiting=waiting)
     if now != shown:
         raise RetryChangedError(job=job, shown=shown, now=now)
+    if plan.count:
+        refuse_rise(session, job, more=plan.count, up_to=accept_price)
     check_rest(session, job, actor, more=plan.count)
     try:
         count = retry_orders(session, job, states, chosen=chosen, most=plan.count, actor=actor)
@@ -128,7 +133,7 @@ def send_again(
         raise RetryChangedError(job=job, shown=shown, now=replace(now, count=plan.count)) from error
     record_action(session, actor, "retry", job=job, count=count, states=sorted(states))
     if count:
-        resumed = resume_job(session, job, spender=actor)
+        resumed = resume_job(session, job, accept_price=accept_price, actor=actor, spender=actor)
         if resumed.is_to_follow:
             adopt(job, resumed.lock)
     return count

@@ -11,19 +11,9 @@ from litestar.exceptions import HTTPException, ValidationException
 from litestar.response import Redirect
 from litestar.types import ExceptionHandlersMap
 
-from imeiflow.errors import (
-    ConfigurationError,
-    ImeiflowError,
-    InputError,
-    JobStateError,
-    LedgerBusyError,
-    LedgerFullError,
-    ProviderError,
-    UnknownJobError,
-    UsageError,
-)
-from imeiflow.operations.job_control import RetryChangedError
+from imeiflow.errors import ImeiflowError
 from imeiflow.web.page_template import draw
+from imeiflow.web.status import page_status
 from imeiflow.web.wording import say_remedy
 
 log = structlog.get_logger(__name__)
@@ -40,22 +30,6 @@ _TITLES: Final = {
     503: "Not just now",
     500: "An error of ours",
 }
-_STATUSES: Final[tuple[tuple[type[ImeiflowError], int], ...]] = (
-    (UnknownJobError, 404),
-    (JobStateError, 409),
-    (RetryChangedError, 409),
-    (UsageError, 400),
-    (InputError, 400),
-    (ConfigurationError, 409),
-    (LedgerBusyError, 503),
-    (LedgerFullError, 503),
-    (ProviderError, 502),
-)
-
-
-def status_of(error: ImeiflowError) -> int:
-    """Give the HTTP status that says what kind of error this is."""
-    return next((status for kind, status in _STATUSES if isinstance(error, kind)), 500)
 
 
 def show_problem(
@@ -91,8 +65,8 @@ def show_http_error(request: Request[Any, Any, State], error: HTTPException) -> 
 
 def show_our_error(request: Request[Any, Any, State], error: ImeiflowError) -> Response[str] | Redirect:
     """Draw an error of ours, with its remedy."""
-    status = status_of(error)
-    if status == 500:
+    status = page_status(error)
+    if status in {500, 503}:
         log.warning("request_failed", place=_place(request), error=str(error))
     return show_problem(request, status, str(error), say_remedy(error.remedy))
 

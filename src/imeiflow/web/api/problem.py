@@ -16,23 +16,9 @@ from litestar.datastructures import State
 from litestar.exceptions import HTTPException
 from litestar.types import ExceptionHandlersMap
 
-from imeiflow.errors import (
-    ConfigurationError,
-    FencedError,
-    GuardError,
-    ImeiflowError,
-    InputError,
-    LaneBusyError,
-    LedgerBusyError,
-    LedgerFullError,
-    ProviderError,
-    UnknownJobError,
-    UsageError,
-)
+from imeiflow.errors import ImeiflowError
 from imeiflow.operations.json_text import dump_json
-from imeiflow.operations.preparation import UnknownPreparationError
-from imeiflow.operations.price import PriceRoseError
-from imeiflow.operations.submit import PriceAboveError, PriceChangedError
+from imeiflow.web.status import api_status
 
 log = structlog.get_logger(__name__)
 
@@ -55,24 +41,6 @@ TITLES: Final[Mapping[int, tuple[str, str]]] = {
     502: ("provider", "The provider did not answer as expected"),
     503: ("busy", "Not just now"),
 }
-
-#: The nearest kind above an error decides; kinds of which some are told otherwise stand first.
-STATUSES: Final[tuple[tuple[type[ImeiflowError], int], ...]] = (
-    (UnknownJobError, 404),
-    (UnknownPreparationError, 404),
-    (PriceChangedError, 409),
-    (PriceAboveError, 409),
-    (PriceRoseError, 409),
-    (UsageError, 409),
-    (InputError, 409),
-    (ConfigurationError, 409),
-    (LaneBusyError, 409),
-    (GuardError, 409),
-    (FencedError, 409),
-    (LedgerBusyError, 503),
-    (LedgerFullError, 503),
-    (ProviderError, 502),
-)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -109,11 +77,6 @@ class ApiError(Exception):
         self.exit_status = exit_status
 
 
-def status_of(error: ImeiflowError) -> int:
-    """Give the HTTP status that says what kind of error this is."""
-    return next((status for kind, status in STATUSES if isinstance(error, kind)), 500)
-
-
 def code_of(error: ImeiflowError) -> str:
     """Give the name of an error's kind, as it stands in the type of the problem: `unknown-job`."""
     return re.sub(r"(?<=[a-z])(?=[A-Z])", "-", type(error).__name__.removesuffix("Error")).lower()
@@ -122,7 +85,7 @@ def code_of(error: ImeiflowError) -> str:
 def tell_error(error: ImeiflowError) -> dict[str, Any]:
     """Give the object that tells of an error of ours."""
     return describe_problem(
-        status_of(error), str(error), code=code_of(error), remedy=error.remedy, exit_status=error.exit_code
+        api_status(error), str(error), code=code_of(error), remedy=error.remedy, exit_status=error.exit_code
     )
 
 
@@ -163,8 +126,8 @@ def tell_api_error(request: Request[Any, Any, State], error: ApiError) -> Respon
 
 def tell_our_error(request: Request[Any, Any, State], error: ImeiflowError) -> Response[bytes]:
     """Tell an error of ours, with its remedy."""
-    status = status_of(error)
-    if status == 500:
+    status = api_status(error)
+    if status in {500, 503}:
         log.warning("request_failed", place=_place(request), error=str(error))
     headers = {"retry-after": "5"} if status == 503 else {}
     body = dump_json(tell_error(error)).encode()

@@ -26,7 +26,8 @@ from imeiflow.operations.json_text import dump_json
 from imeiflow.operations.session import Session
 from imeiflow.operations.submit import PriceChangedError
 from imeiflow.web.api.operation import Call, Operation, Repeat, Reply
-from imeiflow.web.api.problem import ApiError, status_of, tell_error
+from imeiflow.web.api.problem import ApiError, tell_error
+from imeiflow.web.status import api_status
 from imeiflow.web.thread import in_thread
 
 log = structlog.get_logger(__name__)
@@ -101,7 +102,7 @@ class Repeats:
             reply = await carry_out(call.repeated(repeat))
         except PriceChangedError as error:
             # Carried out again, it would order at a price that whoever asks may never have been told.
-            await self._keep(mark, Answer(status=status_of(error), body=dump_json(tell_error(error))))
+            await self._keep(mark, Answer(status=api_status(error), body=dump_json(tell_error(error))))
             raise
         except BaseException as error:
             # What was ordered is told by its key, whatever went wrong after that.

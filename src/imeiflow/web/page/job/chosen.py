@@ -17,11 +17,21 @@ from imeiflow.errors import UsageError
 from imeiflow.operations.chosen import Chosen, cancel_chosen, choose_matching, list_possibilities
 from imeiflow.operations.job_control import send_again
 from imeiflow.operations.job_view import SHOWN, count_job
+from imeiflow.operations.price import PriceRoseError, find_rise
 from imeiflow.operations.settlement import find_last_attempt
 from imeiflow.operations.steering import RETRIED
 from imeiflow.web.access import needs
 from imeiflow.web.office import WebRequest, office_of
-from imeiflow.web.page.job.selection import adopting, draw_job, make_filter, read_shown, read_states, write_query
+from imeiflow.web.page.job.selection import (
+    adopting,
+    ask_anew,
+    draw_job,
+    make_filter,
+    read_accepted,
+    read_shown,
+    read_states,
+    write_query,
+)
 from imeiflow.web.page_template import draw
 from imeiflow.web.thread import in_thread
 
@@ -67,15 +77,17 @@ async def ask_about_chosen(request: WebRequest, job_id: FromPath[int]) -> Respon
 
 @post("/jobs/{job_id:int}/chosen/retry", guards=[needs(Role.OPERATOR)], status_code=200)
 async def retry_chosen(request: WebRequest, job_id: FromPath[int]) -> Response[str]:
-    """Send again what was refused or has failed of the orders that were chosen."""
+    """Send again what was refused or has failed of the orders that were chosen, at a price that was agreed to."""
     office, ticks, name = office_of(request), await Ticks.read(request), request.user.user.name
     chosen = await in_thread(choose, request, job_id, ticks)
     states = {state for state in RETRIED if chosen.includes(state)}
-    shown = read_shown(await request.form(), "seen")
-    await adopting(
-        office,
-        lambda adopt: send_again(office.session, chosen.job, states, name, adopt, shown=shown, chosen=chosen.orders),
-    )
+    form = await request.form()
+    how: dict[str, Any] = {"shown": read_shown(form, "seen"), "accept_price": read_accepted(form)}
+    how["chosen"] = chosen.orders
+    try:
+        await adopting(office, lambda adopt: send_again(office.session, chosen.job, states, name, adopt, **how))
+    except PriceRoseError:
+        return ask_anew(await in_thread(_draw_question, request, job_id, ticks))
     return await in_thread(draw_job, request, job_id, "live")
 
 
@@ -105,10 +117,11 @@ def _draw_question(request: WebRequest, job_id: int, ticks: Ticks) -> Response[s
     found = list_possibilities(office.session, choose(request, job_id, ticks), line)
     parts = [(state, found.counts[state]) for state in SHOWN if found.counts.get(state)]
     rest = [(state, number) for state, number in parts if state not in _ACTED_ON]
-    waiting = line.tally.waiting
+    rise = find_rise(office.session, job.id, more=found.retry.count) if found.retry else None
     values: dict[str, Any] = {
-        "waiting": waiting,
-        "waiting_cost": None if job.price is None else job.price * waiting,
+        "waiting": line.tally.waiting,
+        "rise": rise,
+        "price": job.price if rise is None else rise.price,
         "untouched": 0 if found.is_running else sum(number for _, number in rest),
         "untouched_states": ", ".join(str(state) for state, _ in rest),
         "ids": ticks.ids,

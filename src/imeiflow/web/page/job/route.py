@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Set as AbstractSet
 from dataclasses import replace
 from decimal import Decimal
 from typing import Annotated, Any, Final
@@ -37,8 +38,10 @@ from imeiflow.web.office import Office, WebRequest, office_of
 from imeiflow.web.page.job.chosen import HANDLERS as CHOSEN
 from imeiflow.web.page.job.selection import (
     adopting,
+    ask_anew,
     draw_job,
     make_filter,
+    read_accepted,
     read_orders,
     read_shown,
     read_states,
@@ -162,9 +165,7 @@ async def resume(request: WebRequest, job_id: FromPath[int]) -> Response[str]:
     try:
         is_under_way = await adopting(office, lambda adopt: go_on(office.session, job, name, adopt, **amounts))
     except PriceRoseError:
-        answer = await in_thread(_ask_to_go_on, request, job, cap)
-        answer.headers["hx-retarget"], answer.headers["hx-reswap"] = "#question", "innerHTML"
-        return answer
+        return ask_anew(await in_thread(_ask_to_go_on, request, job, cap))
     if not is_under_way:
         raise UsageError(problem="nothing of this job goes on by itself", remedy="See its unconfirmed orders.")
     return await in_thread(draw_job, request, job_id, "live")
@@ -199,14 +200,18 @@ def _read_other_cap(office: Office, job_id: JobId, text: str) -> Decimal | None:
 @threaded
 def retry_question(request: WebRequest, job_id: FromPath[int]) -> Response[str]:
     """Say what a retry would send again, and what it would cost."""
-    office = office_of(request)
-    job = office.session.find_job(JobId(job_id))
-    waiting = office.session.ledger.tally(job.id).waiting
-    plans = {state: plan_retry(office.session, job.id, {state}) for state in sorted(RETRIED)}
-    cost = None if job.price is None else job.price * waiting
-    plan = plan_retry(office.session, job.id)
-    values: dict[str, Any] = {"plans": plans, "plan": plan, "waiting": waiting, "waiting_cost": cost}
-    return draw(request, "page/job/retry.html", job=job, **values)
+    return _ask_to_retry(request, job_id, RETRIED)
+
+
+def _ask_to_retry(request: WebRequest, job_id: int, chosen: AbstractSet[OrderState]) -> Response[str]:
+    session = office_of(request).session
+    job = session.find_job(JobId(job_id))
+    counts = {state: plan_retry(session, job.id, {state}).count for state in sorted(RETRIED)}
+    count = plan_retry(session, job.id).count
+    rise = find_rise(session, job.id, more=sum(counts[state] for state in chosen)) if count else None
+    price = job.price if rise is None else rise.price
+    values: dict[str, Any] = {"counts": counts, "count": count, "chosen": chosen, "rise": rise, "price": price}
+    return draw(request, "page/job/retry.html", job=job, waiting=session.ledger.tally(job.id).waiting, **values)
 
 
 @post("/jobs/{job_id:int}/retry", guards=[needs(Role.OPERATOR)], status_code=200)
@@ -215,13 +220,17 @@ async def retry(
     job_id: FromPath[int],
     data: Annotated[dict[str, str], Body(media_type=RequestEncodingType.URL_ENCODED)],
 ) -> Response[str]:
-    """Send the refused or the failed orders again, as chosen."""
+    """Send the refused or the failed orders again, as chosen; where their price rose, that is asked about first."""
     office, name = office_of(request), request.user.user.name
     states = {state for state in RETRIED if state.value in data}
     if not states:
         raise UsageError(problem="nothing was chosen", remedy="Choose refused or failed orders.")
     shown = read_shown(data, *(f"seen-{state.value}" for state in states))
-    await adopting(office, lambda adopt: send_again(office.session, JobId(job_id), states, name, adopt, shown=shown))
+    how: dict[str, Any] = {"shown": shown, "accept_price": read_accepted(data)}
+    try:
+        await adopting(office, lambda adopt: send_again(office.session, JobId(job_id), states, name, adopt, **how))
+    except PriceRoseError:
+        return ask_anew(await in_thread(_ask_to_retry, request, job_id, states))
     return await in_thread(draw_job, request, job_id, "live")
 
 

@@ -69,6 +69,18 @@ def read_shown(form: Mapping[str, Any], *counts: str) -> Shown:
     )
 
 
+def read_accepted(form: Mapping[str, Any]) -> Decimal | None:
+    """Read the risen price that a form had shown, and that is agreed to by sending it; None where it showed none."""
+    price = str(form.get("accept_price") or "")
+    return Decimal(price) if _PRICE.fullmatch(price) else None
+
+
+def ask_anew(question: Response[str]) -> Response[str]:
+    """Have a question drawn in the place for questions, though the form that is answered would be drawn elsewhere."""
+    question.headers["hx-retarget"], question.headers["hx-reswap"] = "#question", "innerHTML"
+    return question
+
+
 def _read_number(text: object) -> int:
     return int(str(text)) if _NUMBER.fullmatch(str(text)) else 0
 
