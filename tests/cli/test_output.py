@@ -12,7 +12,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from imeiflow.cli.output import count, cut, fold, print_json_list, print_table, show_seconds
+from imeiflow.cli.output import count, cut, fold, print_json_list, print_table, say, show_seconds, tell
 from imeiflow.domain.order import OrderState
 from imeiflow.operations.json_text import clean, dump_json
 
@@ -121,3 +121,14 @@ def test_a_list_whose_first_element_cannot_be_had_prints_nothing(capsys):
     with pytest.raises(LookupError):
         print_json_list(fail())
     assert capsys.readouterr().out == ""
+
+
+def test_no_control_character_of_a_server_or_a_provider_reaches_the_terminal(capsys):
+    text = "\x1b]0;owned\x07\x1b[2Jall\tis\nwell\x9b1m\u202e"
+    say(text)
+    tell([text])
+    tell([text], is_aside=True)
+    out, err = capsys.readouterr()
+    assert (out + err).isascii()
+    assert {letter for letter in out + err if not letter.isprintable()} == {"\n", "\t"}
+    assert "all\tis\nwell" in out

@@ -13,7 +13,7 @@ from imeiflow.remote import wire
 from imeiflow.remote.address import Server, read_server
 from imeiflow.remote.client import Client
 from imeiflow.remote.error import LostError, RemoteError, UnreachableError
-from imeiflow.remote.event import follow_job, read_events
+from imeiflow.remote.event import ask_patiently, follow_job, read_events
 from imeiflow.remote.wire import Request, ask, open_stream
 
 TOKEN = {"IMEIFLOW_TOKEN": "imeiflow_0123456789"}
@@ -223,3 +223,40 @@ def test_a_job_is_followed_by_asking_where_no_stream_can_be_had():
         states = [one.state for one in follow_job(client, 7, on_trouble=told.append, sleep=lambda _: None)]
     assert states == ["running", "running", "finished"]
     assert len(told) == 1
+
+
+@pytest.mark.parametrize("status", [429, 503])
+def test_a_job_is_followed_though_its_server_has_no_time_for_a_while(status):
+    heard = []
+    busy = b'{"type": "/api/v1/docs#problem-busy", "title": "t", "status": 503, "detail": "Not just now."}'
+
+    def answer(handler: http.server.BaseHTTPRequestHandler) -> None:
+        heard.append(handler.path)
+        if len(heard) <= 20:
+            reply(status, busy, "application/problem+json")(handler)
+        else:
+            reply(200, f"event: end\ndata: {SUMMARY % 'finished'}\n\n".encode(), "text/event-stream")(handler)
+
+    with serve(answer) as server:
+        client = Client(server, sleep=lambda _: None)
+        states = [one.state for one in follow_job(client, 7, sleep=lambda _: None)]
+    assert states == ["finished"]
+    assert len(heard) > 20
+
+
+def test_a_question_about_a_job_is_asked_until_it_is_answered_and_one_that_is_turned_away_is_not():
+    answers = iter([LostError(server="s", problem="p"), RemoteError(problem="busy", status=503), 7])
+
+    def ask_next() -> int:
+        told = next(answers)
+        if isinstance(told, Exception):
+            raise told
+        return told
+
+    told: list[str] = []
+    waits: list[float] = []
+    assert ask_patiently(ask_next, on_trouble=told.append, sleep=waits.append) == 7
+    assert (len(told), waits) == (2, [2.0, 4.0])
+    answers = iter([RemoteError(problem="There is no job 7.", status=404)])
+    with pytest.raises(RemoteError):
+        ask_patiently(ask_next, sleep=waits.append)

@@ -150,7 +150,7 @@ def draw_moment(progress: Progress, width: int) -> RenderableType:
     first, *others = describe_moment(progress)
     for line in others:
         body.add_row(line.label, _draw_line(line))
-    return Group(Text(cut(title, width), style="bold"), bar, Text(first.value), body)
+    return Group(Text(cut(clean(title), width), style="bold"), bar, Text(first.value), body)
 
 
 def _draw_line(line: Line) -> RenderableType:

@@ -14,7 +14,7 @@ import click
 
 from imeiflow.cli.log import keep_log
 from imeiflow.cli.option import require_confirmation
-from imeiflow.cli.output import count, fold, is_terminal, say
+from imeiflow.cli.output import count, fold, is_terminal, make_plain, say
 from imeiflow.cli.server import require_ledger
 from imeiflow.intake.encoding import read_text
 from imeiflow.intake.origin import take_origin
@@ -51,7 +51,7 @@ def confirm(question: str, *, action: str, is_sure: bool, is_input_taken: bool =
         return True
     if not is_terminal(sys.stderr) or not (is_input_taken or is_terminal(sys.stdin)):
         raise require_confirmation(action)
-    asked = fold(f"{question} {_ANSWERS}", sys.stderr).removesuffix(_ANSWERS).removesuffix(" ")
+    asked = fold(f"{make_plain(question)} {_ANSWERS}", sys.stderr).removesuffix(_ANSWERS).removesuffix(" ")
     if not is_input_taken:
         return click.confirm(asked, default=False, err=True)
     try:

@@ -42,7 +42,7 @@ def print_json_list(values: Iterable[object]) -> None:
 def say(text: str = "") -> None:
     """Say something on standard error; nobody listening is no reason to stop."""
     with suppress(OSError, ValueError):
-        click.echo(fold(text, sys.stderr), err=True)
+        click.echo(fold(make_plain(text), sys.stderr), err=True)
 
 
 def tell(lines: Iterable[str], *, is_aside: bool = False) -> None:
@@ -51,7 +51,12 @@ def tell(lines: Iterable[str], *, is_aside: bool = False) -> None:
         if is_aside:
             say(line)
         else:
-            click.echo(fold(line, sys.stdout))
+            click.echo(fold(make_plain(line), sys.stdout))
+
+
+def make_plain(text: str) -> str:
+    """Give a text that may quote files, providers and servers: their control characters are spaces here."""
+    return "".join(letter if letter.isprintable() or letter in "\n\t" else " " for letter in text)
 
 
 def fold(line: str, stream: TextIO) -> str:

@@ -272,9 +272,10 @@ def _tell_wrong_usage(error: click.ClickException) -> None:
 
 def _tell(text: str) -> None:
     """Say something on standard error; it may quote files and providers, whose control characters are spaces here."""
-    shown = "".join(letter if letter.isprintable() or letter in "\n\t" else " " for letter in text)
+    from imeiflow.cli.output import make_plain
+
     with suppress(OSError, ValueError):
-        click.echo(shown, err=True)
+        click.echo(make_plain(text), err=True)
 
 
 def _drop_output() -> None:

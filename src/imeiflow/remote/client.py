@@ -15,7 +15,8 @@ from imeiflow.remote.wire import Request, Stream, ask, open_stream
 
 #: Seconds between attempts; then it is given up.
 _WAITS_S: Final = (0.5, 1.0, 2.0, 4.0, 8.0)
-_BUSY: Final = frozenset({429, 503})
+#: A server that has no time just now: what was asked for is neither done nor refused.
+BUSY: Final = frozenset({429, 503})
 #: Of a request that was looked at; others say nothing of what became of the one before, whose answer was lost.
 _LOOKED: Final = frozenset({404, 409, 422})
 _PAGE: Final = 1000
@@ -83,7 +84,7 @@ class Client:
                     raise
             except RemoteError as error:
                 wait_s = next(waits, None)
-                if wait_s is None or not (error.status in _BUSY or error.code == "under-way"):
+                if wait_s is None or not (error.status in BUSY or error.code == "under-way"):
                     if was_lost and error.status not in _LOOKED:
                         raise LostError(server=self.server.url, problem=error.message) from None
                     raise

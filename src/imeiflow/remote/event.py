@@ -7,14 +7,16 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import suppress
 from decimal import Decimal
-from typing import Any, Final
+from typing import Any, Final, TypeVar
 
 from imeiflow.domain.ident import JobId
 from imeiflow.domain.order import JobState
 from imeiflow.domain.progress import Summary
-from imeiflow.remote.client import Client
+from imeiflow.remote.client import BUSY, Client
 from imeiflow.remote.error import LostError, RemoteError, UnreachableError
 from imeiflow.remote.reading import read_summary
+
+T = TypeVar("T")
 
 #: Seconds between two questions, and at most between two attempts to reach a server that does not answer.
 _ASK_EVERY_S: Final = 2.0
@@ -46,11 +48,35 @@ def follow_job(
                 trouble = str(error)
                 on_trouble(trouble)
         except RemoteError as error:
-            if error.status not in {429, 503}:
+            if error.status not in BUSY:
                 raise
         sleep(wait_s)
         wait_s = min(2 * wait_s, _LONGEST_WAIT_S)
         yield from _look(client, job)
+
+
+def ask_patiently(
+    question: Callable[[], T],
+    *,
+    on_trouble: Callable[[str], None] = lambda _: None,
+    sleep: Callable[[float], None] = time.sleep,
+) -> T:
+    """Ask about a job that goes on whoever asks, again and again, until there is an answer; `on_trouble` hears why.
+
+    Raises RemoteError where the server turns the question away.
+    """
+    wait_s, trouble = _ASK_EVERY_S, ""
+    while True:
+        try:
+            return question()
+        except (UnreachableError, LostError, RemoteError) as error:
+            if isinstance(error, RemoteError) and error.status not in BUSY:
+                raise
+            if str(error) != trouble:
+                trouble = str(error)
+                on_trouble(trouble)
+        sleep(wait_s)
+        wait_s = min(2 * wait_s, _LONGEST_WAIT_S)
 
 
 def _look(client: Client, job: JobId) -> Iterator[Summary]:
@@ -58,6 +84,10 @@ def _look(client: Client, job: JobId) -> Iterator[Summary]:
     try:
         summary = read_summary(client.get(f"/jobs/{job}"))
     except (UnreachableError, LostError):
+        return
+    except RemoteError as error:
+        if error.status not in BUSY:
+            raise
         return
     if summary.state is JobState.RUNNING:
         yield summary

@@ -5,11 +5,12 @@ What does not fit is a server of another version, and said so.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
-from typing import Any, Final, TypeVar
+from functools import wraps
+from typing import Any, Final, ParamSpec, TypeVar
 
 import msgspec
 
@@ -36,6 +37,7 @@ from imeiflow.operations.timeline import Happening
 from imeiflow.remote.error import make_misfit
 
 T = TypeVar("T")
+P = ParamSpec("P")
 
 _SINGLE: Final = tuple(name for name in COUNTED if name != "queued")
 
@@ -58,6 +60,22 @@ def read_as(value: Any, kind: type[T]) -> T:
         raise make_misfit(str(error)) from None
 
 
+def fitting(read: Callable[P, T]) -> Callable[P, T]:
+    """Have a reader say of what does not fit, whatever it is, that it does not. Raises RemoteError."""
+
+    @wraps(read)
+    def read_fitting(*told: P.args, **more: P.kwargs) -> T:
+        try:
+            return read(*told, **more)
+        except KeyError as error:
+            raise make_misfit(f"it has no `{error.args[0]}`") from None
+        except (TypeError, ValueError, AttributeError, ArithmeticError) as error:
+            raise make_misfit(str(error)) from None
+
+    return read_fitting
+
+
+@fitting
 def read_summary(told: Mapping[str, Any]) -> Summary:
     """Read a job's summary."""
     sending = int(told["sending"])
@@ -80,6 +98,7 @@ def read_summary(told: Mapping[str, Any]) -> Summary:
     )
 
 
+@fitting
 def read_listed(told: Mapping[str, Any]) -> ListedJob:
     """Read a job of a list."""
     price = told["unit_price"]
@@ -91,6 +110,7 @@ def read_listed(told: Mapping[str, Any]) -> ListedJob:
     )
 
 
+@fitting
 def read_detail(told: Mapping[str, Any]) -> JobDetail:
     """Read all about a job."""
     summary, job = read_summary(told), _read_job(told)
@@ -128,6 +148,7 @@ def _read_job(told: Mapping[str, Any]) -> Job:
     return read_as(named, Job)
 
 
+@fitting
 def read_proposal(told: Mapping[str, Any]) -> Proposal:
     """Read what a list would order and cost."""
     currency = str(told["currency"])
@@ -186,16 +207,19 @@ def _read_earlier(told: Mapping[str, Any]) -> Earlier:
     return Earlier(again=bool(told["again"]), groups=groups)
 
 
+@fitting
 def read_order(told: Mapping[str, Any]) -> FoundOrder:
     """Read an order of a search."""
     return read_as(told, FoundOrder)
 
 
+@fitting
 def read_timeline(told: Any) -> list[Happening]:
     """Read what happened to an order."""
     return read_as(told, list[Happening])
 
 
+@fitting
 def read_service(told: Mapping[str, Any], seen_at: datetime | None = None) -> PricedService:
     """Read a service of a price list."""
     price = told["price"]
@@ -210,6 +234,7 @@ def read_service(told: Mapping[str, Any], seen_at: datetime | None = None) -> Pr
     )
 
 
+@fitting
 def read_learned(told: Mapping[str, Any]) -> list[Learned]:
     """Read what was learned about an account's limits."""
     return [_read_learned(one, told["name"]) for one in told["learned"]]
@@ -233,6 +258,7 @@ def _as_floats(value: Any) -> Any:
             return value
 
 
+@fitting
 def read_sum(told: Mapping[str, Any], by: Axis) -> Sum:
     """Read what was spent on something."""
     amounts = {name: Decimal(told[name]) for name in ("spent", "refunded", "in_doubt")}
@@ -246,6 +272,7 @@ def read_sum(told: Mapping[str, Any], by: Axis) -> Sum:
     )
 
 
+@fitting
 def read_doubt(told: Mapping[str, Any]) -> DoubtfulOrder:
     """Read an unconfirmed order with its evidence."""
     return read_as(told, DoubtfulOrder)

@@ -17,7 +17,7 @@ from imeiflow.ledger.record import Job
 from imeiflow.operations.follow import Followed, Progress
 from imeiflow.operations.job_detail import JobDetail
 from imeiflow.remote.client import Client
-from imeiflow.remote.event import follow_job
+from imeiflow.remote.event import ask_patiently, follow_job
 from imeiflow.remote.reading import read_detail
 
 
@@ -27,9 +27,13 @@ def find_detail(client: Client, job: JobId, *, has_findings: bool = False) -> Jo
 
 
 def follow_through(client: Client, job: JobId, *, is_json: bool) -> int:
-    """Follow a job to its end; report, and give the exit status."""
+    """Follow a job to its end; report, and give the exit status. It runs there, whether its server answers or not."""
+
+    def find() -> JobDetail:
+        return ask_patiently(lambda: find_detail(client, job), on_trouble=say)
+
     try:
-        _watch(client, find_detail(client, job).job)
+        _watch(client, find().job)
     except KeyboardInterrupt:
         say(f"Job {job} goes on at {client.server.url}; `imeiflow resume {job}` follows it again.")
         detail = find_detail(client, job)
@@ -39,7 +43,8 @@ def follow_through(client: Client, job: JobId, *, is_json: bool) -> int:
         if is_json:
             print_json(detail.summary.as_dict())
         return INTERRUPTED
-    status, detail = report_end(client, job, is_json=is_json), find_detail(client, job)
+    detail = find()
+    status = _report(detail, is_json=is_json)
     if not detail.job.follow_results or detail.summary.state is not JobState.FINISHED or not detail.statuses.open:
         return status
     synced = follow_statuses(client, job, watches=True)
@@ -49,7 +54,10 @@ def follow_through(client: Client, job: JobId, *, is_json: bool) -> int:
 
 def report_end(client: Client, job: JobId, *, is_json: bool) -> int:
     """Tell how a job stands, and give the exit status that says so."""
-    detail = find_detail(client, job)
+    return _report(find_detail(client, job), is_json=is_json)
+
+
+def _report(detail: JobDetail, *, is_json: bool) -> int:
     report_detail(detail, is_aside=is_json)
     if is_json:
         print_json(detail.summary.as_dict())

@@ -25,7 +25,7 @@ from imeiflow.cli.preview import describe_cost, tell_proposal
 from imeiflow.cli.remote.following import find_detail, follow_through
 from imeiflow.cli.report import next_steps, tell_steps
 from imeiflow.domain.ident import JobId
-from imeiflow.errors import InputError
+from imeiflow.errors import ImeiflowError, InputError
 from imeiflow.intake.origin import take_origin
 from imeiflow.operations.configuration import find_home
 from imeiflow.operations.submit import Proposal, check_limit
@@ -79,7 +79,11 @@ def submit_remotely(client: Client, wanted: Wanted) -> int:
 
 def leave_running(client: Client, job: JobId, *, is_json: bool) -> int:
     """Say that a job runs at its server, and how to find it again; give the exit status."""
-    detail = find_detail(client, job)
+    try:
+        detail = find_detail(client, job)
+    except ImeiflowError:
+        say(f"Job {job} runs at {client.server.url}; how it stands cannot be told just now.")
+        raise
     lines = tell_steps(next_steps(detail.job, detail.summary.tally))
     tell(
         [f"Job {job} runs at {client.server.url}, and goes on when this terminal is closed.", *lines], is_aside=is_json
