@@ -430,3 +430,30 @@ async def test_old_deliveries_are_forgotten(tmp_path):
         teller.forget_old()
         assert told.deliveries() == []
         await teller.close()
+
+
+async def test_telling_goes_on_after_something_that_nobody_foresaw():
+    went_on = asyncio.Event()
+
+    class Lock:
+        """Fails once, in a way that nobody foresaw."""
+
+        tries = 0
+
+        def acquire(self) -> bool:
+            self.tries += 1
+            if self.tries == 1:
+                raise RuntimeError("nobody foresaw this")
+            went_on.set()
+            return False
+
+    class Clocked:
+        """No ledger at all: whoever has not the turn looks at none."""
+
+        clock = staticmethod(lambda: datetime.now(UTC))
+
+    telling = asyncio.create_task(Teller(Clocked(), {}, Lock()).run())  # type: ignore[arg-type]
+    async with asyncio.timeout(60):
+        await went_on.wait()
+    telling.cancel()
+    await asyncio.gather(telling, return_exceptions=True)

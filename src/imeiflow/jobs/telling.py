@@ -19,7 +19,7 @@ import structlog
 
 from imeiflow.domain.ident import JobId
 from imeiflow.domain.notice import DeliveryState
-from imeiflow.errors import GuardError, LedgerError, UnknownJobError
+from imeiflow.errors import LedgerError, UnknownJobError
 from imeiflow.jobs.backoff import Next, decide, delay_s
 from imeiflow.jobs.endpoint import Endpoint
 from imeiflow.jobs.lock import LaneLock
@@ -67,10 +67,12 @@ class Teller:
         self._sending: dict[int, asyncio.Task[None]] = {}
 
     async def run(self) -> None:
-        """Tell until cancelled; troubles of the ledger are logged and waited through."""
+        """Tell until cancelled; whatever goes wrong is logged, and tried again."""
         while True:
-            with suppress(GuardError):
+            try:
                 await self.look()
+            except Exception as error:
+                log.error("not_told", problem=type(error).__name__, exc_info=error)
             await asyncio.sleep(_LOOK_EVERY_S)
 
     def take_turn(self) -> bool:
