@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import re
 from pathlib import Path
@@ -118,3 +119,17 @@ def test_a_list_that_is_pasted_ends_with_one_ctrl_d(shop: Shop):
             screen.press(f"{listed}\n")
             screen.press("\x04")
             screen.wait_for(told)
+
+
+@pytest.mark.parametrize(("answer", "doubts", "status"), [("y\n", 0, 0), ("n\n", 1, 4)])
+def test_a_dear_repeat_probe_is_asked_about_where_somebody_looks_on(tmp_path: Path, answer, doubts, status):
+    with open_shop(tmp_path, faults="reset:after@#2", pending_for="0", process_for="0") as shop:
+        arguments = ("submit", shop.write_list(4), "--service", "5", "--chunk-size", "1", "--max-concurrency", "1")
+        with open_screen(*arguments, environment=shop.environment) as screen:
+            screen.wait_for(r"It\s+cannot\s+be\s+undone\.\s+\[y/N\]")
+            screen.press("y\n")
+            screen.wait_for(r"Repeat\s+one\s+accepted\s+order,\s+which\s+may\s+cost\s+\$1\.45[^?]*\?[^?]*\[y/N\]")
+            screen.press(answer)
+            assert screen.finish() == status
+        assert json.loads(shop.type("show", "1", "--json").stdout)["unconfirmed"] == doubts
+        shop.judge()

@@ -155,7 +155,7 @@ def _order(request: Request, *, accept_price: Decimal | None, is_sure: bool, is_
                 return 0
             if is_detached:
                 return detach_job(session, draft.job, draft.lock, is_json=is_json)
-            return follow_through(session, draft.job, draft.lock, is_json=is_json)
+            return follow_through(session, draft.job, draft.lock, is_json=is_json, may_ask=not is_sure)
 
 
 def _start(draft: Draft, request: Request, proposal: Proposal, *, is_sure: bool, up_to: Decimal | None) -> bool:

@@ -5,21 +5,23 @@ from __future__ import annotations
 import asyncio
 import os
 import signal
+import sys
 from contextlib import suppress
 
 import click
 
 from imeiflow.cli.following import SIGNALS, follow_job, run_loop
-from imeiflow.cli.frame import open_session
+from imeiflow.cli.frame import confirm, name_user, open_session
 from imeiflow.cli.option import command, json_option
-from imeiflow.cli.output import print_json, say, tell
+from imeiflow.cli.output import count, is_terminal, print_json, say, tell
 from imeiflow.cli.program import INTERRUPTED
 from imeiflow.cli.server import find_client
 from imeiflow.cli.watching import SyncDisplay, open_sync_display, tell_synced
 from imeiflow.domain.ident import JobId
-from imeiflow.domain.order import JobState
+from imeiflow.domain.order import JobState, OrderState
 from imeiflow.jobs.lock import LaneLock
 from imeiflow.operations.session import Session
+from imeiflow.operations.steering import find_dear_probe, resume_job
 from imeiflow.operations.sync import Synced, Syncer
 
 _DRAW_EVERY_S = 0.2
@@ -67,15 +69,40 @@ def follow_statuses(session: Session, job: JobId | None, *, watches: bool) -> Sy
     return run_loop(_watch(syncer, open_sync_display(watches=watches)))
 
 
-def follow_through(session: Session, job: JobId, lock: LaneLock, *, is_json: bool) -> int:
-    """Follow a running job to its end, and to its results where they were asked for; give the exit status."""
+def follow_through(session: Session, job: JobId, lock: LaneLock, *, is_json: bool, may_ask: bool = True) -> int:
+    """Follow a running job to its end, and to its results where they were asked for; give the exit status.
+
+    Where its doubts wait for a repeat probe that is dear, whoever looks on at a terminal is asked, if that `may` be.
+    """
     status = follow_job(session, job, lock=lock, is_json=is_json)
+    if may_ask and not is_json and status != INTERRUPTED:
+        again = _ask_for_probe(session, job)
+        if again is not None:
+            status = follow_job(session, job, lock=again)
     found = session.find_job(job)
     if not found.follow_results or found.state is not JobState.FINISHED or not session.ledger.count_open(job):
         return status
     synced = follow_statuses(session, job, watches=True)
     tell(tell_synced(synced), is_aside=is_json)
     return status or synced.exit_code
+
+
+def _ask_for_probe(session: Session, job: JobId) -> LaneLock | None:
+    """Ask whether one order may be repeated at its price; give the lock of the job that goes on then."""
+    price = find_dear_probe(session, job)
+    if price is None or not (is_terminal(sys.stderr) and is_terminal(sys.stdin)):
+        return None
+    doubts = session.ledger.tally(job)[OrderState.UNCONFIRMED]
+    question = (
+        f"Repeat one accepted order, which may cost {price}, to learn whether the provider refuses repeats? "
+        f"If it does, {count(doubts, 'unconfirmed order')} can be settled."
+    )
+    if not confirm(question, action="a repeat probe", is_sure=False):
+        return None
+    account = session.find_job(job).account
+    session.configuration = session.configuration.allow_probe(account, price.amount)
+    resumed = resume_job(session, job, actor=name_user())
+    return resumed.lock if resumed.is_to_follow else None
 
 
 async def _watch(syncer: Syncer, display: SyncDisplay) -> Synced:
