@@ -4,26 +4,30 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from contextlib import suppress
+from decimal import Decimal
 from pathlib import Path
 
 import pytest
 
-from imeiflow.domain.order import OrderState
-from imeiflow.ledger.record import NewOrder
+from imeiflow.domain.money import Money
+from imeiflow.domain.order import JobState, OrderState
+from imeiflow.errors import UsageError
+from imeiflow.ledger.record import NewOrder, PricedService
 from imeiflow.library.submission import Terms, begin_job
 from imeiflow.operations.admission import OrderedMeanwhileError, WaitingElsewhereError
 from imeiflow.operations.session import Session
-from imeiflow.operations.steering import retry_orders
+from imeiflow.operations.steering import Resumed, retry_orders
 from tests.operations.stand import (
     ACCOUNT,
+    PRICE,
     SERVICE,
     add_job,
     after_read,
     answer,
     finish,
+    hold_call,
     make_imei,
     open_session,
-    throttle,
 )
 
 S = OrderState
@@ -54,7 +58,7 @@ def let_leave(session: Session) -> Callable[[], None]:
 
 
 def let_come_back(session: Session) -> Callable[[], None]:
-    return throttle(session, add_job(session, [NewOrder(line=1, imei=make_imei(1))]))
+    return hold_call(session, add_job(session, [NewOrder(line=1, imei=make_imei(1))]))
 
 
 def let_retry(session: Session) -> Callable[[], None]:
@@ -72,3 +76,32 @@ def test_what_moves_while_a_list_is_read_is_not_ordered_by_both(
     after_read(session, number, happens(session))
     begin(session)
     assert count_orders(session) == 1
+
+
+def begin_capped(session: Session, cap: str | None) -> Resumed:
+    """Begin a job of five IMEIs, or go on with it."""
+    terms = Terms(service=SERVICE, max_spend=cap and Decimal(cap))
+    service = PricedService(id=SERVICE, name="a service", price=Money(PRICE, "USD"))
+    begun = begin_job(session, session.configuration.accounts[ACCOUNT], list(map(make_imei, range(5))), terms, service)
+    begun.lock.release()
+    return begun
+
+
+@pytest.mark.parametrize("first", [None, "0.20"])
+def test_a_list_does_not_go_on_under_another_cap_than_the_one_that_is_given(session: Session, first: str | None):
+    job = begin_capped(session, first).job
+    session.ledger.change_job(job, {JobState.RUNNING}, JobState.PAUSED, None)
+    with pytest.raises(UsageError, match=f"job {job}, which goes on with this list") as caught:
+        begin_capped(session, "0.10")
+    assert f"imeiflow resume {job} --max-spend 0.10" in caught.value.remedy
+    assert session.find_job(job).state is JobState.PAUSED
+    session.ledger.set_max_spend(job, Decimal("0.10"))
+    assert begin_capped(session, "0.10").job == job
+
+
+@pytest.mark.parametrize("cap", [None, "0.20"])
+def test_a_list_goes_on_under_its_own_cap_where_that_is_given_or_none_is(session: Session, cap: str | None):
+    job = begin_capped(session, "0.20").job
+    session.ledger.change_job(job, {JobState.RUNNING}, JobState.PAUSED, None)
+    assert begin_capped(session, cap).job == job
+    assert session.find_job(job).max_spend == Decimal("0.20")

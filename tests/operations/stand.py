@@ -119,15 +119,20 @@ def make_change(order: Any, line: int, state: OrderState) -> OrderChange:
         order=order,
         state=state,
         outcome=OUTCOMES[state],
-        reference=Reference(f"R{line}") if is_accepted else None,
+        reference=Reference(f"R{line}") if is_accepted or state is OrderState.DUPLICATE else None,
         message=MESSAGES.get(state, ""),
         price=PRICE if is_accepted else None,
         charges=int(is_accepted),
     )
 
 
-def throttle(session: Session, job: JobId) -> Callable[[], None]:
-    """Send a job's orders in one call, and give what ends it: turned away unread, so that they wait again."""
+def hold_call(
+    session: Session,
+    job: JobId,
+    state: OrderState = OrderState.QUEUED,
+    ending: Ending = Ending.REFUSED_UNREAD,
+) -> Callable[[], None]:
+    """Send a job's orders in one call, and give what ends it: turned away unread, unless said otherwise."""
     ledger = session.ledger
     token, _ = ledger.take_lane(ACCOUNT, "a test")
     sent = tuple(order.id for order in ledger.queued_orders(job))
@@ -136,12 +141,11 @@ def throttle(session: Session, job: JobId) -> Callable[[], None]:
     )
     attempt = asyncio.run(ledger.intend(intent))
     changes = tuple(
-        OrderChange(order=order, state=OrderState.QUEUED, outcome=Outcome.THROTTLED, spends_attempt=False)
+        OrderChange(order=order, state=state, outcome=OUTCOMES.get(state, Outcome.THROTTLED), spends_attempt=False)
         for order in sent
     )
 
     def end() -> None:
-        ending = Ending.REFUSED_UNREAD
         asyncio.run(
             ledger.conclude(Conclusion(attempt=attempt, ended_at=ledger.clock(), ending=ending, changes=changes))
         )

@@ -13,7 +13,7 @@ from imeiflow.operations.admission import OrderedMeanwhileError, WaitingItemErro
 from imeiflow.operations.item_order import order_items
 from imeiflow.operations.session import Session
 from imeiflow.operations.steering import plan_retry, retry_orders
-from tests.operations.stand import add_item_job, after_read, answer, finish, open_session, propose, throttle
+from tests.operations.stand import add_item_job, after_read, answer, finish, hold_call, open_session, propose
 
 S = OrderState
 ITEMS: list[Item] = [FileItem("a.bcl", b"abc"), ServerItem({"email_5": "a@example.com"})]
@@ -91,7 +91,7 @@ def test_an_item_whose_order_is_retried_meanwhile_is_not_ordered_by_both(session
 @pytest.mark.parametrize("goes", ["out", "back"])
 def test_an_item_that_leaves_or_comes_back_meanwhile_is_not_ordered_by_both(session: Session, number: int, goes: str):
     first = add_item_job(session, ITEMS[0])
-    step = throttle(session, first) if goes == "back" else lambda: answer(session, first, {1: S.ACCEPTED})
+    step = hold_call(session, first) if goes == "back" else lambda: answer(session, first, {1: S.ACCEPTED})
     after_read(session, number, step)
     with pytest.raises(UsageError):
         add_item_job(session, ITEMS[0])

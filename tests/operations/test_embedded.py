@@ -13,13 +13,16 @@ from imeiflow.domain.ident import JobId
 from imeiflow.domain.notice import Told
 from imeiflow.domain.order import JobState, ResultStatus
 from imeiflow.ledger.record import NewOrder
+from imeiflow.operations.detachment import LaneKeeper
 from imeiflow.operations.embedded import SERVER_STOPPED, EmbeddedRunner
+from imeiflow.operations.orphan import recover_orphans
 from imeiflow.operations.session import Session
+from imeiflow.operations.steering import resume_job
 from imeiflow.operations.webhook import WebhookSettings
 from imeiflow.simulator.behaviour import Behaviour
 from imeiflow.simulator.process import SimulatorProcess
 from tests.jobs.receiver import SECRET, Receiver, open_receiver
-from tests.operations.stand import add_job, make_configuration, make_imei
+from tests.operations.stand import ACCOUNT, add_draft, add_job, make_configuration, make_imei, open_session
 from tests.rig import PATIENCE_S, FastClock
 
 COUNT = 12
@@ -29,6 +32,13 @@ COUNT = 12
 def simulator():
     with SimulatorProcess.start(Behaviour.parse({"pending_for": "0.5", "process_for": "0"})) as started:
         yield started
+
+
+@pytest.fixture
+def session(tmp_path: Path):
+    """Give a session whose provider nobody can reach."""
+    with open_session(tmp_path / "home") as opened:
+        yield opened
 
 
 def open_server(tmp_path: Path, simulator: SimulatorProcess, receiver: Receiver | None = None) -> Session:
@@ -140,3 +150,60 @@ async def test_a_job_that_came_just_before_an_orderly_stop_goes_on_at_the_next_s
         found = session.find_job(job)
         assert (found.state, found.reason) == (JobState.PAUSED, SERVER_STOPPED)
         await serve_until(EmbeddedRunner(session), lambda: session.find_job(job).state is JobState.FINISHED)
+
+
+async def test_a_job_that_is_adopted_while_the_runner_looks_stays_held(session: Session):
+    runner, loop = EmbeddedRunner(session), asyncio.get_running_loop()
+    job = add_draft(session, [NewOrder(line=2, imei=make_imei(2))])
+    lock = session.job_lock(job)
+    assert lock.acquire()
+    find = runner._find_due
+
+    def find_while_it_starts():
+        session.ledger.start_job(job)  # confirmed in a request's thread
+        asyncio.run_coroutine_threadsafe(call(runner.adopt, job, lock), loop).result()
+        return find()
+
+    runner._find_due = find_while_it_starts  # type: ignore[method-assign]
+    await runner._look()
+    assert lock.is_held
+    assert await asyncio.to_thread(recover_orphans, session) == []
+
+
+async def test_a_job_that_a_lane_is_given_to_hold_while_it_looks_stays_held(session: Session):
+    keeper, loop = LaneKeeper(session, session.configuration.accounts[ACCOUNT]), asyncio.get_running_loop()
+    job = add_draft(session, [NewOrder(line=2, imei=make_imei(2))])
+    lock = session.job_lock(job)
+    assert lock.acquire()
+    read = session.ledger.list_jobs
+
+    def read_while_it_starts(**wanted):
+        found = read(**wanted)
+        session.ledger.start_job(job)
+        asyncio.run_coroutine_threadsafe(call(keeper.hold, job, lock), loop).result()
+        return found
+
+    session.ledger.list_jobs = read_while_it_starts  # type: ignore[method-assign]
+    await asyncio.to_thread(keeper._hold_jobs)
+    assert lock.is_held
+
+
+async def test_a_job_that_is_let_go_on_twice_stays_held(session: Session):
+    """The second time its lock is not to be had: who has it keeps it."""
+    keeper = LaneKeeper(session, session.configuration.accounts[ACCOUNT])
+    job = add_job(session, [NewOrder(line=2, imei=make_imei(2))])
+    lock = session.job_lock(job)
+    assert lock.acquire()
+    keeper.hold(job, lock)
+    second = await asyncio.to_thread(resume_job, session, job)
+    assert (second.was_running, second.lock.is_held) == (True, False)
+    keeper.hold(job, second.lock)
+    del lock
+    assert not session.job_lock(job).is_free()
+    runner = EmbeddedRunner(session)
+    runner.adopt(job, second.lock)
+    assert runner._adopted == {}
+
+
+async def call(function: Callable[..., object], *values: object) -> None:
+    function(*values)

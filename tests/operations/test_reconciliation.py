@@ -7,16 +7,28 @@ from pathlib import Path
 
 import pytest
 
+from imeiflow.domain.ident import ServiceId
+from imeiflow.domain.item import FileItem
 from imeiflow.domain.order import OrderState, ResultStatus
 from imeiflow.domain.outcome import Ending
 from imeiflow.errors import GuardError, UsageError
 from imeiflow.ledger.record import NewOrder
+from imeiflow.operations.absence import Silence
 from imeiflow.operations.claim import Obscurity
 from imeiflow.operations.reconciliation import reconcile, settle_by_export, settle_missing
 from imeiflow.operations.session import Session
-from imeiflow.operations.statement import ExportColumnError
-from imeiflow.operations.time_zone import name_time_zone
-from tests.operations.stand import SERVICE, add_job, answer, finish, make_configuration, make_imei
+from imeiflow.operations.statement import ExportColumnError, read_statement
+from imeiflow.operations.time_zone import NEAR, ExportClock, name_time_zone
+from tests.operations.stand import (
+    SERVICE,
+    add_item_job,
+    add_job,
+    answer,
+    finish,
+    hold_call,
+    make_configuration,
+    make_imei,
+)
 
 HEADER = "SERVICE\tIMEI NO.\tCREDITS\tSTATUS\tCODE\tIMEI 2\tCARRIER\tSIMLOCK\tMODEL\tFMI\tORDER DATE\tNOTES"
 NAME = "Apple Carrier & SimLock Check"
@@ -112,7 +124,135 @@ def test_absence_proves_nothing_unless_the_export_is_said_to_be_complete_for_its
 def test_what_was_sent_outside_of_the_time_of_the_export_is_never_missing_from_it(session, job, tmp_path):
     rows = [row(n, START - timedelta(hours=8 - n)) for n in (2, 3)]
     found = reconcile(session, job, write(tmp_path, *rows), zone=INDIA)
-    assert (found.unnamed, found.outside) == ((), 3)
+    assert tell_silence(found) == (0, {Silence.OUTSIDE: 3})
+
+
+def lose(session: Session, clock: Clock, took: timedelta, number: int = 6):
+    """Make a job of one order whose call began now and timed out after a while."""
+    made = add_job(session, [NewOrder(line=number, imei=make_imei(number))], service_name=NAME)
+    end = hold_call(session, made, OrderState.UNCONFIRMED, Ending.IN_DOUBT)
+    clock.at += took
+    end()
+    finish(session, made)
+    return made
+
+
+def tell_silence(found) -> tuple[int, dict[Silence, int]]:
+    return len(found.unnamed), dict(found.held)
+
+
+def test_a_call_that_was_still_under_way_at_the_export_s_last_row_is_outside_of_its_time(session, clock, tmp_path):
+    """The provider may have placed it after that row, while the call still waited for its reply."""
+    made = lose(session, clock, timedelta(hours=2))
+    rows = [row(2, START - timedelta(hours=1)), row(3, START + timedelta(hours=1))]
+    assert tell_silence(reconcile(session, made, write(tmp_path, *rows), zone=INDIA)) == (0, {Silence.OUTSIDE: 1})
+    rows = [row(2, START - timedelta(hours=1)), row(3, START + timedelta(hours=3))]
+    assert tell_silence(reconcile(session, made, write(tmp_path, *rows), zone=INDIA)) == (1, {})
+
+
+@pytest.mark.parametrize(("before", "after"), [(10, 60), (60, 10)])
+def test_the_edges_of_an_export_whose_clock_nobody_knows_are_not_believed(
+    session, clock, tmp_path, before: int, after: int
+):
+    made = lose(session, clock, timedelta(seconds=3))
+    rows = [row(2, START - timedelta(minutes=before)), row(3, START + timedelta(minutes=after))]
+    assert tell_silence(reconcile(session, made, write(tmp_path, *rows), zone=INDIA)) == (0, {Silence.OUTSIDE: 1})
+
+
+def test_where_certain_orders_set_the_export_s_clock_its_edges_are_sharp(session, clock, job, tmp_path):
+    """Its clock is 20 s ahead."""
+    clock.at = START + timedelta(minutes=10)
+    made = lose(session, clock, timedelta(seconds=3))
+    rows = [row(n) for n in (2, 3, 4, 5)]
+    export = write(tmp_path, *rows, row(77, START + timedelta(minutes=15)))
+    assert tell_silence(reconcile(session, made, export)) == (1, {})
+    export = write(tmp_path, *rows, row(77, START + timedelta(minutes=12)))
+    assert tell_silence(reconcile(session, made, export)) == (0, {Silence.OUTSIDE: 1})
+
+
+@pytest.mark.parametrize(
+    ("zone", "days"),
+    [
+        (None, ("2025-11-13", "2025-11-15", False)),
+        (None, ("2025-11-10", "2025-11-15", True)),
+        ("America/New_York", ("2025-11-13", "2025-11-15", False)),
+        ("America/New_York", ("2025-11-11", "2025-11-13", True)),
+        ("America/New_York", ("2025-11-12", "2025-11-14", False)),
+    ],
+)
+def test_days_cover_what_lies_between_them_in_any_zone_that_they_may_be_of(
+    session, clock, tmp_path, zone: str | None, days: tuple[str, str, bool]
+):
+    *named, is_covered = days
+    clock.at = datetime(2025, 11, 13, 3, 0, tzinfo=UTC)  # late on 12 November in New York
+    made = lose(session, clock, timedelta(seconds=3))
+    rows = ["\t".join([NAME, make_imei(n), "$0.08", "Pending", *[""] * 6, day, ""]) for n, day in enumerate(named, 2)]
+    found = reconcile(session, made, write(tmp_path, *rows), zone=zone and name_time_zone(zone))
+    assert tell_silence(found) == ((1, {}) if is_covered else (0, {Silence.OUTSIDE: 1}))
+
+
+def test_of_two_zones_that_are_believed_each_edge_is_read_so_that_less_is_covered(tmp_path):
+    first, last = START - timedelta(hours=1), START + timedelta(hours=1)
+    statement = read_statement(write(tmp_path, row(2, first), row(3, last)), currency="USD")
+    zones = INDIA, timezone(timedelta(hours=6))
+    clock = ExportClock(statement.readings[0], zones, ahead=timedelta())
+    assert clock.cover(statement) == (first + NEAR, last - timedelta(minutes=30) - NEAR)
+    far = ExportClock(statement.readings[0], (INDIA, timezone(timedelta(hours=8))), ahead=timedelta())
+    assert far.cover(statement) is None
+
+
+@pytest.mark.parametrize(
+    ("unreadable", "is_held"),
+    [
+        (row(6).replace(make_imei(6), "3.5E+14"), True),
+        (row(6, START + timedelta(minutes=40)).replace(make_imei(6), "?"), False),
+        (row(6, service="Another Service That Is Known").replace(make_imei(6), "3.5E+14"), False),
+        (row(6, service="").replace(make_imei(6), "3.5E+14"), True),
+        (f"{NAME}\t3.5E+14\t\t\t\t\t\t\t\t\t\t", True),
+    ],
+)
+def test_a_row_that_cannot_be_read_proves_nothing_of_those_that_it_may_be(
+    session, job, tmp_path, unreadable: str, is_held: bool
+):
+    add_job(session, [], service=ServiceId("2"), service_name="Another Service That Is Known")
+    rows = [row(2, START - timedelta(hours=1)), unreadable, row(3, START + timedelta(hours=2))]
+    found = reconcile(session, job, write(tmp_path, *rows), zone=INDIA)
+    assert found.statement.unreadable == 1
+    assert tell_silence(found) == ((0, {Silence.UNREADABLE: 3}) if is_held else (3, {}))
+
+
+def test_an_export_of_imeis_proves_nothing_of_files(session, clock, tmp_path):
+    made = add_item_job(session, FileItem("a.bcl", b"abc"))
+    answer(session, made, {1: OrderState.UNCONFIRMED}, Ending.IN_DOUBT)
+    finish(session, made)
+    rows = [row(2, START - timedelta(hours=1)), row(3, START + timedelta(hours=1))]
+    found = reconcile(session, made, write(tmp_path, *rows), zone=INDIA, is_complete=True)
+    assert tell_silence(found) == (0, {Silence.OTHER_KIND: 1})
+    assert settle_missing(session, found, note="") == 0
+
+
+def test_an_export_of_other_services_proves_nothing(session, job, tmp_path):
+    add_job(session, [], service=ServiceId("2"), service_name="Another Service That Is Known")
+    times = (START - timedelta(hours=1), START + timedelta(hours=1))
+    rows = [row(n, at, service="Another Service That Is Known") for n, at in zip((2, 3), times, strict=True)]
+    found = reconcile(session, job, write(tmp_path, *rows), zone=INDIA)
+    assert tell_silence(found) == (0, {Silence.OTHER_SERVICES: 3})
+
+
+def test_an_order_made_by_hand_twenty_minutes_before_is_not_taken_for_the_doubt(session, job, tmp_path):
+    by_hand = row(6, START - timedelta(minutes=20))
+    found = reconcile(session, job, write(tmp_path, *(row(n) for n in (2, 3, 4, 5)), by_hand))
+    assert found.settled == {}
+    assert [why for _, why in found.obscure] == [Obscurity.OTHER_TIME]
+
+
+def test_a_provider_s_clock_that_is_wrong_is_set_by_the_orders_that_are_certain(session, job, tmp_path):
+    late = START + timedelta(minutes=6)
+    found = reconcile(session, job, write(tmp_path, *(row(n, late) for n in (2, 3, 4, 5, 6))))
+    assert [one.imei for one in found.settled.values()] == [make_imei(6)]
+    assert found.clock.ahead == timedelta(minutes=6)
+    found = reconcile(session, job, write(tmp_path, *(row(n, late) for n in (2, 3, 4, 5)), row(6, START)))
+    assert found.settled == {}
 
 
 def test_a_row_that_belongs_to_an_accepted_order_does_not_settle_a_doubt_about_the_same_imei(session, job, tmp_path):
@@ -200,6 +340,14 @@ def test_orders_that_only_the_provider_has_and_prices_that_differ_are_found(sess
     assert sorted(one.imei for one in found.unknown) == sorted([make_imei(77), make_imei(2)])
     ((one,)) = found.dearer
     assert (one.order.imei, str(one.recorded), str(one.row.price)) == (make_imei(3), "$0.08", "$0.10")
+
+
+def test_a_number_that_several_rows_share_is_no_order_s_reference(session, job, tmp_path):
+    rows = [f"{row(n)}\t{number}" for n, number in ((2, "R2"), (3, "R3"), (6, "B1"), (7, "B1"), (8, "B2"))]
+    found = reconcile(session, job, write(tmp_path, *rows, header=f"{HEADER}\tORDER ID"))
+    assert settle_by_export(session, found, note="") == 3
+    known = {one.line: one.reference for one in session.ledger.order_rows(job)}
+    assert [known[n] for n in (6, 7, 8)] == [None, None, "B2"]
 
 
 def test_statuses_and_results_of_accepted_and_of_settled_orders_are_kept(session, job, tmp_path):

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import asyncio
+
 import pytest
 
 from imeiflow.domain.money import Money
 from imeiflow.domain.order import JobState, OrderState
-from imeiflow.domain.outcome import Ending
+from imeiflow.domain.outcome import Ending, Outcome
 from imeiflow.errors import GuardError, JobStateError, UnknownJobError, UsageError
+from imeiflow.ledger.change import AttemptKind, Conclusion, Intent, OrderChange
 from imeiflow.ledger.record import NewOrder
 from imeiflow.operations import settlement
-from tests.operations.stand import PRICE, add_job, answer, finish, make_imei, open_session
+from tests.operations.stand import ACCOUNT, PRICE, add_job, answer, finish, make_imei, open_session
 
 
 @pytest.fixture
@@ -161,3 +164,81 @@ def test_orders_that_were_sent_again_since_they_were_shown_are_not_settled(sessi
     with pytest.raises(UsageError, match="sent again since"):
         settlement.settle_not_placed(session, plan)
     assert states(session, job).count(OrderState.UNCONFIRMED) == 3
+
+
+def send_again(session, job, *, ends: bool) -> None:
+    """Let another process go on with the job: its first doubt goes out once more, and that reply is lost, too."""
+    ledger = session.ledger
+    ledger.change_job(job, {JobState.FINISHED}, JobState.RUNNING, None)
+    token, _ = ledger.take_lane(ACCOUNT, "another process")
+    doubt = ledger.doubts(job, limit=1)[0]
+    attempt = asyncio.run(
+        ledger.intend(
+            Intent(
+                job=job,
+                account=ACCOUNT,
+                token=token,
+                kind=AttemptKind.AGAIN,
+                orders=(doubt.order,),
+                started_at=ledger.clock(),
+                expected=OrderState.UNCONFIRMED,
+            )
+        )
+    )
+    change = OrderChange(order=doubt.order, state=OrderState.UNCONFIRMED, outcome=Outcome.UNCONFIRMED)
+    lost = Conclusion(attempt=attempt, ended_at=ledger.clock(), ending=Ending.IN_DOUBT, changes=(change,))
+    asyncio.run(ledger.conclude(lost))
+    if ends:
+        finish(session, job)
+
+
+@pytest.mark.parametrize("ends", [True, False], ids=["over", "running"])
+@pytest.mark.parametrize("settle", [settlement.settle_placed, settlement.settle_not_placed])
+def test_an_order_that_was_sent_again_at_this_very_moment_is_not_settled(session, job, settle, ends: bool):
+    """The transaction that settles sees to it: what was looked at before it is gone by then."""
+    plan = settlement.plan_settlement(session, job, None)
+    read, views = session.ledger.doubts, []
+
+    def read_and_go_on(*args, **values):
+        found = read(*args, **values)
+        if not found and not views:  # all that was shown has been compared
+            views.append(found)
+            send_again(session, job, ends=ends)
+        return found
+
+    session.ledger.doubts = read_and_go_on
+    with pytest.raises(GuardError, match="sent again" if ends else f"job {job} runs"):
+        settle(session, plan)
+    assert views
+    assert states(session, job).count(OrderState.UNCONFIRMED) == 3
+    assert session.ledger.spending(job).amount == PRICE
+
+
+def test_a_reference_belongs_to_one_order(session, job):
+    """R2 is that of line 2, which was accepted."""
+    plan = settlement.plan_settlement(session, job, [make_imei(3)])
+    with pytest.raises(GuardError, match=f"reference R2 is that of line 2 of job {job}"):
+        settlement.settle_placed(session, plan, "R2")
+    assert states(session, job).count(OrderState.UNCONFIRMED) == 3
+
+
+def test_of_several_references_all_are_taken_or_none(session, job):
+    plan = settlement.plan_settlement(session, job, None)
+    first, second, _ = plan.orders
+    for references in ({first: "4711", second: "R2"}, {first: "4711", second: "4711"}):
+        with pytest.raises(GuardError):
+            settlement.settle_placed(session, plan, references=references)
+        assert states(session, job).count(OrderState.UNCONFIRMED) == 3
+    settlement.settle_placed(session, plan, references={first: "4711", second: "4712"})
+    assert [row.reference for row in session.ledger.order_rows(job)] == ["R2", "4711", "4712", None, None]
+    told = [event.data["reference"] for event in session.ledger.events(job=job) if event.kind == "marked_placed"]
+    assert sorted(told, key=str) == ["4711", "4712", None]
+
+
+def test_the_reference_that_a_duplicate_was_told_may_be_that_of_the_doubt_that_it_repeats(session, job):
+    later = add_job(session, [NewOrder(line=3, imei=make_imei(3))])
+    answer(session, later, {3: OrderState.DUPLICATE})
+    row = next(iter(session.ledger.order_rows(later)))
+    assert row.reference == "R3"
+    settlement.settle_placed(session, settlement.plan_settlement(session, job, [make_imei(3)]), "R3")
+    assert states(session, job)[1] is OrderState.ACCEPTED

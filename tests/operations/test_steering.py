@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from dataclasses import replace
 from decimal import Decimal
 from pathlib import Path
@@ -16,12 +17,14 @@ from imeiflow.operations import orphan
 from imeiflow.operations.orphan import recover_orphans
 from imeiflow.operations.session import Session
 from imeiflow.operations.steering import (
+    HeldJobError,
     cancel_job,
     find_dear_probe,
     pause_job,
     plan_retry,
     resume_job,
     retry_orders,
+    take_lock,
     wait_for_end,
 )
 from tests.operations.stand import ACCOUNT, add_job, answer, finish, make_configuration, make_imei, open_session
@@ -267,3 +270,27 @@ def test_what_a_cancelled_job_was_left_with_by_a_process_that_died_is_cancelled_
     assert session.ledger.tally(job)[OrderState.QUEUED] == 2
     assert cancel_job(session, job) is False
     assert session.ledger.tally(job)[OrderState.QUEUED] == 0
+
+
+def test_a_job_whose_lock_is_let_go_of_in_a_moment_is_resumed_with_it(session: Session, job: JobId):
+    """Who has paused it looks once a second whether it runs."""
+    pause(session, job)
+    held = session.job_lock(job)
+    assert held.acquire()
+    thread = threading.Timer(0.2, held.release)
+    thread.start()
+    resumed = resume_job(session, job)
+    thread.join()
+    assert resumed.lock.is_held
+    assert state_of(session, job) is JobState.RUNNING
+    resumed.lock.release()
+
+
+def test_a_job_that_another_process_holds_for_long_is_not_resumed(session: Session, job: JobId):
+    """It would run without anybody to answer for it, and be taken for an orphan."""
+    pause(session, job)
+    held = session.job_lock(job)
+    assert held.acquire()
+    with pytest.raises(HeldJobError, match=f"Job {job} is still held"):
+        take_lock(job, session.job_lock(job), within_s=0.0)
+    held.release()

@@ -36,9 +36,9 @@ from tests.operations.stand import (
     after_read,
     answer,
     finish,
+    hold_call,
     make_configuration,
     make_imei,
-    throttle,
 )
 
 S = OrderState
@@ -275,7 +275,7 @@ def test_what_leaves_or_comes_back_while_a_list_is_read_is_not_ordered_by_both(
     session: Session, number: int, goes: str
 ):
     job = add_job(session, [NewOrder(line=1, imei=make_imei(1))])
-    step = throttle(session, job) if goes == "back" else lambda: answer(session, job, {1: OrderState.ACCEPTED})
+    step = hold_call(session, job) if goes == "back" else lambda: answer(session, job, {1: OrderState.ACCEPTED})
     after_read(session, number, step)
     with suppress(WaitingElsewhereError), read_list(session, make_request(make_imei(1)))[0] as draft:
         assert session.ledger.tally(draft.job)[OrderState.QUEUED] == 0

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from collections.abc import Set as AbstractSet
+from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import Connection, and_, case, func, literal, select, update
+from sqlalchemy import Connection, Text, and_, case, func, literal, or_, select, update
 
-from imeiflow.domain.ident import JobId, OrderId, Reference
+from imeiflow.domain.ident import AttemptId, JobId, OrderId, Reference
 from imeiflow.domain.order import JobState, OrderState, may_follow
 from imeiflow.domain.outcome import Outcome
 from imeiflow.errors import GuardError
@@ -96,35 +97,72 @@ class Actions(Access):
             return {OrderState(state): count for state, count in found}
 
     def mark_placed(
-        self, placed: Sequence[OrderId], reference: Reference | None = None, *, note: str = "", actor: str = ""
+        self,
+        placed: Sequence[OrderId],
+        reference: Reference | None = None,
+        *,
+        references: Mapping[OrderId, Reference] | None = None,
+        attempts: Mapping[OrderId, AttemptId] | None = None,
+        is_at_rest: bool = False,
+        note: str = "",
+        actor: str = "",
     ) -> None:
-        """Settle unconfirmed orders as placed, by the user's word or proof, charged once each.
+        """Settle unconfirmed orders as placed, by the user's word or proof, charged once each, all or none.
 
-        Raises GuardError, and changes nothing, unless all of them are unconfirmed; a reference fits one order only.
+        `reference` is that of the only one, `references` are those of single ones. Raises GuardError unless all of them
+        are unconfirmed, the last attempt of each is that of `attempts`, and no job of them runs where `is_at_rest` was
+        taken for granted; and for a reference that is another order's.
         """
-        self._guard(is_met=reference is None or len(placed) == 1, problem="a reference belongs to one order")
+        self._guard(is_met=reference is None or len(set(placed)) == 1, problem="a reference belongs to one order")
+        told = dict(references or {})
+        if reference is not None:
+            told[placed[0]] = reference
         now = self.clock()
+        its_reference = func.coalesce(_settled.c.reference, orders.c.reference)
         values = {
-            "reference": func.coalesce(literal(reference), orders.c.reference),
+            "reference": its_reference,
             "charges": case((orders.c.charges > 0, orders.c.charges), else_=1),
             "price": func.coalesce(orders.c.price, _job_price),
             "accepted_at": now,
-            "due_at": case(
-                (func.coalesce(literal(reference), orders.c.reference).is_not(None), literal(now, Instant())),
-                else_=None,
-            ),
+            "due_at": case((its_reference.is_not(None), literal(now, Instant())), else_=None),
             "error": None,
             "error_kind": None,
         }
-        data = {"note": note, "actor": actor, "reference": reference}
-        self._settle("marked_placed", placed, OrderState.ACCEPTED, values, data, before=add_placed)
 
-    def mark_not_placed(self, not_placed: Sequence[OrderId], *, note: str, actor: str = "") -> None:
-        """Queue unconfirmed orders again, by the user's word that they were not placed.
+        def prepare(connection: Connection, all_: Sequence[OrderId]) -> None:
+            self._refuse_taken(connection, told)
+            add_placed(connection, all_)
 
-        Raises GuardError, and changes nothing, unless all of them are unconfirmed.
+        settlement = _Settlement("marked_placed", OrderState.ACCEPTED, note, actor, values, references=told)
+        self._settle(settlement, placed, attempts=attempts, is_at_rest=is_at_rest, before=prepare)
+
+    def mark_not_placed(
+        self,
+        not_placed: Sequence[OrderId],
+        *,
+        attempts: Mapping[OrderId, AttemptId] | None = None,
+        is_at_rest: bool = False,
+        note: str,
+        actor: str = "",
+    ) -> None:
+        """Queue unconfirmed orders again, by the user's word that they were not placed, all or none.
+
+        Raises GuardError unless all of them are unconfirmed, the last attempt of each is that of `attempts`, and no job
+        of them runs where `is_at_rest` was taken for granted.
         """
-        self._settle(MARKED_NOT_PLACED, not_placed, OrderState.QUEUED, {}, {"note": note, "actor": actor})
+        settlement = _Settlement(MARKED_NOT_PLACED, OrderState.QUEUED, note, actor, {}, references={})
+        self._settle(settlement, not_placed, attempts=attempts, is_at_rest=is_at_rest)
+
+    def _refuse_taken(self, connection: Connection, told: Mapping[OrderId, Reference]) -> None:
+        """Raise GuardError where a reference is that of another order of the account, or of two of these."""
+        self._guard(is_met=len(set(told.values())) == len(told), problem="a reference belongs to one order")
+        if not told:
+            return
+        rows = {"settled": encode_rows([(order, None, reference) for order, reference in told.items()])}
+        taken = connection.execute(_FIND_TAKEN, rows).first()
+        if taken is not None:
+            reference, job_id, line = taken
+            self._guard(is_met=False, problem=f"reference {reference} is that of line {line} of job {job_id}")
 
     def _move_of_job(
         self,
@@ -157,30 +195,34 @@ class Actions(Access):
 
     def _settle(
         self,
-        kind: str,
+        settlement: _Settlement,
         settled: Sequence[OrderId],
-        to: OrderState,
-        values: dict[str, Any],
-        data: Mapping[str, object],
         *,
+        attempts: Mapping[OrderId, AttemptId] | None,
+        is_at_rest: bool,
         before: Callable[[Connection, Sequence[OrderId]], None] = lambda *_: None,
     ) -> None:
-        now = self.clock()
-        rows = {"rows": encode_rows([(order,) for order in dict.fromkeys(settled)])}
-        count = len(set(settled))
-        query = _move(OrderState.UNCONFIRMED, to, **values).where(orders.c.id == _named.c.order_id)
+        now, known, told = self.clock(), attempts or {}, settlement.references
+        all_ = list(dict.fromkeys(settled))
+        rows = {"settled": encode_rows([(order, known.get(order), told.get(order)) for order in all_])}
+        query = _move(OrderState.UNCONFIRMED, settlement.to, **settlement.values).where(
+            orders.c.id == _settled.c.order_id,
+            or_(_settled.c.attempt_id.is_(None), orders.c.attempt_id == _settled.c.attempt_id),
+        )
 
         def settle(connection: Connection) -> None:
-            before(connection, list(dict.fromkeys(settled)))
+            runs = connection.execute(_FIND_RUNNING, rows).scalar() if is_at_rest else None
+            self._guard(is_met=runs is None, problem=f"job {runs} runs: its orders may be under way")
+            before(connection, all_)
             changed = connection.execute(query, rows).rowcount
-            if changed != count:
-                problem = f"{count - changed} of {count} orders are not unconfirmed any more"
-                raise GuardError(path=self.path, problem=problem)
+            missing = len(all_) - changed
+            problem = f"{missing} of {len(all_)} orders are not unconfirmed any more, or were sent again"
+            self._guard(is_met=not missing, problem=problem)
             connection.execute(
                 update(attempt_order)
                 .where(
                     and_(
-                        attempt_order.c.order_id == _named.c.order_id,
+                        attempt_order.c.order_id == _settled.c.order_id,
                         attempt_order.c.outcome == Outcome.UNCONFIRMED.value,
                         attempt_order.c.settled_at.is_(None),
                     )
@@ -188,13 +230,57 @@ class Actions(Access):
                 .values(settled_at=now),
                 rows,
             )
-            for job_id, order in connection.execute(
-                select(orders.c.job_id, orders.c.id).join(_named, orders.c.id == _named.c.order_id), rows
-            ).all():
-                write_event(connection, kind, at=now, job=job_id, order=order, data=data)
+            for job_id, order, reference in connection.execute(_NAME_SETTLED, rows).all():
+                data = {"note": settlement.note, "actor": settlement.actor}
+                if settlement.to is OrderState.ACCEPTED:
+                    data["reference"] = reference
+                write_event(connection, settlement.kind, at=now, job=job_id, order=order, data=data)
 
         if settled:
             self._write(settle)
+
+
+@dataclass(frozen=True, slots=True)
+class _Settlement:
+    """What somebody says of orders in doubt, and what they become by it."""
+
+    kind: str
+    to: OrderState
+    note: str
+    actor: str
+    values: Mapping[str, Any]
+    references: Mapping[OrderId, Reference]
+
+
+_settled = json_rows("settled", order_id=Id, attempt_id=Id, reference=Text())
+_NAME_SETTLED = select(orders.c.job_id, orders.c.id, _settled.c.reference).join(
+    _settled, orders.c.id == _settled.c.order_id
+)
+_FIND_RUNNING = (
+    select(job.c.id)
+    .join(orders, orders.c.job_id == job.c.id)
+    .join(_settled, orders.c.id == _settled.c.order_id)
+    .where(job.c.state == JobState.RUNNING.value)
+    .limit(1)
+)
+_other = orders.alias("other")
+_other_job = job.alias("other_job")
+#: An order of the same account that has a reference already: one that was found to be a duplicate of this one may.
+_FIND_TAKEN = (
+    select(_settled.c.reference, _other.c.job_id, _other.c.line)
+    .select_from(_settled)
+    .join(_other, _other.c.reference == _settled.c.reference)
+    .join(_other_job, _other_job.c.id == _other.c.job_id + 0)
+    .join(orders, orders.c.id == _settled.c.order_id)
+    .join(job, job.c.id == orders.c.job_id)
+    .where(
+        _other.c.id != orders.c.id,
+        _other_job.c.account == job.c.account,
+        _other_job.c.kind == job.c.kind,
+        or_(_other.c.state != OrderState.DUPLICATE.value, _other.c.charges > 0, _other.c.imei != orders.c.imei),
+    )
+    .limit(1)
+)
 
 
 def _only(chosen: Sequence[OrderId] | None) -> tuple[list[Any], dict[str, object]]:

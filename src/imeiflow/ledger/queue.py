@@ -58,6 +58,7 @@ class Queue(Access):
                 orders.c.attempt_id,
                 func.coalesce(earliest_doubt, attempt.c.started_at).label("at"),
                 attempt.c.started_at,
+                attempt.c.ended_at,
             )
             .join(attempt, attempt.c.id == orders.c.attempt_id)
             .where(orders.c.job_id == job_id, orders.c.state == OrderState.UNCONFIRMED.value, orders.c.id > after)
@@ -67,8 +68,8 @@ class Queue(Access):
         with self._read() as connection:
             rows = fetch_rows(connection, query)
         found = (
-            Doubt(OrderId(id_), Imei(imei), AttemptId(last), _at(at), _at(last_at))
-            for id_, imei, last, at, last_at in rows
+            Doubt(OrderId(id_), Imei(imei), AttemptId(last), _at(at), _at(last_at), from_micros(ended_at))
+            for id_, imei, last, at, last_at, ended_at in rows
         )
         return sorted(found, key=lambda doubt: doubt.order)
 

@@ -181,6 +181,7 @@ class Doubt:
     attempt: AttemptId
     began_at: datetime
     last_began_at: datetime
+    ended_at: datetime | None = None  #: when the last of them did
 
 
 @dataclass(frozen=True, slots=True)

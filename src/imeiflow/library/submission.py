@@ -22,7 +22,7 @@ from imeiflow.domain.order import JobState, OrderState, Policy
 from imeiflow.domain.recurrence import UNSETTLED, explain_skip, judge_past, may_order_again
 from imeiflow.errors import LedgerError, UsageError
 from imeiflow.intake.repetition import Deduplicator
-from imeiflow.ledger.record import JobDraft, NewOrder, OrderRow, PastOrder, PricedService
+from imeiflow.ledger.record import Job, JobDraft, NewOrder, OrderRow, PastOrder, PricedService
 from imeiflow.operations.account import AccountSettings
 from imeiflow.operations.admission import admit_one, refuse_waiting, start_unrivalled
 from imeiflow.operations.session import Session
@@ -99,14 +99,16 @@ def begin_job(
     """Make a running job of a list, or go on with the unfinished one that was made of the same list.
 
     `service` is the ordered one as the price list has it, None where that is not known. Raises WaitingElsewhereError,
-    OrderedMeanwhileError, UnknownPriceError; nothing was begun then.
+    OrderedMeanwhileError, UnknownPriceError, and UsageError where the job that goes on has another cap; nothing was
+    begun then.
     """
     source = _name_source(values, terms)
     # One at a time, in all processes: of two lists with the same IMEI, the second must find it in the first.
     with admit_one(session, account.name):
         unfinished = _find_unfinished(session, account, source)
         if unfinished is not None:
-            return resume_job(session, unfinished)
+            _check_cap(unfinished, terms)
+            return resume_job(session, unfinished.id)
         if terms.max_spend is not None and (service is None or service.price is None):
             raise UnknownPriceError(service=terms.service)
         return _draft_job(session, values, _describe(account, terms, source, service), reorder=terms.reorder)
@@ -122,12 +124,22 @@ def count_in_doubt(session: Session, job: JobId) -> int:
     return sum(map(is_in_doubt_before, session.ledger.order_rows(job, {OrderState.REPEATED})))
 
 
-def _find_unfinished(session: Session, account: AccountSettings, source: str) -> JobId | None:
+def _find_unfinished(session: Session, account: AccountSettings, source: str) -> Job | None:
     for state in (JobState.RUNNING, JobState.PAUSED):
         for job in session.ledger.list_jobs(state=state, account=account.name):
             if job.source == source:
-                return job.id
+                return job
     return None
+
+
+def _check_cap(job: Job, terms: Terms) -> None:
+    """Raise UsageError where a list goes on as a job that has another spending cap than the one that was given."""
+    if terms.max_spend is not None and job.max_spend != terms.max_spend:
+        cap = "no spending cap" if job.max_spend is None else f"a spending cap of {job.max_spend:f}"
+        raise UsageError(
+            problem=f"max_spend is {terms.max_spend:f}, and job {job.id}, which goes on with this list, has {cap}",
+            remedy=f"Leave max_spend out, or say it first: `imeiflow resume {job.id} --max-spend {terms.max_spend:f}`.",
+        )
 
 
 def _name_source(values: Sequence[str], terms: Terms) -> str:

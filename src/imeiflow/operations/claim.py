@@ -144,4 +144,6 @@ def _nearest(
 def _distance(row: ExportedOrder, order: KnownOrder, clock: ExportClock | None, has_dates: bool) -> timedelta | None:
     if not has_dates:
         return timedelta()
-    return None if clock is None else clock.distance(row, order)
+    if clock is None:
+        return None
+    return clock.distance(row, order, within=clock.near if is_doubt(order) else clock.slack)

@@ -177,8 +177,9 @@ class LaneKeeper:
         return self._runner.view(job)
 
     def hold(self, job: JobId, lock: LaneLock) -> None:
-        """Take over the lock of a job of the account."""
-        self._locks[job] = lock
+        """Take over the lock of a job of the account, which is held; else the one that is held here stays."""
+        if lock.is_held:
+            self._locks[job] = lock
 
     async def run(self, on_ready: asyncio.Event) -> None:
         """Work; `on_ready` is set when the lane is ours, or known to be held by another process."""
@@ -211,19 +212,19 @@ class LaneKeeper:
             await asyncio.sleep(_TICK_S if on_ready.is_set() else 0.02)
 
     def _hold_jobs(self) -> None:
-        ledger = self._session.ledger
+        ledger, known = self._session.ledger, set(self._locks)
         running = {job.id for job in ledger.list_jobs(state=JobState.RUNNING, account=self._account.name)}
         for job in running - set(self._locks):
             lock = self._session.job_lock(job)
             if lock.acquire():
                 self._locks[job] = lock
-        for job in set(self._locks) - running:
+        for job in known - running:  # not what was given to hold since the list was read
             self._locks.pop(job).release()
         now = time.monotonic()
         worked_s, self._counted_at = now - self._counted_at, now
         # Whoever answers for a job counts the time, also where another process has the lane and works on it.
         if self._runner.engine is not None or self._runner.busy_owner is not None:
-            for job in self._locks:
+            for job in list(self._locks):
                 ledger.add_worked(job, worked_s)
 
 

@@ -120,12 +120,16 @@ class EmbeddedRunner:
             keeper.stop()
 
     def adopt(self, job: JobId, lock: LaneLock) -> None:
-        """Answer for a job that has just started to run; `lock` is its own, and held. Call it in the event loop."""
+        """Answer for a job that has just started to run; `lock` is its own, and held. Call it in the event loop.
+
+        Where it is not held, somebody answers for the job already, here or elsewhere.
+        """
         if job in self._granted:
             self._granted.discard(job)
         else:
             self._probe_limits.pop(job, None)
-        self._adopted[job] = lock
+        if lock.is_held:
+            self._adopted[job] = lock
         self._woken.set()
 
     def allow_probe(self, job: JobId, amount: Decimal | None) -> None:
@@ -210,6 +214,7 @@ class EmbeddedRunner:
             lock.release()
 
     async def _look(self) -> None:
+        known = set(self._adopted)  # first: what is adopted while the ledger is read runs, though it is not in the list
         running = await asyncio.to_thread(self._session.ledger.list_jobs, JobState.RUNNING)
         due = await asyncio.to_thread(self._find_due)
         for name in {*(job.account for job in running), *due}:
@@ -222,9 +227,9 @@ class EmbeddedRunner:
             if keeper is not None and job.id in self._adopted:
                 keeper.hold(job.id, self._adopted.pop(job.id))
         running_ids = {job.id for job in running}
-        for gone in set(self._adopted) - running_ids:
+        for gone in (known & set(self._adopted)) - running_ids:
             self._adopted.pop(gone).release()
-        for gone in set(self._probe_limits) - running_ids - self._granted:
+        for gone in set(self._probe_limits) - running_ids - self._granted - set(self._adopted):
             del self._probe_limits[gone]
 
     def _find_due(self) -> list[AccountName]:

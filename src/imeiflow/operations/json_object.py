@@ -141,6 +141,7 @@ def describe_reconciliation(found: Reconciliation) -> dict[str, object]:
         "obscure": len(found.obscure),
         "not_named": len(found.plan.orders) - len(found.settled) - len(found.obscure),
         "not_named_within": len(found.unnamed),
+        "not_named_held": {why.value: number for why, number in found.held.most_common()},
         "not_named_within_cost": found.missing.cost and found.missing.cost.amount,
         "currency": found.plan.job.currency,
         "job_state": found.plan.job.state,

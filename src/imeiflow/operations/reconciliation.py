@@ -14,7 +14,7 @@ from itertools import islice
 from pathlib import Path
 from typing import BinaryIO, Final
 
-from imeiflow.domain.ident import AccountName, JobId, OrderId, ServiceId
+from imeiflow.domain.ident import AccountName, JobId, OrderId, Reference, ServiceId
 from imeiflow.domain.imei import Imei
 from imeiflow.domain.money import Money
 from imeiflow.domain.order import OrderState
@@ -22,6 +22,7 @@ from imeiflow.ledger.change import StatusUpdate
 from imeiflow.ledger.filter import Cursor, Filter, Span
 from imeiflow.ledger.ledger import Ledger
 from imeiflow.ledger.record import KnownOrder
+from imeiflow.operations.absence import Coverage, Silence, explain_silence
 from imeiflow.operations.claim import Claims, Obscurity, claim_rows, is_doubt, is_placed
 from imeiflow.operations.session import Session
 from imeiflow.operations.settlement import (
@@ -69,8 +70,8 @@ class Reconciliation:
     dearer: list[Difference] = field(default_factory=list)  #: prices that differ
     updates: list[StatusUpdate] = field(default_factory=list)  #: statuses that are news
     confirmed: int = 0  #: rows of orders that the ledger has as placed
-    unnamed: tuple[OrderId, ...] = ()  #: doubts of the job that no row of the export names
-    outside: int = 0  #: of these, sent before its first row or after its last
+    unnamed: tuple[OrderId, ...] = ()  #: doubts of the job that were not placed, if it is complete: no row names them
+    held: Counter[Silence] = field(default_factory=Counter)  #: doubts that no row names either, which proves nothing
     matched: set[OrderId] = field(default_factory=set)  #: placed orders that have a row of their own
     absent: list[KnownOrder] = field(default_factory=list)  #: placed orders of its time without one, if it is complete
 
@@ -108,9 +109,11 @@ def reconcile(
     for imei, known in _pages(ledger, account, statement):
         _compare(found, statement.orders[imei], known, services)
         named.update(one.order for one in known if is_doubt(one))
-    _find_unnamed(session, found, named)
+    fits = lambda service, name: _fits(service, services.find(name))  # noqa: E731
+    coverage = Coverage(plan.job, statement, clock, fits)
+    _find_unnamed(session, found, named, coverage)
     if is_complete:
-        found.absent = _find_absent(ledger, account, found)
+        found.absent = _find_absent(ledger, account, found, coverage.span)
     return found
 
 
@@ -121,8 +124,7 @@ def settle_by_export(session: Session, found: Reconciliation, *, note: str, acto
     """
     plan = found.placed
     if plan.orders:
-        references = {order: row.reference for order, row in found.settled.items() if row.reference is not None}
-        settle_placed(session, plan, references=references, note=note, actor=actor)
+        settle_placed(session, plan, references=_find_references(found), note=note, actor=actor)
     told = [
         StatusUpdate(order=order, status=row.status, result=row.code or None)
         for order, row in found.settled.items()
@@ -140,6 +142,16 @@ def settle_missing(session: Session, found: Reconciliation, *, note: str, actor:
     if plan.orders:
         settle_not_placed(session, plan, note=note, actor=actor)
     return len(plan.orders)
+
+
+def _find_references(found: Reconciliation) -> dict[OrderId, Reference]:
+    """Give the references that the export tells; a number that several rows share is not that of an order."""
+    times = Counter(row.reference for row in found.statement)
+    return {
+        order: row.reference
+        for order, row in found.settled.items()
+        if row.reference is not None and times[row.reference] == 1
+    }
 
 
 class _Services:
@@ -250,24 +262,20 @@ def _is_news(order: KnownOrder, row: ExportedOrder) -> bool:
     return order.status is None or not order.status.is_final
 
 
-def _find_unnamed(session: Session, found: Reconciliation, named: set[OrderId]) -> None:
-    """Find the doubts that no row names, and which of them were sent within the time of the export."""
-    unnamed = set(found.plan.orders) - named
-    if not unnamed or found.clock is None:
-        found.outside = len(unnamed)
-        return
-    span = _span(found)
-    found.unnamed = tuple(
-        doubt.order
-        for doubt in read_doubts(session, found.plan.job.id)
-        if doubt.order in unnamed and span and span[0] <= doubt.began_at and doubt.last_began_at <= span[1]
-    )
-    found.outside = len(unnamed) - len(found.unnamed)
+def _find_unnamed(session: Session, found: Reconciliation, named: set[OrderId], coverage: Coverage) -> None:
+    """Find the doubts that no row names: those that were not placed then, and why it proves nothing of the others."""
+    doubts = [one for one in read_doubts(session, found.plan.job.id) if one.order not in named]
+    planned = set(found.plan.orders)
+    doubts = [one for one in doubts if one.order in planned]
+    told = list(zip(doubts, explain_silence(coverage, doubts), strict=True))
+    found.unnamed = tuple(doubt.order for doubt, why in told if why is None)
+    found.held.update(why for _, why in told if why is not None)
 
 
-def _find_absent(ledger: Ledger, account: AccountName, found: Reconciliation) -> list[KnownOrder]:
+def _find_absent(
+    ledger: Ledger, account: AccountName, found: Reconciliation, span: tuple[datetime, datetime] | None
+) -> list[KnownOrder]:
     """Find the orders that were placed within the time of the export, and that no row of it belongs to."""
-    span = _span(found)
     if span is None:
         return []
     first, last = span
@@ -285,9 +293,3 @@ def _find_absent(ledger: Ledger, account: AccountName, found: Reconciliation) ->
         if page.next is None:
             return absent
         after = page.next
-
-
-def _span(found: Reconciliation) -> tuple[datetime, datetime] | None:
-    """Give the time from the first row of the export to its last; None where it does not say."""
-    moments = [] if found.clock is None else [at for row in found.statement for at in found.clock.read(row)]
-    return (min(moments), max(moments)) if moments else None

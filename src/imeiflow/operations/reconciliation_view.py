@@ -33,6 +33,8 @@ def tell_reconciliation(found: Reconciliation, *, is_complete: bool) -> Iterator
         if found.unnamed:
             said = "and no row names them" if is_complete else "if it is complete for that time, say --complete"
             yield f"      {len(found.unnamed):,} of them sent between its first and its last row: {said}"
+        for why, number in found.held.most_common():
+            yield f"      {number:,} of them stay unconfirmed, complete or not: {why.sentence}"
     yield from _tell_rest(found)
     if is_complete:
         yield from _tell_absent(found)

@@ -180,12 +180,16 @@ def settle_placed(
             problem="a reference belongs to one order", remedy="Name its IMEI with --imei, or leave the reference out."
         )
     _check_unchanged(session, plan)
-    named = references or {}
+    wanted = frozenset(plan.orders)
     session.ledger.mark_placed(
-        [order for order in plan.orders if order not in named], reference, note=note, actor=actor
+        plan.orders,
+        reference,
+        references={order: known for order, known in (references or {}).items() if order in wanted},
+        attempts=dict(zip(plan.orders, plan.attempts, strict=True)),
+        is_at_rest=True,
+        note=note,
+        actor=actor,
     )
-    for order, its_reference in named.items():
-        session.ledger.mark_placed([order], its_reference, note=note, actor=actor)
 
 
 def settle_not_placed(session: Session, plan: SettlementPlan, *, note: str = "", actor: str = "") -> None:
@@ -194,7 +198,8 @@ def settle_not_placed(session: Session, plan: SettlementPlan, *, note: str = "",
     In a job that was cancelled they are cancelled too: nobody will send them.
     """
     state = _check_unchanged(session, plan)
-    session.ledger.mark_not_placed(plan.orders, note=note, actor=actor)
+    attempts = dict(zip(plan.orders, plan.attempts, strict=True))
+    session.ledger.mark_not_placed(plan.orders, attempts=attempts, is_at_rest=True, note=note, actor=actor)
     if state is JobState.CANCELLED:
         session.ledger.cancel_queued(plan.job.id, note=note, actor=actor)
 
@@ -202,6 +207,7 @@ def settle_not_placed(session: Session, plan: SettlementPlan, *, note: str = "",
 def _check_unchanged(session: Session, plan: SettlementPlan) -> JobState:
     """See that the user's word is still about what was shown: a question may have stood there for hours.
 
+    The ledger sees to it once more in the transaction that settles; this says it in the words of the question.
     Gives the job's state. Raises JobStateError where it runs again, UsageError where orders were sent again since.
     """
     state = _find_at_rest(session, plan.job.id).state

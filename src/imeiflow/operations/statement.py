@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 from datetime import datetime, time
 from html import unescape
 from pathlib import Path
-from typing import BinaryIO, Final
+from typing import BinaryIO, Final, Protocol
 
 from imeiflow.domain.ident import Reference
 from imeiflow.domain.imei import Imei
@@ -76,6 +76,23 @@ class ExportedOrder:
     moments: Mapping[DateOrder, datetime]
 
 
+class Dated(Protocol):
+    """What names a time, in every reading of it."""
+
+    @property
+    def moments(self) -> Mapping[DateOrder, datetime]:
+        """Give the readings."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class UnreadRow:
+    """A row of the export whose IMEI cannot be read: it may be that of any order of its service and time."""
+
+    service: str
+    moments: Mapping[DateOrder, datetime]
+
+
 @dataclass(slots=True)
 class Statement:
     """An export that was read. `orders` are its rows by IMEI, `date_orders` the readings that fit all its dates."""
@@ -85,9 +102,14 @@ class Statement:
     notes: list[str] = field(default_factory=list)
     orders: dict[Imei, list[ExportedOrder]] = field(default_factory=dict)
     total: int = 0
-    unreadable: int = 0
+    unread: list[UnreadRow] = field(default_factory=list)
     examples: list[str] = field(default_factory=list)
     date_orders: tuple[DateOrder, ...] = ()
+
+    @property
+    def unreadable(self) -> int:
+        """Count the rows whose IMEI cannot be read."""
+        return len(self.unread)
 
     @property
     def has_dates(self) -> bool:
@@ -126,7 +148,7 @@ def read_statement(
                 raise InputError(source=sheet.name, problem=f"it has over {most_rows:,} rows", remedy=remedy)
             order = _read_row(row, columns, currency)
             if order is None:
-                _note_unreadable(statement, row)
+                _note_unreadable(statement, row, columns)
                 continue
             statement.orders.setdefault(order.imei, []).append(order)
             if order.moments:
@@ -154,14 +176,18 @@ def _find_columns(sheet: Sheet) -> dict[str, int]:
     return columns
 
 
+def _read_cell(row: Row, columns: Mapping[str, int], kind: str) -> str:
+    place = columns.get(kind)
+    return row.columns[place].strip() if place is not None and place < len(row.columns) else ""
+
+
 def _read_row(row: Row, columns: Mapping[str, int], currency: str) -> ExportedOrder | None:
     imei = row.reading.imei
     if imei is None:
         return None
 
     def cell(kind: str) -> str:
-        place = columns.get(kind)
-        return row.columns[place].strip() if place is not None and place < len(row.columns) else ""
+        return _read_cell(row, columns, kind)
 
     reference = cell("reference")
     return ExportedOrder(
@@ -176,8 +202,9 @@ def _read_row(row: Row, columns: Mapping[str, int], currency: str) -> ExportedOr
     )
 
 
-def _note_unreadable(statement: Statement, row: Row) -> None:
-    statement.unreadable += 1
+def _note_unreadable(statement: Statement, row: Row, columns: Mapping[str, int]) -> None:
+    service, date = _read_cell(row, columns, "service"), _read_cell(row, columns, "date")
+    statement.unread.append(UnreadRow(service, read_moments(date)))
     if len(statement.examples) < _MOST_UNREADABLE:
         statement.examples.append(f"line {row.line}: {row.value.strip()[:40]!r}: {row.reading.sentence}")
 

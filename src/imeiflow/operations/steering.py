@@ -26,6 +26,13 @@ from imeiflow.operations.spend_limit import check_owner, hold_to_limit, weigh_re
 
 RETRIED = frozenset({OrderState.FAILED, OrderState.REFUSED})
 _LOOK_EVERY_S = 0.1
+_LOCK_EVERY_S = 0.02
+
+
+class HeldJobError(UsageError):
+    """Job {job} is still held by the process that has worked on it: nothing was changed."""
+
+    remedy = "Try again when that process has ended."
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,7 +89,7 @@ def resume_job(
     must follow it.
 
     Raises UnknownJobError, JobStateError for a cancelled one, ConfigurationError where its account cannot be worked
-    for any more, SpendLimitError.
+    for any more, SpendLimitError, HeldJobError where another process does not let go of it.
     """
     recover_orphans(session)
     found = session.find_job(job)
@@ -104,7 +111,29 @@ def resume_job(
 
 def _resume(session: Session, found: Job) -> Resumed:
     job, lock = found.id, session.job_lock(found.id)
-    lock.acquire()
+    if not lock.acquire() and found.state in {JobState.PAUSED, JobState.FINISHED}:
+        take_lock(job, lock)  # who has just paused or finished it lets go of it in a moment
+    try:
+        return _go_on(session, found, lock)
+    except BaseException:
+        lock.release()
+        raise
+
+
+def take_lock(job: JobId, lock: LaneLock, *, within_s: float = 10.0) -> None:
+    """Take a job's lock as soon as it is free: a job that runs, and whose lock nobody holds, would seem orphaned.
+
+    Raises HeldJobError where that takes longer; blocks.
+    """
+    until = time.monotonic() + within_s
+    while not lock.acquire():
+        if time.monotonic() >= until:
+            raise HeldJobError(job=job)
+        time.sleep(_LOCK_EVERY_S)
+
+
+def _go_on(session: Session, found: Job, lock: LaneLock) -> Resumed:
+    job = found.id
     match found.state:
         case JobState.RUNNING:
             return Resumed(job, lock, is_to_follow=True, was_running=True)
@@ -115,12 +144,11 @@ def _resume(session: Session, found: Job) -> Resumed:
             tally = session.ledger.tally(job)
             settles = found.policy is Policy.SETTLE and tally[OrderState.UNCONFIRMED] > 0
             if not tally.waiting and not settles:
-                lock.release()
+                lock.release()  # nobody follows it
                 return Resumed(job, lock, is_to_follow=False, was_running=False)
             session.ledger.change_job(job, {JobState.FINISHED}, JobState.RUNNING, None)
             return Resumed(job, lock, is_to_follow=True, was_running=False)
         case JobState.CANCELLED | JobState.DRAFT:
-            lock.release()
             raise JobStateError(
                 job=job,
                 state=found.state,

@@ -7,19 +7,25 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta, timezone, tzinfo
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
+from imeiflow.dispatch.sighting import find_offset
 from imeiflow.errors import UsageError
 from imeiflow.ledger.record import KnownOrder
-from imeiflow.operations.statement import ExportedOrder, Statement
+from imeiflow.operations.statement import Dated, ExportedOrder, Statement
 from imeiflow.results.moment import DateOrder, read_zone
 
-#: How far from a call an export may say that its order was placed.
+#: How far from its call an export may say that an order was placed that is known to be.
 SLACK = timedelta(minutes=30)
+#: How far it may be where only that tells that it was: one made by hand meanwhile is another.
+NEAR = timedelta(minutes=2)
 #: Where it names days only, and nobody knows whose.
 _DAYS_APART = timedelta(hours=38)
+#: When a day begins at the earliest and ends at the latest, from its midnight: of a zone, and where nobody knows which.
+_DAY_OF_ZONE = timedelta(), timedelta(hours=24)
+_DAY_OF_ANY = timedelta(hours=-14), timedelta(hours=36)
 _QUARTER = timedelta(minutes=15)
 _FARTHEST = timedelta(hours=14, minutes=15)
 #: A second offset is believed (summer time begins within the export) from this share of the certain orders on.
@@ -28,32 +34,70 @@ _LEAST_SHARE = 0.1
 
 @dataclass(frozen=True, slots=True)
 class ExportClock:
-    """How the dates of an export are read. `pairs` is how many certain orders told; 0: the user did."""
+    """How the dates of an export are read.
+
+    `pairs` is how many certain orders told; 0: the user did. `ahead` is by how much the provider's clock is ahead of
+    ours; None: not known. `day` is when a row's order was made that names its day only, from midnight on.
+    """
 
     date_order: DateOrder
     zones: tuple[tzinfo, ...]
-    slack: timedelta = SLACK
     pairs: int = 0
+    ahead: timedelta | None = None
+    day: tuple[timedelta, timedelta] | None = None
 
-    def read(self, order: ExportedOrder) -> list[datetime]:
-        """Give the moments that a row can mean."""
+    @property
+    def slack(self) -> timedelta:
+        """Give how far from its call a row may be of an order that is known to be placed."""
+        return SLACK if self.day is None else _DAYS_APART
+
+    @property
+    def near(self) -> timedelta:
+        """Give how far from its calls a row may be of an order in doubt."""
+        return NEAR if self.day is None else _DAYS_APART
+
+    @property
+    def margin(self) -> timedelta:
+        """Give by how much the export's times may be wrong by ours."""
+        return SLACK if self.ahead is None else NEAR
+
+    def read(self, order: Dated) -> list[datetime]:
+        """Give the moments that a row can mean, by our clock."""
         moment = order.moments.get(self.date_order)
         if moment is None:
             return []
+        ahead = self.ahead or timedelta()
         if moment.tzinfo is not None:
-            return [moment.astimezone(UTC)]
-        return [moment.replace(tzinfo=zone).astimezone(UTC) for zone in self.zones]
+            return [moment.astimezone(UTC) - ahead]
+        return [moment.replace(tzinfo=zone).astimezone(UTC) - ahead for zone in self.zones]
 
-    def distance(self, order: ExportedOrder, known: KnownOrder) -> timedelta | None:
+    def bounds(self, order: Dated) -> list[tuple[datetime, datetime]]:
+        """Give, for each moment that a row can mean, from when to when its order was made."""
+        before, after = self.day or (timedelta(), timedelta())
+        return [(at + before, at + after) for at in self.read(order)]
+
+    def cover(self, statement: Statement) -> tuple[datetime, datetime] | None:
+        """Give the time that is surely between the first row of an export and its last; None where there is none.
+
+        Of several readings of a row the one counts that leaves the least.
+        """
+        read = [bounds for row in statement if (bounds := self.bounds(row))]
+        if not read:
+            return None
+        begin = min(max(last for _, last in bounds) for bounds in read) + self.margin
+        end = max(min(first for first, _ in bounds) for bounds in read) - self.margin
+        return (begin, end) if begin <= end else None
+
+    def distance(self, order: ExportedOrder, known: KnownOrder, *, within: timedelta) -> timedelta | None:
         """Say how far a row is from the calls that may have placed an order; None: too far, or it does not say."""
         found = [max(known.began_at - at, at - known.ended_at, timedelta()) for at in self.read(order)]
         nearest = min(found, default=None)
-        return None if nearest is None or nearest > self.slack else nearest
+        return None if nearest is None or nearest > within else nearest
 
     def describe(self) -> str:
         """Say it in words."""
         zones = " or ".join(_name_zone(zone) for zone in self.zones)
-        return zones if self.slack == SLACK else f"{zones}, days only"
+        return zones if self.day is None else f"{zones}, days only"
 
 
 def name_time_zone(text: str) -> tzinfo:
@@ -75,13 +119,25 @@ def choose_clock(
     if not statement.has_dates:
         return None
     if not statement.has_times:
-        return ExportClock(statement.readings[0], (zone or UTC,), _DAYS_APART) if len(statement.readings) == 1 else None
+        day = _DAY_OF_ANY if zone is None else _DAY_OF_ZONE
+        return ExportClock(statement.readings[0], (zone or UTC,), day=day) if len(statement.readings) == 1 else None
     pairs = list(certain)
     best = max((_rate(order, pairs, zone) for order in statement.readings), key=lambda rated: rated[0])
     count, order, zones = best
     if zone is not None and (count or len(statement.readings) == 1):
-        return ExportClock(order, (zone,))
-    return ExportClock(order, zones, pairs=count) if count * 2 > len(pairs) else None
+        return _set(ExportClock(order, (zone,)), pairs)
+    return _set(ExportClock(order, zones, pairs=count), pairs) if count * 2 > len(pairs) else None
+
+
+def _set(clock: ExportClock, pairs: list[tuple[ExportedOrder, KnownOrder]]) -> ExportClock:
+    """Set an export's clock by the orders that are certain, where most of them agree."""
+    told = []
+    for row, known in pairs:
+        read = [(at, min(max(at, known.began_at), known.ended_at)) for at in clock.read(row)]
+        nearest = min(read, key=lambda pair: abs(pair[0] - pair[1]), default=None)
+        if nearest is not None and abs(nearest[0] - nearest[1]) <= SLACK:
+            told.append(nearest)
+    return replace(clock, ahead=find_offset(told))
 
 
 def _rate(
