@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import replace
 from decimal import Decimal
 
+import pytest
+
 from imeiflow.domain.money import Money
 from imeiflow.domain.order import JobState, OrderState
 from imeiflow.ledger.record import PricedService
@@ -47,10 +49,35 @@ async def test_what_was_accepted_anew_is_recorded_and_charged_to_the_cent(tmp_pa
 
 async def test_a_price_that_fell_is_what_is_recorded(tmp_path):
     async with open_rig(tmp_path, {"price_change": ("1=0.05@0",)}, settings=WATCHED) as rig:
-        job = rig.add_job(9, max_spend=Decimal("0.45"))
+        job = rig.add_job(9, max_spend=9 * PRICE)
         verdict = await rig.run(job)
         assert rig.state(job) is JobState.FINISHED
         assert cost(rig, job) == verdict.charged == 9 * Decimal("0.05")
+
+
+@pytest.mark.parametrize("day", [False, True], ids=["of the job", "of the account's day"])
+async def test_a_cap_holds_where_a_price_that_fell_rises_back_to_what_was_agreed_to(tmp_path, day: bool):
+    """The list says 4 cents for another while, and each order is charged 8."""
+    cap = Decimal("0.80")
+    settings = replace(SETTINGS, price_max_age_s=600.0, max_spend_per_day=cap if day else None)
+    behaviour = {"price_change": ("1=0.04@0", "1=0.08@30")}
+    async with open_rig(tmp_path, behaviour, clock=FastClock(10), settings=settings) as rig:
+        job = rig.add_job(40, chunk_size=1, rate=20.0, max_spend=None if day else cap)
+        await rig.runner().run(job)
+        assert rig.state(job) is JobState.PAUSED
+        assert sum(entry.price for entry in rig.sim.book) <= cap
+        if not day:
+            assert "each order counted at the $0.08 that you agreed to" in rig.reason(job)
+
+
+async def test_a_cap_goes_on_from_what_was_agreed_to_when_the_job_is_taken_up_again(tmp_path):
+    async with open_rig(tmp_path, {"price_change": ("1=0.05@0",)}, settings=WATCHED) as rig:
+        job = rig.add_job(9, chunk_size=1, max_spend=5 * PRICE)
+        await rig.run(job)
+        assert (rig.count(job, OrderState.ACCEPTED), cost(rig, job)) == (5, 5 * Decimal("0.05"))
+        rig.resume(job)
+        await rig.run(job)
+        assert rig.count(job, OrderState.ACCEPTED) == 5
 
 
 async def test_a_list_that_is_fresh_enough_is_not_fetched_again(tmp_path):

@@ -7,12 +7,14 @@ import sqlite3
 from collections.abc import Sequence
 from contextlib import closing
 from dataclasses import replace
+from datetime import timedelta
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from imeiflow.domain.doubt import RepeatEvidence
 from imeiflow.domain.order import JobState, OrderState, Policy
 from imeiflow.ledger.change import AttemptKind
 from imeiflow.ledger.log import PROBE_CHARGED
@@ -399,8 +401,9 @@ async def test_orders_that_were_there_before_are_duplicates_and_cost_nothing(tmp
 
 async def test_a_list_that_was_ordered_before_is_sent_one_by_one_and_does_not_stop(tmp_path: Path):
     """Whole calls come back as a bare "IMEI already exists!", of which nobody can say which orders it means."""
-    async with open_rig(tmp_path) as rig:
-        await rig.run(rig.add_job(200, chunk_size=10))
+    async with open_rig(tmp_path, {"pending_for": "3600"}) as rig:
+        older = rig.add_job(200, chunk_size=10)
+        await rig.run(older)
         rig.remember_book()
         job = rig.add_imeis([make_imei(serial) for serial in range(200)], chunk_size=10, max_concurrency=2)
         await rig.runner().run(job)  # the judge takes a duplicate for an order of this job
@@ -421,7 +424,7 @@ async def order_elsewhere(rig: Rig, count: int, *, first: int = 0) -> None:
 
 
 async def test_a_doubt_about_an_order_that_an_older_job_placed_is_not_said_to_have_cost_something(tmp_path: Path):
-    async with open_rig(tmp_path) as rig:
+    async with open_rig(tmp_path, {"pending_for": "3600"}) as rig:
         older = rig.add_job(5, chunk_size=1)
         await rig.run(older)
         rig.behave(faults=("reset:after@#8",))
@@ -430,3 +433,34 @@ async def test_a_doubt_about_an_order_that_an_older_job_placed_is_not_said_to_ha
         assert rig.sim.stats.faults
         assert rig.count(job, S.UNCONFIRMED) == 0
         assert rig.ledger.spending(job).amount == 15 * PRICE
+
+
+@pytest.mark.parametrize("is_capped", [False, True])
+async def test_what_is_ordered_again_after_it_was_completed_is_counted_and_held_to_its_cap(
+    tmp_path: Path, is_capped: bool
+):
+    """Repeats are refused while an order is open: a doubt that is found is the new order, not the completed one."""
+    clock = FastClock()
+    behaviour = {"repeats": Repeat.REFUSE_OPEN, "pending_for": "60", "process_for": "0"}
+    async with open_rig(tmp_path, behaviour, clock=clock) as rig:
+        imeis = [make_imei(serial) for serial in range(20)]
+        older = rig.add_imeis(imeis, chunk_size=1)
+        await rig.run(older)
+        seen = RepeatEvidence(clock.now(), timedelta(seconds=50), is_refusal=True)  # a probe of that day
+        rig.ledger.add_repeat(rig.ledger.list_attempts(older)[0].id, seen)
+        clock.skip(3600)
+        rig.behave(faults=("reset:after@#23,25",))
+        before = len(rig.sim.book)
+        job = rig.add_imeis(imeis, chunk_size=1, max_spend=10 * PRICE if is_capped else None)
+        await rig.runner().run(job)
+        for _ in range(3):
+            if rig.state(job) is JobState.PAUSED:
+                rig.resume(job)
+                await rig.runner().run(job)
+        assert rig.sim.stats.faults
+        charged = len(rig.sim.book) - before
+        spent = rig.ledger.spending(job)
+        assert spent is not None
+        assert spent.amount + rig.count(job, S.UNCONFIRMED) * PRICE >= charged * PRICE
+        if is_capped:
+            assert charged <= 10

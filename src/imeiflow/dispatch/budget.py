@@ -59,7 +59,7 @@ class Budget:
         mark = self._counted  # whatever is counted from here on may be counted twice, and is never missed
         wanted = SpendingFilter(account=account, since=start_of_day(today))
         others = [one for one in ledger.possible_charges(wanted) if one.job not in ours]
-        return Spent(today, ours, _add_up(ledger.charges(wanted)), _add_up(others), mark)
+        return Spent(today, ours, ledger.charged_as_agreed(wanted), _add_up(others), mark)
 
     def take(self, spent: Spent | None) -> None:
         """Go on from what the ledger said."""

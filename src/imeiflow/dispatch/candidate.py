@@ -51,7 +51,7 @@ async def find_candidates(
     them is the best that can be known of the doubts.
     """
     orders = await asyncio.to_thread(_read_candidates, engine, work, span)
-    statuses = await _fetch_statuses(engine, orders, is_stopped)
+    statuses = await fetch_statuses(engine, orders, is_stopped)
     found = [(order, statuses.get(order.order, order.status)) for order in orders]
     return [
         Candidate(order, status is ResultStatus.COMPLETED, order.job == work.job.id)
@@ -86,9 +86,10 @@ def _read_candidates(engine: Engine, work: Work, span: tuple[datetime, datetime]
     return list({order.order: order for order in found}.values())
 
 
-async def _fetch_statuses(
+async def fetch_statuses(
     engine: Engine, orders: Sequence[PlacedOrder], is_stopped: Callable[[], bool]
 ) -> dict[OrderId, ResultStatus]:
+    """Ask the provider for the statuses of orders, in one call through the lane; give and keep those that it tells."""
     named = {order.reference: order for order in orders if order.reference}
     listing = await engine.inquiry.fetch(list(named), is_stopped) if named else None
     if listing is None:

@@ -88,7 +88,10 @@ class Course:
         if not work.is_over_cap:
             return work.budget.explain(work.job.unit_price, work.job.currency, self._engine.clock.now())
         cap = Money(work.job.max_spend or Decimal(0), work.job.currency)
-        return f"the spending cap of {cap} is reached; `resume --max-spend AMOUNT` sets another"
+        agreed = work.job.price
+        is_fallen = agreed is not None and work.price is not None and work.price < agreed.amount
+        counted = f", each order counted at the {agreed} that you agreed to," if is_fallen else ""
+        return f"the spending cap of {cap}{counted} is reached; `resume --max-spend AMOUNT` sets another"
 
     async def _end_settled(self, work: Work, to: JobState, reason: str | None) -> None:
         """Settle what is in doubt, as far as can be known; then end the job, unless orders may leave again."""

@@ -18,7 +18,7 @@ from imeiflow.dispatch.lane import Lane
 from imeiflow.dispatch.pace import Window
 from imeiflow.dispatch.price import is_watched
 from imeiflow.dispatch.setting import DispatchSettings
-from imeiflow.dispatch.work import Work
+from imeiflow.dispatch.work import JobSpent, Work
 from imeiflow.domain.ident import AccountName, JobId, ServiceId
 from imeiflow.domain.order import JobState, OrderState
 from imeiflow.domain.progress import Tally
@@ -26,6 +26,7 @@ from imeiflow.domain.schedule import UNKNOWN, Delivery, read_delivery
 from imeiflow.errors import JobStateError
 from imeiflow.ledger.ledger import Ledger
 from imeiflow.ledger.record import Job
+from imeiflow.ledger.spending import SpendingFilter
 from imeiflow.providers.contract import Provider
 
 if TYPE_CHECKING:
@@ -65,7 +66,7 @@ class Running:
 
     job: Job
     tally: Tally = field(default_factory=Tally)
-    spent: Decimal = Decimal(0)
+    spent: JobSpent = field(default_factory=JobSpent)
     lost_probes: int = 0
     delivery: Delivery = UNKNOWN
 
@@ -124,8 +125,7 @@ class Desk:
             if job.id in self.works:
                 found.append(Running(job))
             else:
-                spending = self._ledger.spending(job.id)
-                spent = spending.amount if spending else Decimal(0)
+                spent = self._ask_spent(job.id, Decimal(0))
                 lost = self._ledger.lost_probes(job.id)
                 delivery = read_delivery(self._ledger.delivery(self._account, job.service, job.kind)) or UNKNOWN
                 found.append(Running(job, self._ledger.tally(job.id), spent, lost, delivery))
@@ -160,10 +160,15 @@ class Desk:
         self.settlements.pop(work.job.id, None)
         return True
 
+    def _ask_spent(self, job: JobId, unknown: Decimal) -> JobSpent:
+        """Ask the ledger what a job was charged; `unknown` is told where some of it has no price."""
+        spending = self._ledger.spending(job)
+        capped = self._ledger.charged_as_agreed(SpendingFilter(jobs=[job]))
+        return JobSpent(spending.amount if spending else unknown, capped)
+
     def recount(self, work: Work) -> None:
         """Take over what the ledger says of a job that has nothing under way. Blocks."""
-        spending = self._ledger.spending(work.job.id)
-        spent = spending.amount if spending else work.spent
+        spent = self._ask_spent(work.job.id, work.spent)
         work.recount(self._ledger.tally(work.job.id), spent, self._ledger.lost_probes(work.job.id))
 
     def save(self) -> None:

@@ -13,11 +13,12 @@ from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from decimal import Decimal
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import structlog
 
-from imeiflow.dispatch.candidate import Candidate, choose, find_candidates
+from imeiflow.dispatch.candidate import Candidate, choose, fetch_statuses, find_candidates
 from imeiflow.dispatch.conclude import Ended, Repeat
 from imeiflow.dispatch.listed import settle_by_list
 from imeiflow.dispatch.treatment import Treatment
@@ -25,7 +26,7 @@ from imeiflow.dispatch.work import Chunk, Work
 from imeiflow.domain.doubt import covers_from
 from imeiflow.domain.ident import AttemptId, JobId, OrderId
 from imeiflow.domain.money import Money
-from imeiflow.domain.order import OrderState
+from imeiflow.domain.order import OrderState, ResultStatus
 from imeiflow.domain.outcome import Outcome
 from imeiflow.ledger.change import AttemptKind
 from imeiflow.ledger.record import Doubt, PlacedOrder, QueuedOrder
@@ -44,6 +45,8 @@ _LOOK_S = 0.25
 #: and half as much again.
 _MARGIN = 1.5
 _MOST_TAKEN = timedelta(seconds=30)
+_AT_ONCE = 50  #: older orders whose statuses are asked for in one call
+_OPEN = frozenset({ResultStatus.PENDING, ResultStatus.IN_PROCESS})
 #: What says nothing of the order, and is only a matter of trying again.
 _UNHEARD = frozenset({Outcome.THROTTLED, Outcome.UNSENT})
 
@@ -146,7 +149,7 @@ class Settlement:
             seen += len(doubts)
             began = [doubt.began_at for doubt in doubts]
             self._span = min(began + list(self._span or ())), max(began + list(self._span or ()))
-            known = await asyncio.to_thread(self._find_older_orders, doubts)
+            known = await self._find_older_orders(doubts)
             settled += await self._send_page(deque(sorted(doubts, key=lambda doubt: doubt.began_at)), known)
         return seen, settled
 
@@ -227,12 +230,25 @@ class Settlement:
                 return False
             return await self._repeat(chosen) is True
 
-    def _find_older_orders(self, doubts: Sequence[Doubt]) -> AbstractSet[str]:
-        """Find the IMEIs that older jobs are known to have placed under this service: they explain a duplicate."""
-        past = self._engine.ledger.find_ordered_before(
-            self._account, self._service, [doubt.imei for doubt in doubts], exclude_job=self._work.job.id
-        )
-        return {imei for imei, order in past.items() if order.state is OrderState.ACCEPTED}
+    async def _find_older_orders(self, doubts: Sequence[Doubt]) -> AbstractSet[str]:
+        """Find the IMEIs whose older orders explain a duplicate: placed, and still what a repeat is refused for.
+
+        Where an open order's repeat is refused, that of a completed one may be taken: the duplicate is the doubt itself
+        then. So an older order counts while the provider says that it is open.
+        """
+        find = partial(self._engine.ledger.find_ordered_before, exclude_job=self._work.job.id)
+        past = await asyncio.to_thread(find, self._account, self._service, [doubt.imei for doubt in doubts])
+        explained: set[str] = set()
+        unsure = [
+            PlacedOrder(one.order, imei, one.reference, one.at, one.at, one.status, None, one.job)
+            for imei, one in past.items()
+            if one.state is OrderState.ACCEPTED
+        ]
+        for start in range(0, len(unsure), _AT_ONCE):
+            page = unsure[start : start + _AT_ONCE]
+            statuses = await fetch_statuses(self._engine, page, lambda: self._is_stopped)
+            explained |= {one.imei for one in page if statuses.get(one.order) in _OPEN}
+        return explained
 
     def _send(self, asked: _Asked) -> asyncio.Future[Ended | None]:
         future: asyncio.Future[Ended | None] = asyncio.get_running_loop().create_future()

@@ -43,17 +43,25 @@ class Chunk:
                 return OrderState.QUEUED
 
 
+@dataclass(frozen=True, slots=True)
+class JobSpent:
+    """What a job was charged, as the price list told it, and as caps count it: at no less than what was agreed to."""
+
+    told: Decimal = Decimal(0)
+    capped: Decimal = Decimal(0)
+
+
 class Work:
     """A job that the engine works on."""
 
-    def __init__(self, job: Job, tally: Tally, spent: Decimal, chunk_size: ChunkSize, policy: BreakerPolicy) -> None:
+    def __init__(self, job: Job, tally: Tally, spent: JobSpent, chunk_size: ChunkSize, policy: BreakerPolicy) -> None:
         self.job = job
         self.chunk_size = chunk_size
         self.largest_chunk: int | None = None  #: a maximum, where the user set one; sizes below it are still found out
         self.delivery = UNKNOWN  #: how long the service takes
         self.breaker = Breaker(policy)
         self.counts: Counter[OrderState] = Counter(tally.counts)
-        self.spent = spent
+        self.spent, self.capped = spent.told, spent.capped
         self.price = job.unit_price  #: of the next orders: what the list said last, and never more than was agreed to
         self.awaits_price = False  #: nothing leaves before the price list was looked at
         self.budget = Budget(None, ())  #: of the account, for the day
@@ -112,10 +120,10 @@ class Work:
         self.is_stale = True
         self.cursor, self.is_read_out = OrderId(0), False
 
-    def recount(self, tally: Tally, spent: Decimal, lost_probes: int) -> None:
+    def recount(self, tally: Tally, spent: JobSpent, lost_probes: int) -> None:
         """Replace the counts by the ledger's; only when nothing is under way."""
         self.counts = Counter(tally.counts)
-        self.spent = spent
+        self.spent, self.capped = spent.told, spent.capped
         self.lost_probes = lost_probes
         self.is_stale = False
 
@@ -139,7 +147,7 @@ class Work:
 
     def affordable(self) -> int | None:
         """Give how many more orders the job's spending cap and the account's for the day allow; None without a cap."""
-        limits = (self._within_cap(), self.budget.affordable(self.price))
+        limits = (self._within_cap(), self.budget.affordable(self._dearest))
         return min((limit for limit in limits if limit is not None), default=None)
 
     @property
@@ -149,14 +157,21 @@ class Work:
 
     def spend(self, amount: Decimal) -> None:
         """Count what was charged."""
+        capped = max(amount, self.job.unit_price or amount)
         self.spent += amount
-        self.budget.add(amount)
+        self.capped += capped
+        self.budget.add(capped)
+
+    @property
+    def _dearest(self) -> Decimal | None:
+        """Give what the next orders may cost: a list that says less than what was agreed to may be out of date."""
+        return None if self.price is None else max(self.price, self.job.unit_price or self.price)
 
     def _within_cap(self) -> int | None:
-        cap, price = self.job.max_spend, self.price
+        cap, price = self.job.max_spend, self._dearest
         if cap is None or price is None or not price:
             return None
-        return max(0, int((cap - self.spent - self.at_risk) / price))
+        return max(0, int((cap - self.capped - self.at_risk) / price))
 
     def take_chunk(self) -> Chunk | None:
         """Take the next call's orders; None when the spending cap allows none now."""

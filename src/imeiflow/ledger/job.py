@@ -19,7 +19,7 @@ from imeiflow.errors import JobStateError, UnknownJobError
 from imeiflow.ledger.access import Access
 from imeiflow.ledger.dialect import AnyRow
 from imeiflow.ledger.draft import arrange, write_rows
-from imeiflow.ledger.log import JOB_STARTED, write_event
+from imeiflow.ledger.log import JOB_STARTED, PRICE_ACCEPTED, write_event
 from imeiflow.ledger.mask import Masked
 from imeiflow.ledger.record import Confirmed, Job, JobDraft, Mark, NewOrder, Reason
 from imeiflow.ledger.rival import has_rivals
@@ -224,7 +224,7 @@ class Jobs(Access):
             connection.execute(in_doubt.values(price=before))
             self._set(connection, job_id, {"unit_price": price})
             data = {"from": None if before is None else str(before), "to": str(price)}
-            write_event(connection, "price_accepted", at=now, job=job_id, data=data, actor=actor or None)
+            write_event(connection, PRICE_ACCEPTED, at=now, job=job_id, data=data, actor=actor or None)
 
         self._write(change)
 

@@ -13,6 +13,8 @@ from imeiflow.ledger.schema import event
 #: Kinds of events about repeat probes: one that was charged, and one that may have been.
 PROBE_CHARGED = "probe_charged"
 PROBE_IN_DOUBT = "probe_in_doubt"
+#: The kind of event that says which price was agreed to anew for a job.
+PRICE_ACCEPTED = "price_accepted"
 #: Kinds of events that come with orders that are queued from then on: written in the transaction that queues them.
 JOB_STARTED = "job_started"
 ORDERS_RETRIED = "orders_retried"

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from decimal import Decimal
-from typing import Any
+from typing import Any, TypeAlias
 
 from sqlalchemy import ColumnElement, Connection, Select, func, literal, select
 
@@ -15,10 +15,11 @@ from imeiflow.domain.order import JobState, OrderState, Policy, ResultStatus
 from imeiflow.domain.outcome import Outcome
 from imeiflow.ledger.access import Access
 from imeiflow.ledger.change import AttemptKind
-from imeiflow.ledger.charge import sum_up
+from imeiflow.ledger.charge import QUARTER_US, sum_up
 from imeiflow.ledger.dialect import fetch_rows, from_micros
+from imeiflow.ledger.log import PRICE_ACCEPTED
 from imeiflow.ledger.record import Expense
-from imeiflow.ledger.schema import attempt, attempt_order, charge, job, orders
+from imeiflow.ledger.schema import attempt, attempt_order, charge, event, job, orders
 
 _price = func.coalesce(orders.c.price, job.c.unit_price)
 _charges = select(charge.c.job_id, charge.c.at, charge.c.price, charge.c.times).join(job, job.c.id == charge.c.job_id)
@@ -63,6 +64,17 @@ class Spending(Access):
     def charges(self, wanted: SpendingFilter) -> list[Expense]:
         """List what was charged, by the quarter of an hour in which the calls left."""
         return self._list_expenses([_charges], charge.c.at, wanted)
+
+    def charged_as_agreed(self, wanted: SpendingFilter) -> Decimal:
+        """Add up what was charged, each time at no less than what was agreed to by then: for caps.
+
+        A price list that has fallen may be out of date, and then more is charged than it says. What has no price at all
+        counts nothing.
+        """
+        with self._read() as connection:
+            expenses = _read_expenses(connection, [_charges], charge.c.at, wanted)
+            agreed = _read_agreed(connection, {one.job for one in expenses})
+        return sum((_as_agreed(one, agreed[one.job]) * one.times for one in expenses), Decimal(0))
 
     def refunds(self, wanted: SpendingFilter) -> list[Expense]:
         """List what rejected orders had cost, by when it was seen that they are rejected."""
@@ -140,6 +152,34 @@ def _read_committed(
             spent = [Decimal(one.price or 0) * one.times for one in _all_charges(connection, id_)]
             amount = min(amount, max(Decimal(0), cap - sum(spent, Decimal(0))))
         yield currency, amount, 1
+
+
+#: Prices that were agreed to for a job one after the other: from when each held, the latest last.
+_Agreed: TypeAlias = list[tuple[datetime | None, Decimal]]
+
+
+def _read_agreed(connection: Connection, jobs: Collection[JobId]) -> dict[JobId, _Agreed]:
+    agreed: dict[JobId, _Agreed] = {one: [] for one in jobs}
+    told = select(event.c.job_id, event.c.at, event.c.data).where(
+        event.c.kind == PRICE_ACCEPTED, event.c.job_id.in_(jobs)
+    )
+    for its_job, at, data in connection.execute(told.order_by(event.c.id)):
+        prices = agreed[its_job]
+        if not prices and data["from"] is not None:
+            prices.append((None, Decimal(data["from"])))
+        prices.append((at, Decimal(data["to"])))
+    for its_job, price in connection.execute(select(job.c.id, job.c.unit_price).where(job.c.id.in_(jobs))):
+        if not agreed[its_job] and price is not None:
+            agreed[its_job] = [(None, price)]
+    return agreed
+
+
+def _as_agreed(expense: Expense, agreed: _Agreed) -> Decimal:
+    """Give the price of a charge for a cap: its own, or the dearest that was agreed to by the end of its quarter."""
+    quarter = timedelta(microseconds=QUARTER_US)
+    begun = [price for at, price in agreed if at is None or at <= expense.at][-1:]
+    within = [price for at, price in agreed if at is not None and expense.at < at < expense.at + quarter]
+    return max([*begun, *within, expense.price or Decimal(0)])
 
 
 def _all_charges(connection: Connection, job_id: JobId) -> list[Expense]:
