@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 
 import structlog
 
-from imeiflow.dispatch.sighting import Sighting, Window, find_made, find_offset
+from imeiflow.dispatch.sighting import Sighting, Window, find_made, find_offset, is_of_service
 from imeiflow.dispatch.work import Work
 from imeiflow.domain.ident import OrderId, Reference
 from imeiflow.domain.order import OrderState
@@ -22,7 +22,7 @@ from imeiflow.domain.outcome import Ending, Outcome
 from imeiflow.errors import LedgerError
 from imeiflow.ledger.change import AttemptKind
 from imeiflow.ledger.ledger import Ledger
-from imeiflow.ledger.record import Doubt
+from imeiflow.ledger.record import Doubt, Job
 from imeiflow.providers.contract import OrderStatus
 
 if TYPE_CHECKING:
@@ -45,7 +45,7 @@ async def settle_by_list(engine: Engine, work: Work, is_stopped: Callable[[], bo
     named = [(item.reference, item.imei) for item in listing.items]
     known = await asyncio.to_thread(ledger.known_references, work.job.account, named)
     offset = _compare_clocks(listing.items, known)
-    sightings = _find_strangers(listing.items, known, work.job.service_name)
+    sightings = _find_strangers(listing.items, known, work.job)
     after = OrderId(0)
     while sightings and offset is not None:
         doubts = await asyncio.to_thread(ledger.doubts, work.job.id, after=after, limit=_PAGE)
@@ -69,12 +69,12 @@ def _compare_clocks(items: Sequence[OrderStatus], known: dict[Reference, datetim
 
 
 def _find_strangers(
-    items: Sequence[OrderStatus], known: dict[Reference, datetime | None], service_name: str
+    items: Sequence[OrderStatus], known: dict[Reference, datetime | None], job: Job
 ) -> dict[str, list[Sighting]]:
     """Give, by IMEI, the listed orders of the service that are not known to belong to an order of ours."""
     found: dict[str, dict[Reference, Sighting]] = defaultdict(dict)
     for item in items:
-        is_service = not item.service_name or item.service_name == service_name
+        is_service = is_of_service(item.service_name, job.service, job.service_name)
         if item.reference not in known and item.imei and is_service and item.requested_at is not None:
             found[item.imei][item.reference] = Sighting(item.reference, item.requested_at)
     return {imei: list(sightings.values()) for imei, sightings in found.items()}

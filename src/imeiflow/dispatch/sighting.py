@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from statistics import median
 
-from imeiflow.domain.ident import Reference
+from imeiflow.domain.ident import Reference, ServiceId
 
 #: Providers give times in seconds or minutes, and take a moment to write an order down.
 TOLERANCE = timedelta(minutes=2)
@@ -31,6 +31,11 @@ class Window:
 
     began_at: datetime
     ended_at: datetime
+
+
+def is_of_service(said: str, service: ServiceId, name: str) -> bool:
+    """Say whether a listed order may be of a service: it is named by its title (`name`) or its id, or not at all."""
+    return not said or said in {service, name}
 
 
 def find_offset(known: Sequence[tuple[datetime, datetime]]) -> timedelta | None:
