@@ -110,3 +110,39 @@ def test_a_form_of_too_many_fields_or_files_is_turned_away(program):
     one, _ = make_form(LIST, service="1")
     two = one.replace(f"--{BOUNDARY}--\r\n".encode(), one)
     check_problem(program.ask("POST", "/drafts", two, headers=headers), 422, "invalid")
+
+
+def send_parts(program, *parts):
+    body = b"".join(b"--x\r\n" + head + b"\r\n\r\n" + content + b"\r\n" for head, content in parts) + b"--x--\r\n"
+    return program.ask("POST", "/drafts", body, headers={"content-type": "multipart/form-data; boundary=x"})
+
+
+FIELD = b'content-disposition: form-data; name="%s"'
+FILE = b'content-disposition: form-data; name="file"; filename="a.csv"'
+
+
+def test_a_field_that_is_as_long_as_a_list_is_turned_away(program):
+    told = check_problem(send_parts(program, (FIELD % b"name", b"a" * 3_000_000)), 413, "too-large")
+    assert "'name' is too long" in told["detail"]
+    halves = [(FIELD % b"name", b"a" * 60_000), (FIELD % b"service", b"a" * 60_000)]
+    check_problem(send_parts(program, *halves), 413, "too-large")
+
+
+def test_a_form_of_many_parts_or_that_is_none_is_turned_away(program):
+    check_problem(send_parts(program, *[(FIELD % b"name", b"a")] * 101), 413, "too-large")
+    for body, kind in [
+        (b"nothing", "multipart/form-data; boundary=x"),
+        (b"--x\r\n", "multipart/form-data; boundary=x"),
+        (b"--x--\r\n", "multipart/form-data"),
+        (b"--x\r\n" + FIELD % b"name" + b"\r\n\r\n\xff\xfe\r\n--x--\r\n", "multipart/form-data; boundary=x"),
+    ]:
+        answer = program.ask("POST", "/drafts", body, headers={"content-type": kind})
+        assert "The body is no form" in check_problem(answer, 400, "malformed")["detail"]
+
+
+def test_a_form_has_one_file(program):
+    service = (FIELD % b"service", b"1")
+    told = check_problem(send_parts(program, service), 422, "invalid")
+    assert "it is missing" in told["detail"]
+    told = check_problem(send_parts(program, service, (FILE, b"IMEI\r\n"), (FILE, b"IMEI\r\n")), 422, "invalid")
+    assert "one file" in told["detail"]

@@ -5,7 +5,6 @@ The one place of the API that knows the framework.
 
 from __future__ import annotations
 
-import hashlib
 import inspect
 import tempfile
 from collections.abc import AsyncIterator
@@ -15,7 +14,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from litestar import Request, Response
-from litestar.datastructures import State, UploadFile
+from litestar.datastructures import State
 from litestar.handlers import HTTPRouteHandler
 from litestar.response import Stream
 from litestar.status_codes import HTTP_204_NO_CONTENT
@@ -23,6 +22,7 @@ from litestar.status_codes import HTTP_204_NO_CONTENT
 from imeiflow.operations.json_text import dump_json
 from imeiflow.web.api.allowance import Buckets
 from imeiflow.web.api.credential import check_scope, find_caller
+from imeiflow.web.api.form import receive_form
 from imeiflow.web.api.operation import Call, Operation, Reply, StreamReply, Upload
 from imeiflow.web.api.problem import MEDIA_TYPE, ApiError
 from imeiflow.web.api.reading import read_form, read_json, read_path, read_query
@@ -138,9 +138,7 @@ async def _read_body(
 
 
 async def _read_form(kind: type, request: Request[Any, Any, State], folder: Path) -> tuple[Any, Upload]:
-    form = await request.form()
-    pairs = [(name, value) for name, value in form.multi_items() if not isinstance(value, UploadFile)]
-    files = [(name, value) for name, value in form.multi_items() if isinstance(value, UploadFile)]
+    pairs, files = await receive_form(request, folder, most=request.app.state.office.settings.max_upload_bytes)
     fields = read_form(kind, pairs)
     if [name for name, _ in files] != ["file"]:
         raise ApiError(
@@ -148,15 +146,4 @@ async def _read_form(kind: type, request: Request[Any, Any, State], folder: Path
             "body.file: it is missing." if not files else "body.file: there has to be one file, in the field `file`.",
             remedy="Send the list as `file`, with a file name.",
         )
-    file = files[0][1]
-    path = folder / "upload"
-    digest = hashlib.sha256()
-    size = 0
-    with path.open("wb") as target:
-        while part := await file.read(_PART):
-            size += len(part)
-            digest.update(part)
-            await in_thread(target.write, part)
-    if size > request.app.state.office.settings.max_upload_bytes:
-        raise ApiError(413, "The file is larger than this server takes.", remedy="Part it into several lists.")
-    return fields, Upload(name=file.filename, path=path, size=size, digest=digest.hexdigest())
+    return fields, files[0][1]
