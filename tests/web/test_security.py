@@ -10,6 +10,7 @@ import socket
 import sqlite3
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
+from datetime import timedelta
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -40,7 +41,7 @@ PUBLIC = {
     "POST /sign-in",
 }
 #: What every user may change: what is their own.
-OF_ALL = {"POST /sign-out", "POST /orders"}
+OF_ALL = {"POST /sign-out", "POST /orders", "POST /password"}
 ROOT = Path(imeiflow.web.__file__).parent
 HOSTILE = "<b data-x=\"1\" data-y='2'>evil&\r\nx-injected: 1"
 
@@ -215,6 +216,48 @@ def test_nobody_is_sent_to_another_site(site, admin, target, anybody):
     assert "x-injected" not in answer.headers
 
 
+def test_whoever_knows_the_old_password_sets_another_and_every_other_browser_is_signed_out(site, admin):
+    user = site.add_user("vera", Role.VIEWER)
+    here, there = Asker(site, user), Asker(site, user)
+    new = "nine copper lanterns hum"
+    assert "New password for vera" in here.ask("GET", "/password").body
+
+    def change(old, new):
+        return here.ask("POST", "/password", form={"csrf": here.csrf, "old": old, "new": new})
+
+    assert (change("wrong", new).status, change(PASSWORD, "short").status) == (400, 400)
+    assert there.ask("GET", "/jobs").status == 200
+    answer = change(PASSWORD, new)
+    assert (answer.status, answer.headers["location"]) == (303, "/")
+    assert "set-cookie" in answer.headers
+    assert there.ask("GET", "/jobs").status == 303
+    assert here.ask("GET", "/jobs").status == 303  # with the cookie before
+    form = {"name": "vera", "password": new}
+    assert Asker(site).ask("POST", "/sign-in", form=form).status == 303
+
+
+def test_an_open_browser_is_not_enough_to_guess_the_password(site, admin):
+    here = Asker(site, admin)
+    form = {"csrf": here.csrf, "old": "wrong", "new": "nine copper lanterns hum"}
+    assert [here.ask("POST", "/password", form=form).status for _ in range(6)] == [400] * 5 + [429]
+
+
+def test_a_page_that_is_left_open_does_not_keep_its_session_alive(site, admin):
+    somebody = Asker(site, admin)
+    ledger = site.session.ledger
+    [begun] = ledger.list_web_sessions(admin.id)
+    now = ledger.clock
+    ledger.clock = lambda: now() + timedelta(hours=11)
+    try:
+        assert somebody.ask("GET", "/jobs", hx_request="true", x_unattended="1").status == 200
+        assert somebody.ask("GET", "/live?topic=jobs").status == 200
+        assert ledger.list_web_sessions(admin.id)[0].seen_at == begun.seen_at
+        assert somebody.ask("GET", "/jobs").status == 200
+        assert ledger.list_web_sessions(admin.id)[0].seen_at > begun.seen_at
+    finally:
+        ledger.clock = now
+
+
 def test_many_guesses_at_once_are_counted_like_many_in_a_row(site, admin):
     with ThreadPoolExecutor(24) as pool:
         statuses = list(pool.map(lambda _: sign_in(Asker(site), password="a wrong guess").status, range(24)))
@@ -243,6 +286,17 @@ def test_guesses_elsewhere_shut_nobody_out_of_where_they_work(site, admin, anybo
     assert anybody.ask("POST", "/sign-in", form=form).status == 303
     assert [anybody.ask("POST", "/sign-in", form=wrong).status for _ in range(5)] == [401] * 5
     assert anybody.ask("POST", "/sign-in", form=form).status == 429
+
+
+def test_what_is_ticked_is_acted_on_as_a_whole_or_not_at_all(site, admin):
+    job = site.add_job(1)
+    site.wait_for(job, JobState.FINISHED)
+    boss = Asker(site, admin)
+    body = "&".join(["csrf=" + boss.csrf, *(f"order={number}" for number in range(1, 202))]).encode()
+    kind = "application/x-www-form-urlencoded"
+    answer = boss.ask("POST", f"/jobs/{job}/chosen", body=body, content_type=kind)
+    assert answer.status == 400
+    assert "201 orders are ticked, and 200 can be at most" in answer.body
 
 
 def test_what_is_typed_as_a_name_is_kept_only_where_it_is_one(site, admin, anybody):

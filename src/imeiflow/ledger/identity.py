@@ -172,15 +172,15 @@ class Identities(Access):
         }
         self._write(lambda c: c.execute(insert(web_session).values(values)))
 
-    def find_web_session(self, digest: str, *, idle: timedelta) -> WebSession | None:
-        """Find a session that is neither over nor idle for too long, and note that it was seen."""
+    def find_web_session(self, digest: str, *, idle: timedelta, is_seen: bool = True) -> WebSession | None:
+        """Find a session that is neither over nor idle for too long, and note that it was seen, unless nobody looks."""
         now = self.clock()
         found = self._list_sessions(
             web_session.c.digest == digest, web_session.c.expires_at > now, web_session.c.seen_at > now - idle
         )
         if not found:
             return None
-        if now - found[0].seen_at > _SEEN_EVERY:
+        if is_seen and now - found[0].seen_at > _SEEN_EVERY:
             seen = update(web_session).where(web_session.c.digest == digest).values(seen_at=now)
             self._write(lambda c: c.execute(seen))
         return found[0]

@@ -113,9 +113,12 @@ def open_web_session(session: Session, user: User, *, address: str, agent: str) 
     return SignedIn(secret=secret, user=user, expires_at=expires_at)
 
 
-def find_web_session(session: Session, secret: str) -> WebSession | None:
-    """Give the session of a cookie's secret; None where it is over or was revoked."""
-    return session.ledger.find_web_session(_digest(secret), idle=SESSION_IDLE)
+def find_web_session(session: Session, secret: str, *, is_seen: bool = True) -> WebSession | None:
+    """Give the session of a cookie's secret; None where it is over or was revoked.
+
+    `is_seen`: a person asks, which keeps it alive; what an open page asks by itself does not.
+    """
+    return session.ledger.find_web_session(_digest(secret), idle=SESSION_IDLE, is_seen=is_seen)
 
 
 def change_password(session: Session, user: User, *, old: str, new: str) -> None:

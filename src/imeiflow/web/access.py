@@ -6,7 +6,7 @@ A page is for people who are signed in unless its handler says `opt={"public": T
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Final
 
 from litestar.connection import ASGIConnection
 from litestar.datastructures import Cookie
@@ -19,6 +19,9 @@ from imeiflow.operations.identity import SESSION_LASTS, find_web_session
 from imeiflow.web.office import Office, Principal, WebRequest
 from imeiflow.web.setting import WebSettings
 from imeiflow.web.thread import in_thread
+
+#: The header of what a page asks by itself: nobody need be looking.
+UNATTENDED: Final = "x-unattended"
 
 
 def cookie_name(settings: WebSettings) -> str:
@@ -48,7 +51,8 @@ class Authentication(AbstractAuthenticationMiddleware):
         secret = connection.cookies.get(cookie_name(office.settings), "")
         if not secret:
             return AuthenticationResult(user=None, auth=None)
-        found = await in_thread(find_web_session, office.session, secret)
+        is_seen = UNATTENDED not in connection.headers and connection.url.path != "/live"
+        found = await in_thread(find_web_session, office.session, secret, is_seen=is_seen)
         if found is None:
             return AuthenticationResult(user=None, auth=None)
         return AuthenticationResult(

@@ -63,7 +63,7 @@ async def _tell(office: Office, place: Place, topics: list[str], secret: str) ->
 async def _is_valid(office: Office, secret: str) -> bool:
     """Say whether the session that opened a stream still stands: it may have been revoked."""
     try:
-        return await in_thread(find_web_session, office.session, secret) is not None
+        return await in_thread(find_web_session, office.session, secret, is_seen=False) is not None
     except LedgerError:
         return True
 

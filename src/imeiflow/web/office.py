@@ -51,12 +51,11 @@ class Office:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Principal:
-    """Who asks. `session` and `csrf` are of the browser's session; `scopes` of a program's token, None for a person."""
+    """Who asks. `session` and `csrf` are of the browser's session."""
 
     user: User
     session: str | None = None
     csrf: str | None = None
-    scopes: frozenset[str] | None = None
 
 
 #: A request of somebody who is signed in; where nobody has to be, `user` may be None.

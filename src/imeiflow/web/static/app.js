@@ -64,6 +64,10 @@
   window.addEventListener("pageshow", (event) => {
     if (event.persisted) location.reload();
   });
+  // What a page asks by itself does not keep its session alive: only what a person does.
+  body.addEventListener("htmx:configRequest", (event) => {
+    if (!event.detail.triggeringEvent?.isTrusted) event.detail.headers["x-unattended"] = "1";
+  });
   body.addEventListener("htmx:sendError", () => setOffline(true));
   body.addEventListener("htmx:afterOnLoad", () => setOffline(false));
 

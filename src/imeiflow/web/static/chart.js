@@ -98,7 +98,7 @@
   };
 
   const load = async () => {
-    const answer = await fetch(place.dataset.chart, { headers: { accept: "application/json" } }).catch(() => null);
+    const answer = await fetch(place.dataset.chart, { headers: { accept: "application/json", "x-unattended": "1" } }).catch(() => null);
     if (!answer || !answer.ok) return;
     columns = await answer.json();
     empty.hidden = columns.at.length > 1;

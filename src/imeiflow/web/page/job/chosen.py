@@ -56,10 +56,11 @@ class Ticks:
         is_all = form.get("scope") == "all"
         if not is_all and not ids:
             raise UsageError(problem="no order was chosen", remedy="Tick some, or choose all that match.")
+        if not is_all and len(ids) > _MOST_TICKED:
+            problem = f"{len(ids)} orders are ticked, and {_MOST_TICKED} can be at most"
+            raise UsageError(problem=problem, remedy="Nothing was done. Choose all that match, or tick fewer.")
         states = read_states([str(one) for one in form.getall("state", [])])
-        return cls(
-            ids=() if is_all else ids[:_MOST_TICKED], is_all=is_all, states=states, imei=str(form.get("imei") or "")
-        )
+        return cls(ids=() if is_all else ids, is_all=is_all, states=states, imei=str(form.get("imei") or ""))
 
     @property
     def query(self) -> str:
