@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Coroutine
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final, TypeAlias, TypeVar, cast
 
@@ -51,7 +51,7 @@ class Errands:
     def __init__(self, engine: Engine) -> None:
         self._engine = engine
         self._waiting: deque[_Errand] = deque()
-        self._is_asking = False
+        self._asked: _Errand | None = None
         self._is_closed = False
 
     @property
@@ -59,7 +59,7 @@ class Errands:
         """Say whether something is to be asked now; whoever has gone away needs no answer."""
         while self._waiting and self._waiting[0].answer.done():
             self._waiting.popleft()
-        return bool(self._waiting) and not self._is_asking
+        return bool(self._waiting) and self._asked is None
 
     async def ask(self, question: Question[T]) -> Listing[T]:
         """Ask when the lane lets a call leave, and give the answer.
@@ -73,10 +73,13 @@ class Errands:
         self._engine.wake()
         return cast("Listing[T]", await errand.answer)
 
-    async def run(self, call: Call) -> None:
-        """Ask the first that waits, in a call that the lane has let leave."""
-        errand, engine = self._waiting.popleft(), self._engine
-        self._is_asking = True
+    def run(self, call: Call) -> Coroutine[None, None, None]:
+        """Claim the first that waits, at once, and give what asks it in a call that the lane has let leave."""
+        self._asked = self._waiting.popleft()
+        return self._run(self._asked, call)
+
+    async def _run(self, errand: _Errand, call: Call) -> None:
+        engine = self._engine
         end, refusal = CallEnd.IGNORE, None
         try:
             async with asyncio.timeout(_PATIENCE_S):
@@ -91,13 +94,15 @@ class Errands:
         except Exception as error:  # noqa: BLE001 - whoever asked hears of it: no order depends on it
             _fail(errand, error)
         finally:
-            self._is_asking = False
+            self._asked = None
             engine.desk.lane.end(engine.clock.monotonic(), call, end, refusal)
             engine.wake()
 
     def close(self) -> None:
         """Tell whoever still waits that nothing more is asked here."""
         self._is_closed = True
+        if self._asked is not None and not self._asked.answer.done() and self._engine.was_abandoned:
+            _fail(self._asked, LeftLaneError())  # given up before it began
         while self._waiting:
             _fail(self._waiting.popleft(), LeftLaneError())
 
