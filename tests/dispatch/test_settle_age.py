@@ -8,8 +8,10 @@ from __future__ import annotations
 
 import asyncio
 from pathlib import Path
+from typing import Any
 
 from imeiflow.domain.order import OrderState
+from imeiflow.ledger.change import AttemptKind
 from imeiflow.simulator.behaviour import Repeat
 from tests.rig import FastClock, Wire, open_rig, work
 
@@ -67,3 +69,32 @@ async def test_a_doubt_that_waits_for_its_turn_is_looked_at_again_before_it_leav
     async with open_rig(tmp_path, behaviour, clock=FastClock(10)) as rig:
         await rig.run(rig.add_job(12, chunk_size=4, rate=12.0))
         assert rig.repeats <= 1
+
+
+async def test_a_doubt_that_outgrows_what_covers_it_while_its_attempt_is_recorded_does_not_leave(tmp_path: Path):
+    """A minute passes between the look at what covers the doubt and its leaving: its order is completed by then."""
+    clock = FastClock()
+    async with open_rig(tmp_path, {**OPEN, "faults": ("reset:after@#3",), "pending_for": "30"}, clock=clock) as rig:
+        job = rig.add_job(10, chunk_size=1)
+        recorded: list[AttemptKind] = []
+
+        class Slow:
+            """A ledger that takes a minute to record that a doubt is sent again."""
+
+            async def intend(self, intent: Any) -> Any:
+                recorded.append(intent.kind)
+                if intent.kind is AttemptKind.AGAIN:
+                    clock.skip(60)
+                return await rig.ledger.intend(intent)
+
+            def __getattr__(self, name: str) -> Any:
+                return getattr(rig.ledger, name)
+
+        async with rig.engine(ledger=Slow()) as engine:
+            await work(engine)
+        verdict = rig.judge()
+        assert recorded[-3:] == [AttemptKind.PROBE, AttemptKind.AGAIN, AttemptKind.PROBE]
+        assert rig.count(job, OrderState.UNCONFIRMED) == 1
+        assert rig.repeats == 1  # the last probe, of an order that is completed
+        [doubt] = [line for line in verdict.lines if line.state == "unconfirmed"]
+        assert [one.outcome for one in doubt.tries] == ["unconfirmed", "unsent"]
