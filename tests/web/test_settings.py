@@ -9,6 +9,7 @@ from playwright.sync_api import Locator, Page, expect
 
 from imeiflow.domain.user import Role
 from imeiflow.operations.identity import find_api_token, find_invitation
+from tests.web.ask import Asker
 from tests.web.look import find_flaws
 from tests.web.test_accounts import post
 
@@ -101,3 +102,15 @@ def test_a_form_of_another_session_changes_nothing_and_the_last_administrator_st
     assert post(visitor, admin, "/settings/user", user=str(admin.id), role="admin", spend_limit="-1") == 400
     assert re.search("mia", page.content())
     assert site.session.ledger.list_users()[0].role is Role.ADMIN
+
+
+def test_a_form_that_is_sent_twice_makes_one_token(site, admin):
+    asker = Asker(site, admin)
+    form = {"user": str(admin.id), "name": "reports", "scope": "read", "days": "30", "csrf": asker.csrf}
+    assert asker.ask("POST", "/settings/token", form=form).status == 200
+    again = asker.ask("POST", "/settings/token", form=form)
+    assert again.status == 400
+    assert "mia has a token reports already" in again.body
+    (token,) = site.session.ledger.list_api_tokens()
+    assert site.session.ledger.revoke_api_token(token.id, actor="a test")
+    assert asker.ask("POST", "/settings/token", form=form).status == 200

@@ -24,6 +24,7 @@ from imeiflow.ledger.user import (
     LastAdminError,
     NameTakenError,
     SpentLinkError,
+    TokenTakenError,
     User,
     WebSession,
     prefixed,
@@ -141,7 +142,7 @@ class Identities(Access):
             connection.execute(update(users).where(users.c.id == user).values(stored))
             name = connection.execute(select(users.c.name).where(users.c.id == user)).scalar_one()
             admins = select(func.count()).where(users.c.role == Role.ADMIN.value, users.c.disabled_at.is_(None))
-            if connection.execute(admins).scalar_one() == 0:
+            if {"role", "disabled_at"} & set(values) and connection.execute(admins).scalar_one() == 0:
                 raise LastAdminError(name=name)
             if {"role", "password_hash", "disabled_at"} & set(values):
                 _shut_ways_in(connection, user, name, now)
@@ -217,9 +218,15 @@ class Identities(Access):
         scopes: Sequence[str],
         expires_at: datetime | None,
         actor: str,
+        is_sole: bool = False,
     ) -> None:
-        """Keep a token."""
+        """Keep a token. `is_sole`: raises TokenTakenError where the user has a good one of that name."""
         now = self.clock()
+        same = (
+            select(users.c.name)
+            .join(api_token, api_token.c.user_id == users.c.id)
+            .where(users.c.id == user, api_token.c.name == name, *_good_tokens(now))
+        )
         values = {
             "user_id": user,
             "name": name,
@@ -231,6 +238,9 @@ class Identities(Access):
         }
 
         def create(connection: Connection) -> None:
+            owner = connection.execute(same).scalars().first() if is_sole else None
+            if owner is not None:
+                raise TokenTakenError(user=owner, name=name)
             connection.execute(insert(api_token).values(values))
             data = {"name": name, "scopes": list(scopes)}
             write_event(connection, "token_created", at=now, actor=actor, data=data)
@@ -242,8 +252,7 @@ class Identities(Access):
         now = self.clock()
         found = self._list_tokens(
             api_token.c.digest == digest,
-            api_token.c.revoked_at.is_(None),
-            or_(api_token.c.expires_at.is_(None), api_token.c.expires_at > now),
+            *_good_tokens(now),
             users.c.disabled_at.is_(None),
         )
         if not found:
@@ -327,6 +336,11 @@ class Identities(Access):
         )
         with self._read() as connection:
             return [read_token(row) for row in connection.execute(query)]
+
+
+def _good_tokens(now: datetime) -> tuple[ColumnElement[bool], ...]:
+    is_not_over = or_(api_token.c.expires_at.is_(None), api_token.c.expires_at > now)
+    return api_token.c.revoked_at.is_(None), is_not_over
 
 
 def _spend_links(connection: Connection, at: datetime, *which: ColumnElement[bool]) -> int:

@@ -21,6 +21,12 @@ class NameTakenError(UsageError):
     remedy = "Take another name."
 
 
+class TokenTakenError(UsageError):
+    """{user} has a token {name} already, which is good."""
+
+    remedy = "Take another name; or revoke that one first, if nobody has its secret."
+
+
 class SpentLinkError(UsageError):
     """This link was used before, or is too old."""
 

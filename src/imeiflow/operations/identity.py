@@ -129,9 +129,20 @@ def change_password(session: Session, user: User, *, old: str, new: str) -> None
 
 
 def create_api_token(
-    session: Session, user: User, *, name: str, scopes: Sequence[str], expires_at: datetime | None, actor: str
+    session: Session,
+    user: User,
+    *,
+    name: str,
+    scopes: Sequence[str],
+    expires_at: datetime | None,
+    actor: str,
+    is_sole: bool = False,
 ) -> str:
-    """Make a token and give its secret, which is shown once."""
+    """Make a token and give its secret, which is shown once.
+
+    `is_sole`: there may be no good one of that name, as there is where the same is asked for twice. Raises
+    TokenTakenError.
+    """
     secret = TOKEN_PREFIX + secrets.token_urlsafe(32)
     session.ledger.create_api_token(
         user.id,
@@ -141,6 +152,7 @@ def create_api_token(
         scopes=scopes,
         expires_at=expires_at,
         actor=actor,
+        is_sole=is_sole,
     )
     return secret
 
