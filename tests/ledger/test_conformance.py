@@ -272,6 +272,21 @@ async def test_a_doubt_is_as_old_as_its_earliest_attempt_until_the_user_settles_
     assert desk.ledger.doubts(desk.job)[0].began_at == desk.clock()
 
 
+@pytest.mark.parametrize("outcome", [Outcome.UNSENT, Outcome.THROTTLED])
+async def test_a_doubt_keeps_why_it_is_one_where_nothing_was_heard_of_its_repeat(desk: Desk, outcome: Outcome):
+    await desk.end(await desk.send(0), desk.change(0, S.UNCONFIRMED))
+    again = await desk.send(0, kind=AttemptKind.AGAIN, expected=S.UNCONFIRMED)
+    said = {"outcome": outcome, "message": "slow down", "spends_attempt": False}
+    await desk.end(again, desk.change(0, S.UNCONFIRMED, **said))
+    row = next(row for row in desk.ledger.order_rows(desk.job) if row.id == desk.orders[0].id)
+    assert row.error == "no answer"
+    assert [one.message for one in desk.ledger.attempts_of(row.id)] == ["no answer", "slow down"]
+    once_more = await desk.send(0, kind=AttemptKind.AGAIN, expected=S.UNCONFIRMED)
+    await desk.end(once_more, desk.change(0, S.UNCONFIRMED, message="reset", spends_attempt=False))
+    row = next(row for row in desk.ledger.order_rows(desk.job) if row.id == desk.orders[0].id)
+    assert row.error == "reset"
+
+
 async def test_an_intent_whose_wait_is_cancelled_is_withdrawn(desk: Desk):
     task = asyncio.create_task(desk.send(0))
     await asyncio.sleep(0)

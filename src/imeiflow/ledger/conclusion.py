@@ -82,6 +82,7 @@ _moved = block_rows(
     is_final=Boolean(),
     error_kind=Text(),
     error=Text(),
+    keeps_error=Boolean(),
     price=Exact(),
     charges=Integer(),
     ended_at=Instant(),
@@ -100,8 +101,8 @@ _MOVE_ORDERS = Bulk(
         reference=func.coalesce(_moved.c.reference, orders.c.reference),
         status=func.coalesce(_moved.c.status, orders.c.status),
         status_at=case((_moved.c.status.is_(None), orders.c.status_at), else_=_moved.c.ended_at),
-        error_kind=_moved.c.error_kind,
-        error=_moved.c.error,
+        error_kind=case((_moved.c.keeps_error, orders.c.error_kind), else_=_moved.c.error_kind),
+        error=case((_moved.c.keeps_error, orders.c.error), else_=_moved.c.error),
         # What a repeat finds was placed by an earlier call, at the price of that time.
         price=case(
             (_moved.c.state == OrderState.DUPLICATE.value, func.coalesce(orders.c.price, _moved.c.price)),
@@ -162,6 +163,8 @@ _TEXTS: dict[StrEnum | None, str | None] = {
 }
 _IS_FINAL: dict[ResultStatus | None, int] = {None: 0, **{status: int(status.is_final) for status in ResultStatus}}
 _AFTER_SENDING = frozenset(state for state in OrderState if may_follow(OrderState.SENDING, state))
+#: A doubt that was sent again keeps why it is one where these are all that came of it.
+_UNHEARD = frozenset({Outcome.THROTTLED, Outcome.UNSENT})
 _named = json_rows(position=Integer(), attempt_id=Id, order_id=Id)
 
 
@@ -275,6 +278,7 @@ def _add_changes(
             _IS_FINAL[change.status],
             _TEXTS[change.kind],
             message,
+            int(change.state is OrderState.UNCONFIRMED and change.outcome in _UNHEARD),
             price,
             change.charges,
             ended_at,
