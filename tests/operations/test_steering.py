@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import threading
 from dataclasses import replace
+from datetime import timedelta
 from decimal import Decimal
 from pathlib import Path
 
 import pytest
 
+from imeiflow.domain.doubt import RepeatEvidence
 from imeiflow.domain.ident import JobId
 from imeiflow.domain.order import JobState, OrderState, Policy
 from imeiflow.errors import ConfigurationError, JobStateError, UnknownJobError, UsageError
@@ -134,6 +136,10 @@ def test_a_probe_needs_the_user_s_word_only_where_it_is_dear_and_could_teach_som
     finish(session, job)
     assert find_dear_probe(session, job) is None  # it is cheap
     session.configuration = session.configuration.allow_probe(ACCOUNT, Decimal("0.07"))
+    assert str(find_dear_probe(session, job)) == "$0.08"
+    [attempt] = session.ledger.list_attempts(job)
+    seen = RepeatEvidence(session.clock.now(), timedelta(minutes=5), is_refusal=True)
+    session.ledger.add_repeat(attempt.id, seen)  # of an open order: that may be otherwise by now
     assert str(find_dear_probe(session, job)) == "$0.08"
     session.configuration = session.configuration.allow_probe(ACCOUNT, Decimal("0.08"))
     assert find_dear_probe(session, job) is None

@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from datetime import datetime, timedelta
 
 from imeiflow.dispatch.clock import Clock
-from imeiflow.domain.doubt import Coverage, RepeatEvidence, cover
+from imeiflow.domain.doubt import Coverage, RepeatEvidence, cover, keep_lasting
 
 
 class Treatment:
@@ -22,12 +22,9 @@ class Treatment:
         self._seen: list[RepeatEvidence] = []
 
     def take(self, evidence: Iterable[RepeatEvidence]) -> None:
-        """Begin anew with what the ledger holds, oldest first; refusals of orders that were open then are left out.
-
-        How long orders are open may have changed since, so that these are no evidence before another is seen.
-        """
+        """Begin anew with what the ledger holds, oldest first, as far as it lasts."""
         self._seen = []
-        self.learn(seen for seen in evidence if seen.of_completed or not seen.is_refusal)
+        self.learn(keep_lasting(evidence))
 
     def learn(self, evidence: Iterable[RepeatEvidence]) -> None:
         """Keep what repeats showed; a refusal that reaches no further than one that is known adds nothing."""

@@ -64,6 +64,11 @@ def covers_from(doubt_at: datetime, placed_by: datetime, *, takes: timedelta, of
     return placed_by + behind / OPEN_SHARE if behind <= OPEN_SLACK else None
 
 
+def keep_lasting(evidence: Iterable[RepeatEvidence]) -> list[RepeatEvidence]:
+    """Leave out the refusals of orders that were open then: how long orders are open may have changed since."""
+    return [seen for seen in evidence if seen.of_completed or not seen.is_refusal]
+
+
 class Coverage(StrEnum):
     """What the evidence says about sending a doubtful order again."""
 

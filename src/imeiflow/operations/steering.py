@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from decimal import Decimal
 from typing import assert_never
 
+from imeiflow.domain.doubt import keep_lasting
 from imeiflow.domain.ident import JobId, OrderId
 from imeiflow.domain.money import Money
 from imeiflow.domain.order import JobState, OrderState, Policy
@@ -171,7 +172,7 @@ def find_dear_probe(session: Session, job: JobId) -> Money | None:
     if found.price.amount <= account.repeat_probe_max_price or not session.ledger.tally(job)[OrderState.UNCONFIRMED]:
         return None
     seen = session.ledger.repeat_evidence(found.account, found.service)
-    return None if seen else found.price
+    return None if keep_lasting(seen) else found.price
 
 
 def pause_job(session: Session, job: JobId) -> bool:
