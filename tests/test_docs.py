@@ -87,8 +87,16 @@ def test_every_page_is_reached_from_the_index():
         links = {link.split("#")[0] for link in LINK.findall(page.read_text(encoding="utf-8"))}
         found = {(page.parent / link).resolve() for link in links if link.endswith(".md") and "://" not in link}
         frontier |= found - reached
-    decisions = set((ROOT / "docs" / "decisions").glob("*.md"))
-    assert set((ROOT / "docs").rglob("*.md")) - decisions <= reached
+    assert set((ROOT / "docs").rglob("*.md")) <= reached
+
+
+def test_every_decision_has_a_number_of_its_own_and_stands_in_the_list_by_its_title():
+    rows = re.findall(r"^\| (\d{4}) \| \[(.+)\]\(decisions/(.+)\) \|$", read("docs/decisions.md"), re.MULTILINE)
+    numbers = [number for number, _, _ in rows]
+    assert numbers == sorted(set(numbers))
+    for number, title, name in rows:
+        assert name.startswith(f"{number}-")
+        assert read(f"docs/decisions/{name}").startswith(f"# {number}: {title}\n")
 
 
 def test_a_decision_says_its_context_what_was_decided_and_what_follows():
