@@ -267,7 +267,9 @@ class Pace:
             case _ if is_first:
                 return self.good_moment(now, _FIRST_GAP_S)
             case _:
-                return max(now + _FIRST_GAP_S, next_moment(cycle.began_at, cycle.spent_at, now, _MAX_GAP_S))
+                later = next_moment(cycle.began_at, cycle.spent_at, now, _MAX_GAP_S)
+                known = cycle.began_at + model.period_s if isinstance(model, Window) else math.inf
+                return max(now + _FIRST_GAP_S, known if now < known < later else later)
 
     def _close_cycle(self, cycle: Cycle, again_at: float, now: float) -> None:
         """One call is admitted again: measure the cycle that ended and begin the next."""
