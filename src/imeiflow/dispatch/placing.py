@@ -198,8 +198,8 @@ class Placing:
             lane.limit.note_connect(exchange.connect_s)
         if exchange.ending is Ending.ANSWERED:
             self._fastest_s = min(self._fastest_s, exchange.elapsed_s)
-        # A server with no slot left resets at once; a reply that is lost was long under way.
-        is_crowded = call.crowd >= max(2, lane.limit.admits) and exchange.elapsed_s < self._fastest_s / 2
+        # A server with no slot left resets at once; a reply that is lost was long under way, as answers show.
+        is_crowded = call.crowd >= max(2, lane.limit.admits) and exchange.elapsed_s < self._fastest_s / 2 < math.inf
         end, refusal = read_call(placement, is_crowded=is_crowded)
         lane.end(now, call, end, refusal)
         self._note_reachable(now, placement)
