@@ -143,9 +143,13 @@ def test_imeis_that_were_ordered_before_make_no_probe(environment, simulator):
 
 
 def test_a_password_or_a_key_in_a_base_url_is_not_shown(tmp_path):
-    environment = make_environment(tmp_path / "home", "https://shop:pass-1234@127.0.0.1:9/api?key=key-1234")
-    for more in ((), ("--json",)):
-        done = run_typed(("account", *more), environment)
-        assert done.returncode == 0
-        assert "https://127.0.0.1:9/api" in done.stdout
-        assert "1234" not in done.stdout + done.stderr
+    for address, status in (
+        ("https://shop:pass-1234@127.0.0.1:9/api?key=key-1234", 1),
+        ("https://127.0.0.1:9/api?key=key-1234", 0),
+    ):
+        environment = make_environment(tmp_path / "home", address)
+        for more in ((), ("--json",)):
+            done = run_typed(("account", *more), environment)
+            assert done.returncode == status
+            assert ("https://127.0.0.1:9/api" in done.stdout) == (status == 0)
+            assert "1234" not in done.stdout + done.stderr

@@ -27,7 +27,7 @@ def seeded(tmp_path):
 def test_it_shows_what_waits_what_was_spent_what_came_of_it_and_the_limits(seeded, site, visitor, admin):
     page = visitor.open("/", user=admin)
     waiting = page.get_by_role("region", name="Waits for a person")
-    expect(waiting).to_contain_text(seed.REASON)
+    expect(waiting).to_contain_text(seed.REASON, ignore_case=True)
     expect(waiting.get_by_role("link", name="1 unconfirmed")).to_be_visible()
     money = page.get_by_role("region", name="Spending").locator(".fact dd")
     expect(money).to_have_text([re.compile(rf"^\s*\{sum_}") for sum_ in ("$0.24", "$0.24", "$0.08", "$0.08")])

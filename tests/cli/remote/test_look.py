@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 
 import pytest
 
@@ -50,8 +51,13 @@ IMEI = make_imei(4)
 )
 def test_it_is_what_the_ledger_there_shows(type_remotely, type_locally, typed):
     here, there = type_locally(*typed.split()), type_remotely(*typed.split())
-    assert there.out == here.out
+    assert forget_when(there.out) == forget_when(here.out)
     assert there.status == here.status, there.err
+
+
+def forget_when(out: str) -> str:
+    """Leave out when the credit was asked for: a server asks once for all who look within some seconds."""
+    return re.sub(r'("credit_as_of": )("[^"]+"|null)', r"\1null", out)
 
 
 @pytest.mark.parametrize(("typed", "older"), [("jobs --limit 2", "7"), ("jobs --limit 9", ""), ("jobs --limit 1", "8")])
