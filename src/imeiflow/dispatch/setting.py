@@ -23,7 +23,9 @@ class DispatchSettings:
     repeat_probe_max_price: Decimal = Decimal("1.00")
     probe_limits: Mapping[JobId, Decimal] = field(default_factory=dict)  #: the user's word for single jobs; it may grow
     repeat_refusal_lasts: timedelta = LASTS  #: how long a refusal of a repeat that was seen is evidence
-    settle_patience_s: float = 120.0  #: how long an accepted order that is too young to be repeated is waited for
+    settle_patience_s: float = (
+        15.0  #: at least so long an accepted order is waited for that is too young to be repeated
+    )
     retry: RetryPolicy = field(default_factory=RetryPolicy)
     breaker: BreakerPolicy = field(default_factory=BreakerPolicy)
     price_max_age_s: float | None = None  #: an older price list is fetched again before anything is sent; None: never

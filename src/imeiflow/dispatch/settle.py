@@ -44,6 +44,8 @@ _LOOK_S = 0.25
 #: How long a repeat takes, from its start to the leaving of the doubt that it covers: at most that of the call before,
 #: and half as much again.
 _MARGIN = 1.5
+_MOST_PATIENCE = timedelta(minutes=2)
+_PATIENT_CALLS = 30
 _MOST_TAKEN = timedelta(seconds=30)
 _AT_ONCE = 50  #: older orders whose statuses are asked for in one call
 _OPEN = frozenset({ResultStatus.PENDING, ResultStatus.IN_PROCESS})
@@ -323,14 +325,14 @@ class Settlement:
         An order that is still open may be completed meanwhile, and then its refusal reaches further.
         """
         clock = self._engine.clock
-        patience = timedelta(seconds=self._engine.settings.settle_patience_s)
-        until = clock.now() + patience
+        began_at = clock.now()
         while not self._is_stopped:
-            now = clock.now()
-            chosen = await self._look(now)
+            chosen = await self._look(clock.now())
             if chosen is None:
                 self.reason = "no accepted order is known that could be repeated to learn whether repeats are refused"
                 return None
+            patience = self._patience(chosen)
+            until = began_at + patience
             at = self._useful_from(chosen, until)
             if at is not None and at <= clock.now():
                 return chosen
@@ -341,6 +343,11 @@ class Settlement:
             while clock.now() < look_at and not self._is_stopped:  # noqa: ASYNC110 - the clock is injected
                 await asyncio.sleep(min(_LOOK_S / 5, (look_at - clock.now()).total_seconds()))
         return None
+
+    def _patience(self, chosen: Candidate) -> timedelta:
+        """Say how long to wait for an order that is too young: the longer, the longer the provider takes for a call."""
+        least = timedelta(seconds=self._engine.settings.settle_patience_s)
+        return max(least, min(_MOST_PATIENCE, _PATIENT_CALLS * self._guess_time(chosen)))
 
     def _guess_time(self, chosen: Candidate) -> timedelta:
         """Guess how long a repeat will take: as the last one, or as the call that placed the order."""
