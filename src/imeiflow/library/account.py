@@ -42,7 +42,7 @@ def choose_account(name: str | None, login: Login, home: Path | str | None) -> t
         if name is not None:
             raise ConfigurationError(setting="account", problem="an account's name and a login were both given")
         return _describe_account(environ, login)
-    configuration = load_configuration(environ)
+    configuration = load_configuration(environ, is_login_elsewhere=True)
     if name is None and all(configuration.environ.get(variable) for variable in VARIABLES[_PROVIDER]):
         name = _PROVIDER
     account = configuration.choose_account(name)
@@ -54,11 +54,11 @@ def _describe_account(environ: Mapping[str, str], login: Login) -> tuple[Configu
 
     Two logins must not share a name: what was ordered before, and what a provider allows, is remembered by it.
     """
-    configuration = load_configuration({**environ, **login.variables})
+    configuration = load_configuration({**environ, **login.variables}, is_login_elsewhere=True)
     account = configuration.accounts[AccountName(_PROVIDER)]
     account = replace(account, insecure=account.insecure or login.insecure)
     try:
-        known = load_configuration(environ).accounts
+        known = load_configuration(environ, is_login_elsewhere=True).accounts
     except ConfigurationError:  # only some of the variables are set: the login said the others
         known = {}
     for other in known.values():

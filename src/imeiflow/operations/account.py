@@ -111,9 +111,9 @@ def find_environment_accounts(environ: Mapping[str, str]) -> list[AccountSetting
                     remedy=f"{variable} belongs with {others}: set all three in the environment or in .env.",
                 )
         base_url, username, key = values
-        account = AccountSettings(name=AccountName(name), provider=name, base_url=base_url, username=username, key=key)
-        check_account(account, variables[0], variables[0])
-        found.append(account)
+        found.append(
+            AccountSettings(name=AccountName(name), provider=name, base_url=base_url, username=username, key=key)
+        )
     return found
 
 

@@ -23,6 +23,7 @@ from imeiflow.domain.ident import AccountName
 from imeiflow.errors import ConfigurationError
 from imeiflow.operations.account import (
     PLANNED,
+    VARIABLES,
     AccountSettings,
     check_account,
     find_environment_accounts,
@@ -151,9 +152,12 @@ _NO_ACCOUNT: Final = (
 )
 
 
-def load_configuration(environ: Mapping[str, str] | None = None, directory: Path | None = None) -> Configuration:
+def load_configuration(
+    environ: Mapping[str, str] | None = None, directory: Path | None = None, *, is_login_elsewhere: bool = False
+) -> Configuration:
     """Read all settings; `environ` and `directory` (where `.env` is looked for) default to the process's own.
 
+    `is_login_elsewhere`: whoever asks may allow the server of the environment's account what the environment cannot.
     Raises ConfigurationError, naming the setting and the accepted form.
     """
     environ = dict(os.environ if environ is None else environ)
@@ -177,7 +181,7 @@ def load_configuration(environ: Mapping[str, str] | None = None, directory: Path
     return Configuration(
         home=home,
         ledger=_find_ledger(environ, home),
-        accounts=_read_accounts(document.get("accounts", {}), variables),
+        accounts=_read_accounts(document.get("accounts", {}), variables, is_login_elsewhere=is_login_elsewhere),
         breaker=BreakerPolicy(**{name: dispatch[name] for name in _BREAKER if name in dispatch}),
         retry=RetryPolicy(dispatch.get("max_attempts", RetryPolicy().max_attempts)),
         timeouts=Timeouts(**timeouts),
@@ -287,13 +291,18 @@ def _read_dotenv(path: Path) -> dict[str, str]:
     return {line.key: line.value for line in lines if line.key is not None and line.value is not None}
 
 
-def _read_accounts(tables: object, environ: Mapping[str, str]) -> dict[str, AccountSettings]:
+def _read_accounts(
+    tables: object, environ: Mapping[str, str], *, is_login_elsewhere: bool
+) -> dict[str, AccountSettings]:
     if not isinstance(tables, Mapping):
         raise ConfigurationError(setting="accounts", problem="it is not a table", remedy="Write [accounts.NAME].")
     accounts = {name: read_account(name, table) for name, table in tables.items()}
     for account in accounts.values():
         check_account(account, f"accounts.{account.name}.base_url", f"accounts.{account.name}.provider")
     for found in find_environment_accounts(environ):
+        variable = VARIABLES[found.provider][0]
+        if not is_login_elsewhere and found.name not in accounts:  # there `insecure` may be said
+            check_account(found, variable, variable)
         known = accounts.get(found.name)
         if known is None:
             accounts[found.name] = found
