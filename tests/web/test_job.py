@@ -12,7 +12,7 @@ from playwright.sync_api import Page, expect
 
 from imeiflow.domain.ident import JobId
 from imeiflow.domain.money import Money
-from imeiflow.domain.order import JobState, OrderState
+from imeiflow.domain.order import JobState, OrderState, Policy
 from imeiflow.domain.user import Role
 from imeiflow.ledger.record import PricedService
 from tests.operations.stand import ACCOUNT, SERVICE, make_imei
@@ -145,10 +145,9 @@ def test_a_job_whose_price_rose_goes_on_only_at_the_price_that_was_shown(site, v
 
 @pytest.fixture
 def refused(site) -> JobId:
-    """Give a finished job: line 2 accepted, 3 and 4 refused, 5 unconfirmed."""
-    return site.add_answered(
-        {2: OrderState.ACCEPTED, 3: OrderState.REFUSED, 4: OrderState.REFUSED, 5: OrderState.UNCONFIRMED}
-    )
+    """Give a finished job that holds its doubts: line 2 accepted, 3 and 4 refused, 5 unconfirmed."""
+    states = {2: OrderState.ACCEPTED, 3: OrderState.REFUSED, 4: OrderState.REFUSED, 5: OrderState.UNCONFIRMED}
+    return site.add_answered(states, policy=Policy.HOLD)
 
 
 def test_a_retry_says_what_it_sends_and_costs_and_leaves_doubt_alone(site, visitor, admin, refused):
