@@ -22,7 +22,7 @@ from imeiflow.dispatch.kind import IDS_KIND, WHOLE_ACCOUNT
 from imeiflow.dispatch.meter import Meter
 from imeiflow.dispatch.placing import Placing
 from imeiflow.dispatch.poll import Poller
-from imeiflow.dispatch.price import CALL_SIZE, PriceWatch
+from imeiflow.dispatch.price import PriceWatch
 from imeiflow.dispatch.setting import DispatchSettings
 from imeiflow.dispatch.view import JobView, view_job
 from imeiflow.dispatch.work import PAGE, Chunk, Work
@@ -196,12 +196,12 @@ class Engine:
             now = self.clock.monotonic()
             if now < self.hold_until:
                 return self.hold_until
-            if (asks := self._next_question()) is not None:
+            if (begin := self._next_question()) is not None:
                 ready_at = lane.ready_at(now)
                 if ready_at > now:
                     return ready_at
-                self._start(asks(now))
-                return now  # what was asked is off the list only when its task has begun
+                self._start(begin(now))
+                continue
             work = self.desk.next_work()
             polls = self.poller is not None and self.poller.has_turn(now, is_placing=work is not None)
             if work is None and not polls:
@@ -223,12 +223,8 @@ class Engine:
 
     def _next_question(self) -> Callable[[float], Coroutine[None, None, None]] | None:
         """Give what asks the provider before anything is placed, as a call that begins in the lane; None where none."""
-        lane, prices = self.desk.lane, self.prices
-        if self.errands.has_turn:
-            return lambda now: self.errands.run(lane.begin(now, CALL_SIZE))
-        if prices is not None and prices.has_turn:
-            return lambda now: prices.ask(lane.begin(now, CALL_SIZE))
-        return self.inquiry.begin if self.inquiry.has_turn else None
+        askers = (self.errands, self.prices, self.inquiry)
+        return next((one.begin for one in askers if one is not None and one.has_turn), None)
 
     def _note_placing(self) -> None:
         if self.poller is not None:

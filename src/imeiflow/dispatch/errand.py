@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, Final, TypeAlias, TypeVar, cast
 
 from imeiflow.dispatch.conclude import read_answer
 from imeiflow.dispatch.lane import Call, CallEnd
+from imeiflow.dispatch.price import CALL_SIZE
 from imeiflow.errors import ImeiflowError
 from imeiflow.providers.contract import Connection, Listing
 
@@ -73,10 +74,10 @@ class Errands:
         self._engine.wake()
         return cast("Listing[T]", await errand.answer)
 
-    def run(self, call: Call) -> Coroutine[None, None, None]:
-        """Claim the first that waits, at once, and give what asks it in a call that the lane has let leave."""
+    def begin(self, now: float) -> Coroutine[None, None, None]:
+        """Claim the first that waits, and begin a call in the lane that asks it; only where one has its turn."""
         self._asked = self._waiting.popleft()
-        return self._run(self._asked, call)
+        return self._run(self._asked, self._engine.desk.lane.begin(now, CALL_SIZE))
 
     async def _run(self, errand: _Errand, call: Call) -> None:
         engine = self._engine

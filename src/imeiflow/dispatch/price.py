@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import math
-from collections.abc import Iterable
+from collections.abc import Coroutine, Iterable
 from dataclasses import dataclass
 from datetime import datetime
 from typing import TYPE_CHECKING, Final
@@ -92,11 +92,16 @@ class PriceWatch:
         """Say whether a list has to be fetched now."""
         return not self._is_asking and self._next() is not None
 
-    async def ask(self, call: Call) -> None:
-        """Fetch a list that is due once, keep it, and judge by it."""
-        engine, kind = self._engine, self._next() or OrderKind.IMEI
+    def begin(self, now: float) -> Coroutine[None, None, None]:
+        """Claim a list that is due, and begin a call in the lane that fetches it; only where one has its turn."""
+        kind = self._next() or OrderKind.IMEI
         turn = self._turns[kind]
         self._is_asking, turn.is_due = True, False
+        return self._fetch(self._engine.desk.lane.begin(now, CALL_SIZE), kind, turn)
+
+    async def _fetch(self, call: Call, kind: OrderKind, turn: _Turn) -> None:
+        """Fetch a list once, keep it, and judge by it."""
+        engine = self._engine
         try:
             await self._ask(call, kind, turn)
         except LedgerBusyError as error:
