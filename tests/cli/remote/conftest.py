@@ -28,7 +28,8 @@ class Done:
 
 @pytest.fixture(autouse=True)
 def log() -> Iterator[None]:
-    """Leave the log as it was."""
+    """Keep the log of the server in this process from between the lines of a command; leave it as it was."""
+    silence()
     yield
     structlog.reset_defaults()
 
@@ -86,12 +87,17 @@ def type_locally(
     return type_
 
 
+def silence() -> None:
+    """Drop what is logged from now on: the server in this process would write between the lines."""
+    structlog.configure(processors=[_drop])
+
+
 def _drop(*_: object) -> str:
     raise structlog.DropEvent
 
 
 def _run(capfd: pytest.CaptureFixture[str], *arguments: str) -> Done:
-    structlog.configure(processors=[_drop])  # the server in this process would write between the lines
+    silence()  # a command before may have set up a log of its own
     capfd.readouterr()
     status = run(commands, arguments)
     told = capfd.readouterr()

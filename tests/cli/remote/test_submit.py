@@ -64,8 +64,7 @@ def desk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Desk]:
 
 
 def read_last(capfd: pytest.CaptureFixture[str]) -> dict[str, Any]:
-    lines = capfd.readouterr().out.splitlines()  # the server's log among them
-    found: dict[str, Any] = json.loads(next(line for line in reversed(lines) if line.startswith("{")))
+    found: dict[str, Any] = json.loads(capfd.readouterr().out.splitlines()[-1])
     return found
 
 
