@@ -27,7 +27,7 @@ def submit(shop: Shop) -> str:
 
 
 def test_an_order_that_nobody_asked_for_is_shown_and_counts_as_nothing(shop: Shop):
-    assert "Replies named 1 thing that do not fit to what was sent: see `imeiflow show 1`." in submit(shop)
+    assert "Replies named 1 thing that does not fit to what was sent: see `imeiflow show 1`." in submit(shop)
     shown = shop.type("show", "1").stdout
     assert f"  1 × {SENTENCE}" in shown
     assert f"unasked imei, {FOREIGN}" in shown

@@ -57,8 +57,9 @@ def report_detail(detail: JobDetail, followed: Followed | None = None, *, is_asi
     lines = [headline(found, summary, followed)]
     lines += list(tell_counts(summary.tally, detail.reasons, screen_width(_stream(is_aside))))
     if detail.odd_counts:
-        odd = count(sum(detail.odd_counts.values()), "thing")
-        lines.append(f"Replies named {odd} that do not fit to what was sent: see `imeiflow show {found.id}`.")
+        number = sum(detail.odd_counts.values())
+        odd = f"{count(number, 'thing')} that {'does' if number == 1 else 'do'} not fit"
+        lines.append(f"Replies named {odd} to what was sent: see `imeiflow show {found.id}`.")
     money = tell_money(found, summary)
     if money:
         lines.append(money)
