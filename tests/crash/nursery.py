@@ -15,7 +15,7 @@ import subprocess
 import sys
 from collections.abc import Sequence
 from contextvars import ContextVar
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
@@ -32,6 +32,8 @@ from tests.rig import ACCOUNT, SETTINGS, TIMEOUTS
 
 DONE, BROKEN, FENCED = 0, 1, 7
 WHILE_S = 0.1
+#: Who is frozen while another does its work reads its replies when it wakes up, however long that took.
+LONG_TIMEOUTS = replace(TIMEOUTS, read_s=600.0, total_s=600.0)
 _kind: ContextVar[AttemptKind] = ContextVar("kind")
 
 
@@ -148,7 +150,7 @@ def run_worker(errand: Errand) -> int:
     ledger = FusedLedger.open(home / "ledger.db", clock=clock.now)
     ledger.fuse = fuse
     login = Login(account=ACCOUNT, base_url=errand.base_url, username="simulated", key="simulated-key")
-    account = LaneAccount(login=login, provider=FusedProvider(fuse), settings=SETTINGS, timeouts=TIMEOUTS)
+    account = LaneAccount(login=login, provider=FusedProvider(fuse), settings=SETTINGS, timeouts=LONG_TIMEOUTS)
     try:
         asyncio.run(Runner(ledger=ledger, account=account, clock=clock, home=home).run())
     except FencedError:

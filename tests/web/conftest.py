@@ -83,6 +83,16 @@ class Watch:
             self.problems.append(f"asked another host: {url}")
 
 
+#: Until a page has its scripts, it takes no click: who clicks sooner than a person can waits, and is not ignored.
+_PATIENTLY = """
+    const root = document.documentElement;
+    if (root && document.readyState !== "complete") {
+      root.style.pointerEvents = "none";
+      addEventListener("load", () => root.style.removeProperty("pointer-events"));
+    }
+"""
+
+
 class Visitor:
     """Opens pages of a site as somebody, in a window of some size."""
 
@@ -112,6 +122,7 @@ class Visitor:
         )
         self._contexts.callback(context.close)
         context.set_default_timeout(PATIENCE_MS)
+        context.add_init_script(_PATIENTLY)
         if user is not None:
             context.add_cookies([self.site.sign_in(user)])  # type: ignore[list-item]
         page = context.new_page()
