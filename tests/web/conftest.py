@@ -85,11 +85,12 @@ class Watch:
 
 #: Until a page has its scripts, it takes no click: who clicks sooner than a person can waits, and is not ignored.
 _PATIENTLY = """
-    const root = document.documentElement;
-    if (root && document.readyState !== "complete") {
-      root.style.pointerEvents = "none";
-      addEventListener("load", () => root.style.removeProperty("pointer-events"));
-    }
+    new MutationObserver((_, observer) => {
+      if (!document.documentElement) return;
+      observer.disconnect();
+      document.documentElement.style.pointerEvents = "none";
+      addEventListener("load", () => document.documentElement.style.removeProperty("pointer-events"));
+    }).observe(document, {childList: true});
 """
 
 
