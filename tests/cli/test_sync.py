@@ -137,6 +137,27 @@ def test_what_the_provider_says_wrongly_is_shown_and_not_believed(tmp_path: Path
         assert look(shop)["status_anomalies"]
 
 
+def test_watching_ends_when_all_is_final_that_can_be_and_names_what_is_left(tmp_path: Path):
+    with open_shop(tmp_path, pending_for="0", process_for="1-3", status_foreign_share=0.3) as shop:
+        submitted = shop.type("submit", shop.write_list(20), "--service", "1", "--yes", "--follow-results")
+        assert submitted.returncode == 4
+        done = shop.type("sync", "1", "--watch", "--json")
+        told = last_json(done.stdout)
+        assert done.returncode == 4
+        assert 0 < told["open"] == told["unusable"] == len(told["stuck"]) < 20
+        assert told["completed"] == 20 - told["open"]
+        left = told["stuck"][0]
+        assert (left["kind"], left["job"]) == ("foreign_imei", 1)
+        book = {entry.reference: entry.imei for entry in shop.simulator.book()}
+        assert [book[one["reference"]] for one in told["stuck"]] == [one["imei"] for one in told["stuck"]]
+        named = f"IMEI {left['imei']}, reference {left['reference']}: the provider has another IMEI under this"
+        for text in (submitted.stdout, done.stderr):
+            verdict = text[text.index("Job 1: all is final that can be; ") :]
+            assert named in verdict
+            assert "Next: ask the provider about these references" in verdict
+            assert "--watch" not in verdict
+
+
 def test_nothing_to_ask_for_is_no_error(shop: Shop):
     done = shop.type("sync")
     assert done.returncode == 0

@@ -176,6 +176,68 @@ async def test_a_question_without_an_answer_is_put_off_and_counted(desk: Desk):
     assert desk.ledger.count_unknown(desk.job) == 0
 
 
+def tell(desk: Desk, position: int, kind: StatusAnomalyKind, detail: str = "") -> None:
+    """Let an answer about an order be of a kind that cannot be used."""
+    desk.clock.move(minutes=1)
+    order = desk.orders[position].id
+    odd = StatusAnomaly(kind, Reference(f"R{position}"), order, detail)
+    desk.ledger.update_statuses(ACCOUNT, [], put_off=[PutOff(order, desk.clock() + HOUR)], anomalies=[odd])
+
+
+def stuck(desk: Desk) -> list[tuple[int, StatusAnomalyKind, int]]:
+    positions = {order.id: position for position, order in enumerate(desk.orders)}
+    return [(positions[one.id], one.kind, one.times) for one in desk.ledger.stuck_orders(desk.job)]
+
+
+async def test_another_imei_under_a_reference_is_not_waited_for_until_the_provider_has_put_it_right(desk: Desk):
+    await accept(desk, 0, 1)
+    assert (stuck(desk), desk.ledger.count_unusable(desk.job)) == ([], 0)
+    tell(desk, 1, StatusAnomalyKind.FOREIGN_IMEI, "IMEI 1: completed")
+    (one,) = desk.ledger.stuck_orders(desk.job)
+    assert (one.id, one.imei, one.reference) == (desk.orders[1].id, desk.orders[1].imei, "R1")
+    assert (one.kind, one.times, one.detail) == (StatusAnomalyKind.FOREIGN_IMEI, 1, "IMEI 1: completed")
+    assert desk.ledger.count_unusable(desk.job) == 1
+    desk.clock.move(minutes=1)
+    desk.ledger.update_statuses(ACCOUNT, [say(desk, 1, IN_PROCESS, due_at=desk.clock() + HOUR)])
+    assert (stuck(desk), desk.ledger.count_unusable(desk.job)) == ([], 0)
+
+
+@pytest.mark.parametrize("kind", [StatusAnomalyKind.CONTRADICTION, StatusAnomalyKind.UNREADABLE])
+async def test_an_answer_that_may_yet_be_another_is_waited_for_three_times(desk: Desk, kind: StatusAnomalyKind):
+    await accept(desk, 0, 1)
+    for told in ([], [], [(0, kind, 3)], [(0, kind, 4)]):
+        tell(desk, 0, kind)
+        assert stuck(desk) == told
+        assert desk.ledger.count_unusable(desk.job) == len(told)
+
+
+async def test_what_goes_backwards_or_is_final_is_not_stuck(desk: Desk):
+    await accept(desk, 0, 1)
+    tell(desk, 1, StatusAnomalyKind.FOREIGN_IMEI)
+    for _ in range(3):
+        tell(desk, 0, StatusAnomalyKind.BACKWARDS)
+    assert stuck(desk) == [(1, StatusAnomalyKind.FOREIGN_IMEI, 1)]
+    desk.ledger.update_statuses(ACCOUNT, [say(desk, 1, COMPLETED, "A")])
+    tell(desk, 1, StatusAnomalyKind.FOREIGN_IMEI)
+    assert (stuck(desk), desk.ledger.count_unusable(desk.job)) == ([], 0)
+
+
+async def test_an_order_is_stuck_once_whatever_is_said_of_it(desk: Desk):
+    await accept(desk, 0, 1, 2)
+    for kind in (StatusAnomalyKind.FOREIGN_IMEI, *[StatusAnomalyKind.UNREADABLE] * 3):
+        tell(desk, 2, kind)
+    later = desk.clock() + HOUR
+    for _ in range(3):
+        desk.ledger.update_statuses(ACCOUNT, [], put_off=[PutOff(desk.orders[0].id, later, is_missing=True)])
+    assert stuck(desk) == [(0, StatusAnomalyKind.UNKNOWN, 3), (2, StatusAnomalyKind.UNREADABLE, 3)]
+    assert desk.ledger.count_unusable(desk.job) == 1
+    for _ in range(3):  # once it is not known either, that is what counts
+        desk.ledger.update_statuses(ACCOUNT, [], put_off=[PutOff(desk.orders[2].id, later, is_missing=True)])
+    assert {kind for _, kind, _ in stuck(desk)} == {StatusAnomalyKind.UNKNOWN}
+    assert desk.ledger.count_unusable(desk.job) == 0
+    assert len(desk.ledger.stuck_orders(desk.job, limit=1)) == 1
+
+
 async def test_nothing_final_is_put_off_into_being_asked_again(desk: Desk):
     await accept(desk, 0)
     desk.ledger.update_statuses(ACCOUNT, [say(desk, 0, COMPLETED, "A")])
@@ -232,7 +294,9 @@ async def test_the_due_question_is_answered_from_its_index_in_its_order(desk: De
     desk.ledger.count_open(desk.job, until=desk.clock())
     desk.ledger.count_unknown(desk.job)
     desk.ledger.status_counts(desk.job)
-    due_orders, due_jobs, count_open, count_unknown, heard, unheard = (
+    desk.ledger.count_unusable(desk.job)
+    desk.ledger.stuck_orders(desk.job)
+    due_orders, due_jobs, count_open, count_unknown, heard, unheard, unusable, odd, unknown = (
         explain(sql, *[1] * sql.count("?")) for sql in seen
     )
     assert due_orders == ["SEARCH orders USING INDEX ix_orders_due (job_id=? AND due_at>? AND due_at<?)"]
@@ -241,6 +305,10 @@ async def test_the_due_question_is_answered_from_its_index_in_its_order(desk: De
     assert count_open == ["SEARCH orders USING COVERING INDEX ix_orders_due (job_id=? AND due_at>? AND due_at<?)"]
     assert count_unknown == ["SEARCH orders USING COVERING INDEX ix_orders_due (job_id=? AND due_at>?)"]
     assert heard == ["SEARCH orders USING COVERING INDEX ix_orders_status (job_id=? AND status>?)"]
+    for steps in (unusable, odd):
+        assert "SEARCH status_anomaly USING INDEX ix_status_anomaly_job_id (job_id=?)" in steps
+        assert "SEARCH orders USING INTEGER PRIMARY KEY (rowid=?)" in steps
+    assert unknown == ["SEARCH orders USING INDEX ix_orders_due (job_id=? AND due_at>?)"]
     assert unheard == ["SEARCH orders USING COVERING INDEX ix_orders_unheard (job_id=? AND state=? AND status=?)"]
 
 

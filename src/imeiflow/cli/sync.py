@@ -30,21 +30,22 @@ _DRAW_EVERY_S = 0.2
 @command(
     examples="""
     imeiflow sync 7              ask the provider once for all of job 7 that is open
-    imeiflow sync 7 --watch      go on until every order is completed or rejected
+    imeiflow sync 7 --watch      go on until all is final that can be
     imeiflow sync                of all jobs, in all accounts
     imeiflow sync 7 --json | jq .completed
     """,
     is_remote=True,
 )
 @click.argument("job", type=click.IntRange(min=1), metavar="[JOB]", required=False)
-@click.option("--watch", "watches", is_flag=True, help="Follow here until all is final.")
+@click.option("--watch", "watches", is_flag=True, help="Follow here until all is final that can be.")
 @json_option
 def sync(job: int | None, watches: bool, is_json: bool) -> int:
     """Fetch the statuses and results of accepted orders, of one job or of all.
 
     It asks at once for what is open, many orders a call. With --watch it goes on: every few seconds for instant
     services, hours apart for slow unlocks, within the limits that the provider was seen to have. What is final is not
-    asked for again. Ctrl-C ends it; nothing is lost, and the next `sync` goes on.
+    asked for again. It ends when all is final that can be: an order that the provider does not know, or has under
+    another IMEI, is named, and waits for you. Ctrl-C ends it; nothing is lost, and the next `sync` goes on.
 
     \b
     Exit status: 0 all final; 1 error; 2 wrong usage; 4 some are still open, or

@@ -12,7 +12,7 @@ from imeiflow.cli.output import count, cut, say, show_seconds
 from imeiflow.domain.order import ResultStatus
 from imeiflow.domain.status import StatusAnomalyKind
 from imeiflow.operations.json_text import clean
-from imeiflow.operations.status_tally import StatusTally
+from imeiflow.operations.status_tally import MOST_STUCK, StatusTally
 
 if TYPE_CHECKING:
     from rich.console import RenderableType
@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from imeiflow.operations.sync import Asking, Synced, SyncProgress
 
 _LINE_EVERY_S = 10.0
+_NAMED = 10
 
 #: The statuses in the order in which they are told, with what they mean; None: nothing was heard yet.
 _TOLD: dict[ResultStatus | None, tuple[str, str]] = {
@@ -51,7 +52,7 @@ def open_sync_display(*, watches: bool) -> SyncDisplay:
 
 
 class PlainSyncDisplay:
-    """A line when something has changed, at most every few seconds."""
+    """A line when something has changed or was asked for, at most every few seconds."""
 
     def __init__(
         self,
@@ -70,8 +71,9 @@ class PlainSyncDisplay:
     def show(self, progress: SyncProgress) -> None:
         """Write a line when it is time for one, and at once when somebody else asks or nobody can."""
         now = self._clock()
-        urgent = (tuple(one.owner for one in progress.askings), _trouble(progress), progress.tally.unknown > 0)
-        state = (dict(progress.tally.counts), progress.anomalies)
+        urgent = (tuple(one.owner for one in progress.askings), _trouble(progress), progress.tally.stuck > 0)
+        asked = sum(one.view.asked for one in progress.askings if one.view is not None)
+        state = (dict(progress.tally.counts), progress.anomalies, asked)
         is_time = self._written_at is None or now - self._written_at >= self._every_s
         if urgent == self._urgent and (not is_time or state == self._state):
             return
@@ -84,12 +86,14 @@ class PlainSyncDisplay:
 
 def tell_statuses(tally: StatusTally) -> Iterator[str]:
     """Say the counts by status, a line each."""
-    width = max(len(f"{number:,}") for number in [*tally.counts.values(), tally.lost, tally.unknown])
+    width = max(len(f"{number:,}") for number in [*tally.counts.values(), tally.lost, tally.unknown, tally.unusable])
     for status, (name, means) in _TOLD.items():
         if tally[status]:
             yield f"  {tally[status]:>{width},} {name:<13} {means}"
     if tally.unknown:
         yield f"  {tally.unknown:>{width},} of them        the provider does not know: it was asked several times"
+    if tally.unusable:
+        yield f"  {tally.unusable:>{width},} of them        cannot be told: what the provider says of them does not fit"
     if tally.lost:
         yield f"  {tally.lost:>{width},} of them        cannot be followed: no reply named a reference"
 
@@ -101,8 +105,7 @@ def tell_synced(synced: Synced) -> Iterator[str]:
     if not tally.total:
         yield "Nothing is followed: no accepted order waits for its result."
         return
-    verdict = "all is final" if not tally.open else f"{tally.open:,} of {tally.total:,} orders are not final yet"
-    yield f"{name}: {verdict}."
+    yield f"{name}: {_tell_verdict(tally)}."
     yield from tell_statuses(tally)
     for kind, number in synced.anomalies.items():
         fresh = synced.fresh.get(kind, 0)
@@ -111,17 +114,43 @@ def tell_synced(synced: Synced) -> Iterator[str]:
         yield f"  {fresh:,} × {StatusAnomalyKind.UNASKED.sentence}"
     for account, reason in synced.reasons.items():
         yield f"Why it ended: account {account}: {reason}"
+    yield from _tell_stuck(synced)
     yield from _tell_next(synced)
+
+
+def _tell_verdict(tally: StatusTally) -> str:
+    if not tally.open:
+        return "all is final"
+    left = f"{tally.open:,} of {tally.total:,} orders"
+    if tally.open > tally.stuck:
+        return f"{left} are not final yet"
+    return f"all is final that can be; {left} {'is' if tally.open == 1 else 'are'} left"
+
+
+def _tell_stuck(synced: Synced) -> Iterator[str]:
+    """Name the orders that come to no end by waiting, and say why."""
+    if not synced.stuck:
+        return
+    yield "Waiting ends none of these:"
+    for one in synced.stuck[:_NAMED]:
+        what = f"line {one.line}" if one.imei is None else f"IMEI {one.imei}"
+        job = f"job {one.job}, " if len(synced.jobs) > 1 else ""
+        said = f" ({cut(clean(one.detail), 60)})" if one.detail else ""
+        yield f"  {job}{what}, reference {clean(one.reference)}: {one.kind.sentence}{said}"
+    rest = synced.tally.stuck - _NAMED
+    if rest > 0:
+        yield f"  and {count(rest, 'other')}: `imeiflow sync --json` names the first {MOST_STUCK}"
 
 
 def _tell_next(synced: Synced) -> Iterator[str]:
     tally, one = synced.tally, synced.jobs[0] if len(synced.jobs) == 1 else None
     job = "" if one is None else f" {one}"
-    if tally.open > tally.unknown:
+    if tally.open > tally.stuck:
         when = tell_when(synced.next_due_at, synced.now)
         yield f"Next: imeiflow sync{job} --watch    follows until all is final" + (f"; due {when}" if when else "")
     elif tally.open:
-        yield f"Next: ask the provider about them; imeiflow show{job or ' JOB'} lists them"
+        yield "Next: ask the provider about these references"
+        yield f"Next: imeiflow sync{job}    asks again when it has put them right"
     if tally.final and one is not None:
         yield f"Next: imeiflow export {one} -o results.csv    your list with the results"
 
@@ -191,6 +220,8 @@ def _describe_asking(progress: SyncProgress) -> Iterator[tuple[str, str]]:
         yield "next", f"next poll {when}"
     if progress.tally.unknown:
         yield "odd", f"{progress.tally.unknown:,} are not known to the provider"
+    if progress.tally.unusable:
+        yield "odd", f"of {progress.tally.unusable:,} nothing can be used that the provider says"
     if progress.anomalies:
         yield "odd", f"{count(progress.anomalies, 'anomaly', 'anomalies')}: see `imeiflow show`"
     trouble = _trouble(progress)

@@ -17,6 +17,8 @@ from imeiflow.domain.order import ResultStatus
 
 #: What nobody asked for is recorded one by one up to this many in a reply: a server may list all that it has.
 MOST_UNASKED = 50
+#: After so many answers that do not name an order, or of which nothing can be used, waiting for its end is in vain.
+VAIN_ANSWERS = 3
 _LONGEST_DETAIL = 500
 
 
@@ -36,6 +38,14 @@ class StatusAnomalyKind(StrEnum):
         """Say to a person what it means."""
         return _SENTENCES[self]
 
+    @property
+    def stuck_after(self) -> int | None:
+        """Count the answers of this kind after which an order can come to no end by waiting; None: it still can.
+
+        A reference that belongs to another IMEI will not change its owner, so that one answer says it.
+        """
+        return _STUCK_AFTER.get(self)
+
 
 _SENTENCES = {
     StatusAnomalyKind.BACKWARDS: "the provider named an earlier status than before",
@@ -45,6 +55,14 @@ _SENTENCES = {
     StatusAnomalyKind.CONTRADICTION: "the provider said two things of one order in one reply; nothing was taken over",
     StatusAnomalyKind.UNKNOWN: "the provider does not know this reference",
     StatusAnomalyKind.UNREADABLE: "the provider named a status that nobody knows",
+}
+
+
+_STUCK_AFTER = {
+    StatusAnomalyKind.FOREIGN_IMEI: 1,
+    StatusAnomalyKind.CONTRADICTION: VAIN_ANSWERS,
+    StatusAnomalyKind.UNKNOWN: VAIN_ANSWERS,
+    StatusAnomalyKind.UNREADABLE: VAIN_ANSWERS,
 }
 
 

@@ -11,10 +11,9 @@ from typing import Protocol
 
 from imeiflow.domain.ident import AccountName, JobId
 from imeiflow.domain.order import JobState
+from imeiflow.domain.status import VAIN_ANSWERS
 from imeiflow.ledger.ledger import Ledger
 
-#: An order that the provider did not name so many times in a row will not be named soon.
-MISSES_TO_GIVE_UP = 3
 #: While nothing is due for longer, the lane is given up, so that others may have it at once.
 KEEP_LANE = timedelta(seconds=15)
 
@@ -48,17 +47,24 @@ class OnceGoal:
 
 
 class FinalGoal:
-    """Every order of some jobs has come to its end, those aside that the provider does not know."""
+    """Every order of some jobs has come to its end, those aside that come to none by waiting.
+
+    These, too, were asked for once more, if they were due `since` a time.
+    """
 
     is_patient = True
 
-    def __init__(self, ledger: Ledger, jobs: Collection[JobId]) -> None:
+    def __init__(self, ledger: Ledger, jobs: Collection[JobId], since: datetime | None = None) -> None:
         self.jobs = jobs
         self._ledger = ledger
+        self._since = since
 
     def is_met(self) -> bool:
         """Say whether nothing is left whose end may still be heard of."""
-        return not any(has_open(self._ledger, job) for job in self.jobs)
+        if any(has_open(self._ledger, job) for job in self.jobs):
+            return False
+        since = self._since
+        return since is None or not any(self._ledger.count_open(job, until=since) for job in self.jobs)
 
 
 class WantedGoal:
@@ -117,4 +123,4 @@ def is_due(ledger: Ledger, account: AccountName, now: datetime) -> bool:
 def has_open(ledger: Ledger, job: JobId) -> bool:
     """Say whether a job has orders whose end may still be heard of."""
     count = ledger.count_open(job)
-    return count > 0 and count > ledger.count_unknown(job, misses=MISSES_TO_GIVE_UP)
+    return count > 0 and count > ledger.count_unknown(job, misses=VAIN_ANSWERS) + ledger.count_unusable(job)

@@ -21,7 +21,7 @@ from imeiflow.domain.ident import AccountName, JobId, OrderId, Reference, Servic
 from imeiflow.domain.imei import Imei
 from imeiflow.domain.item import OrderKind
 from imeiflow.domain.order import OrderState, ResultStatus
-from imeiflow.domain.status import Standing, StatusAnomaly, StatusAnomalyKind, decide_status
+from imeiflow.domain.status import VAIN_ANSWERS, Standing, StatusAnomaly, StatusAnomalyKind, decide_status
 from imeiflow.ledger.access import Access
 from imeiflow.ledger.change import PutOff, StatusUpdate
 from imeiflow.ledger.dialect import (
@@ -34,7 +34,7 @@ from imeiflow.ledger.dialect import (
     to_micros,
 )
 from imeiflow.ledger.schema import Id, job, orders, status_anomaly, status_change
-from imeiflow.ledger.status_record import DueJob, DueOrder, KeptAnomaly, StatusChange, StatusesKept
+from imeiflow.ledger.status_record import DueJob, DueOrder, KeptAnomaly, StatusChange, StatusesKept, StuckOrder
 
 #: States in which the provider has the order, so that it may have a status there.
 _FOLLOWED = (OrderState.ACCEPTED.value, OrderState.DUPLICATE.value)
@@ -71,6 +71,21 @@ _PUT_OFF = (
     )
 )
 _seen = json_rows(kind=Text(), reference=Text(), order_id=Id, detail=Text())
+
+
+#: Of a followed order, nothing could be used of what the last answers said; whether it was named is another matter.
+_UNUSABLE = and_(
+    orders.c.due_at.is_not(None),
+    orders.c.misses < VAIN_ANSWERS,
+    status_anomaly.c.last_at >= func.coalesce(orders.c.status_at, status_anomaly.c.last_at),
+    or_(
+        *(
+            and_(status_anomaly.c.kind == kind.value, status_anomaly.c.times >= kind.stuck_after)
+            for kind in StatusAnomalyKind
+            if kind.stuck_after is not None and kind is not StatusAnomalyKind.UNKNOWN
+        )
+    ),
+)
 
 
 class Statuses(Access):
@@ -151,6 +166,40 @@ class Statuses(Access):
         )
         with self._read() as connection:
             return connection.execute(query).scalar_one()
+
+    def count_unusable(self, job_id: JobId) -> int:
+        """Count a job's orders that are followed although nothing can be used of what the provider says of them."""
+        query = (
+            select(func.count(orders.c.id.distinct()))
+            .join(status_anomaly, status_anomaly.c.order_id == orders.c.id)
+            .where(status_anomaly.c.job_id == job_id, _UNUSABLE)
+        )
+        with self._read() as connection:
+            return connection.execute(query).scalar_one()
+
+    def stuck_orders(self, job_id: JobId, *, limit: int = 100) -> list[StuckOrder]:
+        """List a job's orders that come to no end by waiting, by line."""
+        columns = [orders.c[name] for name in ("id", "job_id", "line", "imei", "reference")]
+        told = [status_anomaly.c[name] for name in ("kind", "times", "detail")]
+        unusable = (
+            select(*columns, *told)
+            .join(status_anomaly, status_anomaly.c.order_id == orders.c.id)
+            .where(status_anomaly.c.job_id == job_id, _UNUSABLE)
+            .order_by(orders.c.line, orders.c.id, status_anomaly.c.last_at.desc())
+        )
+        kind = literal_column(f"'{StatusAnomalyKind.UNKNOWN.value}'", Text()).label("kind")
+        unknown = (
+            select(*columns, kind, orders.c.misses.label("times"), literal_column("''", Text()).label("detail"))
+            .where(orders.c.job_id == job_id, orders.c.due_at.is_not(None), orders.c.misses >= VAIN_ANSWERS)
+            .order_by(orders.c.due_at, orders.c.id)
+            .limit(limit)
+        )
+        with self._read() as connection:
+            found: dict[int, StuckOrder] = {}
+            for query in (unusable.limit(limit), unknown):
+                for row in connection.execute(query):
+                    found.setdefault(row.id, _read_stuck(row))
+        return sorted(list(found.values())[:limit], key=lambda one: (one.line, one.id))
 
     def status_counts(self, job_id: JobId) -> dict[ResultStatus | None, int]:
         """Count a job's accepted orders by status; None: the provider has not been heard yet."""
@@ -335,6 +384,19 @@ def _read_due(row: AnyRow) -> DueOrder:
         due_at=row.due_at,
         accepted_at=row.accepted_at,
         misses=row.misses,
+    )
+
+
+def _read_stuck(row: AnyRow) -> StuckOrder:
+    return StuckOrder(
+        id=OrderId(row.id),
+        job=JobId(row.job_id),
+        line=row.line,
+        imei=None if row.imei is None else Imei(row.imei),
+        reference=Reference(row.reference),
+        kind=StatusAnomalyKind(row.kind),
+        times=row.times,
+        detail=row.detail,
     )
 
 

@@ -73,6 +73,20 @@ class KeptAnomaly:
     times: int
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StuckOrder:
+    """A followed order that comes to no end by waiting: it was answered so `times` times, the last with `detail`."""
+
+    id: OrderId
+    job: JobId
+    line: int
+    imei: Imei | None  #: None for an order about a file or a service's own fields
+    reference: Reference
+    kind: StatusAnomalyKind
+    times: int
+    detail: str
+
+
 @dataclass(frozen=True, slots=True)
 class StatusesKept:
     """What became of what a reply said: orders that were updated, new statuses among them, and what did not fit.

@@ -161,6 +161,7 @@ def describe_job(detail: JobDetail) -> dict[str, object]:
             "unheard": detail.statuses[None],
             "open": detail.statuses.open,
             "unknown": detail.statuses.unknown,
+            "unusable": detail.statuses.unusable,
         },
         "status_anomaly_counts": {kind.value: number for kind, number in detail.anomaly_counts.items()},
         "status_anomalies": [as_values(one, "account", "job") for one in detail.anomalies],

@@ -5,17 +5,22 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import Final
 
 from imeiflow.domain.ident import JobId
 from imeiflow.domain.order import ResultStatus
-from imeiflow.domain.status import StatusAnomalyKind
-from imeiflow.jobs.goal import MISSES_TO_GIVE_UP
+from imeiflow.domain.status import VAIN_ANSWERS, StatusAnomalyKind
+from imeiflow.ledger.status_record import StuckOrder
 from imeiflow.operations.session import Session
+
+#: So many orders that come to no end by waiting are named one by one.
+MOST_STUCK: Final = 100
 
 
 @dataclass(frozen=True, slots=True)
 class StatusTally:
-    """Accepted orders of some jobs by status. `open` are still followed, `unknown` of them in vain so far.
+    """Accepted orders of some jobs by status. `open` are still followed, some of them in vain so far: the provider does
+    not know `unknown`, and nothing can be used of what it says of `unusable`.
 
     The provider has said nothing yet of those under `unheard`; `lost` cannot be followed: no reference of theirs is
     known.
@@ -24,6 +29,7 @@ class StatusTally:
     counts: Mapping[ResultStatus | None, int] = field(default_factory=dict)
     open: int = 0
     unknown: int = 0
+    unusable: int = 0
 
     def __getitem__(self, status: ResultStatus | None) -> int:
         return self.counts.get(status, 0)
@@ -37,6 +43,11 @@ class StatusTally:
     def final(self) -> int:
         """Count those that came to their end."""
         return sum(count for status, count in self.counts.items() if status is not None and status.is_final)
+
+    @property
+    def stuck(self) -> int:
+        """Count those that are followed, and come to no end by waiting."""
+        return min(self.open, self.unknown + self.unusable)
 
     @property
     def lost(self) -> int:
@@ -53,7 +64,8 @@ def count_statuses(session: Session, jobs: tuple[JobId, ...]) -> StatusTally:
     return StatusTally(
         counts=counts,
         open=sum(map(ledger.count_open, jobs)),
-        unknown=sum(ledger.count_unknown(job, misses=MISSES_TO_GIVE_UP) for job in jobs),
+        unknown=sum(ledger.count_unknown(job, misses=VAIN_ANSWERS) for job in jobs),
+        unusable=sum(map(ledger.count_unusable, jobs)),
     )
 
 
@@ -63,3 +75,13 @@ def count_all_anomalies(session: Session, jobs: tuple[JobId, ...]) -> Counter[St
     for job in jobs:
         counts.update(session.ledger.count_anomalies(job))
     return counts
+
+
+def list_stuck(session: Session, jobs: tuple[JobId, ...], *, limit: int) -> tuple[StuckOrder, ...]:
+    """List the orders of some jobs that come to no end by waiting, job by job, `limit` at the most. Blocks."""
+    found: list[StuckOrder] = []
+    for job in jobs:
+        if len(found) >= limit:
+            break
+        found += session.ledger.stuck_orders(job, limit=limit - len(found))
+    return tuple(found)

@@ -24,8 +24,10 @@ from imeiflow.errors import LedgerError
 from imeiflow.jobs.goal import FinalGoal, OnceGoal
 from imeiflow.jobs.telling import tell_meanwhile
 from imeiflow.jobs.tracker import Tracker
+from imeiflow.ledger.status_record import StuckOrder
+from imeiflow.operations.json_text import as_values
 from imeiflow.operations.session import Session
-from imeiflow.operations.status_tally import StatusTally, count_all_anomalies, count_statuses
+from imeiflow.operations.status_tally import MOST_STUCK, StatusTally, count_all_anomalies, count_statuses, list_stuck
 from imeiflow.operations.telling import make_teller
 
 log = structlog.get_logger(__name__)
@@ -62,7 +64,8 @@ class SyncProgress:
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Synced:
     """How fetching statuses ended. `came` counts the orders that came to a status meanwhile, `reasons` why it ended
-    early, by account; `anomalies` is all that is known of these jobs, `fresh` what was not known before."""
+    early, by account; `anomalies` is all that is known of these jobs, `fresh` what was not known before; `stuck` are
+    the first of those that come to no end by waiting."""
 
     jobs: tuple[JobId, ...]
     tally: StatusTally
@@ -76,6 +79,7 @@ class Synced:
     seconds: float
     was_interrupted: bool
     reasons: Mapping[AccountName, str]
+    stuck: tuple[StuckOrder, ...] = ()
 
     @property
     def exit_code(self) -> int:
@@ -94,6 +98,8 @@ class Synced:
             "unheard": self.tally[None],
             "open": self.tally.open,
             "unknown": self.tally.unknown,
+            "unusable": self.tally.unusable,
+            "stuck": [as_values(one, "id") for one in self.stuck],
             "without_reference": self.tally.lost,
             "came": {status.value: count for status, count in self.came.items()},
             "anomalies": {kind.value: count for kind, count in self.anomalies.items()},
@@ -164,7 +170,8 @@ class Syncer:
             ticker.cancel()
             await asyncio.gather(ticker, *self._tasks, return_exceptions=True)
         await asyncio.to_thread(self._look)
-        return self._conclude()
+        stuck = await asyncio.to_thread(list_stuck, self._session, self.jobs, limit=MOST_STUCK)
+        return self._conclude(stuck)
 
     def interrupt(self) -> int:
         """Do what Ctrl-C means, and count it: let calls under way end; then leave at once. Call it in the loop."""
@@ -178,7 +185,7 @@ class Syncer:
 
     def _make_tracker(self, name: AccountName, jobs: list[JobId], since: datetime) -> Tracker:
         session = self._session
-        goal = FinalGoal(session.ledger, jobs) if self._watches else OnceGoal(session.ledger, jobs, since)
+        goal = FinalGoal(session.ledger, jobs, since) if self._watches else OnceGoal(session.ledger, jobs, since)
         return Tracker(
             ledger=session.ledger,
             account=session.lane_account(self._accounts[name]),
@@ -207,7 +214,7 @@ class Syncer:
         self._tally = count_statuses(self._session, self.jobs)
         self._anomalies = dict(count_all_anomalies(self._session, self.jobs))
 
-    def _conclude(self) -> Synced:
+    def _conclude(self, stuck: tuple[StuckOrder, ...]) -> Synced:
         views = [view for tracker in self._trackers.values() if (view := tracker.view()) is not None]
         came = {status: self._tally[status] - self._before[status] for status in ResultStatus if status.is_final}
         due = [one.due_at for name in self._scope for one in self._session.ledger.due_jobs(name) if one.id in self.jobs]
@@ -228,6 +235,7 @@ class Syncer:
             seconds=time.monotonic() - self._began_at,
             was_interrupted=self._interruptions > 0,
             reasons={name: tracker.halted for name, tracker in self._trackers.items() if tracker.halted},
+            stuck=stuck,
         )
 
 

@@ -129,6 +129,7 @@ def read_detail(told: Mapping[str, Any]) -> JobDetail:
             counts={status: number for status, number in counts.items() if number},
             open=statuses["open"],
             unknown=statuses["unknown"],
+            unusable=statuses["unusable"],
         ),
         anomaly_counts={StatusAnomalyKind(kind): number for kind, number in told["status_anomaly_counts"].items()},
         anomalies=read_as([{**one, **account} for one in told["status_anomalies"]], tuple[KeptAnomaly, ...]),

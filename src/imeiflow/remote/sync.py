@@ -16,6 +16,7 @@ from imeiflow.dispatch.poll import PollView
 from imeiflow.domain.ident import AccountName, JobId
 from imeiflow.domain.order import ResultStatus
 from imeiflow.domain.status import StatusAnomalyKind
+from imeiflow.ledger.status_record import StuckOrder
 from imeiflow.operations.status_tally import StatusTally
 from imeiflow.operations.sync import Asking, Synced, SyncProgress
 from imeiflow.remote.client import Client
@@ -75,7 +76,7 @@ class RemoteSync:
         told = self._told
         if not told["jobs"] or told["is_final"] or self._reasons():
             return True
-        return bool(told["open"] <= told["unknown"] if self._watches else not told["waiting"])
+        return not told["waiting"] and (not self._watches or bool(told["open"] <= told["unknown"] + told["unusable"]))
 
     def _reasons(self) -> Mapping[AccountName, str]:
         """Say, by account, why it ends early: it was turned away; or nobody answers, where nothing is waited for."""
@@ -148,6 +149,7 @@ class RemoteSync:
             seconds=time.monotonic() - self._began_at,
             was_interrupted=was_interrupted,
             reasons=self._reasons(),
+            stuck=read_as(told["stuck"], tuple[StuckOrder, ...]),
         )
 
 
@@ -158,6 +160,7 @@ def _read_tally(told: Mapping[str, Any]) -> StatusTally:
         counts={status: number for status, number in counts.items() if number},
         open=int(told["open"]),
         unknown=int(told["unknown"]),
+        unusable=int(told["unusable"]),
     )
 
 

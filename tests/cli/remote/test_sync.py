@@ -17,12 +17,14 @@ from tests.operations.stand import make_imei
 from tests.web.api.client import enter
 from tests.web.site import Site, open_site
 
+LIVES = {"pending_for": "2", "process_for": "1-4", "rejected_share": 0.2}
+
 
 @pytest.fixture(scope="module")
 def site(home: Path) -> Site:
     """Give a server whose provider takes its time with results."""
     home.mkdir()
-    with open_site(home, {"pending_for": "2", "process_for": "1-4", "rejected_share": 0.2}) as opened:
+    with open_site(home, LIVES) as opened:
         yield opened
 
 
@@ -101,3 +103,19 @@ def test_who_asked_is_logged(site, type_remotely, job):
     type_remotely("sync", str(job))
     deeds = [one.data for one in site.session.ledger.recent_events(kinds=["user_action"])]
     assert any(deed["action"] == "sync" for deed in deeds)
+
+
+def test_watching_ends_when_all_is_final_that_can_be_and_names_what_is_left(site, type_remotely):
+    site.change_provider(**LIVES, status_foreign_share=1.0)
+    try:
+        job = site.add_job(20, start=9000)
+        site.wait_for(job, JobState.FINISHED)
+        watched = type_remotely("sync", str(job), "--watch", "--json")
+    finally:
+        site.change_provider(**LIVES)
+    told = read_last(watched)
+    assert watched.status == 4
+    assert (told["open"], told["unusable"]) == (20, 20)
+    assert {one["kind"] for one in told["stuck"]} == {"foreign_imei"}
+    assert len({one["imei"] for one in told["stuck"]}) == 20
+    assert f"Job {job}: all is final that can be; 20 of 20 orders are left." in watched.err

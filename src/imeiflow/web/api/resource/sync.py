@@ -15,7 +15,8 @@ from imeiflow.domain.ident import AccountName, JobId
 from imeiflow.domain.order import ResultStatus
 from imeiflow.domain.user import Scope
 from imeiflow.operations.audit import record_action
-from imeiflow.operations.status_tally import count_all_anomalies, count_statuses
+from imeiflow.operations.json_text import as_values
+from imeiflow.operations.status_tally import MOST_STUCK, count_all_anomalies, count_statuses, list_stuck
 from imeiflow.operations.sync import find_scope, hurry
 from imeiflow.web.api.operation import Call, Operation, Reply
 from imeiflow.web.api.problem import ApiError
@@ -74,6 +75,10 @@ class Sync(Out):
     unheard: Annotated[int, Meta(ge=0, description="The provider has said nothing yet.")]
     open: Annotated[int, Meta(ge=0, description="Those that are still followed.")]
     unknown: Annotated[int, Meta(ge=0, description="Those of `open` that the provider does not know.")]
+    unusable: Annotated[int, Meta(ge=0, description="Those of `open` of which nothing can be used that it says.")]
+    stuck: Annotated[
+        list[dict[str, Any]], Meta(description="The first 100 of `unknown` and `unusable`: waiting ends none of them.")
+    ]
     without_reference: Annotated[int, Meta(ge=0, description="Those that cannot be followed.")]
     anomalies: Annotated[dict[str, int], Meta(description="What the provider said that does not fit, by kind.")]
     next_due_at: Annotated[str, Meta(description="When the next of them are due; null where none is.")] | None
@@ -122,6 +127,8 @@ def _look(call: Call, jobs: tuple[JobId, ...], since: datetime, accounts: tuple[
         "unheard": tally[None],
         "open": tally.open,
         "unknown": tally.unknown,
+        "unusable": tally.unusable,
+        "stuck": [as_values(one) for one in list_stuck(call.session, jobs, limit=MOST_STUCK)] if tally.stuck else [],
         "without_reference": tally.lost,
         "anomalies": {kind.value: number for kind, number in count_all_anomalies(call.session, jobs).items() if number},
         "next_due_at": min(due, default=None),
@@ -161,6 +168,8 @@ _EXAMPLE: Final = {
     "unheard": 0,
     "open": 120,
     "unknown": 0,
+    "unusable": 0,
+    "stuck": [],
     "without_reference": 0,
     "anomalies": {},
     "next_due_at": "2026-11-28T14:30:00+00:00",
