@@ -59,6 +59,16 @@ class Line:
     is_priced: bool  #: the price was recorded with it
 
     @property
+    def references(self) -> set[str]:
+        """Give every reference that it, or any of its attempts, was told."""
+        return {one for one in (self.reference, *(each.reference for each in self.tries)) if one is not None}
+
+    @property
+    def may_lack_reference(self) -> bool:
+        """Say whether it may have been placed without anybody having been told its reference."""
+        return any(one.outcome in {None, "unconfirmed"} for one in self.tries)
+
+    @property
     def probes(self) -> list[Try]:
         """List the attempts that repeated it to learn about repeats."""
         return [one for one in self.tries if one.kind == "probe"]
@@ -135,9 +145,13 @@ def examine(
         if entry.reference not in old:
             entries[entry.imei, entry.service].append(entry)
     ordered_before = {(entry.imei, entry.service) for entry in before}
+    same: dict[tuple[str, str], list[Line]] = defaultdict(list)
     for line in verdict.lines:
-        mine = entries.pop((line.imei, line.service), [])
-        _judge_line(line, mine, verdict, was_there=(line.imei, line.service) in ordered_before)
+        same[line.imei, line.service].append(line)
+    for key, lines in same.items():
+        found = entries.pop(key, [])
+        for line, mine in _share(lines, found):
+            _judge_line(line, mine, verdict, was_there=key in ordered_before or len(mine) < len(found))
     verdict.problems += [f"{imei} was ordered, and no order of the ledger knows of it" for imei, _ in entries]
     _judge_references(verdict)
     if not verdict.spent <= verdict.charged <= verdict.spent + verdict.doubtful:
@@ -161,6 +175,19 @@ def _find_wrong_sums(connection: sqlite3.Connection, lines: Sequence[Line]) -> l
         for job in wanted.keys() | counted.keys()
         if wanted.get(job) != counted.get(job)
     ]
+
+
+def _share(lines: Sequence[Line], entries: Sequence[Entry]) -> list[tuple[Line, list[Entry]]]:
+    """Share what the book has of one IMEI among the orders of it: by reference, the rest to those that lack one."""
+    if len(lines) == 1:
+        return [(lines[0], list(entries))]
+    owner = {reference: line.id for line in lines for reference in line.references}
+    mine = {line.id: [one for one in entries if owner.get(one.reference) == line.id] for line in lines}
+    lacking = [line.id for line in lines if line.may_lack_reference and not mine[line.id]]
+    for one in entries:
+        if one.reference not in owner:
+            mine[lacking.pop(0) if lacking else lines[0].id].append(one)
+    return [(line, mine[line.id]) for line in lines]
 
 
 def _judge_line(line: Line, mine: Sequence[Entry], verdict: Verdict, *, was_there: bool) -> None:

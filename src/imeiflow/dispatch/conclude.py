@@ -78,6 +78,7 @@ def conclude(
     price: Decimal | None,
     policy: RetryPolicy,
     repeats: Mapping[OrderId, Repeat],
+    is_newest: bool = True,
     began_at: datetime | None = None,
     asked_by: JobId | None = None,
     is_reachable: bool = True,
@@ -85,6 +86,7 @@ def conclude(
 ) -> Ended:
     """Turn a placement into a conclusion. `repeats` tells, for orders sent again, what is repeated.
 
+    `is_newest`: what a probe repeats was not ordered once more meanwhile, so that a refusal is of its age.
     `began_at` is when the call was about to leave, without which a repeat teaches nothing. `asked_by`: the job that a
     probe is made for. `is_reachable`: another call reached the provider meanwhile.
     `due_at` is when the status of what was accepted is asked for first.
@@ -112,7 +114,8 @@ def conclude(
             )
         )
         if repeat is not None and began_at is not None:
-            seen.extend(_see(chunk.kind, finding.outcome, repeat, began_at, ended_at))
+            shown = _see(chunk.kind, finding.outcome, repeat, began_at, ended_at)
+            seen.extend(one for one in shown if is_newest or not one.is_refusal)
     error = account.error
     conclusion = Conclusion(
         attempt=attempt,

@@ -33,6 +33,10 @@ _TROUBLE_PAUSE_S = 0.5
 #: An intent that took longer to write may be that of a process that stood still meanwhile.
 _FROZEN_S = 2.0
 _PLACING = frozenset({AttemptKind.PLACE, AttemptKind.CANARY})
+_WHY_NOT = {
+    AttemptKind.AGAIN: "a repeat is not known to be refused any more",
+    AttemptKind.PROBE: "a repeat was charged, or the IMEI is ordered once more meanwhile",
+}
 
 
 class Placing:
@@ -62,7 +66,12 @@ class Placing:
             return
         if self._engine.clock.monotonic() - began_at > _FROZEN_S:
             await self._require_lane()
-        if work.stop is not None or self._engine.is_stopping or not self._may_leave(work, chunk):
+        if (
+            work.stop is not None
+            or self._engine.is_stopping
+            or not self._may_leave(work, chunk)
+            or not await self._is_newest(chunk, attempt)
+        ):
             await self._withhold(work, chunk, call, attempt)
             return
         price, left_at = work.price, self._engine.clock.now()
@@ -72,6 +81,7 @@ class Placing:
             placement = await self._engine.connection.place_item(item, work.job.service)
         if is_slow_refusal(placement, self._fastest_s):
             placement = doubt_refusal(placement)
+        is_newest = await self._is_newest(chunk, attempt)
         ended = conclude(
             chunk,
             placement,
@@ -80,6 +90,7 @@ class Placing:
             price=price,
             policy=self._engine.settings.retry,
             repeats=self.repeats,
+            is_newest=is_newest,
             began_at=left_at,
             asked_by=work.job.id,
             is_reachable=self._reach.was_reached_since(call.began_at),
@@ -120,11 +131,23 @@ class Placing:
         if owner is None or owner.token != self._engine.token:
             self._engine.fail(FencedError(account=self._engine.account, path=self._engine.ledger.path))
 
+    async def _is_newest(self, chunk: Chunk, attempt: AttemptId) -> bool:
+        """Say whether what a probe repeats is the newest order of its IMEI, so that its refusal is of that order's age.
+
+        Asked before and after its call: every other call stands in the ledger before it leaves.
+        """
+        if chunk.kind is not AttemptKind.PROBE:
+            return True
+        try:
+            return await asyncio.to_thread(self._engine.ledger.is_newest, chunk.orders[0].id, besides=attempt)
+        except LedgerError:
+            return False  # not known
+
     async def _withhold(self, work: Work, chunk: Chunk, call: Call, attempt: AttemptId) -> None:
         """Make no call: something said stop while its intent was written, or the doubt outgrew what covers it."""
         self._engine.desk.lane.end(self._engine.clock.monotonic(), call, CallEnd.IGNORE)
         self._withdraw_canary(work, chunk)
-        why = "stopping" if self._engine.is_stopping else "a repeat is not known to be refused any more"
+        why = "stopping" if self._engine.is_stopping else _WHY_NOT.get(chunk.kind)
         problem = f"withheld: {(work.stop and work.stop[1]) or why}"
         await self._engine.ledger.conclude(
             withhold(chunk, attempt=attempt, ended_at=self._engine.clock.now(), problem=problem)

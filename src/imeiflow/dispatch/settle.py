@@ -13,6 +13,7 @@ from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from decimal import Decimal
+from enum import Enum, auto
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
@@ -51,6 +52,16 @@ _AT_ONCE = 50  #: older orders whose statuses are asked for in one call
 _OPEN = frozenset({ResultStatus.PENDING, ResultStatus.IN_PROCESS})
 #: What says nothing of the order, and is only a matter of trying again.
 _UNHEARD = frozenset({Outcome.THROTTLED, Outcome.UNSENT})
+
+
+class _Lesson(Enum):
+    """What a repeat probe taught, or what may be done where it taught nothing."""
+
+    REFUSED = auto()  #: repeats of such orders are refused
+    NOTHING = auto()  #: that they are charged, or nothing of use: none is made any more
+    UNHEARD = auto()  #: it did not reach the provider's books: the same may be made again
+    LOST = auto()  #: it may have placed a younger order of its IMEI: another order's may be made
+    UNUSABLE = auto()  #: its IMEI was ordered once more meanwhile: another order's may be made
 
 
 @dataclass(frozen=True, slots=True)
@@ -230,7 +241,7 @@ class Settlement:
                 chosen = await self._look(self._engine.clock.now())
             if chosen is None or self._is_stopped or not self._may_risk(chosen.order):
                 return False
-            return await self._repeat(chosen) is True
+            return await self._repeat(chosen) is _Lesson.REFUSED
 
     async def _find_older_orders(self, doubts: Sequence[Doubt]) -> AbstractSet[str]:
         """Find the IMEIs whose older orders explain a duplicate: placed, and still what a repeat is refused for.
@@ -276,22 +287,26 @@ class Settlement:
         if self._treatment.is_charged:
             self.reason = "repeats are charged here: the unconfirmed orders are held for you to settle"
             return False
-        chosen = await self._await_candidate()
-        if chosen is None:
-            return False
-        ledger, lost = self._engine.ledger, self._work.lost_probes
-        self._lost = max(lost, await asyncio.to_thread(ledger.lost_probes, chosen.order.job))
+        chosen: Candidate | None = None
+        lesson = _Lesson.NOTHING
         for _ in range(_MAX_PROBES):
+            chosen = chosen or await self._await_candidate()
+            if chosen is None:
+                return False
+            ledger, lost = self._engine.ledger, self._work.lost_probes
+            self._lost = max(self._lost, lost, await asyncio.to_thread(ledger.lost_probes, chosen.order.job))
             if self._is_stopped or not self._may_risk(chosen.order):
                 return False
-            outcome = await self._repeat(chosen)
-            if outcome is not None:
-                return outcome
-        self.reason = "the repeat probe got no answer: the unconfirmed orders are held"
+            lesson = await self._repeat(chosen)
+            if lesson in {_Lesson.REFUSED, _Lesson.NOTHING}:
+                return lesson is _Lesson.REFUSED
+            chosen = chosen if lesson is _Lesson.UNHEARD else None
+        came = "could not be made" if lesson is _Lesson.UNUSABLE else "got no answer"
+        self.reason = f"the repeat probe {came}: the unconfirmed orders are held"
         return False
 
-    async def _repeat(self, chosen: Candidate) -> bool | None:
-        """Send an accepted order once more: True where it was refused, False charged or of no use, None: ask again."""
+    async def _repeat(self, chosen: Candidate) -> _Lesson:
+        """Send an accepted order once more, and say what that taught."""
         order, began_at = chosen.order, self._engine.clock.now()
         doubt = Doubt(order.order, order.imei, AttemptId(0), order.began_at, order.began_at)
         repeat = Repeat(order.placed_by, chosen.is_completed)
@@ -303,12 +318,11 @@ class Settlement:
             self._open.pop(order.order, None)
         ended = future.result() if future.done() and not future.cancelled() else None
         if ended is None:
-            self.reason = "the repeat probe could not be made: the unconfirmed orders are held"
-            return False
+            return _Lesson.UNUSABLE
         self._took = self._engine.clock.now() - began_at
-        outcome = self._judge(order, ended)
-        self._refused = chosen if outcome is True else None
-        return outcome
+        lesson = self._judge(order, ended)
+        self._refused = chosen if lesson is _Lesson.REFUSED else None
+        return lesson
 
     async def _look(self, now: datetime) -> Candidate | None:
         """Look at what has become of accepted orders, and choose the one to repeat; None where there is none."""
@@ -400,13 +414,13 @@ class Settlement:
             return False
         return True
 
-    def _judge(self, order: PlacedOrder, ended: Ended) -> bool | None:
-        finding = ended.placement.account.findings[order.imei]
-        self._treatment.learn(ended.conclusion.seen)
-        self._treatment.probes += finding.outcome in {Outcome.DUPLICATE, Outcome.ACCEPTED}
+    def _judge(self, order: PlacedOrder, ended: Ended) -> _Lesson:
+        finding, seen = ended.placement.account.findings[order.imei], ended.conclusion.seen
+        self._treatment.learn(seen)
+        self._treatment.probes += bool(seen)
         match finding.outcome:
             case Outcome.DUPLICATE:
-                return True
+                return _Lesson.REFUSED if seen else _Lesson.UNUSABLE
             case Outcome.ACCEPTED:
                 price = order.price if order.price is not None else self._work.job.unit_price
                 cost = "its price" if price is None else f"{Money(price, self._work.job.currency)}"
@@ -414,15 +428,15 @@ class Settlement:
                     f"repeats are charged here (one repeated order cost {cost}{self._say_lost(price)}): "
                     "the unconfirmed orders are held for you to settle"
                 )
-                return False
+                return _Lesson.NOTHING
             case Outcome.UNCONFIRMED:
                 self._lost += 1
-                return None
+                return _Lesson.LOST
             case Outcome.THROTTLED | Outcome.UNSENT:
-                return None
+                return _Lesson.UNHEARD
             case Outcome.REFUSED:
                 self.reason = f"the repeat probe was refused for another reason: {finding.message}"
-                return False
+                return _Lesson.NOTHING
 
     def _say_lost(self, price: Decimal | None) -> str:
         if not self._lost or price is None:

@@ -28,6 +28,7 @@ from imeiflow.ledger.lane import Lanes
 from imeiflow.ledger.notice import Notices
 from imeiflow.ledger.observer import Observer
 from imeiflow.ledger.overview import Overview
+from imeiflow.ledger.placed import Placed
 from imeiflow.ledger.price import Prices
 from imeiflow.ledger.queue import Queue
 from imeiflow.ledger.rival import Rivals
@@ -45,6 +46,7 @@ class Ledger(
     Items,
     Lanes,
     Queue,
+    Placed,
     Actions,
     Statuses,
     Summaries,

@@ -4,22 +4,21 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from datetime import datetime, timedelta
-from decimal import Decimal
 from typing import Any
 
-from sqlalchemy import Select, Text, delete, func, insert, select, update
+from sqlalchemy import Text, delete, func, insert, select, update
 
 from imeiflow.domain.doubt import RepeatEvidence
 from imeiflow.domain.ident import AccountName, AttemptId, JobId, OrderId, Reference, ServiceId
 from imeiflow.domain.imei import Imei
-from imeiflow.domain.order import OrderState, ResultStatus
+from imeiflow.domain.order import OrderState
 from imeiflow.domain.outcome import Outcome
 from imeiflow.ledger.access import Access
 from imeiflow.ledger.change import AttemptKind
 from imeiflow.ledger.charge import earliest_doubt
 from imeiflow.ledger.dialect import encode_rows, fetch_rows, from_micros, json_rows
 from imeiflow.ledger.log import PROBE_IN_DOUBT
-from imeiflow.ledger.record import Doubt, Learned, PlacedOrder, QueuedOrder
+from imeiflow.ledger.record import Doubt, Learned, QueuedOrder
 from imeiflow.ledger.schema import attempt, attempt_order, event, job, learned, orders, repeat_seen
 
 _LATEST = 200  #: calls: more than are ever under way at once
@@ -72,37 +71,6 @@ class Queue(Access):
             for id_, imei, last, at, last_at, ended_at in rows
         )
         return sorted(found, key=lambda doubt: doubt.order)
-
-    def oldest_accepted(
-        self, account: AccountName, service: ServiceId, *, job_id: JobId | None = None, limit: int = 50
-    ) -> list[PlacedOrder]:
-        """List the orders accepted longest ago under a service of an account, oldest first."""
-        query = _accepted(account, service).order_by(orders.c.accepted_at, orders.c.id).limit(limit)
-        return self._read_placed(query if job_id is None else query.where(orders.c.job_id == job_id))
-
-    def accepted_before(
-        self, account: AccountName, service: ServiceId, moment: datetime, *, limit: int = 50
-    ) -> list[PlacedOrder]:
-        """List the orders accepted under a service whose attempts began before a moment, the youngest first."""
-        query = _accepted(account, service).where(attempt.c.started_at < moment)
-        return self._read_placed(query.order_by(attempt.c.started_at.desc(), orders.c.id).limit(limit))
-
-    def _read_placed(self, query: Select[Any]) -> list[PlacedOrder]:
-        with self._read() as connection:
-            rows = fetch_rows(connection, query)
-        return [
-            PlacedOrder(
-                order=OrderId(id_),
-                imei=Imei(imei),
-                reference=None if reference is None else Reference(reference),
-                began_at=_at(at),
-                placed_by=_at(placed_by),
-                status=None if status is None else ResultStatus(status),
-                price=None if price is None else Decimal(price),
-                job=JobId(its_job),
-            )
-            for id_, imei, reference, at, placed_by, status, price, its_job in rows
-        ]
 
     def repeat_evidence(self, account: AccountName, service: ServiceId) -> list[RepeatEvidence]:
         """List what was seen of repeated orders under a service, oldest first."""
@@ -245,26 +213,6 @@ class Queue(Access):
             return True
 
         return self._write(keep)
-
-
-def _accepted(account: AccountName, service: ServiceId) -> Select[Any]:
-    return (
-        select(
-            orders.c.id,
-            orders.c.imei,
-            orders.c.reference,
-            attempt.c.started_at,
-            func.coalesce(orders.c.accepted_at, attempt.c.ended_at),
-            orders.c.status,
-            orders.c.price,
-            orders.c.job_id,
-        )
-        .join(job, job.c.id == orders.c.job_id)
-        .join(attempt, attempt.c.id == orders.c.attempt_id)
-        .where(job.c.account == account, job.c.service == service, orders.c.state == OrderState.ACCEPTED.value)
-        .where(func.coalesce(orders.c.accepted_at, attempt.c.ended_at).is_not(None))
-        .where(orders.c.imei.is_not(None))  # a repeat of another kind teaches nothing of IMEIs
-    )
 
 
 def _key(account: str, service: str, kind: str) -> tuple[Any, ...]:
