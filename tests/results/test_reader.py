@@ -179,8 +179,8 @@ HOSTILE = (
 @pytest.mark.parametrize("head", ["", "Model: a\nNote: ", "IMEI"], ids=repr)
 @pytest.mark.parametrize("piece", HOSTILE, ids=repr)
 def test_a_hostile_text_takes_no_more_than_in_proportion_to_its_length(piece, head):
-    # Eight times the length: eight times the time, sixty-four times were it quadratic. Short times are mostly noise, and
-    # what a busy machine adds to one of them it does not add to each.
+    # Eight times the length: eight times the time, sixty-four times were it quadratic. Short times are mostly noise,
+    # and what a busy machine adds to one of them it does not add to each.
     for _ in range(5):
         small, large = (measure(head + fill(piece, length)) for length in (4_000, 32_000))
         if large < 24 * max(small, 0.002):

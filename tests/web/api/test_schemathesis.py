@@ -33,6 +33,7 @@ def program(tmp_path: Path) -> Iterator[Program]:
         yield enter(site)
 
 
+@pytest.mark.timeout(PATIENCE_S + 60)
 def test_schemathesis_finds_nothing(program, tmp_path):
     found = subprocess.run(
         [
