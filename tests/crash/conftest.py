@@ -22,7 +22,7 @@ from imeiflow.simulator import SimulatorProcess
 from tests.crash.nursery import Errand, Nursery
 from tests.judge import Verdict, judge
 from tests.mould import cast_ledger
-from tests.rig import ACCOUNT, PRICE, SERVICE, make_behaviour, make_imei
+from tests.rig import ACCOUNT, PRICE, SERVICE, SETTINGS, make_behaviour, make_imei
 
 #: When the earliest and the latest of the orders of a state were first sent, in microseconds.
 _FIRST_ATTEMPTS = """
@@ -44,10 +44,11 @@ class Scene:
     job: JobId
     total: int
     kills: int = 0
+    patience_s: float = SETTINGS.settle_patience_s  #: of its workers; where doubt may be held, less will do
 
     def errand(self, **ending: Any) -> Errand:
         """Make the errand of a worker with the ending that it takes."""
-        return Errand(str(self.home), self.sim.base_url, **ending)
+        return Errand(str(self.home), self.sim.base_url, patience_s=self.patience_s, **ending)
 
     def kill(self, **ending: Any) -> bool:
         """Run a worker that is to be killed, and compare; False when it ended by itself before."""

@@ -47,6 +47,7 @@ class Errand:
     point: str = ""
     nth: int = 1
     signal: int = signal.SIGKILL
+    patience_s: float = SETTINGS.settle_patience_s  #: so long it waits for an order to grow old enough to be repeated
 
 
 class Fuse:
@@ -150,7 +151,8 @@ def run_worker(errand: Errand) -> int:
     ledger = FusedLedger.open(home / "ledger.db", clock=clock.now)
     ledger.fuse = fuse
     login = Login(account=ACCOUNT, base_url=errand.base_url, username="simulated", key="simulated-key")
-    account = LaneAccount(login=login, provider=FusedProvider(fuse), settings=SETTINGS, timeouts=LONG_TIMEOUTS)
+    settings = replace(SETTINGS, settle_patience_s=errand.patience_s)
+    account = LaneAccount(login=login, provider=FusedProvider(fuse), settings=settings, timeouts=LONG_TIMEOUTS)
     try:
         asyncio.run(Runner(ledger=ledger, account=account, clock=clock, home=home).run())
     except FencedError:

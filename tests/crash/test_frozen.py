@@ -51,6 +51,7 @@ def test_frozen_while_somebody_else_does_its_work_it_finds_nothing_left_to_place
     make_scene: MakeScene, repeats: Repeat
 ):
     scene, frozen = freeze(make_scene, repeats)
+    scene.patience_s = 1.0  # who is frozen has the replies: nothing has to be learned about repeats
     (scene.home / "lanes").rename(scene.home / "lanes-of-the-frozen")  # its lock is lost, as on another machine
     with Nursery() as other:
         assert other.run(scene.errand()) == DONE
