@@ -130,8 +130,8 @@ class Identities(Access):
     def change_user(self, user: UserId, *, actor: str, **values: Any) -> None:
         """Change a user's role, spend_limit, password_hash or disabled_at.
 
-        All but another limit signs the user out, and spends the links that they made or that set their password. Raises
-        LastAdminError where nobody would be left to administer.
+        All but another limit signs the user out, and spends the links that they made or that set their password; being
+        disabled also revokes their tokens. Raises LastAdminError where nobody would be left to administer.
         """
         now = self.clock()
         stored = {**values, **({"password_at": now} if "password_hash" in values else {})}
@@ -146,6 +146,8 @@ class Identities(Access):
                 raise LastAdminError(name=name)
             if {"role", "password_hash", "disabled_at"} & set(values):
                 _shut_ways_in(connection, user, name, now)
+            if values.get("disabled_at") is not None:
+                _revoke_tokens(connection, user, actor, now)
             told = {key: str(value) for key, value in values.items() if key != "password_hash"}
             write_event(connection, "user_changed", at=now, actor=actor, data={"user": name, **told})
 
@@ -250,17 +252,19 @@ class Identities(Access):
     def find_api_token(self, digest: str) -> ApiToken | None:
         """Find a token that is neither revoked nor over, of a user who may sign in; notes that it was used."""
         now = self.clock()
-        found = self._list_tokens(
-            api_token.c.digest == digest,
-            *_good_tokens(now),
-            users.c.disabled_at.is_(None),
-        )
+        found = self._list_tokens(api_token.c.digest == digest, *_good_tokens(now), users.c.disabled_at.is_(None))
         if not found:
             return None
         if found[0].used_at is None or now - found[0].used_at > _SEEN_EVERY:
             used = update(api_token).where(api_token.c.digest == digest).values(used_at=now)
             self._write(lambda c: c.execute(used))
         return found[0]
+
+    def is_good_token(self, token: int) -> bool:
+        """Say whether a token is neither revoked nor over, and its user may sign in."""
+        return bool(
+            self._list_tokens(api_token.c.id == token, *_good_tokens(self.clock()), users.c.disabled_at.is_(None))
+        )
 
     def list_api_tokens(self, user: UserId | None = None) -> list[ApiToken]:
         """List the tokens of a user, or of all, newest first, revoked ones included."""
@@ -353,6 +357,14 @@ def _shut_ways_in(connection: Connection, user: UserId, name: str, at: datetime)
     """End a user's sessions, and spend the links that they made and those that set their password."""
     connection.execute(delete(web_session).where(web_session.c.user_id == user))
     _spend_links(connection, at, or_(invitation.c.created_by == name, invitation.c.user_id == user))
+
+
+def _revoke_tokens(connection: Connection, user: UserId, actor: str, at: datetime) -> None:
+    """Revoke a user's tokens for good: enabled again, the user has none."""
+    good = select(api_token.c.id).where(api_token.c.user_id == user, api_token.c.revoked_at.is_(None))
+    for token in connection.execute(good.order_by(api_token.c.id)).scalars().all():
+        connection.execute(update(api_token).where(api_token.c.id == token).values(revoked_at=at))
+        write_event(connection, "token_revoked", at=at, actor=actor, data={"token": token})
 
 
 def _read_invitation(row: AnyRow) -> Invitation:

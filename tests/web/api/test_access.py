@@ -51,6 +51,38 @@ def test_the_log_says_who_asked_and_not_with_what(site, program):
     assert program.secret not in str(logs)
 
 
+def test_the_tokens_of_a_user_who_is_disabled_are_good_for_nothing_again(site, admin):
+    otto = site.add_user("otto", Role.OPERATOR)
+    program, other = enter(site, Scope.ORDER, user=otto), enter(site, Scope.READ, user=admin)
+    assert program.ask("GET", "/token").status == 200
+    ledger = site.session.ledger
+    ledger.change_user(otto.id, actor="mia", disabled_at=site.session.clock.now())
+    check_problem(program.ask("GET", "/token"), 401, "no-token")
+    ledger.change_user(otto.id, actor="mia", disabled_at=None)
+    check_problem(program.ask("GET", "/token"), 401, "no-token")
+    assert all(token.revoked_at for token in ledger.list_api_tokens(otto.id))
+    assert [event.actor for event in ledger.recent_events(kinds=["token_revoked"], limit=9)] == ["mia"]
+    assert other.ask("GET", "/token").status == 200
+
+
+def test_a_stream_tells_nothing_more_once_its_user_is_disabled(site, admin):
+    site.change_provider(rate="1/h")
+    job = site.add_job(40)
+    otto = site.add_user("otto", Role.VIEWER)
+    program = enter(site, Scope.READ, user=otto)
+    connection = http.client.HTTPConnection(urlsplit(site.base_url).netloc, timeout=60)
+    try:
+        sent = {"authorization": f"Bearer {program.secret}"}
+        connection.request("GET", f"{BASE}/jobs/{job}/events", headers=sent)
+        stream = connection.getresponse()
+        assert stream.readline() == b"event: job\n"
+        site.session.ledger.change_user(otto.id, actor="mia", disabled_at=site.session.clock.now())
+        rest = stream.read()  # to its end: it would time out otherwise
+        assert b"event: end" not in rest
+    finally:
+        connection.close()
+
+
 def test_a_revoked_token_is_good_for_nothing(site, program):
     assert program.ask("GET", "/token").status == 200
     token = site.session.ledger.list_api_tokens()[0]

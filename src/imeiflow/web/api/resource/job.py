@@ -24,7 +24,6 @@ from imeiflow.web.thread import in_thread
 
 #: A job of a million orders takes a while to count: so much of the time goes into it at most.
 _COUNTING_SHARE: Final = 0.2
-_LOOK_AGAIN_S: Final = 10.0  #: whether the token is still good
 _STILL_HERE: Final = ": still here\n\n"
 
 #: What a list says of a job besides its summary.
@@ -198,9 +197,9 @@ async def follow_job(call: Call) -> StreamReply:
 async def _tell(call: Call, place: Place, job: JobId) -> AsyncIterator[str]:
     office = call.office
     with place, office.hub.watch([job_topic(job), "jobs"]) as viewer:
-        last, looked_at = "", time.monotonic()
+        last = ""
         changes = viewer.changes()
-        while True:
+        while await in_thread(call.session.ledger.is_good_token, call.token.id):
             began = time.monotonic()
             summary = await in_thread(summarise, call, job)
             took = time.monotonic() - began
@@ -213,20 +212,6 @@ async def _tell(call: Call, place: Place, job: JobId) -> AsyncIterator[str]:
             await asyncio.sleep(took / _COUNTING_SHARE)
             if await anext(changes, None) is None:
                 return
-            if time.monotonic() - looked_at >= _LOOK_AGAIN_S:
-                looked_at = time.monotonic()
-                if not await in_thread(_is_good, call):
-                    return
-
-
-def _is_good(call: Call) -> bool:
-    """Say whether the token that asked is still good for anything."""
-    now = call.session.clock.now()
-    for one in call.session.ledger.list_api_tokens():
-        if one.id == call.token.id:
-            is_over = one.expires_at is not None and one.expires_at <= now
-            return one.revoked_at is None and one.user.disabled_at is None and not is_over
-    return False
 
 
 def summarise(call: Call, job: JobId) -> dict[str, Any]:
