@@ -25,12 +25,11 @@ from imeiflow.operations.spend_limit import (
     NotTheirsError,
     SpendLimitError,
     UnpricedLimitError,
-    check_rest,
     hold_to_limit,
     weigh_list,
     weigh_rest,
 )
-from imeiflow.operations.steering import resume_job
+from imeiflow.operations.steering import resume_job, retry_job
 from tests.operations.stand import ACCOUNT, PRICE, SERVICE, add_job, answer, finish, make_imei, open_session
 
 LIMIT = Decimal("1.00")
@@ -174,7 +173,7 @@ def test_a_limited_user_lets_only_their_own_jobs_go_on(session):
     with pytest.raises(NotTheirsError, match="is mia's"):
         resume_job(session, job, spender="otto")
     with pytest.raises(NotTheirsError):
-        check_rest(session, job, "otto", more=1)
+        retry_job(session, job, most=1, spender="otto")
     resume_job(session, job, spender="mia").lock.release()
 
 

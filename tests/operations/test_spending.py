@@ -16,6 +16,7 @@ from imeiflow.ledger.change import StatusUpdate
 from imeiflow.ledger.record import NewOrder
 from imeiflow.operations.session import Session
 from imeiflow.operations.spending import Axis, add_up_spending, total_by_currency
+from imeiflow.operations.spending_figure import draw_spending
 from tests.operations.stand import ACCOUNT, add_job, answer, make_configuration, make_imei
 
 LATE = datetime(2025, 6, 1, 22, 50, tzinfo=UTC)
@@ -87,6 +88,14 @@ def test_currencies_are_never_added_up(session):
         "USD": Decimal("0.08"),
         "EUR": Decimal("0.16"),
     }
+
+
+def test_a_day_with_two_currencies_is_drawn_once_with_a_panel_for_each(session):
+    order(session, 2, currency="USD")
+    order(session, 3, currency="EUR")
+    figure = draw_spending(add_up_spending(session, Axis.DAY, zone=UTC), Axis.DAY)
+    assert figure.labels == ["2025-06-01"]
+    assert [panel.series[0].values for panel in figure.panels] == [[0.16], [0.24]]
 
 
 def test_services_and_jobs_come_with_the_dearest_first(session):

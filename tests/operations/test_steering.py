@@ -13,7 +13,7 @@ import pytest
 from imeiflow.domain.doubt import RepeatEvidence
 from imeiflow.domain.ident import JobId
 from imeiflow.domain.order import JobState, OrderState, Policy
-from imeiflow.errors import ConfigurationError, JobStateError, UnknownJobError, UsageError
+from imeiflow.errors import ConfigurationError, GuardError, JobStateError, UnknownJobError, UsageError
 from imeiflow.ledger.record import NewOrder
 from imeiflow.operations import orphan
 from imeiflow.operations.orphan import recover_orphans
@@ -25,6 +25,7 @@ from imeiflow.operations.steering import (
     pause_job,
     plan_retry,
     resume_job,
+    retry_job,
     retry_orders,
     take_lock,
     wait_for_end,
@@ -112,6 +113,41 @@ def test_held_doubts_are_nothing_to_do_by_oneself(session: Session):
     finish(session, held)
     assert not resume_job(session, held).is_to_follow
     assert state_of(session, held) is JobState.FINISHED
+
+
+@pytest.mark.parametrize(
+    ("policy", "state"), [(Policy.SETTLE, OrderState.ACCEPTED), (Policy.HOLD, OrderState.UNCONFIRMED)]
+)
+def test_a_paused_job_that_has_nothing_to_go_on_with_is_finished(session: Session, policy, state):
+    done = add_job(session, [NewOrder(line=1, imei=make_imei(1))], policy=policy)
+    answer(session, done, {1: state})
+    pause(session, done)
+    resumed = resume_job(session, done)
+    assert not resumed.is_to_follow
+    assert not resumed.lock.is_held
+    assert state_of(session, done) is JobState.FINISHED
+    assert session.ledger.tally(done)[state] == 1
+
+
+def test_what_cannot_be_sent_again_is_not_queued(session: Session, job: JobId):
+    pause(session, job)
+    configuration, nobody = session.configuration, replace(session.configuration, accounts={})
+    session.configuration = nobody
+    with pytest.raises(ConfigurationError):
+        retry_job(session, job, most=1)
+    session.configuration = configuration
+    held, before = session.job_lock(job), session.ledger.tally(job)
+    assert before[OrderState.REFUSED] == 1
+    assert state_of(session, job) is JobState.PAUSED
+    with pytest.raises(GuardError):
+        retry_job(session, job, most=0)
+    assert session.ledger.tally(job) == before
+    assert held.acquire()  # let go of
+    held.release()
+    count, resumed = retry_job(session, job, most=1)
+    assert (count, resumed.is_to_follow, state_of(session, job)) == (1, True, JobState.RUNNING)
+    assert session.ledger.tally(job)[OrderState.QUEUED] == before[OrderState.QUEUED] + 1
+    resumed.lock.release()
 
 
 def test_a_cancelled_job_is_not_resumed(session: Session, job: JobId):

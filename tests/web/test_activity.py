@@ -18,6 +18,7 @@ def test_it_says_who_did_what_and_filters(site, visitor, admin):
     expect(page.locator("tbody tr")).to_have_count(100)
     page.get_by_role("link", name="Older").click()
     expect(page.get_by_text("job started").first).to_be_attached()
+    expect(page.get_by_text("job finished").first).to_be_attached()
     page.goto(f"/activity?kind=job_started&job={job}")
     expect(page.locator("tbody tr")).to_have_count(1)
     page.goto("/activity?person=otto")

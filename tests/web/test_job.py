@@ -92,6 +92,8 @@ def test_a_job_is_cancelled_only_after_a_question(make_site, browser):
     job = site.add_job(1000, name="stock.csv", **SLOWLY)
     page = visitor.open(f"/jobs/{job}", user=site.add_user())
     page.get_by_role("button", name="Cancel…").click()
+    told = re.compile(r"\d orders wait, for \$\d+\.\d\d, and will never be sent")
+    expect(page.get_by_role("dialog")).to_contain_text(told)
     expect(page.get_by_role("dialog")).to_contain_text("Calls under way end, and are charged")
     page.get_by_role("button", name="Keep it").click()
     assert site.session.find_job(job).wanted is None
@@ -274,7 +276,8 @@ def test_ticked_orders_are_sent_again_cancelled_and_settled_as_their_state_allow
     dialog.get_by_role("button", name="Settle").click()
     expect(page.locator("#count-unconfirmed")).to_contain_text("1")
     assert (tally()[OrderState.ACCEPTED], tally()[OrderState.UNCONFIRMED]) == (61, 1)
-    page.get_by_role("link", name="Next page").click()  # settled, the job is shown from its start
+    expect(page.locator("#orders tbody td[data-label=Line]").first).to_have_text("52")  # still where it was done
+    expect(page.get_by_text("None chosen")).to_be_visible()
     choose(page, 64, 63)
     page.get_by_role("button", name="What to do with them…").click()
     dialog.get_by_role("button", name="Send again").click()
@@ -283,6 +286,33 @@ def test_ticked_orders_are_sent_again_cancelled_and_settled_as_their_state_allow
     assert (tally()[OrderState.REFUSED], tally()[OrderState.ACCEPTED], tally()[OrderState.UNCONFIRMED]) == (1, 71, 1)
     deeds = [one.data["action"] for one in site.session.ledger.recent_events(kinds=["user_action"])]
     assert deeds == ["retry", "settle", "cancel orders"]
+
+
+def test_a_paused_job_with_nothing_to_send_says_what_is_left_and_is_finished(site, visitor, admin):
+    states = {2: OrderState.ACCEPTED, 3: OrderState.REFUSED, 4: OrderState.UNCONFIRMED}
+    job = site.add_answered(states, state=JobState.PAUSED, policy=Policy.HOLD)
+    page = visitor.open(f"/jobs/{job}", user=admin)
+    expect(page.locator("#paused-notice")).to_contain_text("Nothing of it waits to be sent.")
+    expect(page.locator("#paused-notice")).to_contain_text("left to be settled")
+    expect(page.get_by_role("button", name="Go on")).to_have_count(0)
+    page.get_by_role("button", name="Finish").click()
+    expect(page.locator("#progress")).to_contain_text("finished")
+    expect(page.get_by_role("button", name="Finish")).to_have_count(0)
+    assert site.session.find_job(job).state is JobState.FINISHED
+    assert site.session.ledger.tally(job)[OrderState.UNCONFIRMED] == 1
+
+
+def test_a_question_does_not_wait_for_a_slow_provider_and_says_how_old_the_price_is(site, admin, refused):
+    site.change_provider(read_latency="600")
+    site.server.office.enquiries._brief_s = 0.01
+    boss = Asker(site, admin)
+    told = boss.ask("GET", f"/jobs/{refused}/retry", hx_request="true")
+    assert told.status == 200
+    assert "the price list could not be fetched anew (the provider has not answered yet)" in told.body
+    form = {"csrf": boss.csrf, "scope": "all", "state": "refused"}
+    told = boss.ask("POST", f"/jobs/{refused}/chosen", form=form, hx_request="true")
+    assert told.status == 200
+    assert "could not be fetched anew" in told.body
 
 
 def test_all_that_match_are_settled_and_no_other_doubt(site, admin, mixed):

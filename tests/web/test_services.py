@@ -30,6 +30,28 @@ def test_hundreds_are_searched_by_words_and_one_shows_its_prices_over_time(tmp_p
     assert find_flaws(page) == []
 
 
+def test_each_kind_has_its_list_and_prices_say_in_which_money_they_are(site, visitor):
+    page = visitor.open("/services", user=site.add_user("otto", Role.OPERATOR))
+    page.get_by_role("button", name="Fetch the price list").click()
+    expect(page.locator("tbody tr").first.locator("strong")).to_have_text("$0.08")  # as the balance says
+    page.get_by_role("link", name="File services").click()
+    expect(page.get_by_text("for file services is kept yet")).to_be_visible()
+    page.get_by_role("button", name="Fetch the price list").click()
+    expect(page.locator("tbody tr")).to_have_count(2)
+    expect(page.locator("tbody")).to_contain_text("$3.75")
+    expect(page.get_by_role("link", name="Order Huawei")).to_have_count(0)  # a page takes lists of IMEIs
+    page.get_by_label("Search").fill("huawei")
+    expect(page.locator("tbody tr")).to_have_count(1)
+    expect(page).to_have_url(re.compile(r"kind=file&q=huawei$"))
+    page.get_by_role("link", name="Huawei Unlock by .ask File").click()
+    expect(page.locator("tbody td.number")).to_have_text(["$3.75"])
+    assert find_flaws(page) == []
+    page.get_by_role("link", name="Services", exact=True).last.click()
+    expect(page.get_by_role("link", name="File services")).to_have_attribute("aria-current", "page")
+    page.goto("/jobs/new")
+    expect(page.locator(".service-price").first).to_have_text("$0.08")
+
+
 def test_without_a_price_list_it_is_fetched_by_an_operator_alone(site, visitor):
     viewer = visitor.open("/services", user=site.add_user("vera", Role.VIEWER))
     expect(viewer.get_by_text("An operator can fetch it.")).to_be_visible()

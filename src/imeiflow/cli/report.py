@@ -121,9 +121,10 @@ def next_steps(job: Job, tally: Tally, probe: Money | None = None, awaited: int 
     waiting, doubts = tally.waiting, tally[OrderState.UNCONFIRMED]
     again = tally[OrderState.REFUSED] + tally[OrderState.FAILED]
     if job.state is JobState.PAUSED:
-        what = f"send the {waiting:,} that wait{'s' if waiting == 1 else ''}" if waiting else "go on"
+        parts = [f"send the {waiting:,} that wait{'s' if waiting == 1 else ''}"] if waiting else []
         if doubts and job.policy is Policy.SETTLE:
-            what += ", then settle what is unconfirmed as far as can be known"
+            parts.append("settle what is unconfirmed as far as can be known")
+        what = ", then ".join(parts) or "finish it: nothing of it waits"
         steps.append(Step(f"imeiflow resume {id_}", what))
     if job.state is JobState.RUNNING:
         steps.append(Step(f"imeiflow resume {id_}", "follow it here"))

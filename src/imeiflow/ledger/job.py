@@ -164,10 +164,10 @@ class Jobs(Access):
         self._guard(is_met=to is not JobState.DRAFT, problem="no job becomes a draft")
         self._write(lambda connection: self._change(connection, job_id, expected, to, reason))
 
-    def finish_job(self, job_id: JobId, reason: str | None) -> bool:
-        """Finish a running job unless orders of it are queued, be it since a moment; say whether it is finished.
+    def finish_job(self, job_id: JobId, reason: str | None, *, expected: JobState = JobState.RUNNING) -> bool:
+        """Finish a job unless orders of it are queued, be it since a moment; say whether it is finished.
 
-        Raises UnknownJobError, or JobStateError where it does not run.
+        Raises UnknownJobError, or JobStateError where it is not in the `expected` state.
         """
         waiting = (
             select(literal(1)).where(orders.c.job_id == job_id, orders.c.state == OrderState.QUEUED.value).limit(1)
@@ -176,7 +176,7 @@ class Jobs(Access):
         def finish(connection: Connection) -> bool:
             if connection.execute(waiting).scalar() is not None:
                 return False
-            self._change(connection, job_id, {JobState.RUNNING}, JobState.FINISHED, reason)
+            self._change(connection, job_id, {expected}, JobState.FINISHED, reason)
             return True
 
         return self._write(finish)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import TypeVar
 
@@ -24,6 +24,7 @@ from imeiflow.providers.contract import Connection, Listing, Service, Timeouts
 T = TypeVar("T")
 
 #: Reading may be given up sooner than ordering: nothing is in doubt after it.
+_LOOKED_AT = 20  #: jobs, for the currency
 _READING = Timeouts(connect_s=10.0, pool_s=10.0, read_s=30.0, total_s=60.0)
 
 
@@ -37,6 +38,11 @@ class PriceList:
     as_of: datetime | None = None
     problem: str = ""
     asked_at: datetime | None = None  #: when it was fetched, or tried to be
+
+    def in_currency(self, currency: str) -> PriceList:
+        """Give the same list, with a currency for the prices that name none; an empty one changes nothing."""
+        named = (replace(one, price=complete_price(one.price, currency)) for one in self.services)
+        return replace(self, services=tuple(named)) if currency else self
 
     def find(self, service: ServiceId) -> PricedService | None:
         """Give one service; None where the list does not contain it."""
@@ -118,9 +124,17 @@ def recall_prices(
         account=account.name,
         services=tuple(ledger.price_list(account.name, kind)),
         is_fresh=False,
-        as_of=ledger.priced_at(account.name, kind),
+        as_of=ledger.prices_fetched_at(account.name, kind) or ledger.priced_at(account.name, kind),
         problem=problem,
     )
+
+
+def recall_currency(ledger: Ledger, account: AccountSettings) -> str:
+    """Give the currency of an account's money: as it is set, or as its newest jobs had it; empty where not known."""
+    if account.currency:
+        return account.currency
+    newest = ledger.list_jobs(account=account.name, limit=_LOOKED_AT)
+    return next((job.currency for job in newest if job.currency), "")
 
 
 async def ask_directly(

@@ -202,9 +202,12 @@ class EmbeddedRunner:
         for job in self._session.ledger.list_jobs(state=JobState.PAUSED):
             if job.reason == SERVER_STOPPED:
                 try:
-                    self._adopted[job.id] = resume_job(self._session, job.id).lock
+                    resumed = resume_job(self._session, job.id)
                 except ImeiflowError as error:
                     log.warning("not_resumed", job=job.id, error=str(error))
+                    continue
+                if resumed.is_to_follow:
+                    self._adopted[job.id] = resumed.lock
 
     def _put_down(self) -> None:
         """Pause the jobs that nobody here has begun to work on: they go on at the next start like the others."""

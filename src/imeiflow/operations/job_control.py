@@ -9,17 +9,17 @@ from collections.abc import Callable, Sequence
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, replace
 from decimal import Decimal
+from typing import Any
 
 from imeiflow.domain.ident import JobId, OrderId
-from imeiflow.domain.order import JobState, OrderState, Policy
+from imeiflow.domain.order import JobState, OrderState
 from imeiflow.errors import GuardError, UsageError
 from imeiflow.jobs.lock import LaneLock
 from imeiflow.operations.audit import record_action
 from imeiflow.operations.job_view import JobLine
 from imeiflow.operations.price import refuse_rise
 from imeiflow.operations.session import Session
-from imeiflow.operations.spend_limit import check_rest
-from imeiflow.operations.steering import RETRIED, cancel_job, pause_job, plan_retry, resume_job, retry_orders
+from imeiflow.operations.steering import RETRIED, cancel_job, goes_on, pause_job, plan_retry, resume_job, retry_job
 
 #: Takes over a job that has to be worked on, with its lock, which is held.
 Adopt = Callable[[JobId, LaneLock], None]
@@ -50,6 +50,7 @@ class Choices:
 
     can_pause: bool
     can_resume: bool
+    can_finish: bool  #: paused, with nothing to go on with
     can_cancel: bool
     can_retry: bool
 
@@ -58,13 +59,13 @@ def list_choices(line: JobLine) -> Choices:
     """Say what can be asked of a job as it stands."""
     job, tally = line.job, line.tally
     is_running = job.state is JobState.RUNNING
-    settles = job.policy is Policy.SETTLE and tally[OrderState.UNCONFIRMED] > 0
+    is_at_rest, has_rest = job.state in {JobState.PAUSED, JobState.FINISHED}, goes_on(job, tally)
     return Choices(
         can_pause=is_running and line.stopping is None,
-        can_resume=job.state is JobState.PAUSED or (job.state is JobState.FINISHED and (tally.waiting > 0 or settles)),
-        can_cancel=(is_running and line.stopping is not JobState.CANCELLED)
-        or (job.state in {JobState.PAUSED, JobState.FINISHED} and tally.waiting > 0),
-        can_retry=job.state in {JobState.PAUSED, JobState.FINISHED} and any(tally[state] for state in RETRIED),
+        can_resume=is_at_rest and has_rest,
+        can_finish=job.state is JobState.PAUSED and not has_rest,
+        can_cancel=(is_running and line.stopping is not JobState.CANCELLED) or (is_at_rest and tally.waiting > 0),
+        can_retry=is_at_rest and any(tally[state] for state in RETRIED),
     )
 
 
@@ -89,7 +90,7 @@ def go_on(
     accept_price: Decimal | None = None,
     max_spend: Decimal | None = None,
 ) -> bool:
-    """Let a job go on; say whether there was anything to go on with.
+    """Let a job go on; say whether there was anything to go on with. One that had nothing is finished by now.
 
     `accept_price` is what an order may cost that was cheaper when it was confirmed, `max_spend` another spending cap.
     Raises JobStateError, ConfigurationError, PriceRoseError, SpendLimitError.
@@ -116,24 +117,23 @@ def send_again(
 
     What else of it waits is sent as well. `shown` is what was agreed to, `accept_price` what one order may cost whose
     price has risen since it was confirmed. Raises RetryChangedError where it would be anything else by now,
-    PriceRoseError where it costs more, JobStateError, UsageError; nothing is queued then.
+    PriceRoseError where it costs more by the ledger's price list, JobStateError, UsageError; nothing is queued then.
     """
     plan = plan_retry(session, job, states, chosen=chosen)  # refuses a job that runs or was cancelled
     price, waiting = session.find_job(job).unit_price, session.ledger.tally(job).waiting
     now = Shown(count=plan.count, price=price, waiting=waiting)
     if now != shown:
         raise RetryChangedError(job=job, shown=shown, now=now)
-    if plan.count:
-        refuse_rise(session, job, more=plan.count, up_to=accept_price)
-    check_rest(session, job, actor, more=plan.count)
+    if not plan.count:
+        return 0
+    refuse_rise(session, job, more=plan.count, up_to=accept_price)
+    how: dict[str, Any] = {"accept_price": accept_price, "actor": actor, "spender": actor}
     try:
-        count = retry_orders(session, job, states, chosen=chosen, most=plan.count, actor=actor)
+        count, resumed = retry_job(session, job, states, most=plan.count, chosen=chosen, **how)
     except GuardError as error:  # another's doing, a moment ago
         plan = plan_retry(session, job, states, chosen=chosen)
         raise RetryChangedError(job=job, shown=shown, now=replace(now, count=plan.count)) from error
+    if resumed.is_to_follow:
+        adopt(job, resumed.lock)  # first: it runs
     record_action(session, actor, "retry", job=job, count=count, states=sorted(states))
-    if count:
-        resumed = resume_job(session, job, accept_price=accept_price, actor=actor, spender=actor)
-        if resumed.is_to_follow:
-            adopt(job, resumed.lock)
     return count

@@ -18,6 +18,7 @@ from imeiflow.domain.order import OrderState, Policy
 from imeiflow.domain.price import PriceMove, Quote, compare_price, may_go_on, name_price, say_move
 from imeiflow.errors import ImeiflowError
 from imeiflow.ledger.record import Job
+from imeiflow.operations.account import AccountSettings
 from imeiflow.operations.catalogue import PriceList, list_services
 from imeiflow.operations.session import Session
 
@@ -39,8 +40,8 @@ class Rise:
     kind: OrderKind = OrderKind.IMEI
 
 
-def renew_prices(session: Session, job: JobId) -> PriceList | None:
-    """Fetch the price list of a job's account where the ledger's is older than `price_max_age_s`; None where not.
+def find_stale_prices(session: Session, job: JobId) -> tuple[AccountSettings, OrderKind] | None:
+    """Say which price list has to be fetched before a job is judged by it: older than `price_max_age_s`; None: none.
 
     Raises UnknownJobError, ConfigurationError.
     """
@@ -48,9 +49,17 @@ def renew_prices(session: Session, job: JobId) -> PriceList | None:
     account = configuration.choose_account(found.account)
     fetched_at = session.ledger.prices_fetched_at(account.name, found.kind)
     max_age = timedelta(seconds=configuration.price_max_age_s)
-    if fetched_at is not None and session.clock.now() - fetched_at <= max_age:
-        return None
-    return list_services(session.ledger, configuration, account, found.kind)
+    is_fresh = fetched_at is not None and session.clock.now() - fetched_at <= max_age
+    return None if is_fresh else (account, found.kind)
+
+
+def renew_prices(session: Session, job: JobId) -> PriceList | None:
+    """Fetch the price list of a job's account where the ledger's is older than `price_max_age_s`; None where not.
+
+    Blocks for as long as the provider takes: for the command line. Raises UnknownJobError, ConfigurationError.
+    """
+    stale = find_stale_prices(session, job)
+    return None if stale is None else list_services(session.ledger, session.configuration, *stale)
 
 
 def fetch_again(session: Session, prices: PriceList, kind: OrderKind = OrderKind.IMEI) -> PriceList:
@@ -102,12 +111,14 @@ def find_rise(session: Session, job: JobId, *, more: int = 0) -> Rise | None:
     )
 
 
-def agree_price(session: Session, job: JobId, *, up_to: Decimal | None, actor: str = "") -> None:
+def agree_price(session: Session, job: JobId, *, up_to: Decimal | None, more: int = 0, actor: str = "") -> None:
     """Let a job that does not run go on at today's price, up to an amount; nothing changes where it has not risen.
+
+    `more` orders are about to wait besides those that do.
 
     Raises UnknownJobError; PriceRoseError where that was not agreed to.
     """
-    rise = find_rise(session, job)
+    rise = find_rise(session, job, more=more)
     if rise is None:
         return
     if rise.price is None or up_to is None or rise.price.amount > up_to:
@@ -116,11 +127,10 @@ def agree_price(session: Session, job: JobId, *, up_to: Decimal | None, actor: s
 
 
 def refuse_rise(session: Session, job: JobId, *, more: int, up_to: Decimal | None) -> None:
-    """Look at today's price before more orders of a job wait; changes nothing but the kept price list. Blocks.
+    """Look at the price of the ledger's list before more orders of a job wait; asks nobody, and changes nothing.
 
-    Raises UnknownJobError, ConfigurationError; PriceRoseError where one costs more than was confirmed and `up_to`.
+    Raises UnknownJobError; PriceRoseError where one costs more than was confirmed and `up_to`.
     """
-    renew_prices(session, job)
     rise = find_rise(session, job, more=more)
     if rise is not None and (rise.price is None or up_to is None or rise.price.amount > up_to):
         remedy = _say_remedy(rise)

@@ -113,13 +113,6 @@ def weigh_rest(
     return Money(max(Decimal(0), min(cost.amount, left)), found.currency)
 
 
-def check_rest(session: Session, job: JobId, spender: str, *, more: int) -> None:
-    """Raise what keeps a user from letting a job go on with `more` orders, if anything does; spends nothing."""
-    check_owner(session, session.find_job(job), spender)
-    with hold_to_limit(session, spender, lambda: weigh_rest(session, job, more=more)):
-        return
-
-
 def _may_probe(session: Session, job: Job, up_to: Decimal | None) -> bool:
     """Say whether an order of a job may be repeated to learn whether its doubts can be settled."""
     account = session.configuration.accounts.get(job.account)

@@ -20,13 +20,14 @@ _DRAWN: Final[Sequence[tuple[str, Callable[[Sum], Decimal], Tone, Mark]]] = (
 
 def draw_spending(sums: Sequence[Sum], by: Axis, when: str = "") -> Figure:
     """Draw sums, the last days or else the dearest; `when` says in words of which time they are."""
-    shown = sums[-_MOST_BARS:] if by is Axis.DAY else sums[:_MOST_BARS]
-    left_out = f"; {len(sums) - len(shown):,} more not drawn" if len(sums) > len(shown) else ""
+    names = {one.key: one.name for one in sums}  # the same day or account may stand there in several currencies
+    keys = list(names)[-_MOST_BARS:] if by is Axis.DAY else list(names)[:_MOST_BARS]
+    left_out = f"; {len(names) - len(keys):,} more not drawn" if len(names) > len(keys) else ""
     return Figure(
         title=f"Spending by {by.value}",
         subtitle=f"{when}{left_out}".strip("; "),
-        labels=[_label(one.name) for one in shown],
-        panels=[_panel(shown, total) for total in total_by_currency(sums)],
+        labels=[_label(names[key]) for key in keys],
+        panels=[_panel(sums, keys, total) for total in total_by_currency(sums)],
     )
 
 
@@ -35,8 +36,9 @@ def _label(name: str) -> str:
     return plain if len(plain) <= _LONGEST_LABEL else f"{plain[: _LONGEST_LABEL - 1]}…"
 
 
-def _panel(shown: Sequence[Sum], total: Sum) -> Panel:
-    mine = [one if one.currency == total.currency else None for one in shown]
+def _panel(sums: Sequence[Sum], keys: Sequence[str], total: Sum) -> Panel:
+    by_key = {one.key: one for one in sums if one.currency == total.currency}
+    mine = [by_key.get(key) for key in keys]
     series = [
         Series(name=name, values=[None if one is None else float(amount(one)) for one in mine], tone=tone, mark=mark)
         for name, amount, tone, mark in _DRAWN

@@ -80,14 +80,18 @@ def resume_job(
     probe_up_to: Decimal | None = None,
     actor: str = "",
     spender: str | None = None,
+    more: int = 0,
+    queue: Callable[[], object] | None = None,
 ) -> Resumed:
     """Make a job run that can: paused, left by a dead process, or finished with something still to do.
+
+    A paused one that has nothing to go on with is finished instead.
 
     `accept_price` is what one order may cost where the price has risen since it was confirmed; where it costs more, or
     nothing was accepted, PriceRoseError is raised. `max_spend` is another spending cap, which a job that may not go on
     is not given; `probe_up_to` what its repeat probes may cost, to be weighed. `spender` is the user of the web
-    application or the API who lets it go on, and is held to what they may spend in a day. Whoever gets `is_to_follow`
-    must follow it.
+    application or the API who lets it go on, and is held to what they may spend in a day. `queue` queues up to `more`
+    orders of a job at rest, once nothing is in the way of their being sent. Whoever gets `is_to_follow` must follow it.
 
     Raises UnknownJobError, JobStateError for a cancelled one, ConfigurationError where its account cannot be worked
     for any more, SpendLimitError, HeldJobError where another process does not let go of it.
@@ -96,6 +100,8 @@ def resume_job(
     found = session.find_job(job)
     session.lane_account(session.configuration.choose_account(found.account))
     if found.state not in {JobState.PAUSED, JobState.FINISHED}:
+        if queue is not None:
+            raise JobStateError(job=job, state=found.state, wanted="retried")
         if max_spend is not None:
             raise_cap(session, job, max_spend)
         return _resume(session, found)
@@ -103,18 +109,21 @@ def resume_job(
 
     if spender is not None:
         check_owner(session, found, spender)
-    agree_price(session, job, up_to=accept_price, actor=actor)
-    with hold_to_limit(session, spender, lambda: weigh_rest(session, job, cap=max_spend, probe_up_to=probe_up_to)):
+    agree_price(session, job, more=more, up_to=accept_price, actor=actor)
+    amounts = {"cap": max_spend, "probe_up_to": probe_up_to}
+    with hold_to_limit(session, spender, lambda: weigh_rest(session, job, more=more, **amounts)):
         if max_spend is not None:
             raise_cap(session, job, max_spend)
-        return _resume(session, found)
+        return _resume(session, found, queue)
 
 
-def _resume(session: Session, found: Job) -> Resumed:
+def _resume(session: Session, found: Job, queue: Callable[[], object] | None = None) -> Resumed:
     job, lock = found.id, session.job_lock(found.id)
     if not lock.acquire() and found.state in {JobState.PAUSED, JobState.FINISHED}:
         take_lock(job, lock)  # who has just paused or finished it lets go of it in a moment
     try:
+        if queue is not None:
+            queue()
         return _go_on(session, found, lock)
     except BaseException:
         lock.release()
@@ -138,16 +147,11 @@ def _go_on(session: Session, found: Job, lock: LaneLock) -> Resumed:
     match found.state:
         case JobState.RUNNING:
             return Resumed(job, lock, is_to_follow=True, was_running=True)
-        case JobState.PAUSED:
-            session.ledger.change_job(job, {JobState.PAUSED}, JobState.RUNNING, None)
-            return Resumed(job, lock, is_to_follow=True, was_running=False)
-        case JobState.FINISHED:
-            tally = session.ledger.tally(job)
-            settles = found.policy is Policy.SETTLE and tally[OrderState.UNCONFIRMED] > 0
-            if not tally.waiting and not settles:
+        case JobState.PAUSED | JobState.FINISHED:
+            if not goes_on(found, session.ledger.tally(job)) and _finish(session, found):
                 lock.release()  # nobody follows it
                 return Resumed(job, lock, is_to_follow=False, was_running=False)
-            session.ledger.change_job(job, {JobState.FINISHED}, JobState.RUNNING, None)
+            session.ledger.change_job(job, {found.state}, JobState.RUNNING, None)
             return Resumed(job, lock, is_to_follow=True, was_running=False)
         case JobState.CANCELLED | JobState.DRAFT:
             raise JobStateError(
@@ -158,6 +162,18 @@ def _go_on(session: Session, found: Job, lock: LaneLock) -> Resumed:
             )
         case _:
             assert_never(found.state)
+
+
+def goes_on(job: Job, tally: Tally) -> bool:
+    """Say whether there is anything that a job at rest could go on with: orders wait, or doubts that it settles."""
+    return tally.waiting > 0 or (job.policy is Policy.SETTLE and tally[OrderState.UNCONFIRMED] > 0)
+
+
+def _finish(session: Session, found: Job) -> bool:
+    """Finish a job that has nothing to go on with; False where an order of it was queued just now."""
+    if found.state is JobState.FINISHED:
+        return True
+    return session.ledger.finish_job(found.id, None, expected=found.state)
 
 
 def find_dear_probe(session: Session, job: JobId) -> Money | None:
@@ -272,3 +288,29 @@ def retry_orders(
     Raises GuardError where they are more than `most` by now: nothing is queued then.
     """
     return session.ledger.retry(job, states, is_again=is_again, chosen=chosen, most=most, actor=actor)
+
+
+def retry_job(
+    session: Session,
+    job: JobId,
+    states: AbstractSet[OrderState] = RETRIED,
+    *,
+    most: int,
+    is_again: bool = False,
+    chosen: Sequence[OrderId] | None = None,
+    accept_price: Decimal | None = None,
+    actor: str = "",
+    spender: str | None = None,
+) -> tuple[int, Resumed]:
+    """Queue a job's failed or refused orders again, count them, and let it go on: both, or none of it.
+
+    `accept_price` and `spender` as in `resume_job`. Raises what that does, and GuardError where they are more than
+    `most` by now; nothing is queued then.
+    """
+    counts: list[int] = []
+
+    def queue() -> None:
+        counts.append(retry_orders(session, job, states, is_again=is_again, chosen=chosen, most=most, actor=actor))
+
+    resumed = resume_job(session, job, accept_price=accept_price, actor=actor, spender=spender, more=most, queue=queue)
+    return sum(counts), resumed

@@ -13,12 +13,21 @@ from dataclasses import dataclass, replace
 from typing import Any, Final, TypeVar, cast
 
 from imeiflow.dispatch.errand import LeftLaneError, Question
-from imeiflow.domain.ident import AccountName
+from imeiflow.domain.ident import AccountName, JobId
 from imeiflow.domain.item import OrderKind
 from imeiflow.errors import ImeiflowError
 from imeiflow.operations.account import AccountSettings
-from imeiflow.operations.catalogue import Credit, PriceList, ask_directly, read_credit, read_price_list, recall_prices
+from imeiflow.operations.catalogue import (
+    Credit,
+    PriceList,
+    ask_directly,
+    read_credit,
+    read_price_list,
+    recall_currency,
+    recall_prices,
+)
 from imeiflow.operations.embedded import EmbeddedRunner
+from imeiflow.operations.price import find_stale_prices
 from imeiflow.operations.session import Session
 from imeiflow.providers.contract import Listing
 from imeiflow.web.thread import in_thread
@@ -27,6 +36,7 @@ T = TypeVar("T")
 
 KEPT_S: Final = 30.0
 _PATIENCE_S: Final = 20.0
+_BRIEF_S: Final = 5.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,7 +46,10 @@ class _Known:
 
 
 class Enquiries:
-    """The questions of one server. `clock` gives monotonic seconds; `patience_s`: how long a page waits."""
+    """The questions of one server. `clock` gives monotonic seconds; `patience_s`: how long a page waits.
+
+    `brief_s`: how long it waits where only a question is to be drawn.
+    """
 
     def __init__(
         self,
@@ -45,11 +58,13 @@ class Enquiries:
         *,
         clock: Callable[[], float] = time.monotonic,
         patience_s: float = _PATIENCE_S,
+        brief_s: float = _BRIEF_S,
     ) -> None:
         self._session = session
         self._runner = runner
         self._clock = clock
         self._patience_s = patience_s
+        self._brief_s = brief_s
         self._known: dict[tuple[AccountName, str], _Known] = {}
         self._asking: dict[tuple[AccountName, str], asyncio.Task[Any]] = {}
 
@@ -63,10 +78,28 @@ class Enquiries:
             Credit(account=account.name, balance=None, problem=_SLOW) if known is None else cast("Credit", known.told)
         )
 
-    async def prices(self, account: AccountSettings, kind: OrderKind = OrderKind.IMEI) -> PriceList:
+    async def prices(
+        self, account: AccountSettings, kind: OrderKind = OrderKind.IMEI, *, patience_s: float | None = None
+    ) -> PriceList:
         """Give the price list as of a moment ago at most; without an answer the ledger's, with the problem."""
-        told = await self._enquire((account.name, kind.value), lambda: self._fetch_prices(account, kind))
+        key = (account.name, kind.value)
+        told = await self._enquire(key, lambda: self._fetch_prices(account, kind), patience_s)
         return told if told is not None else await in_thread(self._recall, account, kind, _SLOW)
+
+    def currency(self, account: AccountSettings) -> str:
+        """Give the currency of an account's money, as it is known without asking; empty where it is not. Blocks."""
+        known = self._known.get((account.name, "credit"))
+        balance = None if known is None else cast("Credit", known.told).balance
+        return (balance.currency if balance is not None else "") or recall_currency(self._session.ledger, account)
+
+    async def renew(self, job: JobId, *, is_brief: bool = False) -> PriceList | None:
+        """Give the price list that a job is judged by, asked for anew; None where the ledger's is new enough.
+
+        `is_brief`: somebody looks at a question meanwhile. Whoever has waited for too long is given the ledger's, with
+        the problem, and the provider goes on being asked. Raises UnknownJobError, ConfigurationError.
+        """
+        stale = await in_thread(find_stale_prices, self._session, job)
+        return None if stale is None else await self.prices(*stale, patience_s=self._brief_s if is_brief else None)
 
     async def close(self) -> None:
         """Ask nothing more."""
@@ -75,7 +108,9 @@ class Enquiries:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
 
-    async def _enquire(self, key: tuple[AccountName, str], ask: Callable[[], Awaitable[T]]) -> T | None:
+    async def _enquire(
+        self, key: tuple[AccountName, str], ask: Callable[[], Awaitable[T]], patience_s: float | None = None
+    ) -> T | None:
         """Give what was told a moment ago, or ask; None where that takes too long, which ends nothing."""
         known = self._known.get(key)
         if known is not None and self._clock() - known.asked_at < KEPT_S:
@@ -83,7 +118,7 @@ class Enquiries:
         task = self._asking.get(key)
         if task is None:
             task = self._asking[key] = asyncio.create_task(self._ask(key, ask))
-        done, _ = await asyncio.wait([task], timeout=self._patience_s)
+        done, _ = await asyncio.wait([task], timeout=self._patience_s if patience_s is None else patience_s)
         return cast("T", task.result()) if done else None
 
     async def _ask(self, key: tuple[AccountName, str], ask: Callable[[], Awaitable[T]]) -> T:

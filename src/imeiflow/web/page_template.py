@@ -47,6 +47,8 @@ def environment() -> Environment:
         tone=wording.tone_of,
         percent=wording.say_percent,
         flaw=wording.say_flaw,
+        kind=wording.say_kind,
+        result=wording.say_result_line,
         reason=wording.say_reason,
         capital=wording.say_capital,
         worked=wording.say_worked,

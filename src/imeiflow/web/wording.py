@@ -10,12 +10,15 @@ from typing import Any, Final
 from markupsafe import Markup
 
 from imeiflow.domain.imei import Flaw
+from imeiflow.domain.item import OrderKind
 from imeiflow.domain.money import Money
 from imeiflow.domain.order import JobState, OrderState, ResultStatus
+from imeiflow.operations.timeline import say_result
 
 #: What the command line would have done, in a reason and in a remedy.
 _COMMAND: Final = re.compile(r"; `resume [^`]*` [a-z ]+")
 _BESIDE: Final = re.compile(r":? ?\(?`imeiflow [^`]*`\)?(?=[.,]|$)")
+_LONGEST_RESULT: Final = 600
 _STATES: Final = {OrderState.SENDING.value: "under way", ResultStatus.IN_PROCESS.value: "in process"}
 _ALIKE: Final = {
     JobState.RUNNING.value: "sending",
@@ -99,6 +102,16 @@ def tone_of(state: Any) -> str:
 def say_flaw(text: str) -> str:
     """Say what is wrong with a row: the name of a flaw becomes its sentence, all else stays as it was told."""
     return Flaw(text).sentence if text in set(Flaw) else text
+
+
+def say_kind(kind: OrderKind) -> str:
+    """Say a kind of services at the beginning of a sentence."""
+    return "IMEI" if kind is OrderKind.IMEI else kind.value.capitalize()
+
+
+def say_result_line(text: str) -> str:
+    """Say what the provider found out in one line, without markup, cut where it is long."""
+    return say_result(text[:_LONGEST_RESULT])
 
 
 def say_reason(text: str) -> str:

@@ -111,8 +111,6 @@
       document.getElementById("menu").classList.toggle("is-open", isOpen);
     }
     if (event.target.closest("[data-theme-toggle]")) setTheme();
-    const opener = event.target.closest("[data-open]");
-    if (opener) document.getElementById(opener.dataset.open).showModal();
     const closer = event.target.closest("[data-close]");
     if (closer) closer.closest("dialog").close();
   });
@@ -134,6 +132,11 @@
     const badge = event.detail.target.querySelector("[data-badge]");
     const text = badge ? `(${badge.dataset.badge}) ${title}` : title;
     if (document.title !== text) document.title = text;
+  });
+  // An answered question is closed once its answer is there: a form that is not filled in yet stays open.
+  body.addEventListener("htmx:afterRequest", (event) => {
+    const asked = event.detail.elt;
+    if (asked.matches("dialog form[data-closes]")) asked.closest("dialog").close();
   });
   body.addEventListener("htmx:afterSettle", () => {
     for (const dialog of document.querySelectorAll("dialog[data-show]:not([open])")) {

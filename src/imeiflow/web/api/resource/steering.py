@@ -12,16 +12,17 @@ from imeiflow.domain.money import Money
 from imeiflow.domain.order import JobState, OrderState
 from imeiflow.domain.user import Scope
 from imeiflow.operations.audit import record_action
-from imeiflow.operations.price import find_rise, refuse_rise, renew_prices
-from imeiflow.operations.spend_limit import check_rest
+from imeiflow.operations.catalogue import PriceList
+from imeiflow.operations.price import find_rise, refuse_rise
 from imeiflow.operations.steering import (
     RETRIED,
+    Resumed,
     RetryPlan,
     cancel_job,
     pause_job,
     plan_retry,
     resume_job,
-    retry_orders,
+    retry_job,
 )
 from imeiflow.web.api.operation import Call, Operation, Reply
 from imeiflow.web.api.problem import ApiError
@@ -120,7 +121,7 @@ def cancel_waiting_orders(call: Call) -> Reply:
 async def resume_paused_job(call: Call) -> Reply:
     """Go on with a job: paused, or finished with something still to do.
 
-    One that runs already goes on; one with nothing to do stays as it is.
+    One that runs already goes on; of one with nothing to do nothing is sent, and it is finished.
     """
     job = await in_thread(find_job, call)
     body: ResumeBody = call.body
@@ -130,13 +131,17 @@ async def resume_paused_job(call: Call) -> Reply:
     return await in_thread(_asked, call, job, "resume")
 
 
-def show_resume(call: Call) -> dict[str, Any]:
+async def show_resume(call: Call) -> dict[str, Any]:
     """Say whether a job may go on at today's price, and what its rest would cost otherwise; nothing is sent.
 
     A price list of some minutes ago is fetched again first.
     """
-    job = find_job(call)
-    prices = renew_prices(call.session, job)
+    job = await in_thread(find_job, call)
+    prices = await call.office.enquiries.renew(job)
+    return await in_thread(_show_resume, call, job, prices)
+
+
+def _show_resume(call: Call, job: JobId, prices: PriceList | None) -> dict[str, Any]:
     found, rise = call.session.find_job(job), find_rise(call.session, job)
     if found.state not in {JobState.PAUSED, JobState.FINISHED}:
         rise = None
@@ -150,19 +155,22 @@ def show_resume(call: Call) -> dict[str, Any]:
     }
 
 
-def show_retry(call: Call) -> dict[str, Any]:
+async def show_retry(call: Call) -> dict[str, Any]:
     """Say what a retry would send again, and what it costs today; nothing is sent.
 
     A price list older than `price_max_age_s` is fetched again.
     """
     query: RetryQuery = call.query
-    job = find_job(call)
-    plan = plan_retry(call.session, job, _read_states(query.states), is_again=query.again)
-    found = call.session.find_job(job)
-    rise = None
+    job = await in_thread(find_job, call)
+    plan = await in_thread(plan_retry, call.session, job, _read_states(query.states), is_again=query.again)
     if plan.count:
-        renew_prices(call.session, job)
-        rise = find_rise(call.session, job, more=plan.count)
+        await call.office.enquiries.renew(job)
+    return await in_thread(_show_retry, call, job, plan)
+
+
+def _show_retry(call: Call, job: JobId, plan: RetryPlan) -> dict[str, Any]:
+    found = call.session.find_job(job)
+    rise = find_rise(call.session, job, more=plan.count) if plan.count else None
     today = None if rise is None else rise.price
     cost = plan.cost if today is None else today * plan.count
     return {
@@ -189,11 +197,12 @@ async def retry_refused_orders(call: Call) -> Reply:
     plan = await in_thread(plan_retry, call.session, job, states, is_again=body.again)
     _check_expected(plan, (await in_thread(call.session.find_job, job)).price, body.max_count, highest)
     if plan.count:
+        await call.office.enquiries.renew(job)
         await in_thread(refuse_rise, call.session, job, more=plan.count, up_to=highest)
-        await in_thread(check_rest, call.session, job, call.actor, more=plan.count)
-        is_again, most, actor = body.again, plan.count, call.actor
-        await in_thread(retry_orders, call.session, job, states, is_again=is_again, most=most, actor=actor)
-        await go_on(call, job, accept_price=highest)
+        how: dict[str, Any] = {"is_again": body.again, "most": plan.count, "accept_price": highest}
+        how |= {"actor": call.actor, "spender": call.actor}
+        _, resumed = await in_thread(retry_job, call.session, job, states, **how)
+        _take_over(call, resumed)
     return await in_thread(_asked, call, job, "retry")
 
 
@@ -218,7 +227,7 @@ async def go_on(
 ) -> None:
     """Let a job go on under this server's runner."""
     runner = call.office.runner
-    amounts = {"accept_price": accept_price, "max_spend": max_spend, "probe_up_to": probe_up_to}
+    amounts: dict[str, Any] = {"accept_price": accept_price, "max_spend": max_spend, "probe_up_to": probe_up_to}
     if probe_up_to is not None:
         runner.allow_probe(job, probe_up_to)  # first: it may come to its doubts at once
     try:
@@ -226,12 +235,17 @@ async def go_on(
     except BaseException:
         runner.allow_probe(job, None)
         raise
+    _take_over(call, resumed)
+
+
+def _take_over(call: Call, resumed: Resumed) -> None:
+    """Have this server's runner answer for a job that runs, unless another does."""
     if resumed.is_to_follow and not resumed.was_running:
-        runner.adopt(job, resumed.lock)
+        call.office.runner.adopt(resumed.job, resumed.lock)
         return
     resumed.lock.release()
     if not resumed.is_to_follow:
-        runner.allow_probe(job, None)
+        call.office.runner.allow_probe(resumed.job, None)
 
 
 def _asked(call: Call, job: JobId, action: str) -> Reply:

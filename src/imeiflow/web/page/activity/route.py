@@ -9,7 +9,9 @@ from litestar import Response, get
 from litestar.params import FromQuery
 
 from imeiflow.domain.ident import JobId
+from imeiflow.ledger.record import Event
 from imeiflow.operations.activity import describe_event
+from imeiflow.operations.audit import ACTION
 from imeiflow.web.navigation import Entry, Page
 from imeiflow.web.office import WebRequest, office_of
 from imeiflow.web.page_template import draw
@@ -17,6 +19,17 @@ from imeiflow.web.thread import threaded
 
 _TEMPLATE: Final = "page/activity/page.html"
 _MOST: Final = 100
+#: What people ask for through the web, as it is said of them.
+_DEEDS: Final = {
+    "order": "ordered a list",
+    "pause": "paused it",
+    "resume": "let it go on",
+    "retry": "sent orders again",
+    "cancel": "cancelled what waits",
+    "cancel orders": "cancelled orders",
+    "settle": "settled doubts",
+    "export": "exported it",
+}
 #: What goes on many times a day by itself, and is looked at only by who asks for it.
 _NOISE: Final = frozenset({"lane_taken", "lane_released"})
 
@@ -47,7 +60,7 @@ def activity_page(
     return draw(
         request,
         _TEMPLATE,
-        lines=[(event, describe_event(event)) for event in shown],
+        lines=[(event, _name(event), describe_event(event)) for event in shown],
         kinds=kinds,
         kind=kind,
         job=job,
@@ -57,6 +70,15 @@ def activity_page(
         before=before,
         next_before=shown[-1].id if len(events) > _MOST else None,
     )
+
+
+def _name(event: Event) -> str:
+    """Say what happened in a word or two."""
+    if event.kind == ACTION:
+        action = str(event.data.get("action", "something"))
+        return _DEEDS.get(action, action)
+    to = event.data.get("to")
+    return f"job {to}" if event.kind == "job_changed" and to else event.kind.replace("_", " ")
 
 
 PAGE = Page(handlers=[activity_page], entry=Entry(label="Activity log", path="/activity", icon="log", rank=70))

@@ -14,6 +14,7 @@ from imeiflow.domain.ident import JobId, OrderId
 from imeiflow.domain.order import OrderState
 from imeiflow.domain.user import Role
 from imeiflow.errors import UsageError
+from imeiflow.operations.catalogue import PriceList
 from imeiflow.operations.chosen import Chosen, cancel_chosen, choose_matching, list_possibilities
 from imeiflow.operations.job_control import send_again
 from imeiflow.operations.job_view import SHOWN, count_job
@@ -25,11 +26,12 @@ from imeiflow.web.office import WebRequest, office_of
 from imeiflow.web.page.job.selection import (
     adopting,
     ask_anew,
-    draw_job,
+    draw_after,
     make_filter,
     read_accepted,
     read_shown,
     read_states,
+    renew_prices,
     write_query,
 )
 from imeiflow.web.page_template import draw
@@ -73,7 +75,8 @@ class Ticks:
 @post("/jobs/{job_id:int}/chosen", guards=[needs(Role.OPERATOR)], status_code=200)
 async def ask_about_chosen(request: WebRequest, job_id: FromPath[int]) -> Response[str]:
     """Say what can be done with the orders that were chosen, and what it would cost."""
-    return await in_thread(_draw_question, request, job_id, await Ticks.read(request))
+    ticks = await Ticks.read(request)
+    return await in_thread(_draw_question, request, job_id, ticks, await renew_prices(request, job_id))
 
 
 @post("/jobs/{job_id:int}/chosen/retry", guards=[needs(Role.OPERATOR)], status_code=200)
@@ -85,11 +88,12 @@ async def retry_chosen(request: WebRequest, job_id: FromPath[int]) -> Response[s
     form = await request.form()
     how: dict[str, Any] = {"shown": read_shown(form, "seen"), "accept_price": read_accepted(form)}
     how["chosen"] = chosen.orders
+    prices = await renew_prices(request, job_id)
     try:
         await adopting(office, lambda adopt: send_again(office.session, chosen.job, states, name, adopt, **how))
     except PriceRoseError:
-        return ask_anew(await in_thread(_draw_question, request, job_id, ticks))
-    return await in_thread(draw_job, request, job_id, "live")
+        return ask_anew(await in_thread(_draw_question, request, job_id, ticks, prices))
+    return await in_thread(draw_after, request, job_id)
 
 
 @post("/jobs/{job_id:int}/chosen/cancel", guards=[needs(Role.OPERATOR)], status_code=200)
@@ -98,7 +102,7 @@ async def cancel_some(request: WebRequest, job_id: FromPath[int]) -> Response[st
     office, ticks, name = office_of(request), await Ticks.read(request), request.user.user.name
     chosen = await in_thread(choose, request, job_id, ticks)
     await in_thread(cancel_chosen, office.session, chosen, name)
-    return await in_thread(draw_job, request, job_id, "live")
+    return await in_thread(draw_after, request, job_id)
 
 
 def choose(request: WebRequest, job_id: int, ticks: Ticks) -> Chosen:
@@ -110,7 +114,7 @@ def choose(request: WebRequest, job_id: int, ticks: Ticks) -> Chosen:
     return Chosen(job=job, orders=tuple(map(OrderId, ticks.ids)))
 
 
-def _draw_question(request: WebRequest, job_id: int, ticks: Ticks) -> Response[str]:
+def _draw_question(request: WebRequest, job_id: int, ticks: Ticks, prices: PriceList | None) -> Response[str]:
     office = office_of(request)
     job = office.session.find_job(JobId(job_id))
     last = find_last_attempt(office.session, job.id)
@@ -121,6 +125,7 @@ def _draw_question(request: WebRequest, job_id: int, ticks: Ticks) -> Response[s
     rise = find_rise(office.session, job.id, more=found.retry.count) if found.retry else None
     values: dict[str, Any] = {
         "waiting": line.tally.waiting,
+        "prices": prices,
         "rise": rise,
         "price": job.price if rise is None else rise.price,
         "untouched": 0 if found.is_running else sum(number for _, number in rest),

@@ -14,10 +14,11 @@ from litestar.response import Stream
 
 from imeiflow.domain.ident import JobId
 from imeiflow.domain.money import Money
-from imeiflow.domain.order import OrderState, ResultStatus
+from imeiflow.domain.order import JobState, OrderState, ResultStatus
 from imeiflow.domain.user import Role
 from imeiflow.errors import UsageError
 from imeiflow.operations.audit import record_action
+from imeiflow.operations.catalogue import PriceList
 from imeiflow.operations.chosen import count_matching
 from imeiflow.operations.export import Layout, Wish
 from imeiflow.operations.job_control import (
@@ -39,12 +40,14 @@ from imeiflow.web.page.job.chosen import HANDLERS as CHOSEN
 from imeiflow.web.page.job.selection import (
     adopting,
     ask_anew,
+    draw_after,
     draw_job,
     make_filter,
     read_accepted,
     read_orders,
     read_shown,
     read_states,
+    renew_prices,
     write_query,
 )
 from imeiflow.web.page_template import draw
@@ -139,6 +142,17 @@ def pause(request: WebRequest, job_id: FromPath[int]) -> Response[str]:
     return draw_job(request, job_id, "live")
 
 
+@get("/jobs/{job_id:int}/cancel", guards=[needs(Role.OPERATOR)])
+@threaded
+def cancel_question(request: WebRequest, job_id: FromPath[int]) -> Response[str]:
+    """Say what would never be sent."""
+    office = office_of(request)
+    job = office.session.find_job(JobId(job_id))
+    waiting = count_job(office.session, job, office.runner.view(job.id)).tally.waiting
+    values: dict[str, Any] = {"waiting": waiting, "cost": None if job.price is None else job.price * waiting}
+    return draw(request, "page/job/cancel.html", job=job, is_running=job.state is JobState.RUNNING, **values)
+
+
 @post("/jobs/{job_id:int}/cancel", guards=[needs(Role.OPERATOR)], status_code=200)
 @threaded
 def cancel(request: WebRequest, job_id: FromPath[int]) -> Response[str]:
@@ -148,36 +162,36 @@ def cancel(request: WebRequest, job_id: FromPath[int]) -> Response[str]:
 
 
 @get("/jobs/{job_id:int}/resume", guards=[needs(Role.OPERATOR)])
-@threaded
-def resume_question(request: WebRequest, job_id: FromPath[int]) -> Response[str]:
+async def resume_question(request: WebRequest, job_id: FromPath[int]) -> Response[str]:
     """Say what would be sent when a job goes on, and ask for its spending cap."""
-    return _ask_to_go_on(request, JobId(job_id))
+    prices = await renew_prices(request, job_id)
+    return await in_thread(_ask_to_go_on, request, JobId(job_id), None, prices)
 
 
 @post("/jobs/{job_id:int}/resume", guards=[needs(Role.OPERATOR)], status_code=200)
 async def resume(request: WebRequest, job_id: FromPath[int]) -> Response[str]:
-    """Let a job go on; where its price rose, that is asked about first."""
+    """Let a job go on; where its price rose, that is asked about first. One with nothing to go on with is finished."""
     office, name, job = office_of(request), request.user.user.name, JobId(job_id)
     form = await request.form()
     cap = await in_thread(_read_other_cap, office, job, str(form.get("max_spend", "")))
     price = read_price(str(form.get("accept_price", "")))
     amounts = {"accept_price": price, "max_spend": cap}
     try:
-        is_under_way = await adopting(office, lambda adopt: go_on(office.session, job, name, adopt, **amounts))
+        await adopting(office, lambda adopt: go_on(office.session, job, name, adopt, **amounts))
     except PriceRoseError:
         return ask_anew(await in_thread(_ask_to_go_on, request, job, cap))
-    if not is_under_way:
-        raise UsageError(problem="nothing of this job goes on by itself", remedy="See its unconfirmed orders.")
     return await in_thread(draw_job, request, job_id, "live")
 
 
-def _ask_to_go_on(request: WebRequest, job_id: JobId, cap: Decimal | None = None) -> Response[str]:
+def _ask_to_go_on(
+    request: WebRequest, job_id: JobId, cap: Decimal | None = None, prices: PriceList | None = None
+) -> Response[str]:
     session = office_of(request).session
     job, rise = session.find_job(job_id), find_rise(session, job_id)
     line = count_job(session, job)
     waiting = line.tally.waiting
     values: dict[str, Any] = {"waiting": waiting, "cost": None if job.price is None else job.price * waiting}
-    values |= {"cap": job.max_spend if cap is None else cap, "spent": line.spent, "rise": rise}
+    values |= {"cap": job.max_spend if cap is None else cap, "spent": line.spent, "rise": rise, "prices": prices}
     return draw(request, "page/job/resume.html", job=job, **values)
 
 
@@ -197,13 +211,14 @@ def _read_other_cap(office: Office, job_id: JobId, text: str) -> Decimal | None:
 
 
 @get("/jobs/{job_id:int}/retry", guards=[needs(Role.OPERATOR)])
-@threaded
-def retry_question(request: WebRequest, job_id: FromPath[int]) -> Response[str]:
+async def retry_question(request: WebRequest, job_id: FromPath[int]) -> Response[str]:
     """Say what a retry would send again, and what it would cost."""
-    return _ask_to_retry(request, job_id, RETRIED)
+    return await in_thread(_ask_to_retry, request, job_id, RETRIED, await renew_prices(request, job_id))
 
 
-def _ask_to_retry(request: WebRequest, job_id: int, chosen: AbstractSet[OrderState]) -> Response[str]:
+def _ask_to_retry(
+    request: WebRequest, job_id: int, chosen: AbstractSet[OrderState], prices: PriceList | None
+) -> Response[str]:
     session = office_of(request).session
     job = session.find_job(JobId(job_id))
     counts = {state: plan_retry(session, job.id, {state}).count for state in sorted(RETRIED)}
@@ -211,6 +226,7 @@ def _ask_to_retry(request: WebRequest, job_id: int, chosen: AbstractSet[OrderSta
     rise = find_rise(session, job.id, more=sum(counts[state] for state in chosen)) if count else None
     price = job.price if rise is None else rise.price
     values: dict[str, Any] = {"counts": counts, "count": count, "chosen": chosen, "rise": rise, "price": price}
+    values["prices"] = prices
     return draw(request, "page/job/retry.html", job=job, waiting=session.ledger.tally(job.id).waiting, **values)
 
 
@@ -227,11 +243,12 @@ async def retry(
         raise UsageError(problem="nothing was chosen", remedy="Choose refused or failed orders.")
     shown = read_shown(data, *(f"seen-{state.value}" for state in states))
     how: dict[str, Any] = {"shown": shown, "accept_price": read_accepted(data)}
+    prices = await renew_prices(request, job_id)
     try:
         await adopting(office, lambda adopt: send_again(office.session, JobId(job_id), states, name, adopt, **how))
     except PriceRoseError:
-        return ask_anew(await in_thread(_ask_to_retry, request, job_id, states))
-    return await in_thread(draw_job, request, job_id, "live")
+        return ask_anew(await in_thread(_ask_to_retry, request, job_id, states, prices))
+    return await in_thread(draw_after, request, job_id)
 
 
 @get("/jobs/{job_id:int}/export")
@@ -267,6 +284,7 @@ PAGE = Page(
         job_reasons,
         job_chart,
         pause,
+        cancel_question,
         cancel,
         resume_question,
         resume,

@@ -14,6 +14,7 @@ from imeiflow.domain.ident import JobId, OrderId
 from imeiflow.domain.order import OrderState, ResultStatus
 from imeiflow.errors import UsageError
 from imeiflow.ledger.filter import Filter
+from imeiflow.operations.catalogue import PriceList
 from imeiflow.operations.job_control import Adopt, Shown, list_choices
 from imeiflow.operations.job_view import count_job
 from imeiflow.operations.order_list import read_wanted
@@ -79,6 +80,21 @@ def ask_anew(question: Response[str]) -> Response[str]:
     """Have a question drawn in the place for questions, though the form that is answered would be drawn elsewhere."""
     question.headers["hx-retarget"], question.headers["hx-reswap"] = "#question", "innerHTML"
     return question
+
+
+async def renew_prices(request: WebRequest, job_id: int) -> PriceList | None:
+    """Have the price list fetched that a question about a job is answered by, if it is too old; nobody waits for long.
+
+    None where the ledger's is new enough. Raises UnknownJobError, ConfigurationError.
+    """
+    return await office_of(request).enquiries.renew(JobId(job_id), is_brief=True)
+
+
+def draw_after(request: WebRequest, job_id: int) -> Response[str]:
+    """Draw what lives of a job once something was done with its orders; their list is fetched again where it stands."""
+    answer = draw_job(request, job_id, "live")
+    answer.headers["hx-trigger"] = f"slowly:job-{job_id}"
+    return answer
 
 
 def _read_number(text: object) -> int:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import shutil
 from dataclasses import dataclass, replace
 from typing import Annotated, Any, Final
@@ -98,7 +99,9 @@ async def find_services(
     """Show the services that match; asked for afresh where wanted."""
     office = office_of(request)
     chosen = office.session.configuration.choose_account(account)
-    prices = await (office.enquiries.prices(chosen) if fresh else _recall(request, chosen))
+    prices = await _recall(request, chosen)
+    if fresh:
+        prices = await _name_currency(request, chosen, await office.enquiries.prices(chosen))
     shown, matches = _search(prices, search)
     values: dict[str, Any] = {"account": chosen, "prices": prices, "services": shown, "matches": matches}
     return await in_thread(draw, request, _CHOOSE, "services", service="", **values)
@@ -257,7 +260,13 @@ async def _recall(request: WebRequest, account: AccountSettings) -> PriceList:
     """Give the price list as it is known; asked for only where nothing is."""
     office = office_of(request)
     known = await in_thread(recall_prices, office.session.ledger, account, problem="")
-    return known if known.services else await office.enquiries.prices(account)
+    if not known.services:  # nobody has asked yet: the balance says in which money the prices are
+        known, _ = await asyncio.gather(office.enquiries.prices(account), office.enquiries.credit(account))
+    return await _name_currency(request, account, known)
+
+
+async def _name_currency(request: WebRequest, account: AccountSettings, prices: PriceList) -> PriceList:
+    return prices.in_currency(await in_thread(office_of(request).enquiries.currency, account))
 
 
 def _search(prices: PriceList | None, search: str, first: str = "") -> tuple[list[PricedService], int]:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+from dataclasses import replace
 from typing import Annotated, Any, Final
 from urllib.parse import urlencode
 
@@ -11,7 +13,9 @@ from litestar.exceptions import NotFoundException
 from litestar.params import Body, FromQuery
 from litestar.response import Redirect
 
+from imeiflow.dispatch.price import complete_price
 from imeiflow.domain.ident import ServiceId
+from imeiflow.domain.item import OrderKind
 from imeiflow.domain.user import Role
 from imeiflow.errors import ProviderError
 from imeiflow.ledger.record import PricedService
@@ -31,16 +35,22 @@ _MOST: Final = 100
 @get("/services")
 @threaded
 def services_page(
-    request: WebRequest, account: FromQuery[str] = "", q: FromQuery[str] = "", start: FromQuery[int] = 0
+    request: WebRequest,
+    account: FromQuery[str] = "",
+    kind: FromQuery[OrderKind] = OrderKind.IMEI,
+    q: FromQuery[str] = "",
+    start: FromQuery[int] = 0,
 ) -> Response[str]:
-    """Show the services that contain all words; only the list where it is asked for alone."""
-    session = office_of(request).session
+    """Show the services of one kind that contain all words; only the list where it is asked for alone."""
+    office = office_of(request)
+    session = office.session
     chosen = _choose(session, account)
     services: list[PricedService] = []
-    fetched_at = None
+    fetched_at, currency = None, ""
     if chosen is not None:
-        services = [one for one in recall_prices(session.ledger, chosen, problem="").services if _matches(one, q)]
-        fetched_at = session.ledger.prices_fetched_at(chosen.name)
+        currency = office.enquiries.currency(chosen)
+        prices = recall_prices(session.ledger, chosen, kind, problem="").in_currency(currency)
+        services, fetched_at = [one for one in prices.services if _matches(one, q)], prices.as_of
     start = max(0, min(start, len(services)))
     block = "list" if "hx-request" in request.headers else None
     answer = draw(
@@ -49,6 +59,9 @@ def services_page(
         block,
         account=chosen.name if chosen is not None else "",
         accounts=sorted(session.configuration.accounts),
+        kind=kind,
+        kinds=list(OrderKind),
+        currency=currency,
         q=q[:100],
         services=services[start : start + _MOST],
         found=len(services),
@@ -57,7 +70,7 @@ def services_page(
         fetched_at=fetched_at,
     )
     if block is not None:
-        query = urlencode({name: text for name, text in (("account", account), ("q", q)) if text})
+        query = urlencode({name: text for name, text in (("account", account), ("kind", _say(kind)), ("q", q)) if text})
         answer.headers["hx-replace-url"] = "/services" + (f"?{query}" if query else "")
     return answer
 
@@ -69,22 +82,33 @@ async def fetch(
     """Fetch the price list anew. Raises ProviderError with what the provider said instead."""
     office = office_of(request)
     chosen = office.session.configuration.choose_account(data.get("account") or None)
-    prices = await office.enquiries.prices(chosen)
+    kind = next((one for one in OrderKind if one.value == data.get("kind")), OrderKind.IMEI)
+    # The balance says in which money the prices are, where the list itself does not.
+    prices, _ = await asyncio.gather(office.enquiries.prices(chosen, kind), office.enquiries.credit(chosen))
     if prices.problem:
         raise ProviderError(account=chosen.name, problem=f"the price list could not be read: {prices.problem}")
-    return Redirect("/services?" + urlencode({"account": chosen.name}), status_code=303)
+    query = {"account": chosen.name, **({"kind": kind.value} if _say(kind) else {})}
+    return Redirect("/services?" + urlencode(query), status_code=303)
 
 
 @get("/services/service")
 @threaded
-def service_page(request: WebRequest, account: FromQuery[str], service: FromQuery[str]) -> Response[str]:
+def service_page(
+    request: WebRequest,
+    account: FromQuery[str],
+    service: FromQuery[str],
+    kind: FromQuery[OrderKind] = OrderKind.IMEI,
+) -> Response[str]:
     """Show one service: what it is, and what it cost over time."""
-    session = office_of(request).session
-    chosen = session.configuration.choose_account(account)
-    history = session.ledger.price_history(chosen.name, ServiceId(service))
-    if not history:
+    office = office_of(request)
+    chosen = office.session.configuration.choose_account(account)
+    found = office.session.ledger.price_history(chosen.name, ServiceId(service), kind)
+    if not found:
         raise NotFoundException
-    return draw(request, "page/services/service.html", account=chosen.name, service=history[-1], history=history[::-1])
+    currency = office.enquiries.currency(chosen)
+    history = [replace(one, price=complete_price(one.price, currency)) for one in reversed(found)]
+    values: dict[str, Any] = {"account": chosen.name, "kind": kind, "service": history[0], "history": history}
+    return draw(request, "page/services/service.html", **values)
 
 
 def _choose(session: Session, name: str) -> AccountSettings | None:
@@ -93,6 +117,11 @@ def _choose(session: Session, name: str) -> AccountSettings | None:
     if name:
         return session.configuration.choose_account(name)
     return accounts[min(accounts)] if accounts else None
+
+
+def _say(kind: OrderKind) -> str:
+    """Give a kind as it stands in an address; the usual one is left out."""
+    return "" if kind is OrderKind.IMEI else kind.value
 
 
 def _matches(service: PricedService, words: str) -> bool:

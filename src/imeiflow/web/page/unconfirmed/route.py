@@ -40,6 +40,7 @@ from imeiflow.web.access import needs
 from imeiflow.web.navigation import Entry, Page
 from imeiflow.web.office import WebRequest, office_of
 from imeiflow.web.page.job.chosen import Ticks, choose
+from imeiflow.web.page.job.selection import draw_after
 from imeiflow.web.page.new_job.upload import receive
 from imeiflow.web.page_template import draw
 from imeiflow.web.thread import in_thread, threaded
@@ -77,6 +78,8 @@ def unconfirmed_page(request: WebRequest, job_id: FromPath[int], after: FromQuer
     line = count_job(office.session, job, office.runner.view(job.id))
     last = find_last_attempt(office.session, job.id)
     found, more = page_doubtful(office.session, job.id, after=OrderId(after), limit=_LIST)
+    if after and not found:  # all of the last page are settled
+        after, (found, more) = 0, page_doubtful(office.session, job.id, after=OrderId(0), limit=_LIST)
     return draw(request, _PAGE, job=job, line=line, found=found, after=after, more=more, last=last)
 
 
@@ -107,7 +110,9 @@ async def settle(request: WebRequest, job_id: FromPath[int]) -> Response[Any]:
         note=str(form.get("note", ""))[:500],
         actor=name,
     )
-    return Response("", headers={"hx-redirect": f"/jobs/{job_id}"})
+    if form.get("stays") == "yes":  # chosen on the job's own page
+        return await in_thread(draw_after, request, job_id)
+    return await in_thread(_go_on_settling, request, job_id, str(form.get("after", "")))
 
 
 @post(
@@ -153,6 +158,16 @@ async def settle_export(request: WebRequest, job_id: FromPath[int], name: FromPa
     await in_thread(carry_out)
     shutil.rmtree(folder, ignore_errors=True)
     return Response("", headers={"hx-redirect": f"/jobs/{job_id}"})
+
+
+def _go_on_settling(request: WebRequest, job_id: int, after: str) -> Response[Any]:
+    """Lead to the doubts that are left, where the person was among them; to the job where none is."""
+    session = office_of(request).session
+    if not session.ledger.tally(JobId(job_id))[OrderState.UNCONFIRMED]:
+        return Response("", headers={"hx-redirect": f"/jobs/{job_id}"})
+    is_place = after.isascii() and after.isdecimal() and len(after) < 16 and int(after)
+    query = f"?after={int(after)}" if is_place else ""
+    return Response("", headers={"hx-redirect": f"/jobs/{job_id}/unconfirmed{query}"})
 
 
 def _purpose(job_id: int) -> str:
