@@ -302,15 +302,16 @@ def test_a_paused_job_with_nothing_to_send_says_what_is_left_and_is_finished(sit
     assert site.session.ledger.tally(job)[OrderState.UNCONFIRMED] == 1
 
 
-def test_a_question_does_not_wait_for_a_slow_provider_and_says_how_old_the_price_is(site, admin, refused):
+def test_a_question_does_not_wait_for_a_slow_provider_and_says_how_old_the_price_is(site, admin):
+    job = site.add_answered(dict.fromkeys((2, 3), OrderState.REFUSED))  # no result is asked for
     site.change_provider(read_latency="600")
     site.server.office.enquiries._brief_s = 0.01
     boss = Asker(site, admin)
-    told = boss.ask("GET", f"/jobs/{refused}/retry", hx_request="true")
+    told = boss.ask("GET", f"/jobs/{job}/retry", hx_request="true")
     assert told.status == 200
     assert "the price list could not be fetched anew (the provider has not answered yet)" in told.body
     form = {"csrf": boss.csrf, "scope": "all", "state": "refused"}
-    told = boss.ask("POST", f"/jobs/{refused}/chosen", form=form, hx_request="true")
+    told = boss.ask("POST", f"/jobs/{job}/chosen", form=form, hx_request="true")
     assert told.status == 200
     assert "could not be fetched anew" in told.body
 

@@ -57,6 +57,8 @@ def show_http_error(request: Request[Any, Any, State], error: HTTPException) -> 
     if isinstance(error, ValidationException):  # its words name the address, which may hold a secret
         return show_problem(request, error.status_code, "Something is missing, or not of the right form.")
     detail = str(error.detail) if error.status_code in {400, 401, 403, 409, 413, 429, 503} else ""
+    if error.status_code == 404:
+        detail = "The address is mistyped, or what it showed is not here any more."
     answer = show_problem(request, error.status_code, detail)
     if "retry-after" in (error.headers or {}):
         answer.headers["retry-after"] = error.headers["retry-after"]  # type: ignore[index]
@@ -74,7 +76,9 @@ def show_our_error(request: Request[Any, Any, State], error: ImeiflowError) -> R
 def show_bug(request: Request[Any, Any, State], error: Exception) -> Response[str] | Redirect:
     """Say that it is our fault; what it was goes to the log."""
     log.error("request_broke", place=_place(request), exc_info=error)
-    return show_problem(request, 500, "It is in the log of the server.", "Nothing was lost; try it again.")
+    is_look = request.method == "GET"
+    remedy = "Try it again." if is_look else "It may have been done all the same: look before you repeat it."
+    return show_problem(request, 500, "It is in the log of the server.", remedy)
 
 
 def _place(request: Request[Any, Any, State]) -> str:
