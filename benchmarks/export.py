@@ -125,6 +125,11 @@ def _wishes(total: int, job: JobId) -> dict[str, Filter]:
         "a common state": Filter(states=frozenset({OrderState.ACCEPTED, OrderState.REFUSED})),
         "a status": Filter(statuses=frozenset({ResultStatus.REJECTED})),
         "a status of a job": Filter(statuses=frozenset({ResultStatus.REJECTED}), jobs=[job]),
+        "a status that no order of a state has": Filter(
+            states=frozenset({OrderState.REFUSED}), statuses=frozenset({ResultStatus.COMPLETED})
+        ),
+        "refused, by the time of acceptance": Filter(states=frozenset({OrderState.REFUSED}), accepted=Span(_EPOCH)),
+        "accepted on a day, completed on any": Filter(accepted=day, completed=Span(_EPOCH)),
         "a service": Filter(service=SERVICE),
         "a day": Filter(accepted=day),
         "a day and a status": Filter(completed=day, statuses=frozenset({ResultStatus.REJECTED})),

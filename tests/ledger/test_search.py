@@ -5,10 +5,10 @@ from __future__ import annotations
 import itertools
 from collections.abc import Callable
 from dataclasses import replace
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 
 import pytest
-from sqlalchemy import Select
+from sqlalchemy import Select, event
 from sqlalchemy.dialects import sqlite
 
 from imeiflow.domain.ident import AccountName, JobId, Reference, ServiceId
@@ -71,15 +71,62 @@ def wishes(start: Clock) -> list[Filter]:
         {"references": [Reference("R0"), Reference("R4"), Reference("none")]},
         {"states": frozenset({S.ACCEPTED})},
         {"states": frozenset({S.QUEUED, S.REFUSED})},
+        {"states": frozenset({S.ACCEPTED, S.DUPLICATE, S.REFUSED})},
+        {"states": frozenset({S.DUPLICATE})},
         {"statuses": frozenset({ResultStatus.COMPLETED, ResultStatus.PENDING})},
+        {"statuses": frozenset({ResultStatus.PENDING})},
         {"jobs": [JobId(1), JobId(3)]},
         {"service": OTHER},
         {"account": AccountName("another")},
         {"accepted": Span(begin, begin + timedelta(hours=3))},
+        {"accepted": Span(end=begin + timedelta(hours=2))},
         {"completed": Span(end=start.now)},
+        {"completed": Span(begin)},
     ]
     pairs = [one | other for one, other in itertools.combinations(single, 2)]
     return [Filter(**values) for values in single + pairs]  # type: ignore[arg-type]
+
+
+EARLY, LATE = Clock().now, Clock().now + timedelta(days=10)
+DUPLICATES, REFUSED = frozenset({S.DUPLICATE}), frozenset({S.REFUSED})
+PENDING, ENDS = frozenset({ResultStatus.PENDING}), frozenset({ResultStatus.COMPLETED, ResultStatus.REJECTED})
+
+
+@pytest.mark.parametrize(
+    "wanted",
+    [
+        Filter(states=REFUSED, accepted=Span(EARLY)),
+        Filter(states=DUPLICATES, accepted=Span(EARLY)),
+        Filter(states=REFUSED, statuses=ENDS),
+        Filter(states=REFUSED, completed=Span(EARLY)),
+        Filter(statuses=PENDING, completed=Span(EARLY)),
+        Filter(accepted=Span(LATE), completed=Span(end=EARLY)),
+        Filter(accepted=Span(LATE, EARLY)),
+    ],
+)
+def test_what_no_order_can_meet_is_not_looked_for(ledger: Ledger, add_job: Callable[..., JobId], wanted: Filter):
+    add_job(3)
+    asked: list[str] = []
+    event.listen(ledger._readers, "before_cursor_execute", lambda *told: asked.append(told[2]))
+    assert wanted.reduce() is None
+    assert ledger.page_orders(wanted).orders == []
+    assert ledger.page_rows(JobId(1), wanted) == ([], None)
+    assert asked == []
+
+
+def test_what_follows_from_the_rest_is_not_asked_for():
+    every = frozenset({S.ACCEPTED, S.DUPLICATE, S.REFUSED})
+    assert Filter(states=every, accepted=Span(EARLY)).reduce() == Filter(accepted=Span(EARLY))
+    assert Filter(states=every, statuses=ENDS).reduce() == Filter(statuses=ENDS)
+    assert Filter(statuses=ENDS | PENDING, completed=Span(EARLY)).reduce() == Filter(completed=Span(EARLY))
+    for kept in (Filter(), Filter(states=REFUSED), Filter(statuses=PENDING, accepted=Span(EARLY)), Filter(imeis=[])):
+        assert kept.reduce() == kept
+
+
+def test_a_time_that_ends_with_the_calendar_is_no_error(filled: Ledger):
+    first, last = datetime.min.replace(tzinfo=UTC), datetime.max.replace(tzinfo=UTC)
+    forever = Span(first, last)
+    assert len(list_all(filled, Filter(accepted=forever, completed=forever, service=SERVICE))) == 2
 
 
 def matches(order: FoundOrder, wanted: Filter) -> bool:
@@ -187,6 +234,14 @@ PLANS: list[tuple[Select[object], str]] = [
     (select_by_time(Filter(accepted=ALL.accepted)), "INDEX ix_orders_accepted_at (accepted_at>? AND accepted_at<?)"),
     (
         select_by_time(replace(NO_NAME, completed=None), BEHIND),
+        "ix_orders_accepted_at (accepted_at>? AND accepted_at<?)",
+    ),
+    (
+        select_by_time(replace(NO_NAME, completed=None, states=None, statuses=None), spans=[(1, 5), (9, 12)]),
+        "ix_orders_accepted_at (accepted_at>? AND accepted_at<?)",
+    ),
+    (
+        select_by_time(Filter(accepted=Span(end=Clock().now), completed=Span(Clock().now))),
         "ix_orders_accepted_at (accepted_at>? AND accepted_at<?)",
     ),
     (select_by_time(NO_NAME, BEHIND), "ix_orders_completed_at (completed_at>? AND completed_at<?)"),

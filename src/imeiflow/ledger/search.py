@@ -26,6 +26,7 @@ from sqlalchemy import (
     and_,
     bindparam,
     exists,
+    false,
     func,
     literal,
     or_,
@@ -47,6 +48,8 @@ from imeiflow.ledger.schema import Id, job, orders
 
 #: Up to so many orders that meet the other conditions, a time is looked for among them alone.
 _FEW: Final = 20_000
+#: Up to so many wanted jobs, the orders of others are passed over by their ids.
+_FEW_JOBS: Final = 16
 _JOBS_AT_ONCE: Final = 100
 _NEVER: Final = 1 << 62
 
@@ -68,8 +71,11 @@ class Search(Access):
 
     def page_orders(self, wanted: Filter, *, after: Cursor | None = None, limit: int = 100) -> Page:
         """Give the next orders that match; `after` is the `next` of the page before, of the same filter."""
+        reduced = wanted.reduce()
+        if reduced is None:
+            return Page([], None)
         with self._read() as connection:
-            rows = list(islice(_find(connection, wanted, after, limit + 1), limit + 1))
+            rows = list(islice(_find(connection, reduced, after, limit + 1), limit + 1))
         found = [_read_found(row) for row in rows[:limit]]
         if len(rows) <= limit or not found:
             return Page(found, None)
@@ -82,8 +88,11 @@ class Search(Access):
 
         IMEIs, states and statuses of `wanted` count. `after` is the last one of the page before, of the same filter.
         """
+        reduced = wanted.reduce()
+        if reduced is None:
+            return [], None
         with self._read() as connection:
-            rows = _find_rows(connection, job_id, wanted, after or OrderId(0), limit + 1)
+            rows = _find_rows(connection, job_id, reduced, after or OrderId(0), limit + 1)
         found = [_read_found(row) for row in rows[:limit]]
         return found, found[-1].id if found and len(rows) > limit else None
 
@@ -115,9 +124,12 @@ class Search(Access):
 def _find(connection: Connection, wanted: Filter, after: Cursor | None, limit: int) -> Iterator[AnyRow]:
     if wanted.imeis is not None or wanted.references is not None:
         return iter(connection.execute(select_named(wanted, after, limit), _parameters(wanted)).all())
-    if _led_by(wanted) is not None:
-        is_few = _is_narrow(wanted) and _count_few(connection, wanted) <= _FEW
-        query = select_by_time(wanted, after, is_few=is_few).limit(limit)
+    if wanted.led_by() is not None:
+        is_few = wanted.is_narrow and _count_few(connection, wanted) <= _FEW
+        if not is_few and _is_before_all_jobs(connection, wanted):
+            return iter(())
+        spans = None if is_few else _find_spans(connection, wanted)
+        query = select_by_time(wanted, after, is_few=is_few, spans=spans).limit(limit)
         return iter(connection.execute(query, _parameters(wanted)).all())
     return _find_by_job(connection, wanted, after, limit)
 
@@ -140,9 +152,19 @@ def select_named(wanted: Filter, after: Cursor | None = None, limit: int | None 
     return _select().where(orders.c.id.in_(select(page.c.id))).order_by(*newest_first)
 
 
-def select_by_time(wanted: Filter, after: Cursor | None = None, *, is_few: bool = False) -> Select[Any]:
-    """Give the query for a stretch of time, led by it; `is_few`: led by what else is wanted."""
-    led_by = _led_by(wanted)
+def select_by_time(
+    wanted: Filter,
+    after: Cursor | None = None,
+    *,
+    is_few: bool = False,
+    spans: Sequence[tuple[int, int]] | None = None,
+) -> Select[Any]:
+    """Give the query for a stretch of time, led by it; `is_few`: led by what else is wanted.
+
+    `spans`: the first and last order of each wanted job. The index of the time has the orders' ids, too, so that the
+    orders of other jobs are passed over within it.
+    """
+    led_by = wanted.led_by()
     if led_by is None:
         raise ValueError("no time is wanted")
     name, span = led_by
@@ -153,6 +175,8 @@ def select_by_time(wanted: Filter, after: Cursor | None = None, *, is_few: bool 
         span = Span(span.start)
         major = literal(after.major, BigInteger())
         query = query.where(column <= major, or_(column < major, orders.c.id + 0 < after.order))
+    if spans is not None:
+        query = query.where(or_(*((orders.c.id + 0).between(first, last) for first, last in spans), false()))
     query = query.where(*_order_conditions(wanted, name), *_within(column, span))
     return query.order_by(column.desc(), orders.c.id.desc())
 
@@ -267,22 +291,30 @@ def _count_few(connection: Connection, wanted: Filter) -> int:
     return count
 
 
-def _is_narrow(wanted: Filter) -> bool:
-    """Say whether anything is wanted beside a time."""
-    return any(one is not None for one in (wanted.states, wanted.statuses, wanted.jobs, wanted.service, wanted.account))
+def _is_before_all_jobs(connection: Connection, wanted: Filter) -> bool:
+    """Say whether the wanted time was over when the first wanted job came to be."""
+    if (end := wanted.over_at) is None or not wanted.is_of_jobs:
+        return False
+    query = select(func.min(job.c.created_at)).where(*_job_conditions(wanted))
+    first = connection.execute(query, _parameters(wanted)).scalar_one()
+    return first is None or end < first
 
 
-def _led_by(wanted: Filter) -> tuple[str, Span] | None:
-    """Name the time that leads, and its stretch; None where none is wanted."""
-    for name, span in (("completed_at", wanted.completed), ("accepted_at", wanted.accepted)):
-        if span is not None:
-            return name, span
-    return None
+def _find_spans(connection: Connection, wanted: Filter) -> list[tuple[int, int]] | None:
+    """Find the first and last order of each wanted job; None where all are wanted, or too many to pass over others."""
+    if not wanted.is_of_jobs:
+        return None
+    query = select(job.c.id).where(*_job_conditions(wanted)).limit(_FEW_JOBS + 1)
+    if len(jobs := list(connection.execute(query, _parameters(wanted)).scalars())) > _FEW_JOBS:
+        return None
+    found = (connection.execute(EXTREMES, {"job_id": one}).one() for one in jobs)
+    return [(first, last) for first, last in found if first is not None]
 
 
 def _key(wanted: Filter) -> tuple[ColumnElement[Any], list[str]] | None:
-    """Give the column that leads within a job, with the wanted values; only what is accepted has a status."""
-    if wanted.statuses is not None:
+    """Give the column that leads within a job, with the wanted values: a status, unless of duplicates only."""
+    is_rare = wanted.states is not None and OrderState.ACCEPTED not in wanted.states
+    if wanted.statuses is not None and not is_rare:
         return orders.c.status, sorted(wanted.statuses)
     if wanted.states is not None:
         return orders.c.state, sorted(wanted.states)
@@ -351,7 +383,7 @@ def _parameters(wanted: Filter) -> dict[str, object]:
 
 def end_with(wanted: Filter, last: FoundOrder) -> Cursor:
     """Give the cursor of a page that ends with an order."""
-    led_by = None if wanted.imeis is not None or wanted.references is not None else _led_by(wanted)
+    led_by = None if wanted.imeis is not None or wanted.references is not None else wanted.led_by()
     if led_by is None:
         return Cursor(last.job, last.id)
     at: int | None = to_micros(getattr(last, led_by[0]))
