@@ -14,9 +14,11 @@ import time
 from collections.abc import Callable
 from contextvars import ContextVar
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from functools import partial
+from typing import TYPE_CHECKING, Any
 
 import aiohttp
+from aiohttp.client_proto import ResponseHandler
 
 if TYPE_CHECKING:
     from aiohttp.client_reqrep import ClientRequest
@@ -36,14 +38,46 @@ class Passage:
     on_sent: Callable[[], None] | None = None
     may_have_left: bool = True
     connect_s: float | None = None  #: until a new connection was open; None for a kept one
+    handler: AttentiveHandler | None = None  #: of the connection that the call was given
+
+    @property
+    def heard_at(self) -> float | None:
+        """Say when something was heard of the call, in the loop's time; None while nothing can be."""
+        return None if self.handler is None else self.handler.heard_at
 
 
 #: The passage of the task's call; set just before it.
 PASSAGE: ContextVar[Passage] = ContextVar("PASSAGE")
 
 
+class AttentiveHandler(ResponseHandler):
+    """Knows when its connection was heard of last, instead of setting a timer whenever it is; see `backstop`."""
+
+    was_used = False
+    heard_at: float | None = None  #: in the loop's time; None until the request has left as a whole
+
+    def begin(self) -> bool:
+        """Be given out for one more call; say whether it is the first."""
+        is_first, self.was_used, self.heard_at = not self.was_used, True, None
+        return is_first
+
+    def start_timeout(self) -> None:
+        """Count silence from now on: the request has left."""
+        self.heard_at = self._loop.time()
+
+    def data_received(self, data: bytes) -> None:
+        """Take what has come."""
+        self.heard_at = self._loop.time()
+        super().data_received(data)
+
+
 class WatchfulConnector(aiohttp.TCPConnector):
     """A TCPConnector that gives out no connection on which something is already waiting to be read."""
+
+    def __init__(self, **options: Any) -> None:
+        super().__init__(**options)
+        make: Callable[..., ResponseHandler] = AttentiveHandler
+        self._factory = partial(make, loop=self._loop)
 
     async def connect(
         self,
@@ -57,27 +91,26 @@ class WatchfulConnector(aiohttp.TCPConnector):
         begun_s = time.perf_counter()
         while True:
             connection = await super().connect(req, traces, timeout)
-            if _is_new(connection):
+            handler = connection.protocol
+            if not isinstance(handler, AttentiveHandler):
+                connection.close()
+                raise TypeError("aiohttp made a connection in a way that is not known here")
+            if handler.begin():
                 passage.connect_s = time.perf_counter() - begun_s
-            elif _is_spoilt(connection):
+            elif _is_spoilt(handler):
                 connection.close()
                 continue
+            passage.handler = handler
             passage.may_have_left = True
             if passage.on_sent is not None:
                 passage.on_sent()
             return connection
 
 
-def _is_new(connection: Connection) -> bool:
-    """Say whether no call has used the connection: only a first call sets the protocol's time-out."""
-    return connection.protocol is not None and connection.protocol.read_timeout is None
-
-
-def _is_spoilt(connection: Connection) -> bool:
-    protocol = connection.protocol
-    if protocol is None or protocol.should_close or protocol.transport is None:
+def _is_spoilt(handler: ResponseHandler) -> bool:
+    if handler.should_close or handler.transport is None:
         return True
-    socket = protocol.transport.get_extra_info("socket")
+    socket = handler.transport.get_extra_info("socket")
     return socket is not None and _is_readable(socket.fileno())
 
 

@@ -85,7 +85,7 @@ class FormPoster:
             transport = None if protocol is None else protocol.transport
             if protocol is None or transport is None or transport.is_closing():
                 raise ClientConnectionResetError("Cannot write to closing transport")
-            protocol.set_response_params(timer=_NO_TIMER, read_until_eof=True, read_timeout=self._timeout.sock_read)
+            protocol.set_response_params(timer=_NO_TIMER, read_until_eof=True)
             transport.write(b"%b%d\r\n\r\n%b" % (form.head, len(body), body))
             protocol.start_timeout()
             response = ClientResponse(

@@ -22,7 +22,7 @@ there; if either speaks against it, it is in doubt:
     ├── ClientResponseError and children      in doubt
     ├── ClientPayloadError, UploadAborted…    in doubt
     └── InvalidURL, NonHttpUrl…, Redirect…    not sent, in doubt for redirects
-    TimeoutError (the backstop), OSError, anything else: as the connector says
+    TimeoutError (the backstop's, for the whole of a call or for silence), OSError, anything else: as the connector says
 """
 
 from __future__ import annotations
@@ -42,7 +42,7 @@ from aiohttp import client_exceptions as lower
 
 from imeiflow.domain.outcome import Ending, ErrorKind
 from imeiflow.domain.reply import WholeError
-from imeiflow.providers.backstop import Backstop
+from imeiflow.providers.backstop import Backstop, SilenceError
 from imeiflow.providers.connector import PASSAGE, Passage, WatchfulConnector
 from imeiflow.providers.contract import Exchange, Timeouts
 from imeiflow.providers.poster import LONGEST_BODY, FormPoster
@@ -122,6 +122,7 @@ MEANINGS: Mapping[type[BaseException], Meaning] = {
     lower.InvalidUrlRedirectClientError: _REDIRECT,
     lower.NonHttpUrlRedirectClientError: _REDIRECT,
     lower.WSMessageTypeError: _DOUBT,
+    SilenceError: _SILENCE,
 }
 _BACKSTOP = Meaning(Ending.NOT_SENT, ErrorKind.OVERLOAD, "the call took too long")
 _FOREIGN = Meaning(Ending.NOT_SENT, ErrorKind.UNKNOWN, "the call failed")
@@ -166,13 +167,13 @@ class Transport:
         self._secret = secret
         self._limit = max_concurrency
         self._ssl = ssl_context
-        self._total_s = timeouts.total_s
-        # aiohttp's own `total` costs a fifth of a call.
+        self._total_s, self._read_s = timeouts.total_s, timeouts.read_s
+        # What `total` and `sock_read` are for is the backstop's: aiohttp's cost more, and throw away what has arrived.
         self._timeout = aiohttp.ClientTimeout(
             total=None,
             connect=timeouts.pool_s + timeouts.connect_s,
             sock_connect=timeouts.connect_s,
-            sock_read=timeouts.read_s,
+            sock_read=None,
         )
         self._session: aiohttp.ClientSession | None = None
         self._is_closed = False
@@ -192,7 +193,7 @@ class Transport:
         PASSAGE.set(passage)
         try:
             session = self._open()
-            with self._backstop.guard():
+            with self._backstop.guard(passage):
                 await self._exchange(session, url, body, call)
         except Exception as error:  # noqa: BLE001 - whatever breaks, it must be said whether a paid call may have left
             return self._fail(call, passage, evidence, error)
@@ -233,7 +234,7 @@ class Transport:
         if self._session is None:
             if self._is_closed:
                 raise _ClosedError("the connection is closed")
-            self._backstop = Backstop(self._total_s, asyncio.get_running_loop())
+            self._backstop = Backstop(self._total_s, self._read_s, asyncio.get_running_loop())
             connector = WatchfulConnector(
                 limit=self._limit, keepalive_timeout=KEEPALIVE_S, ssl=self._ssl if self._ssl is not None else True
             )
