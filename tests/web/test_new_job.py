@@ -105,6 +105,19 @@ def test_a_list_without_imeis_says_so_with_the_remedy(site, visitor, admin):
     expect(page.get_by_role("alert")).to_contain_text("Name the column")
 
 
+def test_what_waits_in_another_job_leads_there_without_commands_and_is_looked_at_again(site, visitor, admin):
+    first = site.add_answered({2: OrderState.ACCEPTED}, more=1, state=JobState.PAUSED)
+    page = visitor.open("/jobs/new", user=admin)
+    paste(page, make_imei(3))
+    expect(page.get_by_role("alert")).to_contain_text("waits to be ordered")
+    expect(page.get_by_role("alert")).to_contain_text("Go on with that job, or give it up.")
+    expect(page.get_by_role("link", name=f"To job {first}")).to_be_visible()
+    expect(page.get_by_label("Column of the IMEIs")).to_have_count(0)
+    site.session.ledger.cancel_queued(first)
+    page.get_by_role("button", name="Look again").click()
+    expect(page.get_by_role("heading", name="1 to order")).to_be_visible()
+
+
 def test_a_double_click_orders_once(site, visitor, admin):
     page = visitor.open("/jobs/new", user=admin)
     paste(page, make_imei(1), make_imei(2))

@@ -50,6 +50,7 @@ def environment() -> Environment:
         kind=wording.say_kind,
         result=wording.say_result_line,
         reason=wording.say_reason,
+        remedy=wording.say_remedy,
         capital=wording.say_capital,
         worked=wording.say_worked,
     )

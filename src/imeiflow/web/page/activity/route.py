@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Final
 from urllib.parse import urlencode
 
@@ -30,6 +31,8 @@ _DEEDS: Final = {
     "settle": "settled doubts",
     "export": "exported it",
 }
+#: What the name of a job's change says.
+_NAMED: Final = frozenset({"from", "to"})
 #: What goes on many times a day by itself, and is looked at only by who asks for it.
 _NOISE: Final = frozenset({"lane_taken", "lane_released"})
 
@@ -60,7 +63,7 @@ def activity_page(
     return draw(
         request,
         _TEMPLATE,
-        lines=[(event, _name(event), describe_event(event)) for event in shown],
+        lines=[(event, _name(event), _describe(event)) for event in shown],
         kinds=kinds,
         kind=kind,
         job=job,
@@ -79,6 +82,13 @@ def _name(event: Event) -> str:
         return _DEEDS.get(action, action)
     to = event.data.get("to")
     return f"job {to}" if event.kind == "job_changed" and to else event.kind.replace("_", " ")
+
+
+def _describe(event: Event) -> str:
+    """Say what else is known of it, besides what its name says already."""
+    if event.kind != "job_changed":
+        return describe_event(event)
+    return describe_event(replace(event, data={key: one for key, one in event.data.items() if key not in _NAMED}))
 
 
 PAGE = Page(handlers=[activity_page], entry=Entry(label="Activity log", path="/activity", icon="log", rank=70))

@@ -14,7 +14,7 @@ from litestar.response import Redirect, Stream
 
 from imeiflow.domain.ident import ServiceId
 from imeiflow.domain.user import Role
-from imeiflow.errors import UsageError
+from imeiflow.errors import InputError, UsageError
 from imeiflow.intake.column import show_letter
 from imeiflow.ledger.record import PricedService
 from imeiflow.operations.account import AccountSettings
@@ -227,6 +227,7 @@ def _draw_preview(
         block,
         one=found,
         stage=stage,
+        is_unreadable=isinstance(found.error, InputError),
         figure=figure,
         version=version,
         changed=changed,
