@@ -462,6 +462,23 @@ def test_the_reason_of_a_rejected_order_says_so_once(session, completed, said, t
     assert explain_failure(replace(row, result=said)) == told
 
 
+def test_a_result_about_another_phone_than_the_one_that_was_ordered_is_said(session, tmp_path):
+    own = make_imei(1)
+    said = {1: f"IMEI: {own[:8]} {own[8:]}", 2: f"IMEI: {own}", 3: f"IMEI: {own}, IMEI2: {make_imei(3)}"}
+    job = add_job(session, [NewOrder(line=line, imei=make_imei(line), columns=(make_imei(line),)) for line in said])
+    answer(session, job, dict.fromkeys(said, OrderState.ACCEPTED))
+    complete(session, job, [(line, ResultStatus.COMPLETED, text) for line, text in said.items()])
+    for format_ in ExportFormat:
+        target = tmp_path / f"out.{format_}"
+        done = export.export_to_file(session, wish(job, format_), target)
+        assert done.notes == {Note.FOREIGN_IMEI: 1}
+    told = map(json.loads, (tmp_path / "out.jsonl").read_text().splitlines())
+    assert [one.get("notes") for one in told] == [None, ["foreign_imei"], None]
+    assert "1 result: A result names another IMEI than the one that was ordered; ask the provider whose it is." in list(
+        tell_done(done, wish(job, ExportFormat.XLSX), target)
+    )
+
+
 def test_a_date_that_can_be_read_in_two_ways_is_left_as_it_stood_and_said(session, completed, tmp_path):
     line = next(row.line for row in session.ledger.order_rows(completed) if row.state is OrderState.ACCEPTED)
     doubtful = [(line, ResultStatus.COMPLETED, "Purchase Date: 03/04/2024")]

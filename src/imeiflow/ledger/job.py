@@ -193,10 +193,6 @@ class Jobs(Access):
 
         self._write(ask)
 
-    def set_priority(self, job_id: JobId, priority: int) -> None:
-        """Change a job's share of its lane. Raises UnknownJobError."""
-        self._write(lambda c: self._set(c, job_id, {"priority": priority}))
-
     def set_max_spend(self, job_id: JobId, amount: Decimal) -> None:
         """Give a job that does not run another spending cap. Raises UnknownJobError, JobStateError."""
         now = self.clock()

@@ -267,11 +267,6 @@ class Statuses(Access):
         with self._read() as connection:
             return [_read_change(row) for row in connection.execute(query)]
 
-    def last_status_change(self) -> int:
-        """Give the id of the newest change of status, 0 where there is none: where a listener begins."""
-        with self._read() as connection:
-            return connection.execute(select(func.max(status_change.c.id))).scalar() or 0
-
     def status_anomalies(
         self, *, job_id: JobId | None = None, account: AccountName | None = None, limit: int = 100
     ) -> list[KeptAnomaly]:

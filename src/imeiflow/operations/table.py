@@ -8,16 +8,19 @@ from __future__ import annotations
 import re
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import replace
 from datetime import datetime
 from functools import lru_cache
 from typing import Any, Final, Protocol
 
 from imeiflow.domain.ident import JobId
+from imeiflow.domain.imei import Imei
 from imeiflow.domain.money import Money
 from imeiflow.domain.order import OrderState, ResultStatus
 from imeiflow.ledger.record import Job, OrderRow
 from imeiflow.operations.cell import ADDED, Cell, describe_row, explain_row, make_keys, read_cells, show_cell
 from imeiflow.operations.spool import Spool, Spooled
+from imeiflow.results.anomaly import find_foreign_imeis
 from imeiflow.results.column import ColumnCollector
 from imeiflow.results.reader import read_result
 from imeiflow.results.result import Note, Result
@@ -69,9 +72,11 @@ class Notes:
     def __init__(self) -> None:
         self.counts: Counter[Note] = Counter()
 
-    def read(self, text: str) -> Result:
-        """Read a result, and count what is to be said of it."""
+    def read(self, text: str, imei: Imei | None) -> Result:
+        """Read the result of an order about `imei`, if it is about one, and count what is to be said of it."""
         result: Result = _read(text)
+        if imei is not None and imei not in text and find_foreign_imeis(result, imei):
+            result = replace(result, notes=(*result.notes, Note.FOREIGN_IMEI))
         self.counts.update(result.notes)
         return result
 
@@ -105,7 +110,7 @@ class ResultTable:
     def _take(self, row: OrderRow) -> Spooled:
         own, beyond = self._own.read(row)
         job: tuple[Cell, ...] = (row.job,) if self._has_job else ()
-        fields = {} if row.result is None else self._collector.add(self._notes.read(row.result))
+        fields = {} if row.result is None else self._collector.add(self._notes.read(row.result, row.imei))
         return Spooled([*own, *job, *describe_row(row)], fields, beyond)
 
 
@@ -219,7 +224,7 @@ class JsonTable:
         if len(cells) > len(own):
             values["beyond"] = cells[len(own) :]
         if row.result is not None:
-            result = self._notes.read(row.result)
+            result = self._notes.read(row.result, row.imei)
             values["fields"] = _gather(result)
             if result.notes:
                 values["notes"] = [note.value for note in result.notes]

@@ -35,6 +35,7 @@ class Note(StrEnum):
     REPEATED_KEY = "repeated_key"
     AMBIGUOUS_DATE = "ambiguous_date"
     AMBIGUOUS_NUMBER = "ambiguous_number"
+    FOREIGN_IMEI = "foreign_imei"
 
     @property
     def sentence(self) -> str:
@@ -48,6 +49,7 @@ _SENTENCES: Final = {
     Note.REPEATED_KEY: "The result says the same thing more than once; every value is kept.",
     Note.AMBIGUOUS_DATE: "A date can be read in more than one way; it is left as it stood.",
     Note.AMBIGUOUS_NUMBER: "A number may be an unlock code as well as an IMEI; it is left as it stood.",
+    Note.FOREIGN_IMEI: "A result names another IMEI than the one that was ordered; ask the provider whose it is.",
 }
 
 
