@@ -16,8 +16,7 @@ from imeiflow.dispatch.clock import Clock
 from imeiflow.dispatch.conclude import Repeat
 from imeiflow.dispatch.course import Course
 from imeiflow.dispatch.desk import Desk
-from imeiflow.dispatch.errand import Errands
-from imeiflow.dispatch.inquiry import Inquiry
+from imeiflow.dispatch.errand import Errands, Inquiry
 from imeiflow.dispatch.kind import IDS_KIND, WHOLE_ACCOUNT
 from imeiflow.dispatch.meter import Meter
 from imeiflow.dispatch.placing import Placing

@@ -164,14 +164,14 @@ class Placing:
         if chunk.kind in _PLACING:
             return True
         settlement = self._engine.desk.settlements.get(work.job.id)
-        return settlement is not None and settlement.may_leave(chunk)
+        return settlement is not None and settlement.alone.may_leave(chunk)
 
     def _withdraw(self, work: Work, chunk: Chunk) -> None:
         """Tell a settlement that a call which it asked for was not made, for it may not be made now."""
         self.repeats.pop(chunk.orders[0].id, None)
         settlement = self._engine.desk.settlements.get(work.job.id)
         if settlement is not None:
-            settlement.withdrawn(chunk)
+            settlement.alone.withdrawn(chunk)
 
     def _take_back(self, work: Work, chunk: Chunk, call: Call, error: LedgerError) -> None:
         """Undo a claim whose intent could not be recorded: nothing was sent."""
@@ -206,7 +206,7 @@ class Placing:
         self.repeats.pop(chunk.orders[0].id, None)
         settlement = self._engine.desk.settlements.get(work.job.id)
         if settlement is not None:
-            settlement.missed(chunk)
+            settlement.alone.missed(chunk)
 
     def _withdraw_canary(self, work: Work, chunk: Chunk) -> None:
         if chunk.kind is AttemptKind.CANARY:
@@ -263,6 +263,6 @@ class Placing:
         self._engine.meter.add(len(ended.states) - len(again))
         settlement = self._engine.desk.settlements.get(work.job.id)
         if settlement is not None:
-            settlement.heard(ended)
+            settlement.alone.heard(ended)
         self._engine.on_change()
         self._engine.wake()
