@@ -18,6 +18,7 @@ from imeiflow.intake.sheet import Row
 from imeiflow.ledger.ledger import Ledger
 from imeiflow.ledger.record import PastOrder
 from imeiflow.operations.admission import refuse_waiting
+from imeiflow.operations.timeline import say_result
 
 _MOST_EXAMPLES: Final = 5
 _MOST_JOBS: Final = 20
@@ -120,7 +121,7 @@ def _describe(order: PastOrder) -> str:
     """Say in one sentence which order it was and how it stands."""
     reference = f", reference {order.reference}" if order.reference else ""
     stands = order.status.value.replace("_", " ") if order.status is not None else order.state.value
-    result = " ".join(order.result.split()) if order.result else ""
+    result = say_result(order.result or "")
     if len(result) > _LONGEST_RESULT:
         result = f"{result[: _LONGEST_RESULT - 1]}…"
     return f"job {order.job} of {order.at:%Y-%m-%d}{reference}: {stands}{f', {result}' if result else ''}"
