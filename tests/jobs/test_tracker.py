@@ -3,19 +3,21 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from imeiflow.dispatch.kind import IDS_KIND
-from imeiflow.domain.ident import JobId
+from imeiflow.domain.ident import JobId, ServiceId
 from imeiflow.domain.item import Item
 from imeiflow.domain.order import JobState, OrderState, ResultStatus
 from imeiflow.domain.status import StatusAnomalyKind
 from imeiflow.jobs.goal import FinalGoal, OnceGoal
 from imeiflow.jobs.runner import Runner
 from imeiflow.jobs.tracker import Tracker
+from imeiflow.ledger.record import PricedService
 from imeiflow.simulator.result import make_result
 from tests.dispatch.test_item import BOTH
 from tests.dispatch.test_item import add_job as add_item_job
@@ -110,6 +112,24 @@ async def test_what_was_asked_for_is_counted_from_the_beginning_however_often_th
             assert view is not None
             assert view.asked >= 20 * times
             assert view.calls == rig.sim.stats.actions["getimeis"] >= times
+
+
+@pytest.mark.parametrize(("delivery", "wait_s"), [("Instant", 5), ("1-24 Hours", 900), ("3-10 Business Days", 21_600)])
+async def test_the_first_question_waits_for_what_the_service_says_of_its_time(
+    tmp_path: Path, delivery: str, wait_s: float
+):
+    async with open_rig(tmp_path, {"pending_for": "1000000"}) as rig:
+        service = PricedService(id=ServiceId("1"), name="x", delivery=delivery)
+        rig.ledger.record_prices(ACCOUNT, [service])
+        job = rig.add_job(5)
+        await rig.run(job)
+        rows = {row.id: row for row in rig.rows(job)}
+        due = rig.ledger.due_orders(job, rig.clock.now() + timedelta(days=1))
+        assert len(due) == 5
+        for one in due:
+            accepted_at = rows[one.id].accepted_at
+            assert accepted_at is not None
+            assert 0.85 * wait_s <= (one.due_at - accepted_at).total_seconds() <= 1.3 * wait_s + 1
 
 
 async def test_calls_are_as_long_as_the_server_takes_and_that_is_remembered(tmp_path: Path):

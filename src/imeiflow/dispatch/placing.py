@@ -82,11 +82,13 @@ class Placing:
         if is_slow_refusal(placement, self._fastest_s):
             placement = doubt_refusal(placement)
         is_newest = await self._is_newest(chunk, attempt)
+        ended_at, poller = self._engine.clock.now(), self._engine.poller
         ended = conclude(
             chunk,
             placement,
             attempt=attempt,
-            ended_at=self._engine.clock.now(),
+            ended_at=ended_at,
+            due_at=None if poller is None else poller.plan_first(ended_at, work.delivery),
             price=price,
             policy=self._engine.settings.retry,
             repeats=self.repeats,

@@ -28,7 +28,7 @@ from imeiflow.dispatch.meter import Meter
 from imeiflow.domain.ident import JobId, OrderId, ServiceId
 from imeiflow.domain.item import OrderKind
 from imeiflow.domain.order import ResultStatus
-from imeiflow.domain.schedule import UNKNOWN, Delivery, next_wait, plan, read_delivery
+from imeiflow.domain.schedule import UNKNOWN, Delivery, first_wait, next_wait, plan, read_delivery
 from imeiflow.domain.status import Said, StatusAccount, StatusAnomalyKind
 from imeiflow.errors import LedgerBusyError, LedgerError
 from imeiflow.ledger.change import PutOff, StatusUpdate
@@ -384,6 +384,10 @@ class Poller:
         delivery = self._deliveries.get((self._services[order.job], self._kind(order)), UNKNOWN)
         age_s = max(0.0, (now - order.accepted_at).total_seconds())
         return plan(now, next_wait(delivery, age_s, misses), jitter=self._jitter(now), phase=self._phase)
+
+    def plan_first(self, placed_at: datetime, delivery: Delivery) -> datetime:
+        """Say when orders that were placed just now are asked for first."""
+        return plan(placed_at, first_wait(delivery), jitter=self._jitter(placed_at), phase=self._phase)
 
     def _jitter(self, now: datetime) -> float:
         """Give a number that is the same for a moment, so that those asked for together stay together."""

@@ -127,14 +127,18 @@ class Statuses(Access):
             return [_read_due(row) for row in connection.execute(query)]
 
     def hurry(self, job_id: JobId, *, asked_before: datetime) -> int:
-        """Make due now what a job still waits for, and count it; not what was asked since `asked_before`."""
+        """Make due now what a job still waits for, and count it; not what was answered for since `asked_before`."""
         now = self.clock()
         later = (
             select(orders.c.id)
             .where(
                 orders.c.job_id == job_id,
                 orders.c.due_at > now,
-                func.coalesce(orders.c.status_at, orders.c.accepted_at) < asked_before,
+                or_(
+                    orders.c.status_at.is_(None),
+                    orders.c.status_at <= orders.c.accepted_at,  # that was the placing call
+                    orders.c.status_at < asked_before,
+                ),
             )
             .order_by(orders.c.due_at)
             .limit(_HURRIED_AT_ONCE)
