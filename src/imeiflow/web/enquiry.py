@@ -79,11 +79,16 @@ class Enquiries:
         )
 
     async def prices(
-        self, account: AccountSettings, kind: OrderKind = OrderKind.IMEI, *, patience_s: float | None = None
+        self,
+        account: AccountSettings,
+        kind: OrderKind = OrderKind.IMEI,
+        *,
+        patience_s: float | None = None,
+        kept_s: float = KEPT_S,
     ) -> PriceList:
-        """Give the price list as of a moment ago at most; without an answer the ledger's, with the problem."""
+        """Give the price list as of `kept_s` ago at most; without an answer the ledger's, with the problem."""
         key = (account.name, kind.value)
-        told = await self._enquire(key, lambda: self._fetch_prices(account, kind), patience_s)
+        told = await self._enquire(key, lambda: self._fetch_prices(account, kind), patience_s, kept_s)
         return told if told is not None else await in_thread(self._recall, account, kind, _SLOW)
 
     def currency(self, account: AccountSettings) -> str:
@@ -99,7 +104,10 @@ class Enquiries:
         the problem, and the provider goes on being asked. Raises UnknownJobError, ConfigurationError.
         """
         stale = await in_thread(find_stale_prices, self._session, job)
-        return None if stale is None else await self.prices(*stale, patience_s=self._brief_s if is_brief else None)
+        if stale is None:
+            return None
+        kept_s = min(KEPT_S, self._session.configuration.price_max_age_s)
+        return await self.prices(*stale, patience_s=self._brief_s if is_brief else None, kept_s=kept_s)
 
     async def close(self) -> None:
         """Ask nothing more."""
@@ -109,11 +117,15 @@ class Enquiries:
         await asyncio.gather(*tasks, return_exceptions=True)
 
     async def _enquire(
-        self, key: tuple[AccountName, str], ask: Callable[[], Awaitable[T]], patience_s: float | None = None
+        self,
+        key: tuple[AccountName, str],
+        ask: Callable[[], Awaitable[T]],
+        patience_s: float | None = None,
+        kept_s: float = KEPT_S,
     ) -> T | None:
         """Give what was told a moment ago, or ask; None where that takes too long, which ends nothing."""
         known = self._known.get(key)
-        if known is not None and self._clock() - known.asked_at < KEPT_S:
+        if known is not None and self._clock() - known.asked_at < kept_s:
             return cast("T", known.told)
         task = self._asking.get(key)
         if task is None:
