@@ -203,6 +203,57 @@ def test_a_search_that_was_broken_off_goes_on_where_it_stopped(works: int, steps
     assert later.usual == whole.usual
 
 
+def _remember(works: int) -> ChunkSize:
+    """Give the size of a later job that finds what an earlier one has learned a while ago."""
+    chunk = ChunkSize()
+    _search(chunk, works)
+    return ChunkSize(learned=json.loads(json.dumps(chunk.as_learned())), is_stale=True)
+
+
+@given(works=st.integers(2, 100))
+def test_a_size_that_was_learned_a_while_ago_is_tried_by_one_call_and_then_used(works: int) -> None:
+    fresh, later = ChunkSize(), _remember(works)
+    _search(fresh, works)
+    assert later.next() == (fresh.usual, True)
+    assert later.as_learned() is None  # what is remembered stays, until something was seen
+    later.sent(fresh.usual)
+    assert later.next() == (1, False)
+    later.learn(fresh.usual, Verdict.WORKS, named=fresh.usual, hint=None, is_canary=True)
+    assert (later.next(), later.is_known, later.has_news) == (fresh.next(), True, True)
+    assert later.as_learned() == fresh.as_learned()
+
+
+@given(works=st.integers(1, 99))
+def test_where_the_server_takes_fewer_than_it_did_the_search_begins_below_and_costs_one_call(works: int) -> None:
+    later = _remember(100)
+    canaries = _search(later, works)
+    assert canaries[0] == 100
+    assert all(size < 100 for size in canaries[1:])
+    assert later.usual == ChunkSize(learned=later.as_learned()).usual <= works
+    assert later.usual * 9 >= works * 8 - 9
+
+
+def test_a_trial_that_is_lost_is_made_once_more_before_the_size_is_blamed() -> None:
+    later = _remember(100)
+    for _ in range(2):
+        assert later.next() == (100, True)
+        later.sent(100)
+        lost = _answer(*[Outcome.UNCONFIRMED] * 100)
+        later.hear(100, Ending.IN_DOUBT, lost, is_canary=True, is_placing=True)
+    assert later.next()[0] < 100
+
+
+def test_a_trial_of_a_short_job_is_of_all_that_waits_and_leaves_what_is_remembered() -> None:
+    later = _remember(100)
+    assert later.next(None, 40) == (40, True)
+    later.sent(40)
+    later.learn(40, Verdict.WORKS, named=40, hint=None, is_canary=True)
+    assert not later.has_news
+    assert later.next(None, 40) == (40, False)
+    assert later.next(30, 4000) == (30, False)
+    assert later.next(None, 4000) == (100, True)
+
+
 def test_a_full_call_that_failed_does_not_leave_single_calls_for_ever() -> None:
     chunk = ChunkSize()
     chunk.learn(2, Verdict.DOUBTFUL, named=0, hint=None, is_canary=True)

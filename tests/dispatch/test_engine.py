@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import sqlite3
 from collections.abc import Sequence
 from dataclasses import replace
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -54,6 +56,26 @@ async def test_a_size_that_was_found_is_remembered_for_the_next_job(tmp_path: Pa
         verdict = await rig.run(job)
         assert max(call["imeis"] for call in rig.sim.calls[before:]) == limit
         assert all(one.outcome == "accepted" for line in verdict.lines if line.job == job for one in line.tries)
+
+
+async def test_a_size_that_was_not_seen_to_work_for_a_day_is_tried_by_one_call_first(tmp_path: Path):
+    """The server may take fewer by now: with all calls at once, all that they carry would be in doubt."""
+    async with open_rig(tmp_path, {"log_calls": True, "latency": "0.05"}) as rig:
+        await rig.run(rig.add_job(400))
+        with sqlite3.connect(rig.ledger.path) as connection:
+            connection.execute("UPDATE learned SET learned_at = learned_at - 90000000000 WHERE kind = ?", [CHUNK_KIND])
+        before = len(rig.sim.calls)
+        rig.behave(chunk_limit=50, chunk_cut=Cut.FIRST)
+        job = rig.add_job(1500)
+        await rig.run(job)
+        calls = [call for call in rig.sim.calls[before:] if call["action"] == "placeorder"]
+        large = sorted((call for call in calls if call["imeis"] > 1), key=lambda call: call["at"])
+        assert large[0]["imeis"] == 100
+        assert all(call["at"] >= large[0]["at"] + large[0]["seconds"] for call in large[1:])
+        assert len([call for call in calls if call["imeis"] > 50]) <= 2
+        assert rig.count(job, S.ACCEPTED) + rig.count(job, S.DUPLICATE) == 1500
+        [learned] = [entry for entry in rig.ledger.learned(ACCOUNT) if entry.kind == CHUNK_KIND]
+        assert (learned.value["size"], learned.learned_at > rig.clock.now() - timedelta(hours=1)) == (50, True)
 
 
 async def test_a_wrong_guess_of_the_size_brings_one_call_into_doubt(tmp_path: Path):

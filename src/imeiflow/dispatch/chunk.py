@@ -6,6 +6,7 @@ Pure.
     full       one call of the full size, calls of the largest proved size beside it
     narrowing  one call between the largest proved and the smallest that failed, where enough orders wait to repay it
     known      all calls of the largest size that works
+    trial      one call of a size that was learned a while ago, single calls beside it: the server may have changed
 
 A long job tries fifty before the full size, and then one more than fifty: each costs half a round where the full size
 works. Where it does not, most often because fifty do, the one spares a round and the other half of the doubts: one
@@ -52,10 +53,13 @@ class Verdict(StrEnum):
 class ChunkSize:
     """The size of the next call. `is_canary` of `next` tells that no second call of this size may leave yet.
 
-    `known` is the user's word that so many work: there is nothing to find out. `learned` is what `as_learned` gave.
+    `known` is the user's word that so many work: there is nothing to find out. `learned` is what `as_learned` gave;
+    `is_stale`: so long ago that one call tries it before others rely on it.
     """
 
-    def __init__(self, *, full: int = 100, known: int | None = None, learned: object = None) -> None:
+    def __init__(
+        self, *, full: int = 100, known: int | None = None, learned: object = None, is_stale: bool = False
+    ) -> None:
         self.full = max(1, full)
         self.proved = 1  #: the largest size that is known to work
         self.failed: int | None = None  #: the smallest size that is known not to work
@@ -68,11 +72,14 @@ class ChunkSize:
         self._doubted = 0  #: canaries in a row that were lost or spoiled
         self._has_all = False  #: the provider has had all orders of a call from before, and has named none since
         self._done = self.full == 1
+        self._trial: int | None = None  #: a size that worked a while ago, and is tried by one call first
+        self._was_done = False  #: the search had ended with it
+        self.has_news = False  #: a call has shown something of the size that is remembered
         if known is not None:
             self.proved, self._done = max(1, min(known, self.full)), True
             self.reason = "set by you"
         elif isinstance(learned, Mapping):
-            self._recall(learned)
+            self._recall(learned, is_stale=is_stale)
 
     @property
     def is_known(self) -> bool:
@@ -108,6 +115,8 @@ class ChunkSize:
         verdict = judge(size, ending, account, is_canary=is_canary)
         if ending is Ending.REFUSED_UNREAD and account.error and account.error.kind is ErrorKind.CHUNK:
             verdict = Verdict.FAILS
+        if ending is Ending.IN_DOUBT and is_canary and self._trial is not None:
+            verdict = Verdict.DOUBTFUL  # it worked before: more likely by chance
         if is_placing and account.count(Outcome.ACCEPTED):
             self.resume()
         if has_all(size, account):
@@ -154,6 +163,7 @@ class ChunkSize:
         """Learn from a call of `size`; `named` orders were accounted for; `hint` is a number that the reply gave."""
         if is_canary:
             self._canary = None
+        self.has_news |= verdict is Verdict.WORKS and size >= (self._trial or self.proved)
         if verdict is Verdict.WORKS:
             self._doubted = 0
             self._works(size)
@@ -170,10 +180,12 @@ class ChunkSize:
         """Give what is worth remembering, as JSON values; None while no call of several orders has shown anything."""
         if self.proved == 1 and self.failed is None:
             return None
+        if self._trial is not None:
+            return None  # what is remembered stays as it is
         found: dict[str, object] = {"size": self.proved, "failed": self.failed}
         return found if self._done else {**found, "narrowings": self._narrowings}
 
-    def _recall(self, learned: Mapping[str, object]) -> None:
+    def _recall(self, learned: Mapping[str, object], *, is_stale: bool) -> None:
         """Take up what was learned earlier; `narrowings` tells that the search was broken off: it goes on there.
 
         A size alone, without what failed, is a person's: it is not questioned.
@@ -190,8 +202,16 @@ class ChunkSize:
         else:
             self._done = self.proved >= self.full or self.failed is not None or "failed" not in learned
             self.reason = f"{self.proved} orders a call, learned earlier"
+        if is_stale and "failed" in learned and self.proved > 1:
+            self._trial, self._was_done = self.proved, self._done
+            self.proved, self._done = 1, False
+            self.reason = f"{self._trial} orders a call, learned a while ago: one call tries it first"
 
     def _works(self, size: int) -> None:
+        if self._trial is not None and size >= self._trial:
+            self.proved, self._done, self._trial = self._trial, self._was_done, None
+            self.reason = f"{self.proved} orders a call, learned earlier, and it still works"
+            return
         if size > self.proved and (self.failed is None or size < self.failed):
             self.proved = size
             self.reason = f"a call of {size} was fully accounted for"
@@ -206,7 +226,7 @@ class ChunkSize:
             self._finish()
 
     def _fails(self, size: int, named: int, hint: int | None, *, is_canary: bool) -> None:
-        self.failed = min(self.failed or size, size)
+        self.failed, self._trial, self.has_news = min(self.failed or size, size), None, True
         if not is_canary and size <= self.proved:
             self._narrowings, self._done = 0, False
         smaller = self.proved if self.proved < self.failed else 1
@@ -221,6 +241,9 @@ class ChunkSize:
         """Give the size to try next; None when none above the proved one is left to try, or worth it."""
         if self._done:
             return None
+        if self._trial is not None:
+            size = min(self._trial, largest or self._trial, self._trial if waiting is None else waiting)
+            return size if size > self.proved else None
         size = min(self._next_size(waiting), largest or self.full)
         is_worth_it = size > self.proved and (waiting is None or self._pays(size, waiting))
         return size if is_worth_it else None

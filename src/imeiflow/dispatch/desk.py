@@ -8,8 +8,9 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
+from datetime import timedelta
 from decimal import Decimal
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from imeiflow.dispatch.budget import Budget, Spent
 from imeiflow.dispatch.chunk import ChunkSize
@@ -31,6 +32,9 @@ from imeiflow.providers.contract import Provider
 
 if TYPE_CHECKING:
     from imeiflow.dispatch.settle import Settlement
+
+#: A size that has not been seen to work for longer is tried by one call before all rely on it.
+SEEN_LATELY: Final = timedelta(days=1)
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,15 +87,19 @@ class Desk:
         self._provider = provider
         self._account = account
         self._chunk_sizes: dict[tuple[ServiceId, int | None], ChunkSize] = {}
-        self._learned = {(entry.service, entry.kind): entry.value for entry in ledger.learned(account)}
+        learned = ledger.learned(account)
+        self._learned = {(entry.service, entry.kind): entry.value for entry in learned}
+        lately = ledger.clock() - SEEN_LATELY
+        sizes = [entry for entry in learned if entry.kind == CHUNK_KIND and not entry.pinned]
+        self._stale = {entry.service for entry in sizes if entry.learned_at < lately}
         self._saved: dict[tuple[ServiceId, str], object] = {}
         self._pinned = read_limits(self._learned.get((WHOLE_ACCOUNT, LIMITS_KIND)))
         self._settings = settings = self._pinned.cap(settings)
-        learned = self._learned.get((WHOLE_ACCOUNT, LANE_KIND))
+        lane = self._learned.get((WHOLE_ACCOUNT, LANE_KIND))
         self.lane = Lane(
             ceiling=settings.max_concurrency,
             rate=_rate_of(settings.rate_per_min),
-            learned=learned if isinstance(learned, Mapping) else None,
+            learned=lane if isinstance(lane, Mapping) else None,
         )
 
     @property
@@ -178,7 +186,7 @@ class Desk:
         self.keep(WHOLE_ACCOUNT, LANE_KIND, self.lane.as_learned(), reason)
         for (service, wished), size in list(self._chunk_sizes.items()):
             learned = size.as_learned()
-            if wished is None and learned is not None:
+            if wished is None and learned is not None and size.has_news:
                 self.keep(service, CHUNK_KIND, learned, size.reason)
 
     def keep(self, service: ServiceId, kind: str, value: object, reason: str) -> None:
@@ -210,7 +218,8 @@ class Desk:
         key = (job.service, job.chunk_size)
         if key not in self._chunk_sizes:
             learned = self._learned.get((job.service, CHUNK_KIND))
-            self._chunk_sizes[key] = ChunkSize(full=full, known=job.chunk_size, learned=learned)
+            is_stale = job.service in self._stale
+            self._chunk_sizes[key] = ChunkSize(full=full, known=job.chunk_size, learned=learned, is_stale=is_stale)
         return self._chunk_sizes[key]
 
     def _set_ceilings(self) -> None:
