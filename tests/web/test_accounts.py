@@ -5,18 +5,10 @@ from __future__ import annotations
 from playwright.sync_api import expect
 
 from imeiflow.domain.user import Role
-from imeiflow.ledger.user import User
 from tests.operations.stand import ACCOUNT
 from tests.web import seed
-from tests.web.conftest import Visitor
+from tests.web.ask import post
 from tests.web.look import find_flaws
-
-
-def post(visitor: Visitor, who: User, path: str, **form: str) -> int:
-    """Send a form of a page as a user would, and give the status."""
-    page = visitor.open("/jobs", user=who)
-    token = page.evaluate("JSON.parse(document.body.getAttribute('hx-headers'))['x-csrf-token']")
-    return page.request.post(path, form=form, headers={"x-csrf-token": token}).status
 
 
 def test_limits_are_shown_with_why_pinned_unpinned_and_forgotten(tmp_path, request):
@@ -60,7 +52,7 @@ def test_only_an_administrator_changes_limits(site, visitor, admin):
         page = visitor.open("/accounts", user=user)
         expect(page.get_by_role("button", name="Pin")).to_have_count(0)
         for path in ("pin", "pin-found", "unpin", "forget", "find-limits", "find-limits/end"):
-            assert post(visitor, user, f"/accounts/{path}", account=ACCOUNT, concurrency="3") == 403, path
+            assert post(site, user, f"/accounts/{path}", account=ACCOUNT, concurrency="3") == 403, path
     assert site.session.ledger.learned(ACCOUNT) == []
-    assert post(visitor, admin, "/accounts/pin", account=ACCOUNT, concurrency="0") == 400
-    assert post(visitor, admin, "/accounts/pin", account="nobody", concurrency="3") == 409
+    assert post(site, admin, "/accounts/pin", account=ACCOUNT, concurrency="0") == 400
+    assert post(site, admin, "/accounts/pin", account="nobody", concurrency="3") == 409

@@ -9,9 +9,8 @@ from playwright.sync_api import Locator, Page, expect
 
 from imeiflow.domain.user import Role
 from imeiflow.operations.identity import find_api_token, find_invitation
-from tests.web.ask import Asker
+from tests.web.ask import Asker, post
 from tests.web.look import find_flaws
-from tests.web.test_accounts import post
 
 #: Does something with the page, and waits until the answer to the form that it sends has been drawn.
 _HEAR_THE_END = """() => {
@@ -91,15 +90,15 @@ def test_nobody_else_sees_or_changes_anything(site, visitor, admin, role):
     expect(page.get_by_role("link", name="Settings")).to_have_count(0)
     assert page.request.get("/settings").status == 403
     for path in CHANGES:
-        assert post(visitor, user, f"/settings/{path}", user=str(admin.id), role="viewer") == 403, path
+        assert post(site, user, f"/settings/{path}", user=str(admin.id), role="viewer") == 403, path
     assert site.session.ledger.list_users()[0].role is Role.ADMIN
 
 
 def test_a_form_of_another_session_changes_nothing_and_the_last_administrator_stays_one(site, visitor, admin):
     page = visitor.open("/settings", user=admin)
     assert page.request.post("/settings/invite", form={"role": "admin", "csrf": "not this one"}).status == 403
-    assert post(visitor, admin, "/settings/user", user=str(admin.id), role="viewer") == 400
-    assert post(visitor, admin, "/settings/user", user=str(admin.id), role="admin", spend_limit="-1") == 400
+    assert post(site, admin, "/settings/user", user=str(admin.id), role="viewer") == 400
+    assert post(site, admin, "/settings/user", user=str(admin.id), role="admin", spend_limit="-1") == 400
     assert re.search("mia", page.content())
     assert site.session.ledger.list_users()[0].role is Role.ADMIN
 
