@@ -70,7 +70,7 @@ class Placing:
             work.stop is not None
             or self._engine.is_stopping
             or not self._may_leave(work, chunk)
-            or not await self._is_newest(chunk, attempt)
+            or (chunk.kind is AttemptKind.PROBE and not await self._is_newest(chunk, attempt))
         ):
             await self._withhold(work, chunk, call, attempt)
             return
@@ -81,7 +81,7 @@ class Placing:
             placement = await self._engine.connection.place_item(item, work.job.service)
         if is_slow_refusal(placement, self._fastest_s):
             placement = doubt_refusal(placement)
-        is_newest = await self._is_newest(chunk, attempt)
+        is_newest = chunk.kind is not AttemptKind.PROBE or await self._is_newest(chunk, attempt)
         ended_at, poller = self._engine.clock.now(), self._engine.poller
         ended = conclude(
             chunk,
@@ -138,8 +138,6 @@ class Placing:
 
         Asked before and after its call: every other call stands in the ledger before it leaves.
         """
-        if chunk.kind is not AttemptKind.PROBE:
-            return True
         try:
             return await asyncio.to_thread(self._engine.ledger.is_newest, chunk.orders[0].id, besides=attempt)
         except LedgerError:

@@ -97,6 +97,7 @@ class Poller:
         self._prefer = frozenset(prefer)
         self._random = random or Random()
         digest = hashlib.sha256(f"{engine.ledger.path}\n{engine.account}".encode()).digest()
+        self._jittered = (-1.0, 0.0)  #: a moment, and its number
         self._phase = digest[0] / 256
         self._meter = Meter(engine.clock.monotonic)
         self._ids = ChunkSize(full=engine.provider.max_chunk, learned=engine.desk.recall(IDS_KIND) or _FULL)
@@ -391,7 +392,10 @@ class Poller:
 
     def _jitter(self, now: datetime) -> float:
         """Give a number that is the same for a moment, so that those asked for together stay together."""
-        return Random(f"{self._phase}:{now.timestamp() // 2}").random()
+        moment = now.timestamp() // 2
+        if moment != self._jittered[0]:
+            self._jittered = moment, Random(f"{self._phase}:{moment}").random()
+        return self._jittered[1]
 
     def _let_go(self, orders: Sequence[DueOrder]) -> None:
         self._known.difference_update(order.id for order in orders)
