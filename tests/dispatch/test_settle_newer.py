@@ -50,6 +50,16 @@ async def leave_doubt(rig: Rig) -> JobId:
     return job
 
 
+async def resume_beside_old_orders(rig: Rig, clock: FastClock) -> JobId:
+    """Order five IMEIs, an hour later let another job have a doubt, and resume that one."""
+    rig.add_imeis(FIVE, chunk_size=1)
+    await rig.run()
+    clock.skip(3600)
+    job = await leave_doubt(rig)
+    rig.resume(job)
+    return job
+
+
 def probed(rig: Rig) -> list[str]:
     """List the IMEIs that were repeated to learn whether repeats are refused, in order."""
     found = {one.attempt: line.imei for line in rig.judge().lines for one in line.probes}
@@ -117,11 +127,7 @@ class Meddler:
 async def test_an_order_whose_imei_is_queued_anew_when_its_repeat_is_about_to_leave_is_not_repeated(tmp_path: Path):
     clock = FastClock()
     async with open_rig(tmp_path, OPEN, clock=clock) as rig:
-        rig.add_imeis(FIVE, chunk_size=1)
-        await rig.run()
-        clock.skip(3600)
-        job = await leave_doubt(rig)
-        rig.resume(job)
+        job = await resume_beside_old_orders(rig, clock)
         chosen: list[OrderId] = []
 
         def order_again(order: OrderId) -> None:
@@ -142,11 +148,7 @@ async def test_a_refusal_during_which_the_imei_was_ordered_elsewhere_is_no_evide
     """The younger order reaches the shop while the repeat is under way, and may be what it refuses."""
     clock = FastClock()
     async with open_rig(tmp_path, {**OPEN, "repeats": Repeat.REFUSE}, clock=clock) as rig:
-        rig.add_imeis(FIVE, chunk_size=1)
-        await rig.run()
-        clock.skip(3600)
-        job = await leave_doubt(rig)
-        rig.resume(job)
+        job = await resume_beside_old_orders(rig, clock)
         sent: list[str] = []
 
         async def order_again(number: int) -> None:

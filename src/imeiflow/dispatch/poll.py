@@ -28,7 +28,7 @@ from imeiflow.dispatch.meter import Meter
 from imeiflow.domain.ident import JobId, OrderId, ServiceId
 from imeiflow.domain.item import OrderKind
 from imeiflow.domain.order import ResultStatus
-from imeiflow.domain.schedule import UNKNOWN, Delivery, first_wait, next_wait, plan, read_delivery
+from imeiflow.domain.schedule import UNKNOWN, Delivery, draw_jitter, first_wait, next_wait, plan, read_delivery
 from imeiflow.domain.status import Said, StatusAccount, StatusAnomalyKind
 from imeiflow.errors import LedgerBusyError, LedgerError
 from imeiflow.ledger.change import PutOff, StatusUpdate
@@ -97,7 +97,6 @@ class Poller:
         self._prefer = frozenset(prefer)
         self._random = random or Random()
         digest = hashlib.sha256(f"{engine.ledger.path}\n{engine.account}".encode()).digest()
-        self._jittered = (-1.0, 0.0)  #: a moment, and its number
         self._phase = digest[0] / 256
         self._meter = Meter(engine.clock.monotonic)
         self._ids = ChunkSize(full=engine.provider.max_chunk, learned=engine.desk.recall(IDS_KIND) or _FULL)
@@ -384,18 +383,11 @@ class Poller:
         now = self._engine.clock.now()
         delivery = self._deliveries.get((self._services[order.job], self._kind(order)), UNKNOWN)
         age_s = max(0.0, (now - order.accepted_at).total_seconds())
-        return plan(now, next_wait(delivery, age_s, misses), jitter=self._jitter(now), phase=self._phase)
+        return plan(now, next_wait(delivery, age_s, misses), jitter=draw_jitter(self._phase, now), phase=self._phase)
 
     def plan_first(self, placed_at: datetime, delivery: Delivery) -> datetime:
         """Say when orders that were placed just now are asked for first."""
-        return plan(placed_at, first_wait(delivery), jitter=self._jitter(placed_at), phase=self._phase)
-
-    def _jitter(self, now: datetime) -> float:
-        """Give a number that is the same for a moment, so that those asked for together stay together."""
-        moment = now.timestamp() // 2
-        if moment != self._jittered[0]:
-            self._jittered = moment, Random(f"{self._phase}:{moment}").random()
-        return self._jittered[1]
+        return plan(placed_at, first_wait(delivery), jitter=draw_jitter(self._phase, placed_at), phase=self._phase)
 
     def _let_go(self, orders: Sequence[DueOrder]) -> None:
         self._known.difference_update(order.id for order in orders)

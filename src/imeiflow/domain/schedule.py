@@ -15,6 +15,8 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from functools import lru_cache
+from random import Random
 
 _MINUTE_S, _HOUR_S, _DAY_S = 60.0, 3600.0, 86_400.0
 #: In the order in which they are tried: `mo` is a month, `m` a minute.
@@ -104,6 +106,16 @@ def next_wait(delivery: Delivery, age_s: float, misses: int = 0) -> float:
         high = _HIGH_MOST_S
     wait = max(low, min(high, age_s / _AGE_SHARE))
     return wait if not misses else min(_MISSED_MOST_S, wait * 2.0 ** min(misses, 20))
+
+
+def draw_jitter(phase: float, now: datetime) -> float:
+    """Draw a `jitter` that is the same for a moment of an account, so that orders asked for together stay together."""
+    return _draw(f"{phase}:{now.timestamp() // 2}")
+
+
+@lru_cache(maxsize=8)  # asked for with each call
+def _draw(seed: str) -> float:
+    return Random(seed).random()
 
 
 def plan(now: datetime, wait_s: float, *, jitter: float = 0.5, phase: float = 0.0) -> datetime:
