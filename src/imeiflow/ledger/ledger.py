@@ -15,6 +15,7 @@ from typing import Self
 from imeiflow.domain.ident import AttemptId
 from imeiflow.errors import LedgerError
 from imeiflow.ledger.action import Actions
+from imeiflow.ledger.anomaly import StatusAnomalies
 from imeiflow.ledger.answer import Answers
 from imeiflow.ledger.change import Concluded, Conclusion, Intent
 from imeiflow.ledger.delivery import Deliveries
@@ -49,6 +50,7 @@ class Ledger(
     Placed,
     Actions,
     Statuses,
+    StatusAnomalies,
     Summaries,
     History,
     Known,
