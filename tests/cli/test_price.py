@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import pytest
@@ -44,6 +45,19 @@ def test_a_retry_says_what_it_costs_today_and_goes_on_at_that_when_it_is_confirm
         screen.press("y\n")
         assert screen.finish() == 0
     assert str(shop.judge().charged) == str(shop.judge().spent) == "0.44"
+
+
+def test_what_may_not_go_on_is_not_queued_again_either(shop: Shop):
+    shop.simulator.set_behaviour(bad_imeis=(make_imei(0), make_imei(1)))
+    shop.submit(shop.write_list(5))
+    shop.simulator.set_behaviour(price_change="1=0.10@0", bad_imeis=())
+    done = shop.type("retry", "1", "--yes", "--json")
+    assert done.returncode == 4
+    assert "the price of service 1 rose from $0.08 to $0.10" in done.stderr
+    assert "Nothing was sent. `imeiflow retry 1` shows what it costs today, and asks." in done.stderr
+    shown = json.loads(shop.type("jobs", "--json").stdout)
+    assert (shown[0]["state"], shown[0]["refused"], shown[0]["queued"]) == ("finished", 2, 0)
+    assert str(shop.judge().charged) == "0.24"
 
 
 def test_what_is_not_accepted_is_not_ordered(shop: Shop):

@@ -177,6 +177,23 @@ def test_a_limited_user_lets_only_their_own_jobs_go_on(session):
     resume_job(session, job, spender="mia").lock.release()
 
 
+def test_what_the_limit_of_the_day_forbids_is_not_queued_again_either(session):
+    """One order of six was refused; five wait, and are all that is left of the day."""
+    job = add_job(session, rows(6), submitted_by="otto")
+    answer(session, job, {2: OrderState.REFUSED})
+    session.ledger.change_job(job, {JobState.RUNNING}, JobState.PAUSED, None)
+    session.ledger.change_user(session.ledger.find_user("otto")[0].id, actor="a test", spend_limit=PRICE * 5)
+    before = session.ledger.tally(job)
+    with pytest.raises(SpendLimitError):
+        retry_job(session, job, most=1, spender="otto")
+    assert session.ledger.tally(job) == before
+    assert session.find_job(job).state is JobState.PAUSED
+    assert session.job_lock(job).is_free()
+    count, resumed = retry_job(session, job, most=1)  # whoever has no limit
+    assert (count, resumed.is_to_follow) == (1, True)
+    resumed.lock.release()
+
+
 @pytest.mark.parametrize(
     ("number", "trial", "cap", "cost"),
     [

@@ -22,7 +22,7 @@ from imeiflow.errors import UsageError
 from imeiflow.operations.json_text import clean
 from imeiflow.operations.price import find_rise, renew_prices
 from imeiflow.operations.session import Session
-from imeiflow.operations.steering import raise_cap, resume_job
+from imeiflow.operations.steering import Resumed, raise_cap, resume_job
 
 
 @command(
@@ -80,15 +80,14 @@ def resume(
             session.configuration = session.configuration.allow_probe(account, probe_up_to)
         if max_spend is not None:
             raise_cap(session, JobId(job), max_spend)
-        return go_on(session, JobId(job), accept_price=accept_price, is_detached=is_detached, is_json=is_json)
+        accept_price = _ask_for_price(session, JobId(job), accept_price)
+        resumed = resume_job(session, JobId(job), accept_price=accept_price, actor=name_user())
+        return follow_resumed(session, resumed, is_detached=is_detached, is_json=is_json)
 
 
-def go_on(
-    session: Session, job: JobId, *, accept_price: Decimal | None = None, is_detached: bool, is_json: bool
-) -> int:
-    """Make a job run and follow it, or leave it to a runner; give the exit status."""
-    accept_price = _ask_for_price(session, job, accept_price)
-    resumed = resume_job(session, job, accept_price=accept_price, actor=name_user())
+def follow_resumed(session: Session, resumed: Resumed, *, is_detached: bool, is_json: bool) -> int:
+    """Follow a job that goes on, or leave it to a runner; give the exit status."""
+    job = resumed.job
     if not resumed.is_to_follow:
         say(f"There is nothing left to do for job {job}.")
         summary = session.ledger.summary(job)

@@ -2,19 +2,22 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import click
 
 from imeiflow.cli.frame import confirm_cancel, name_user, open_session
 from imeiflow.cli.option import command, job_argument, json_option, yes_option
 from imeiflow.cli.output import print_json
 from imeiflow.cli.report import report_job
-from imeiflow.cli.resume import go_on, look_at_price
+from imeiflow.cli.resume import follow_resumed, look_at_price
 from imeiflow.cli.retry import Retry, StopTeller, confirm_retry, tell_left_alone
 from imeiflow.cli.server import find_client
 from imeiflow.domain.ident import JobId
 from imeiflow.domain.order import OrderState
+from imeiflow.operations.price import refuse_rise
 from imeiflow.operations.session import Session
-from imeiflow.operations.steering import RETRIED, cancel_job, pause_job, plan_retry, retry_orders, wait_for_end
+from imeiflow.operations.steering import RETRIED, cancel_job, pause_job, plan_retry, retry_job, wait_for_end
 
 
 @command(examples="imeiflow pause 7", is_remote=True)
@@ -103,10 +106,12 @@ def retry(job: int, *, states: tuple[str, ...], is_again: bool, is_sure: bool, i
         rise = look_at_price(session, id_, more=plan.count)
         if not confirm_retry(asked, rise, is_sure=is_sure):
             return 0
-        retry_orders(session, id_, chosen, is_again=is_again, most=plan.count, actor=name_user())
         # Whoever said --yes has not seen the cost, and has agreed to no higher price.
         agreed = None if is_sure or rise is None else rise.price.amount
-        return go_on(session, id_, accept_price=agreed, is_detached=is_detached, is_json=is_json)
+        refuse_rise(session, id_, more=plan.count, up_to=agreed)
+        terms: dict[str, Any] = {"is_again": is_again, "accept_price": agreed, "actor": name_user()}
+        _, resumed = retry_job(session, id_, chosen, most=plan.count, **terms)
+        return follow_resumed(session, resumed, is_detached=is_detached, is_json=is_json)
 
 
 def _wait(session: Session, job: JobId, verb: str) -> None:
