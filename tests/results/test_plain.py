@@ -27,14 +27,14 @@ def clean(found: list[str]) -> list[str]:
 def test_a_pair_a_line_is_divided_as_ever(found):
     found = clean(found)
     plain = divide_plainly(found)
-    assert plain is None or (plain, []) == divide(found)
+    assert plain is None or plain == divide(found)
 
 
 @given(lines, st.sampled_from(_GAPS))
 def test_pairs_in_one_line_are_divided_as_ever(found, gap):
     found = clean([gap.join(found)])
     plain = divide_plainly(found)
-    assert plain is None or (plain, []) == divide(found)
+    assert plain is None or plain == divide(found)
 
 
 @pytest.mark.parametrize(
@@ -42,6 +42,8 @@ def test_pairs_in_one_line_are_divided_as_ever(found, gap):
     [
         ["Model: iPhone 13", "IMEI: 350000000000006", "Zebra: a, b - c"],
         ["Model: iPhone 13 - Carrier: Verizon - Postpaid - Zebra: 1 - SimLock: Locked"],
+        ["Your phone is now unlocked - restart it."],
+        ["12345678"],
     ],
 )
 def test_what_is_laid_out_plainly_is_divided_plainly(found):
@@ -56,6 +58,7 @@ def test_what_is_laid_out_plainly_is_divided_plainly(found):
         ["Model: iPhone 13 - Ends: 12:30"],
         ["Zebra: a - Yak: b"],
         ["Model: a\tCarrier: b", "IMEI: c"],
+        ["Model\tiPhone 13"],
         [],
     ],
 )

@@ -135,6 +135,20 @@ def test_words_end_in_the_longest_known_key_that_is_no_common_word(words, found)
     assert (words[last[0] :] if last else None) == found
 
 
+@given(
+    st.lists(
+        st.sampled_from([*" ".join(" ".join(keys) for _, keys in _TERMS.values()).split(), "13", "-", "x" * 30, "Ü"]),
+        max_size=10,
+    )
+)
+def test_the_longest_known_key_is_found_as_by_trying_every_end(found):
+    words = " ".join(found)
+    starts = [0, *(number + 1 for number, letter in enumerate(words) if letter == " ")][-7:]
+    terms = [(start, find_term(words[start:])) for start in starts]
+    known = [(start, term) for start, term in terms if term and (not term.is_weak or start == 0)]
+    assert find_last_term(words) == (known[0] if known else None)
+
+
 def test_no_key_stands_for_two_names_and_each_is_found_whole_and_at_the_end_of_words():
     names: dict[str, str] = {}
     for name, (_, keys) in _TERMS.items():

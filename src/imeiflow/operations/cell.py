@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from contextlib import suppress
 from datetime import date, datetime
 from decimal import Decimal
@@ -102,6 +102,11 @@ def show_cell(cell: Cell) -> str | int | None:
             return cell.isoformat()
         case _:
             return cell
+
+
+def make_texts(cells: Iterable[Cell]) -> list[Cell]:
+    """Write cells as safe texts; numbers and None stay. Most are texts or nothing, and a row has dozens of them."""
+    return [cell if cell is None else make_safe(cell) if isinstance(cell, str) else show_cell(cell) for cell in cells]
 
 
 def make_keys(columns: Sequence[str]) -> list[str]:

@@ -23,7 +23,7 @@ from imeiflow.domain.recurrence import may_be_sent_anew
 from imeiflow.errors import UsageError
 from imeiflow.ledger.filter import Filter
 from imeiflow.ledger.record import Job, OrderRow
-from imeiflow.operations.cell import Cell, make_safe, show_cell
+from imeiflow.operations.cell import Cell, make_safe, make_texts
 from imeiflow.operations.new_file import write_file
 from imeiflow.operations.session import Session
 from imeiflow.operations.spool import Spool
@@ -149,7 +149,7 @@ def _choose_jobs(session: Session, wish: Wish) -> list[Job]:
 def _make_table(jobs: Sequence[Job], wish: Wish, spool: Spool, notes: Notes) -> Table:
     match wish.layout:
         case Layout.RESULTS:
-            return ResultTable(jobs, spool, notes)
+            return ResultTable(jobs, spool, notes, is_text=wish.format is ExportFormat.CSV)
         case Layout.FAILED:
             return FailedTable(jobs)
         case Layout.GSM_FUSION:
@@ -239,9 +239,4 @@ def _write_text(
 def _write_csv(text: TextIO, headings: Sequence[str], rows: Iterable[Sequence[Cell]], layout: Layout) -> None:
     writer = csv.writer(text, lineterminator="\r\n", delimiter="\t" if layout is Layout.GSM_FUSION else ",")
     writer.writerow(map(make_safe, headings))
-    writer.writerows(map(_make_texts, rows))
-
-
-def _make_texts(row: Sequence[Cell]) -> list[str | int | None]:
-    """Write a row's cells as texts. Most are texts or nothing, and a row has dozens: they are told apart here."""
-    return [cell if cell is None else make_safe(cell) if isinstance(cell, str) else show_cell(cell) for cell in row]
+    writer.writerows(rows if layout is Layout.RESULTS else map(make_texts, rows))

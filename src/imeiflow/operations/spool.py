@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import pickle
 import tempfile
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from itertools import islice
 from pathlib import Path
 from types import TracebackType
@@ -23,7 +23,7 @@ class Spooled(NamedTuple):
 
     cells: list[Cell]
     fields: Mapping[str, Cell]
-    beyond: list[str]
+    beyond: Sequence[Cell]
 
 
 class Spool:

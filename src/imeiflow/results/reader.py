@@ -13,15 +13,13 @@ from imeiflow.domain.imei import read_imei
 from imeiflow.results.layout import Pair, divide
 from imeiflow.results.markup import split_lines
 from imeiflow.results.plain import divide_plainly
-from imeiflow.results.result import Field, Kind, Note, Result
+from imeiflow.results.result import ONCE, Field, Kind, Note, Result
 from imeiflow.results.value import read_value
 from imeiflow.results.vocabulary import Term, find_term
 
 LONGEST_TEXT: Final = 65_536
 MOST_FIELDS: Final = 500
 _LONGEST_KEPT: Final = 80
-#: Kinds of which every phone has its own value; the others' fields are kept for the next results.
-_ONCE: Final = frozenset({Kind.IMEI, Kind.MEID, Kind.SERIAL, Kind.NUMBER, Kind.CODE})
 
 
 def read_result(text: str) -> Result:
@@ -32,10 +30,7 @@ def read_result(text: str) -> Result:
     if len(text) > LONGEST_TEXT:
         return Result(text, notes=(Note.TOO_LONG,))
     lines = split_lines(text)
-    remarks: list[str] = []
-    pairs = divide_plainly(lines)
-    if pairs is None:
-        pairs, remarks = divide(lines)
+    pairs, remarks = divide_plainly(lines) or divide(lines)
     if len(pairs) > MOST_FIELDS:
         return Result(text, notes=(Note.TOO_MANY_FIELDS,))
     fields = []
@@ -60,9 +55,9 @@ def _make_field(pair: Pair) -> Field:
     key, term, text = pair
     if not key:
         return Field("unlock_code", "", text, Kind.CODE, text)
-    if len(text) > _LONGEST_KEPT or (term is not None and term.kind in _ONCE):
+    if len(text) > _LONGEST_KEPT or (term is not None and term.kind in ONCE):
         return _read_field(key, term, text)
-    return _recall_field(key, text)
+    return _recall_field(key, text)  # of kinds whose values phones share
 
 
 @lru_cache(maxsize=4096)

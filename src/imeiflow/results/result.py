@@ -8,7 +8,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import date
 from enum import StrEnum
-from typing import Final
+from typing import Final, NamedTuple
 
 
 class Kind(StrEnum):
@@ -25,6 +25,10 @@ class Kind(StrEnum):
     LISTING = "listing"  #: clean, blacklisted, greylisted
     ANSWER = "answer"  #: yes, no
     CODE = "code"  #: an unlock code
+
+
+#: Kinds of which every phone has its own value.
+ONCE: Final = frozenset({Kind.IMEI, Kind.MEID, Kind.SERIAL, Kind.NUMBER, Kind.CODE})
 
 
 class Note(StrEnum):
@@ -53,8 +57,7 @@ _SENTENCES: Final = {
 }
 
 
-@dataclass(frozen=True, slots=True)
-class Field:
+class Field(NamedTuple):
     """One thing that a result says.
 
     `name` is normalised, or the key itself where it is unknown. `key` and `text` are the words as they stood, without

@@ -76,9 +76,11 @@ def _normalise(kind: Kind, key: str, text: str) -> str | None:
     if kind in _WORDS:
         return _WORDS[kind].get(squeeze(text)) or _read_answer(kind, squeeze(key), squeeze(text))
     if kind is Kind.IMEI:
-        digits = _BETWEEN.sub("", text) if _DIGITS.fullmatch(text) else ""
-        return digits if 14 <= len(digits) <= 17 else None
-    if not any(form.fullmatch(text) for form in _FORMS[kind]):
+        if not text.isdecimal():
+            text = _BETWEEN.sub("", text) if _DIGITS.fullmatch(text) else ""
+        return text if text.isascii() and 14 <= len(text) <= 17 else None
+    first, *others = _FORMS[kind]
+    if not first.fullmatch(text) and not any(form.fullmatch(text) for form in others):
         return None
     return text.upper() if kind in {Kind.MEID, Kind.SERIAL} else text
 

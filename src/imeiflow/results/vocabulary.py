@@ -103,6 +103,8 @@ _NOISE: Final = re.compile(r"[\W_]+")
 
 def squeeze(words: str) -> str:
     """Leave of some words only letters and digits, in lower case."""
+    if words.isascii() and words.isalnum():
+        return words.lower()
     return _NOISE.sub("", words.casefold())
 
 
@@ -116,6 +118,8 @@ def _index_keys() -> dict[str, Term]:
 
 
 _KEYS: Final = _index_keys()
+#: What known keys end in, letter by letter: words in front of one of them are no part of a key.
+_ENDINGS: Final = frozenset(key[start:] for key in _KEYS for start in range(len(key)))
 #: Words that a known key can end in; most words in front of a colon are none of them.
 _LAST_WORDS: Final = frozenset(_KEYS) | {squeeze(key.rpartition(" ")[2]) for _, keys in _TERMS.values() for key in keys}
 _MOST_WORDS: Final = 7
@@ -131,9 +135,7 @@ def _look_up(key: str) -> Term | None:
     return _KEYS.get(squeeze(key))
 
 
-@lru_cache(maxsize=4096)
-def _can_end_key(word: str) -> bool:
-    return word.isdigit() or squeeze(word) in _LAST_WORDS
+_squeeze_word: Final = lru_cache(maxsize=4096)(squeeze)
 
 
 def find_last_term(words: str) -> tuple[int, Term] | None:
@@ -141,16 +143,18 @@ def find_last_term(words: str) -> tuple[int, Term] | None:
 
     Looks at no more than the longest key's length.
     """
-    start = len(words)
-    found: tuple[int, Term] | None = None
     floor = max(0, len(words) - LONGEST_KEY)
-    for count in range(_MOST_WORDS):
-        space = words.rfind(" ", floor, start - 1) if start else -1
-        start = space + 1 if space >= 0 else floor
-        if count == 0 and not _can_end_key(words[start:]):
-            return None
-        if (floor == 0 or space >= 0) and (term := find_term(words[start:])) and (not term.is_weak or start == 0):
-            found = start, term
-        if space < 0:
+    parts = words[floor:].rsplit(" ", _MOST_WORDS)
+    if floor or len(parts) > _MOST_WORDS:
+        parts[0] = ""  # it begins further in front, or is several words
+    found: tuple[int, Term] | None = None
+    start, tail = len(words) + 1, ""
+    for word in reversed(parts):
+        start -= len(word) + 1
+        is_last = not tail
+        tail = _squeeze_word(word) + tail
+        if tail not in _ENDINGS or (is_last and not (tail in _LAST_WORDS or word.isdigit())):
             break
+        if (term := _KEYS.get(tail)) and word[:1].isalnum() and (not term.is_weak or start == 0):
+            found = start, term
     return found
