@@ -1,7 +1,7 @@
 # The server, behind a proxy that speaks TLS; its ledger in a volume. docs/how-to/run-a-server.md says more.
 #   docker build -t imeiflow .
 #   docker run --rm -it --entrypoint imeiflow -v imeiflow:/var/lib/imeiflow imeiflow user create NAME --role admin    once
-#   docker run -d --stop-timeout 180 -p 127.0.0.1:8080:8080 -v imeiflow:/var/lib/imeiflow --env-file accounts.env \
+#   docker run -d --stop-timeout 630 -p 127.0.0.1:8080:8080 -v imeiflow:/var/lib/imeiflow --env-file accounts.env \
 #     imeiflow --public-url https://flow.example.com
 
 FROM python:3.13-slim AS build
@@ -29,7 +29,8 @@ USER 10001:10001
 WORKDIR /var/lib/imeiflow
 VOLUME ["/var/lib/imeiflow"]
 EXPOSE 8080
-# Lets calls under way end; give it time (--stop-timeout): what is killed becomes unconfirmed.
+# Lets calls that place orders end, each within total_timeout_s (600); give it time (--stop-timeout): what is killed
+# becomes unconfirmed.
 STOPSIGNAL SIGTERM
 HEALTHCHECK --interval=30s --timeout=5s --start-period=30s --retries=3 \
   CMD ["python", "-c", "import urllib.request as r; r.urlopen(r.Request('http://127.0.0.1:8080/healthz', headers={'host': 'localhost'}), timeout=4)"]

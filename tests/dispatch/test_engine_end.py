@@ -12,7 +12,7 @@ import pytest
 from imeiflow.domain.order import JobState, OrderState, Policy
 from imeiflow.domain.outcome import Ending
 from imeiflow.errors import FencedError, LedgerBusyError
-from tests.rig import FastClock, Wire, open_rig, work
+from tests.rig import PATIENCE_S, FastClock, Wire, open_rig, work
 
 S = OrderState
 
@@ -115,6 +115,36 @@ async def test_stopping_lets_the_calls_under_way_end_and_pauses_with_the_reason(
         assert rig.reason(job) == "enough for today"
         assert verdict.count("accepted") == len(rig.sim.book) <= received + 64
         assert verdict.count("unconfirmed") == 0
+
+
+async def test_stopping_lets_calls_that_place_end_and_gives_up_those_that_only_read(tmp_path: Path):
+    async with open_rig(tmp_path) as rig:
+        await rig.run(rig.add_job(3, chunk_size=3))
+        rig.behave(read_latency="600")
+        leaves, release = asyncio.Event(), asyncio.Event()
+
+        async def hold(_: int) -> None:
+            leaves.set()
+            await release.wait()
+
+        async with rig.engine(connection=Wire(rig.connect(), before=hold), polls=True) as engine:
+            running = asyncio.create_task(engine.run(stays=lambda: True))
+            async with asyncio.timeout(PATIENCE_S):
+                while not rig.sim.stats.actions["getimeis"]:  # noqa: ASYNC110 - the simulator tells nobody
+                    await asyncio.sleep(0)
+                job = rig.add_job(1, chunk_size=1)
+                engine.look_again()
+                engine.wake()
+                await leaves.wait()
+                engine.stop(pause="enough for today")
+                assert engine.poller is not None
+                while engine.poller.view().under_way:  # noqa: ASYNC110 - the engine tells nobody
+                    await asyncio.sleep(0)
+                assert not running.done()
+                release.set()
+                await running
+        assert rig.count(job, S.ACCEPTED) == 1
+        rig.judge()
 
 
 async def test_an_engine_that_is_stopped_before_it_has_looked_pauses_its_jobs_and_sends_nothing(tmp_path: Path):

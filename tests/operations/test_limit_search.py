@@ -164,6 +164,19 @@ async def test_an_interruption_ends_it_with_what_was_found(tmp_path):
         assert found.recommendation is not None
 
 
+async def test_an_interruption_waits_for_no_answer_of_calls_that_only_read(tmp_path):
+    async with open_bench(tmp_path, read_latency="600") as bench:
+        search = bench.search()
+        searching = asyncio.create_task(search.by_reading())
+        async with asyncio.timeout(60):
+            await bench.rig.sim.wait_received(1)
+            search.interrupt()
+            found = await searching
+        assert (found.was_interrupted, found.steps) == (True, ())
+        with own_lane(bench.session, bench.account):  # it is free again
+            pass
+
+
 async def test_pinned_limits_are_obeyed_until_they_are_taken_back(tmp_path):
     async with open_bench(tmp_path) as bench:
         pin_limits(bench.session, bench.account, Recommendation(7, 2.0, "it bore that"))

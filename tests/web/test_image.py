@@ -10,6 +10,7 @@ import click
 import pytest
 
 from imeiflow.cli.program import program
+from imeiflow.providers.contract import Timeouts
 
 ROOT = Path(__file__).parents[2]
 DOCKERFILE = (ROOT / "Dockerfile").read_text(encoding="utf-8")
@@ -69,3 +70,15 @@ def test_the_unit_s_command_is_understood():
     command = re.search(r"^ExecStart=(.+)$", joined, re.MULTILINE)
     assert command is not None
     check_command(shlex.split(command[1]))
+
+
+def test_a_stop_is_given_as_long_as_a_call_can_take():
+    longest = Timeouts().total_s
+    unit = re.search(r"^TimeoutStopSec=(\d+)$", UNIT, re.MULTILINE)
+    assert unit is not None
+    how_to = (ROOT / "docs" / "how-to" / "run-a-server.md").read_text(encoding="utf-8")
+    given = [unit[1], *re.findall(r"TimeoutStopSec=(\d+)", how_to)]
+    given += re.findall(r"--stop-timeout (\d+)", DOCKERFILE) + re.findall(r"--stop-timeout (\d+)", how_to)
+    assert len(given) == 5
+    assert {int(one) for one in given} == {longest + 30}
+    assert f"`total_timeout_s` for a call, {longest:.0f} s" in how_to

@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import asyncio
 import math
-from collections.abc import Callable, Collection, Coroutine
+from collections.abc import Awaitable, Callable, Collection, Coroutine
+from typing import Any, TypeVar
 
 import structlog
 
@@ -30,6 +31,8 @@ from imeiflow.domain.order import JobState
 from imeiflow.errors import LedgerError
 from imeiflow.ledger.ledger import Ledger
 from imeiflow.providers.contract import Connection, Provider
+
+T = TypeVar("T")
 
 log = structlog.get_logger(__name__)
 
@@ -77,6 +80,7 @@ class Engine:
         self._course = Course(self)
         self._placing = Placing(self)
         self._tasks: set[asyncio.Task[None]] = set()
+        self._reading: set[asyncio.Future[Any]] = set()
         self._wake = asyncio.Event()
         self.hold_until = -math.inf
         self._refreshed_at = -math.inf
@@ -132,6 +136,7 @@ class Engine:
         """Claim nothing more because of `error`; the first one is what `run` raises."""
         self.fatal = self.fatal or error
         self.is_stopping = True
+        self._give_up_reading()
         for work in self.desk.works.values():
             work.drop_alone()
         self._wake.set()
@@ -141,11 +146,13 @@ class Engine:
         self._wake.set()
 
     def stop(self, *, pause: str | None = None) -> None:
-        """Claim nothing more; calls under way go on to their end, and then `run` returns.
+        """Claim nothing more; calls under way that place go on to their end, and then `run` returns.
 
-        `pause` is the reason with which the running jobs are paused; without it they stay running.
+        Calls that only read are given up: their answers can be had at any time. `pause` is the reason with which the
+        running jobs are paused; without it they stay running.
         """
         self.is_stopping = True
+        self._give_up_reading()
         self._pause_reason = pause
         for work in self.desk.works.values():
             work.drop_alone()
@@ -160,6 +167,22 @@ class Engine:
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
+
+    async def read(self, call: Awaitable[T]) -> T:
+        """Await a call that only reads, for its task: a stop gives it up, and ends the task as cancelled."""
+        reading = asyncio.ensure_future(call)
+        self._reading.add(reading)
+        try:
+            if self.is_stopping:
+                reading.cancel()
+            return await reading
+        finally:
+            self._reading.discard(reading)
+            reading.cancel()
+
+    def _give_up_reading(self) -> None:
+        for reading in self._reading:
+            reading.cancel()
 
     def view(self, job: JobId) -> JobView | None:
         """Give what a person sees of a job that is worked on here; None for any other."""

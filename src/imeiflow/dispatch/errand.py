@@ -83,7 +83,7 @@ class _Asker:
         end, refusal = CallEnd.IGNORE, None
         try:
             async with asyncio.timeout(self._patience_s):
-                listing = await errand.question(engine.connection)
+                listing = await engine.read(errand.question(engine.connection))
             end, refusal = read_answer(listing.exchange, listing.error)
             _give(errand, listing)
         except TimeoutError:
@@ -147,6 +147,8 @@ class Inquiry(_Asker):
             while not answer.done() and not is_stopped():
                 await asyncio.wait([answer], timeout=_LOOK_S)
             return answer.result() if answer.done() else None
+        except LeftLaneError:  # given up by a stop
+            return None
         finally:
             answer.cancel()
 

@@ -23,7 +23,7 @@ from imeiflow.dispatch.ask import Batch, BatchKind, Lesson, Suspicion, put_off_a
 from imeiflow.dispatch.chunk import ChunkSize, Verdict
 from imeiflow.dispatch.conclude import read_answer
 from imeiflow.dispatch.kind import IDS_KIND
-from imeiflow.dispatch.lane import Call
+from imeiflow.dispatch.lane import Call, CallEnd
 from imeiflow.dispatch.meter import Meter
 from imeiflow.domain.ident import JobId, OrderId, ServiceId
 from imeiflow.domain.item import OrderKind
@@ -265,13 +265,14 @@ class Poller:
         engine = self._engine
         answered = False
         try:
-            listing = await self._fetch(batch)
+            listing = await engine.read(self._fetch(batch))
             answered = True
         finally:
             self._under_way -= len(batch.orders)
             self._is_trying = self._is_trying and not batch.is_trial
             if not answered:
                 self._let_go(batch.orders)
+                engine.desk.lane.end(engine.clock.monotonic(), call, CallEnd.IGNORE)
         end, refusal = read_answer(listing.exchange, listing.error, is_crowded=False)
         engine.desk.lane.end(engine.clock.monotonic(), call, end, refusal)
         lesson = sort_out(batch, listing)

@@ -117,11 +117,14 @@ class PriceWatch:
         engine = self._engine
         try:
             async with asyncio.timeout(_PATIENCE_S):
-                listing = await engine.connection.list_services(kind)
+                listing = await engine.read(engine.connection.list_services(kind))
         except TimeoutError:
             engine.desk.lane.end(engine.clock.monotonic(), call, CallEnd.IGNORE)
             self._fail(turn, "it took too long")
             return
+        except asyncio.CancelledError:
+            engine.desk.lane.end(engine.clock.monotonic(), call, CallEnd.IGNORE)
+            raise
         end, refusal = read_answer(listing.exchange, listing.error, is_crowded=False)
         engine.desk.lane.end(engine.clock.monotonic(), call, end, refusal)
         if not listing.items:

@@ -182,6 +182,10 @@ class StepGate:
         if errors > BORDERLINE_UP_TO * self.step.calls:
             self.stop("too many calls failed")
 
+    def withdraw(self) -> None:
+        """Forget a call that was given up: it shows nothing."""
+        self._in_flight -= 1
+
     def stop(self, reason: str) -> None:
         """Let no more calls begin."""
         self.stop_reason = self.stop_reason or reason

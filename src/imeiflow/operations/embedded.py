@@ -104,8 +104,13 @@ class EmbeddedRunner:
         await asyncio.gather(*self._tasks.values(), return_exceptions=True)
         await asyncio.to_thread(self._put_down)
 
+    @property
+    def is_stopping(self) -> bool:
+        """Say whether nothing more is begun here."""
+        return self._is_stopping
+
     def stop(self) -> None:
-        """Claim nothing more; calls under way go on to their end, and the jobs go on at the next start."""
+        """Claim nothing more; calls under way that place go on to their end, and the jobs at the next start."""
         if self._is_stopping:
             return
         self._is_stopping = True

@@ -62,16 +62,21 @@ class LimitSearch:
         self._sleep = sleep
         self._gate: StepGate | None = None
         self._resting: asyncio.Task[None] | None = None
+        self._reading: set[asyncio.Task[None]] = set()
         self._is_interrupted = False
 
     def interrupt(self) -> None:
-        """Let no more calls begin; those under way end. Call it in the event loop."""
+        """Let no more calls begin; those that order go on to their end, those that read are given up.
+
+        Call it in the event loop.
+        """
         self._is_interrupted = True
         self._ladder.stop(INTERRUPTED)
         if self._gate is not None:
             self._gate.stop(INTERRUPTED)
-        if self._resting is not None:
-            self._resting.cancel()
+        for task in (self._resting, *self._reading):
+            if task is not None:
+                task.cancel()
 
     async def by_reading(self) -> Found:
         """Search by asking for the balance, which costs nothing. Raises LaneBusyError, ConfigurationError."""
@@ -142,22 +147,24 @@ class LimitSearch:
 
     async def _read(self, connection: Connection, gate: StepGate) -> None:
         """Make the calls of one step."""
-        under_way: set[asyncio.Task[None]] = set()
         while not gate.is_over:
             now = self._now()
             ready_at = gate.ready_at(now)
             if ready_at <= now:
-                under_way.add(asyncio.create_task(self._ask(connection, gate, gate.begin(now), now)))
+                self._reading.add(asyncio.create_task(self._ask(connection, gate, gate.begin(now), now)))
                 continue
-            waiting: set[asyncio.Task[None]] = set(under_way)
+            waiting = set(self._reading)
             if ready_at < math.inf:
                 waiting.add(asyncio.ensure_future(self._rest(ready_at - now)))
             if not waiting:
                 continue
             await asyncio.wait(waiting, return_when=asyncio.FIRST_COMPLETED)
-            for task in waiting - under_way:
+            for task in waiting - self._reading:
                 task.cancel()
-            under_way = {task for task in under_way if not task.done()}
+            ended = {task for task in self._reading if task.done()}
+            for _ in filter(asyncio.Task.cancelled, ended):
+                gate.withdraw()
+            self._reading -= ended
 
     async def _ask(self, connection: Connection, gate: StepGate, crowd: int, began_at: float) -> None:
         listing = await connection.fetch_credit()

@@ -167,7 +167,8 @@ class Enquiries:
             try:
                 return await errands.ask(question)
             except LeftLaneError:  # the last job ended just now
-                pass
+                if self._runner.is_stopping:
+                    raise
         return await ask_directly(self._session.configuration, account, question)
 
     def _recall(self, account: AccountSettings, kind: OrderKind, problem: str) -> PriceList:
