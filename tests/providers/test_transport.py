@@ -19,11 +19,13 @@ from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
+from yarl import URL
 
 from imeiflow.domain.item import FileItem
 from imeiflow.domain.outcome import Ending, ErrorKind, Outcome
+from imeiflow.providers.backstop import SilenceError
 from imeiflow.providers.contract import Placement, Timeouts
-from imeiflow.providers.transport import EVIDENCE_BYTES, MAX_REPLY_BYTES, MEANINGS, read_meaning
+from imeiflow.providers.transport import EVIDENCE_BYTES, MAX_REPLY_BYTES, MEANINGS, read_meaning, say_problem
 from tests.providers.wire import (
     FAST,
     IMEI,
@@ -90,6 +92,16 @@ def test_only_errors_of_connecting_are_not_sent() -> None:
     assert unsent == connecting | others
 
 
+@pytest.mark.parametrize("error", sorted(MEANINGS, key=lambda error: error.__name__))
+def test_no_error_is_told_in_the_words_of_the_lower_library(error: type[BaseException]) -> None:
+    made = error.__new__(error)
+    made.args = ("Cannot connect to host x ssl:default [None]",)
+    for has_left in (True, False):
+        said = say_problem(made, read_meaning(made, has_left=has_left), URL("https://shop.example/api"))
+        assert "shop.example" in said or error is SilenceError
+        assert error is SilenceError or "ssl:default" not in said
+
+
 @pytest.mark.parametrize("error", [TimeoutError(), OSError(5, "input"), ValueError("strange")])
 def test_a_foreign_error_is_what_the_pool_says(error: Exception) -> None:
     assert read_meaning(error, has_left=False).ending is Ending.NOT_SENT
@@ -120,15 +132,21 @@ async def test_an_unknown_name_is_not_sent() -> None:
         placement = await connection.place([IMEI], SERVICE)
     assert placement.exchange.ending is Ending.NOT_SENT
     assert placement.account.findings[IMEI].outcome is Outcome.UNSENT
+    assert placement.exchange.problem == "the name shop.invalid was not found"
 
 
 async def test_a_refused_connection_is_not_sent() -> None:
     with socket.socket() as closed:
         closed.bind(("127.0.0.1", 0))
-        async with connect(closed.getsockname()[1]) as connection:
+        port = closed.getsockname()[1]
+        async with connect(port) as connection:
             placement = await connection.place([IMEI], SERVICE)
+            listing = await connection.fetch_credit()
     assert placement.exchange.ending is Ending.NOT_SENT
     assert placement.account.findings[IMEI].outcome is Outcome.UNSENT
+    assert placement.exchange.problem == f"127.0.0.1:{port} refused the connection"
+    assert listing.error is not None
+    assert listing.error.message == placement.exchange.problem
 
 
 async def test_a_connection_that_takes_too_long_is_not_sent() -> None:
@@ -139,9 +157,11 @@ async def test_a_connection_that_takes_too_long_is_not_sent() -> None:
             client.setblocking(False)
             client.connect_ex(full.getsockname())
         timeouts = Timeouts(connect_s=0.2, pool_s=2.0, read_s=2.0, total_s=5.0)
-        async with connect(full.getsockname()[1], timeouts) as connection:
+        port = full.getsockname()[1]
+        async with connect(port, timeouts) as connection:
             placement = await connection.place([IMEI], SERVICE)
     assert placement.exchange.ending is Ending.NOT_SENT
+    assert placement.exchange.problem == f"no connection in time: 127.0.0.1:{port}"
     assert placement.account.error is not None
     assert placement.account.error.kind is ErrorKind.OVERLOAD
 
@@ -568,6 +588,8 @@ async def test_a_certificate_that_cannot_be_trusted_is_not_sent(
     assert placement.account.error is not None
     assert placement.account.error.kind is ErrorKind.ACCOUNT
     assert server.requests == []
+    assert placement.exchange.problem.startswith(f"the certificate of {host}:{server.port} is not trusted: ")
+    assert "_ssl.c" not in placement.exchange.problem
 
 
 async def test_a_server_without_tls_is_not_sent() -> None:

@@ -28,7 +28,9 @@ there; if either speaks against it, it is in doubt:
 from __future__ import annotations
 
 import asyncio
+import errno
 import io
+import ssl
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
@@ -38,6 +40,7 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING
 
 import aiohttp
+import structlog
 from aiohttp import client_exceptions as lower
 
 from imeiflow.domain.outcome import Ending, ErrorKind
@@ -49,9 +52,9 @@ from imeiflow.providers.poster import LONGEST_BODY, FormPoster
 from imeiflow.providers.secret import Secret
 
 if TYPE_CHECKING:
-    import ssl
-
     from yarl import URL
+
+log = structlog.get_logger(__name__)
 
 MAX_REPLY_BYTES = 8 * 1024 * 1024  #: after decompression
 EVIDENCE_BYTES = 64 * 1024  #: what is kept of a reply that did not end well
@@ -138,6 +141,27 @@ def read_meaning(error: BaseException, *, has_left: bool) -> Meaning:
     return meaning
 
 
+def say_problem(error: BaseException, meaning: Meaning, url: URL) -> str:
+    """Say in plain words what failed, and with whom: aiohttp's own are for the log."""
+    place = str(url.host) if url.is_default_port() else f"{url.host}:{url.port}"
+    match error:
+        case lower.ClientConnectorCertificateError(certificate_error=ssl.SSLCertVerificationError() as cause):
+            return f"the certificate of {place} is not trusted: {cause.verify_message.rstrip('.')}"
+        case lower.ClientConnectorDNSError():
+            return f"the name {url.host} was not found"
+        case lower.ClientConnectorSSLError():
+            return f"no secure connection to {place}"
+        case lower.ClientConnectorError(os_error=ConnectionRefusedError()):
+            return f"{place} refused the connection"
+        case lower.ClientConnectorError(os_error=OSError(errno=errno.ENETUNREACH | errno.EHOSTUNREACH)):
+            return f"there is no way to {place} from this machine"
+        case lower.ClientConnectorError() | lower.ConnectionTimeoutError():
+            return f"{meaning.words} to {place}" if meaning is _NO_CONNECTION else f"{meaning.words}: {place}"
+        case TimeoutError() | _TooLargeError() | _ClosedError() if not isinstance(error, lower.ClientError):
+            return f"{meaning.words} ({error})" if str(error) else meaning.words
+    return f"{meaning.words} ({place})"
+
+
 @dataclass(slots=True)
 class _Call:
     """What is known of the reply of one call while it is under way."""
@@ -196,7 +220,7 @@ class Transport:
             with self._backstop.guard(passage):
                 await self._exchange(session, url, body, call)
         except Exception as error:  # noqa: BLE001 - whatever breaks, it must be said whether a paid call may have left
-            return self._fail(call, passage, evidence, error)
+            return self._fail(call, passage, url, evidence, error)
         return self._describe(call, passage, evidence, Ending.ANSWERED), None
 
     async def close(self) -> None:
@@ -248,16 +272,21 @@ class Transport:
             self._poster = FormPoster(self._session, connector, self._timeout)
         return self._session
 
-    def _fail(self, call: _Call, passage: Passage, evidence: bytes, error: Exception) -> tuple[Exchange, WholeError]:
+    def _fail(
+        self, call: _Call, passage: Passage, url: URL, evidence: bytes, error: Exception
+    ) -> tuple[Exchange, WholeError]:
         if isinstance(error, _TooLargeError):
             meaning = Meaning(Ending.IN_DOUBT, ErrorKind.UNKNOWN, "the reply is too large to be one of a provider's")
         else:
             has_left = passage.may_have_left or call.status is not None
             meaning = read_meaning(error, has_left=has_left and not isinstance(error, _ClosedError))
         call.body = call.body[:EVIDENCE_BYTES]
-        detail = self._secret.blank_text(str(error)) or type(error).__name__
-        exchange = self._describe(call, passage, evidence, meaning.ending, f"{meaning.words} ({detail})")
-        return exchange, WholeError(meaning.kind, meaning.words)
+        problem = self._secret.blank_text(say_problem(error, meaning, url))
+        detail = self._secret.blank_text(str(error))
+        log.info("call_broke", host=url.host, ending=meaning.ending, error=type(error).__name__, detail=detail)
+        exchange = self._describe(call, passage, evidence, meaning.ending, problem)
+        is_unsent = meaning.ending is Ending.NOT_SENT
+        return exchange, WholeError(meaning.kind, problem if is_unsent else meaning.words)
 
     def _describe(self, call: _Call, passage: Passage, evidence: bytes, ending: Ending, problem: str = "") -> Exchange:
         blank = self._secret.blank
