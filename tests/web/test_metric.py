@@ -12,7 +12,7 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from imeiflow.domain.order import JobState, OrderState
 from imeiflow.domain.outcome import Ending, Outcome
-from imeiflow.errors import ConfigurationError
+from imeiflow.errors import ConfigurationError, LedgerError
 from imeiflow.ledger.record import NewOrder
 from imeiflow.operations.embedded import EmbeddedRunner
 from imeiflow.operations.stock import Stock
@@ -120,6 +120,28 @@ def test_the_dashboard_asks_for_nothing_that_is_not_there(measured):
     assert len({panel["id"] for panel in board["panels"]}) == len(board["panels"])
 
 
+def test_the_dashboard_names_no_label_that_its_values_do_not_have(measured):
+    values, _ = scrape(measured)
+    labels: dict[str, set[str]] = {}
+    for name, given in values:
+        labels.setdefault(name, set()).update(dict(given))
+    board = json.loads(DASHBOARD.read_text(encoding="utf-8"))
+    checked = 0
+    for panel in board["panels"]:
+        for target in panel.get("targets", []):
+            expression, legend = target["expr"], target.get("legendFormat", "")
+            asked = set(re.findall(r"\b(?:imeiflow|process)_\w+", expression))
+            known = set().union(*(labels.get(name, set()) for name in asked))
+            if not any(name in labels for name in asked):
+                continue  # of a lane at rest there are no values
+            named = {one.strip() for by in re.findall(r"\bby \(([^)]*)\)", expression) for one in by.split(",")}
+            named |= set(re.findall(r"(\w+)\s*(?:=~|!~|!=|=)\s*\"", expression))
+            named |= set(re.findall(r"\{\{\s*(\w+)\s*\}\}", legend))
+            assert named <= known | {"le"}, (expression, legend, known)
+            checked += len(named)
+    assert checked > 10
+
+
 def test_only_this_machine_may_ask_without_a_token(site):
     for header in ({"x_forwarded_for": "192.0.2.7"}, {"forwarded": "for=192.0.2.7"}, {"x_real_ip": "192.0.2.7"}):
         assert Asker(site).ask("GET", "/metrics", **header).status == 403
@@ -178,6 +200,44 @@ def test_a_runner_that_does_not_turn_is_not_alive(tmp_path):
         assert runner.is_alive
         runner._turned_at -= 61
         assert not runner.is_alive
+
+
+class Dead:
+    """A runner whose loop has not turned for a while, and that is as it was in all else."""
+
+    is_alive = False
+
+    def __init__(self, runner):
+        self._runner = runner
+
+    def __getattr__(self, name):
+        return getattr(self._runner, name)
+
+
+def test_a_server_whose_runner_does_not_turn_or_that_stops_is_not_ready(site):
+    asker, office = Asker(site), site.server.office
+    runner, office.runner = office.runner, Dead(office.runner)
+    found = asker.ask("GET", "/readyz")
+    office.runner = runner
+    assert (found.status, found.body) == (503, "the runner does not work\n")
+    assert asker.ask("GET", "/readyz").status == 200
+    office.is_stopping = True
+    found = asker.ask("GET", "/readyz")
+    office.is_stopping = False
+    assert (found.status, found.body, asker.ask("GET", "/healthz").status) == (503, "stopping\n", 200)
+
+
+def test_a_ledger_that_cannot_be_read_is_not_ready(site):
+    asker, path = Asker(site), site.session.ledger.path
+    check = site.session.ledger.check_writable
+
+    def fail():
+        raise LedgerError(path=path, problem="disk I/O error")
+
+    site.session.ledger.check_writable = fail
+    found = asker.ask("GET", "/readyz")
+    site.session.ledger.check_writable = check
+    assert (found.status, found.body) == (503, "the ledger cannot be written\n"), path
 
 
 def test_a_ledger_that_cannot_be_written_is_not_ready(site):
