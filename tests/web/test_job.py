@@ -101,7 +101,11 @@ def test_a_job_is_cancelled_only_after_a_question(make_site, browser):
     page.get_by_role("button", name="Cancel the job").click()
     site.wait_for(job, JobState.CANCELLED)
     expect(page.locator(".progress-line .tag")).to_have_text("cancelled")
-    assert site.session.ledger.tally(job)[OrderState.CANCELLED] > 0
+    tally = site.session.ledger.tally(job)
+    answered = 1000 - tally[OrderState.CANCELLED]
+    assert answered < 1000
+    expect(page.locator(".progress-line")).to_contain_text(f"{answered} of 1,000 orders answered")
+    expect(page.locator(".figure")).not_to_have_text("100%")
     site.judge()
     visitor.close()
 

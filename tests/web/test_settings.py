@@ -48,9 +48,9 @@ def test_a_user_gets_another_role_and_limit_and_is_signed_out_and_disabled(site,
     send(page, line.get_by_role("button", name="Save"))
     expect(line.get_by_label("Most to spend in a day")).to_have_value("250.50")
     assert len(site.session.ledger.list_web_sessions(otto.id)) == 1
-    line.get_by_text("Signed in in 1 browser").click()
+    line.get_by_text("Signed in: 1 browser").click()
     line.get_by_role("button", name="Sign otto out everywhere").click()
-    expect(line.get_by_text("Signed in in")).to_have_count(0)
+    expect(line.get_by_text("Signed in:")).to_have_count(0)
     line.get_by_label("Role").select_option("viewer")
     send(page, line.get_by_role("button", name="Save"))
     expect(line.get_by_label("Role")).to_have_value("viewer")
@@ -69,7 +69,7 @@ def test_a_token_is_shown_once_does_no_more_than_its_user_and_is_revoked(site, v
     page.get_by_label("Of user").select_option("vera")
     page.get_by_label("order").check()
     page.get_by_role("button", name="Make a token").click()
-    expect(page.get_by_text("vera is viewer, and may not order")).to_be_visible()
+    expect(page.get_by_text("The role of vera is viewer, which may not order")).to_be_visible()
     page.get_by_label("order").uncheck()
     page.get_by_role("button", name="Make a token").click()
     secret = page.locator("code.secret").inner_text()
@@ -109,7 +109,7 @@ def test_a_form_that_is_sent_twice_makes_one_token(site, admin):
     assert asker.ask("POST", "/settings/token", form=form).status == 200
     again = asker.ask("POST", "/settings/token", form=form)
     assert again.status == 400
-    assert "mia has a token reports already" in again.body
+    assert "There is a good token reports of mia already." in again.body
     (token,) = site.session.ledger.list_api_tokens()
     assert site.session.ledger.revoke_api_token(token.id, actor="a test")
     assert asker.ask("POST", "/settings/token", form=form).status == 200

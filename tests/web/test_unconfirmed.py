@@ -101,7 +101,7 @@ def test_nothing_is_settled_where_nothing_is_chosen(site, visitor, admin, doubtf
     page = visitor.open(f"/jobs/{doubtful}/unconfirmed", user=admin)
     page.get_by_label("They were placed").check()
     page.get_by_role("button", name="Settle", exact=True).click()
-    expect(page.get_by_role("alert")).to_contain_text("no order was chosen")
+    expect(page.get_by_role("alert")).to_contain_text("No order was chosen.")
     assert count(site, doubtful, OrderState.UNCONFIRMED) == 4
 
 
@@ -139,6 +139,9 @@ def test_a_viewer_sees_the_evidence_and_settles_nothing(site, visitor, doubtful)
     page = visitor.open(f"/jobs/{doubtful}/unconfirmed", user=site.add_user("vic", Role.VIEWER))
     expect(page.get_by_role("button", name="Evidence").first).to_be_visible()
     expect(page.get_by_role("button", name="Settle", exact=True)).to_have_count(0)
+    expect(page.get_by_role("checkbox")).to_have_count(0)
+    expect(page.locator("#content")).to_contain_text("Somebody who may order has to look for them")
+    assert find_flaws(page) == []
 
 
 def test_the_pages_are_open_to_all(visitor, admin, doubtful):

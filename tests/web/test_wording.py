@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from imeiflow.web.wording import say_capital, say_reason, say_remedy, say_worked
+from imeiflow.web.wording import say_capital, say_reason, say_remedy, say_sentence, say_worked, show_code
 
 
 @pytest.mark.parametrize(
@@ -39,6 +39,24 @@ def test_a_remedy_is_told_without_commands_that_nobody_types_into_a_page(told, s
 
 def test_a_reason_begins_a_sentence_and_keeps_its_names():
     assert say_capital("the provider says: IP not allowed") == "The provider says: IP not allowed"
+
+
+@pytest.mark.parametrize(
+    ("told", "said"),
+    [
+        ("no order was chosen", "No order was chosen."),
+        ("stock.csv is empty", "stock.csv is empty."),
+        ("gsm-fusion: there is none", "gsm-fusion: there is none."),
+        ("Too many attempts!", "Too many attempts!"),
+        ("", ""),
+    ],
+)
+def test_what_went_wrong_is_told_as_a_sentence_that_keeps_its_names(told, said):
+    assert say_sentence(told) == said
+
+
+def test_what_would_be_typed_is_shown_as_such_and_nothing_else_becomes_markup():
+    assert show_code("Ask `a<b>` & go") == "Ask <code>a&lt;b&gt;</code> &amp; go"
 
 
 def test_what_was_worked_on_for_less_than_can_be_counted_was_not_worked_on_for_nothing():

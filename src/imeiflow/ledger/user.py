@@ -22,7 +22,7 @@ class NameTakenError(UsageError):
 
 
 class TokenTakenError(UsageError):
-    """{user} has a token {name} already, which is good."""
+    """There is a good token {name} of {user} already."""
 
     remedy = "Take another name; or revoke that one first, if nobody has its secret."
 

@@ -64,8 +64,13 @@ class JobLine:
 
     @property
     def done(self) -> int:
-        """Count the orders that wait for nothing any more."""
-        return self.tally.to_place - self.tally.waiting
+        """Count the orders whose calls have ended: neither those that wait nor those that were cancelled."""
+        return self.tally.to_place - self.tally.waiting - self.cancelled
+
+    @property
+    def cancelled(self) -> int:
+        """Count the orders that will never be sent."""
+        return self.tally[OrderState.CANCELLED]
 
     @property
     def unconfirmed(self) -> int:
@@ -74,8 +79,10 @@ class JobLine:
 
     @property
     def share(self) -> float:
-        """Give the share of the orders that wait for nothing any more, from 0 to 1."""
-        return self.done / self.tally.to_place if self.tally.to_place else 1.0
+        """Give the share that is done of what is to be done, from 0 to 1; of a cancelled job that of the whole list."""
+        is_cancelled = self.job.state is JobState.CANCELLED
+        whole = self.tally.to_place - (0 if is_cancelled else self.cancelled)
+        return self.done / whole if whole else 1.0
 
     @property
     def stopping(self) -> JobState | None:

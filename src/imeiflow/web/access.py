@@ -12,9 +12,10 @@ from litestar.connection import ASGIConnection
 from litestar.datastructures import Cookie
 from litestar.exceptions import NotAuthorizedException, PermissionDeniedException
 from litestar.handlers import BaseRouteHandler
-from litestar.middleware import AbstractAuthenticationMiddleware, AuthenticationResult
+from litestar.types import ASGIApp, Receive, Scope, Send
 
 from imeiflow.domain.user import Role
+from imeiflow.errors import ImeiflowError
 from imeiflow.operations.identity import SESSION_LASTS, find_web_session
 from imeiflow.web.office import Office, Principal, WebRequest
 from imeiflow.web.setting import WebSettings
@@ -22,6 +23,9 @@ from imeiflow.web.thread import in_thread
 
 #: The header of what a page asks by itself: nobody need be looking.
 UNATTENDED: Final = "x-unattended"
+#: What is the same for anybody, and asked for often.
+_ANYBODY_S: Final = ("/static/", "/healthz", "/readyz", "/metrics")
+_TROUBLE: Final = "trouble"
 
 
 def cookie_name(settings: WebSettings) -> str:
@@ -42,26 +46,38 @@ def make_cookie(settings: WebSettings, secret: str) -> Cookie:
     )
 
 
-class Authentication(AbstractAuthenticationMiddleware):
-    """Finds out who asks; refuses nobody, that is the guard's."""
+class Authentication:
+    """Finds out who asks, before the address is looked up: what is not there is said to them, too. Refuses nobody."""
 
-    async def authenticate_request(self, connection: ASGIConnection[Any, Any, Any, Any]) -> AuthenticationResult:
-        """Give the principal of a session's cookie, or none."""
-        office: Office = connection.app.state.office
-        secret = connection.cookies.get(cookie_name(office.settings), "")
+    def __init__(self, app: ASGIApp, office: Office) -> None:
+        self._app = app
+        self._office = office
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Put the principal of a session's cookie, or None, into the scope of one request."""
+        if str(scope["type"]) == "http":
+            scope["user"] = None
+            if not scope["path"].startswith(_ANYBODY_S):
+                try:
+                    scope["user"] = await self._recognise(ASGIConnection(scope))
+                except ImeiflowError as error:
+                    scope.setdefault("state", {})[_TROUBLE] = error  # the guard's to tell
+        await self._app(scope, receive, send)
+
+    async def _recognise(self, connection: ASGIConnection[Any, Any, Any, Any]) -> Principal | None:
+        secret = connection.cookies.get(cookie_name(self._office.settings), "")
         if not secret:
-            return AuthenticationResult(user=None, auth=None)
+            return None
         is_seen = UNATTENDED not in connection.headers and connection.url.path != "/live"
-        found = await in_thread(find_web_session, office.session, secret, is_seen=is_seen)
-        if found is None:
-            return AuthenticationResult(user=None, auth=None)
-        return AuthenticationResult(
-            user=Principal(user=found.user, session=found.digest, csrf=found.csrf), auth="session"
-        )
+        found = await in_thread(find_web_session, self._office.session, secret, is_seen=is_seen)
+        return None if found is None else Principal(user=found.user, session=found.digest, csrf=found.csrf)
 
 
 def require_sign_in(connection: ASGIConnection[Any, Any, Any, Any], handler: BaseRouteHandler) -> None:
-    """Let only people in who are signed in, except to what is public."""
+    """Let only people in who are signed in, except to what is public. Raises what kept us from finding out."""
+    trouble = connection.scope["state"].get(_TROUBLE)
+    if trouble is not None:
+        raise trouble
     if not handler.opt.get("public") and connection.scope.get("user") is None:
         raise NotAuthorizedException(detail="Sign in first.")
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from litestar import Litestar
 from litestar.datastructures import State
-from litestar.middleware import DefineMiddleware
 from litestar.types import ASGIApp
 
 from imeiflow.web.access import Authentication, require_sign_in
@@ -32,7 +31,6 @@ def create_app(office: Office) -> ASGIApp:
     app = Litestar(
         route_handlers=[*handlers, static_file, live, healthz, make_readyz(office), make_metrics(office, meter)],
         guards=[require_sign_in],
-        middleware=[DefineMiddleware(Authentication, exclude=["^/static/", "^/healthz$", "^/readyz$", "^/metrics$"])],
         before_request=look_at,
         exception_handlers=HANDLERS,
         request_max_body_size=_MOST_FORM_BYTES,
@@ -40,4 +38,4 @@ def create_app(office: Office) -> ASGIApp:
         logging_config=None,
         state=State({"office": office}),
     )
-    return Watch(Gate(Branch(app, create_api(office)), office.settings), meter)
+    return Watch(Gate(Branch(Authentication(app, office), create_api(office)), office.settings), meter)

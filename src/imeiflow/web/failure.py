@@ -12,9 +12,10 @@ from litestar.response import Redirect
 from litestar.types import ExceptionHandlersMap
 
 from imeiflow.errors import ImeiflowError
+from imeiflow.web.navigation import Entry, list_entries
 from imeiflow.web.page_template import draw
-from imeiflow.web.status import page_status
-from imeiflow.web.wording import say_remedy
+from imeiflow.web.status import page_status, say_error
+from imeiflow.web.wording import say_remedy, say_sentence
 
 log = structlog.get_logger(__name__)
 
@@ -23,7 +24,7 @@ _TITLES: Final = {
     403: "Not allowed",
     404: "There is no such page",
     405: "That did not work",
-    409: "Not now",
+    409: "That cannot be done as things stand",
     413: "Too large",
     429: "Too many attempts",
     502: "The provider did not answer as expected",
@@ -35,12 +36,23 @@ _TITLES: Final = {
 def show_problem(
     request: Request[Any, Any, State], status: int, message: str, remedy: str = ""
 ) -> Response[str] | Redirect:
-    """Draw an error: a page, or a notice where a page only asked for a part of itself."""
+    """Draw an error: a page with a way back, or a notice where a page only asked for a part of itself."""
     is_part = "hx-request" in request.headers
     if status == 401:
         return _ask_to_sign_in(request, is_part=is_part)
-    values = {"status_code": status, "title": _TITLES.get(status, _TITLES[400]), "message": message, "remedy": remedy}
+    values: dict[str, Any] = {"title": _TITLES.get(status, _TITLES[400]), "message": say_sentence(message)}
+    values |= {"remedy": remedy, "back": _find_way_back(request)}
     return draw(request, "template/error.html", "notice" if is_part else None, status=status, **values)
+
+
+def _find_way_back(request: Request[Any, Any, State]) -> Entry | None:
+    """Give the page of the navigation below which an address stands, where it is another and for whoever asks."""
+    principal, path = request.scope.get("user"), request.url.path
+    if principal is None:
+        return None
+    above = [one for one in list_entries() if one.path != path and path.startswith(f"{one.path.rstrip('/')}/")]
+    allowed = [one for one in above if principal.user.role.allows(one.role)]
+    return max(allowed, key=lambda one: len(one.path), default=None)
 
 
 def _ask_to_sign_in(request: Request[Any, Any, State], *, is_part: bool) -> Response[str] | Redirect:
@@ -70,7 +82,7 @@ def show_our_error(request: Request[Any, Any, State], error: ImeiflowError) -> R
     status = page_status(error)
     if status in {500, 503}:
         log.warning("request_failed", place=_place(request), error=str(error))
-    return show_problem(request, status, str(error), say_remedy(error.remedy))
+    return show_problem(request, status, say_error(error), say_remedy(error.remedy))
 
 
 def show_bug(request: Request[Any, Any, State], error: Exception) -> Response[str] | Redirect:

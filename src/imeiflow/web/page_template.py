@@ -52,7 +52,9 @@ def environment() -> Environment:
         reason=wording.say_reason,
         remedy=wording.say_remedy,
         capital=wording.say_capital,
+        sentence=wording.say_sentence,
         worked=wording.say_worked,
+        code=wording.show_code,
     )
     return made
 

@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 from decimal import Decimal
 from typing import Any, Final
 
-from markupsafe import Markup
+from markupsafe import Markup, escape
 
 from imeiflow.domain.imei import Flaw
 from imeiflow.domain.item import OrderKind
@@ -18,6 +18,7 @@ from imeiflow.operations.timeline import say_result
 #: What the command line would have done, in a reason and in a remedy.
 _COMMAND: Final = re.compile(r"; `resume [^`]*` [a-z ]+")
 _BESIDE: Final = re.compile(r":? ?\(?`imeiflow [^`]*`\)?(?=[.,]|$)")
+_NAME: Final = re.compile(r"\S*(\w[._/@-]\w|\d)")
 _LONGEST_RESULT: Final = 600
 _STATES: Final = {OrderState.SENDING.value: "under way", ResultStatus.IN_PROCESS.value: "in process"}
 _ALIKE: Final = {
@@ -128,6 +129,21 @@ def say_remedy(text: str) -> str:
 def say_capital(text: str) -> str:
     """Say something at the beginning of a sentence."""
     return text[:1].upper() + text[1:]
+
+
+def say_sentence(text: str) -> str:
+    """Say something as a sentence of its own; a name at its beginning stays as it is written."""
+    begun = text if _NAME.match(text) else say_capital(text)
+    return begun + ("" if not text or text[-1] in ".!?…" else ".")
+
+
+def show_code(text: str) -> Markup:
+    """Show what stands between backticks as what would be typed."""
+    parts = text.split("`")
+    if len(parts) % 2 == 0:
+        return escape(text)
+    typed = Markup("<code>{}</code>")
+    return Markup("").join(typed.format(part) if place % 2 else part for place, part in enumerate(parts))
 
 
 def say_worked(seconds: float) -> str:

@@ -116,7 +116,7 @@ def _create_token(request: WebRequest, data: dict[str, Any], chosen: list[str]) 
         raise UsageError(problem="a token needs a name and a scope", remedy="Say what it is for, and what it may do.")
     beyond = [scope.value for scope in scopes if not user.role.allows(scope.role)]
     if beyond:
-        problem = f"{user.name} is {user.role.value}, and may not {', '.join(beyond)}"
+        problem = f"the role of {user.name} is {user.role.value}, which may not {', '.join(beyond)}"
         raise UsageError(problem=problem, remedy="A token may do no more than its user.")
     days = str(data.get("days", ""))
     if days not in _LIFETIMES:

@@ -1,0 +1,77 @@
+"""What goes wrong is told on a page with the navigation and a way back, to whoever is signed in; else at the door."""
+
+from __future__ import annotations
+
+import re
+
+import pytest
+from playwright.sync_api import expect
+
+from imeiflow.domain.user import Role
+from imeiflow.errors import LedgerBusyError
+from tests.web.ask import Asker
+from tests.web.look import ALL, find_flaws
+
+
+@pytest.mark.parametrize(
+    ("path", "status", "title", "back"),
+    [
+        ("/nothing/here", 404, "There is no such page", None),
+        ("/jobs/99/nothing", 404, "There is no such page", "Jobs"),
+        ("/orders/99", 404, "There is no such page", "Orders"),
+        ("/spending?first=abc", 400, "That did not work", None),
+        ("/services/service?account=nobody&service=1", 409, "That cannot be done as things stand", "Services"),
+    ],
+)
+def test_who_is_signed_in_keeps_the_navigation_and_has_a_way_back(visitor, admin, path, status, title, back):  # noqa: PLR0917
+    visitor.watch.expected.add(status)
+    page = visitor.open(path, user=admin)
+    expect(page.get_by_role("heading", name=title)).to_be_visible()
+    expect(page.get_by_role("navigation", name="Main").get_by_role("link", name="Dashboard")).to_be_visible()
+    ways = page.locator("#content").get_by_role("link")
+    assert ways.all_inner_texts() == [*([f"To “{back}”"] if back else []), "To the start page"]
+    assert find_flaws(page, ALL) == []
+    ways.first.click()
+    page.wait_for_url(re.compile(f"/{back.lower()}$" if back else "/dashboard$"))
+
+
+@pytest.mark.parametrize(
+    ("path", "words"),
+    [
+        ("/nothing", "The address is mistyped, or what it showed is not here any more."),
+        ("/spending?first=abc", "&#39;abc&#39; is no day.</p><p>Write it as 20"),
+        ("/jobs/77", "There is no job 77."),
+    ],
+)
+def test_it_is_told_in_sentences(site, admin, path, words):
+    assert words in Asker(site, admin).ask("GET", path).body
+
+
+def test_nobody_else_is_shown_what_there_is(site, visitor):
+    visitor.watch.expected.add(404)
+    page = visitor.open("/jobs/99/nothing")
+    expect(page.get_by_role("heading", name="There is no such page")).to_be_visible()
+    assert page.get_by_role("navigation").count() == 0
+    assert find_flaws(page, ALL) == []
+
+
+def test_no_way_leads_to_where_one_may_not_go(site):
+    viewer = Asker(site, site.add_user("vic", Role.VIEWER))
+    answer = viewer.ask("GET", "/settings/nothing")
+    assert (answer.status, "Settings" in answer.body) == (404, False)
+
+
+def test_a_ledger_that_cannot_tell_who_asks_is_said_to_whoever_has_a_session(site, admin):
+    boss = Asker(site, admin)
+    find = site.session.ledger.find_web_session
+
+    def fail(*_, **__):
+        raise LedgerBusyError(path=site.session.ledger.path)
+
+    site.session.ledger.find_web_session = fail
+    answers = [boss.ask("GET", path) for path in ("/jobs", "/nothing", "/healthz")]
+    site.session.ledger.find_web_session = find
+    assert [one.status for one in answers] == [503, 404, 200]
+    assert "The ledger ledger.sqlite is locked by another program." in answers[0].body
+    assert str(site.session.configuration.home) not in "".join(one.body for one in answers)
+    assert boss.ask("GET", "/jobs").status == 200
