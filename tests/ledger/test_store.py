@@ -115,6 +115,23 @@ def test_a_file_that_others_could_read_is_made_private(tmp_path: Path, clock: Cl
     assert path.stat().st_mode & 0o777 == 0o600
 
 
+def test_of_tokens_of_an_older_version_the_log_knows_who_made_them(tmp_path: Path, clock: Clock):
+    make_older(
+        tmp_path / "ledger.db",
+        "0013",
+        """
+        INSERT INTO users (id, name, password_hash, role, created_at, password_at)
+            VALUES (1, 'mia', 'x', 'admin', 1, 1);
+        INSERT INTO api_token (id, user_id, name, digest, hint, scopes, created_at)
+            VALUES (1, 1, 'till', 'a', 'a', '["read"]', 700), (2, 1, 'shop', 'b', 'b', '["read"]', 800);
+        INSERT INTO event (at, kind, actor, data) VALUES (700, 'token_created', 'otto', '{}'),
+            (800, 'token_revoked', 'olga', '{}');
+        """,
+    )
+    with Ledger.open(tmp_path / "ledger.db", clock=clock) as ledger:
+        assert {one.name: one.created_by for one in ledger.list_api_tokens()} == {"till": "otto", "shop": None}
+
+
 def test_price_lists_of_an_older_version_are_those_of_imei_services(tmp_path: Path, clock: Clock):
     make_older(
         tmp_path / "ledger.db",
@@ -227,7 +244,7 @@ def test_the_database_errors_of_sqlalchemy_come_out_as_ours(ledger: Ledger):
 
 
 def test_a_new_file_that_another_program_is_about_to_fill_is_waited_for(tmp_path: Path):
-    path = tmp_path / "ledger.sqlite"
+    path = tmp_path / "ledger.db"
     other = sqlite3.connect(path, isolation_level=None, check_same_thread=False)
     other.execute("BEGIN IMMEDIATE")
     has_asked = threading.Event()

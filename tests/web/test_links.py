@@ -58,6 +58,34 @@ def test_links_end_with_the_role_of_whoever_made_them(site, how):
     assert is_good(site, kept)
 
 
+@pytest.mark.parametrize("how", ["disabled", "demoted"])
+def test_tokens_for_others_end_with_the_role_of_whoever_made_them(site, how):
+    boss, mole, olga = (site.add_user(name, Role.ADMIN) for name in ("boss", "mole", "olga"))
+    make = {"name": "till", "user": str(olga.id), "scope": "order", "days": "30"}
+    change(site, mole, "token", **make)
+    change(site, boss, "token", **{**make, "name": "shop"})
+    change(site, mole, "token", **{**make, "name": "own", "user": str(mole.id)})
+    asker = Asker(site, boss)
+    form = {"user": str(mole.id), "csrf": asker.csrf, **({"role": "operator"} if how == "demoted" else {})}
+    answer = asker.ask("POST", f"/settings/{'disable' if how == 'disabled' else 'user'}", form=form)
+    tokens = site.session.ledger.list_api_tokens()
+    good = {one.name for one in tokens if one.revoked_at is None}
+    assert good == ({"shop"} if how == "disabled" else {"shop", "own"})
+    assert "till of olga" in answer.body
+    assert "shop of olga" not in answer.body
+    change(site, boss, "user", user=str(mole.id), role="admin")
+    assert {one.name for one in site.session.ledger.list_api_tokens() if one.revoked_at is None} == good
+
+
+def test_another_role_of_an_operator_and_another_password_end_no_token(site):
+    boss, olga = site.add_user("boss", Role.ADMIN), site.add_user("olga", Role.ADMIN)
+    change(site, olga, "token", name="till", user=str(boss.id), scope="order", days="30")
+    link = make_link(site, boss, of=olga)
+    assert Asker(site).ask("POST", link, form={"password": NEW}).status == 303
+    (token,) = site.session.ledger.list_api_tokens()
+    assert (token.created_by, token.revoked_at) == ("olga", None)
+
+
 def test_a_password_that_is_set_ends_all_links_that_would_set_it(site):
     boss, olga, otto = (site.add_user(name, Role.ADMIN) for name in ("boss", "olga", "otto"))
     first, second = make_link(site, boss, of=otto), make_link(site, olga, of=otto)

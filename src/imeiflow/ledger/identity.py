@@ -130,8 +130,9 @@ class Identities(Access):
     def change_user(self, user: UserId, *, actor: str, **values: Any) -> None:
         """Change a user's role, spend_limit, password_hash or disabled_at.
 
-        All but another limit signs the user out, and spends the links that they made or that set their password; being
-        disabled also revokes their tokens. Raises LastAdminError where nobody would be left to administer.
+        All but another limit signs the user out, and spends the links that they made or that set their password. Being
+        disabled also revokes their tokens; with the role of an administrator end those that they made for others, whose
+        secrets they know. Raises LastAdminError where nobody would be left to administer.
         """
         now = self.clock()
         stored = {**values, **({"password_at": now} if "password_hash" in values else {})}
@@ -146,8 +147,11 @@ class Identities(Access):
                 raise LastAdminError(name=name)
             if {"role", "password_hash", "disabled_at"} & set(values):
                 _shut_ways_in(connection, user, name, now)
-            if values.get("disabled_at") is not None:
-                _revoke_tokens(connection, user, actor, now)
+            is_disabled = values.get("disabled_at") is not None
+            if is_disabled:
+                _revoke_tokens(connection, actor, now, api_token.c.user_id == user)
+            if is_disabled or values.get("role", Role.ADMIN) != Role.ADMIN:
+                _revoke_tokens(connection, actor, now, api_token.c.user_id != user, api_token.c.created_by == name)
             told = {key: str(value) for key, value in values.items() if key != "password_hash"}
             write_event(connection, "user_changed", at=now, actor=actor, data={"user": name, **told})
 
@@ -237,6 +241,7 @@ class Identities(Access):
             "scopes": list(scopes),
             "created_at": now,
             "expires_at": expires_at,
+            "created_by": actor,
         }
 
         def create(connection: Connection) -> None:
@@ -359,9 +364,9 @@ def _shut_ways_in(connection: Connection, user: UserId, name: str, at: datetime)
     _spend_links(connection, at, or_(invitation.c.created_by == name, invitation.c.user_id == user))
 
 
-def _revoke_tokens(connection: Connection, user: UserId, actor: str, at: datetime) -> None:
-    """Revoke a user's tokens for good: enabled again, the user has none."""
-    good = select(api_token.c.id).where(api_token.c.user_id == user, api_token.c.revoked_at.is_(None))
+def _revoke_tokens(connection: Connection, actor: str, at: datetime, *which: ColumnElement[bool]) -> None:
+    """Revoke tokens for good: whatever becomes of the role, they stay revoked."""
+    good = select(api_token.c.id).where(api_token.c.revoked_at.is_(None), *which)
     for token in connection.execute(good.order_by(api_token.c.id)).scalars().all():
         connection.execute(update(api_token).where(api_token.c.id == token).values(revoked_at=at))
         write_event(connection, "token_revoked", at=at, actor=actor, data={"token": token})

@@ -59,6 +59,7 @@ api_token = Table(
     Column("expires_at", Instant),
     Column("used_at", Instant),
     Column("revoked_at", Instant),
+    Column("created_by", Text),  # a user's name; whoever made it on the command line is none
     UniqueConstraint("digest"),
     Index("ix_api_token_user_id", "user_id"),
 )

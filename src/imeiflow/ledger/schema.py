@@ -33,7 +33,22 @@ from imeiflow.ledger.change import AttemptKind
 from imeiflow.ledger.dialect import Exact, Instant, Json
 
 #: Every revision of the schema, oldest first; the last one is what this program writes.
-REVISIONS = ("0001", "0002", "0003", "0004", "0005", "0006", "0007", "0008", "0009", "0010", "0011", "0012", "0013")
+REVISIONS = (
+    "0001",
+    "0002",
+    "0003",
+    "0004",
+    "0005",
+    "0006",
+    "0007",
+    "0008",
+    "0009",
+    "0010",
+    "0011",
+    "0012",
+    "0013",
+    "0014",
+)
 HEAD = REVISIONS[-1]
 
 metadata = MetaData(

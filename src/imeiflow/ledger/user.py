@@ -78,6 +78,7 @@ class ApiToken:
     expires_at: datetime | None
     used_at: datetime | None
     revoked_at: datetime | None
+    created_by: str | None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -135,4 +136,5 @@ def read_token(row: AnyRow) -> ApiToken:
         expires_at=row.token_expires_at,
         used_at=row.token_used_at,
         revoked_at=row.token_revoked_at,
+        created_by=row.token_created_by,
     )

@@ -74,9 +74,7 @@ def change_user(request: WebRequest, data: FormData) -> Response[str]:
         changed["role"] = role
     if limit != user.spend_limit:
         changed["spend_limit"] = limit
-    if changed:
-        _session(request).ledger.change_user(user.id, actor=_name(request), **changed)
-    return _draw(request)
+    return _draw(request, revoked=_change(request, user, changed) if changed else [])
 
 
 @post("/settings/disable", guards=[needs(Role.ADMIN)], status_code=200)
@@ -84,10 +82,16 @@ def change_user(request: WebRequest, data: FormData) -> Response[str]:
 def disable(request: WebRequest, data: FormData) -> Response[str]:
     """Let a user sign in no more, and sign them out; or let them sign in again."""
     user = _find_user(request, data)
-    session = _session(request)
-    disabled_at = session.clock.now() if user.disabled_at is None else None
-    session.ledger.change_user(user.id, actor=_name(request), disabled_at=disabled_at)
-    return _draw(request)
+    disabled_at = _session(request).clock.now() if user.disabled_at is None else None
+    return _draw(request, revoked=_change(request, user, {"disabled_at": disabled_at}))
+
+
+def _change(request: WebRequest, user: User, changed: dict[str, Any]) -> list[ApiToken]:
+    """Change a user, and give the tokens that were revoked with that."""
+    ledger = _session(request).ledger
+    before = {one.id for one in ledger.list_api_tokens() if one.revoked_at is None}
+    ledger.change_user(user.id, actor=_name(request), **changed)
+    return [one for one in ledger.list_api_tokens() if one.id in before and one.revoked_at is not None]
 
 
 @post("/settings/sign-out", guards=[needs(Role.ADMIN)], status_code=200)
@@ -148,12 +152,12 @@ def revoke_link(request: WebRequest, data: FormData) -> Response[str]:
     return _draw(request)
 
 
-def _draw(request: WebRequest, block: str | None = "settings", **shown: str) -> Response[str]:
+def _draw(request: WebRequest, block: str | None = "settings", **shown: Any) -> Response[str]:
     session = _session(request)
     now = session.clock.now()
     users = session.ledger.list_users()
     lines = [UserLine(user=user, sessions=session.ledger.list_web_sessions(user.id)) for user in users]
-    values = {"link": "", "link_for": "", "token": "", **shown}
+    values: dict[str, Any] = {"link": "", "link_for": "", "token": "", "revoked": [], **shown}
     answer = draw(
         request,
         _TEMPLATE,
@@ -166,7 +170,7 @@ def _draw(request: WebRequest, block: str | None = "settings", **shown: str) -> 
         lifetimes=_LIFETIMES,
         own_session=request.user.session,
         link_hours=int(LINK_LASTS.total_seconds() // 3600),
-        **values,  # type: ignore[arg-type]
+        **values,
     )
     answer.headers["cache-control"] = "no-store"
     return answer
