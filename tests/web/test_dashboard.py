@@ -11,7 +11,7 @@ from imeiflow.domain.order import JobState
 from imeiflow.domain.user import Role
 from imeiflow.operations.job_control import ask_to_cancel
 from tests.web import seed
-from tests.web.conftest import Visitor
+from tests.web.conftest import NARROW, Visitor
 from tests.web.look import find_flaws
 
 
@@ -39,6 +39,18 @@ def test_it_shows_what_waits_what_was_spent_what_came_of_it_and_the_limits(seede
     assert find_flaws(page) == []
     waiting.get_by_role("link", name="1 unconfirmed").click()
     expect(page.locator("tbody tr")).to_have_count(1)
+
+
+def test_the_menu_of_a_telephone_is_closed_by_the_key_that_closes_things(visitor, admin):
+    page = visitor.open("/dashboard", user=admin, viewport=NARROW)
+    button, menu = page.get_by_role("button", name="Menu"), page.get_by_role("navigation", name="Main")
+    expect(menu).to_be_hidden()
+    button.click()
+    expect(menu).to_be_visible()
+    menu.get_by_role("link", name="Jobs").focus()
+    page.keyboard.press("Escape")
+    expect(menu).to_be_hidden()
+    expect(button).to_be_focused()
 
 
 def test_a_job_under_way_is_counted_live_and_goes_when_it_ends(make_site, browser):

@@ -19,7 +19,7 @@ from tests.web.look import ALL, find_flaws
         ("/nothing/here", 404, "There is no such page", None),
         ("/jobs/99/nothing", 404, "There is no such page", "Jobs"),
         ("/orders/99", 404, "There is no such page", "Orders"),
-        ("/spending?first=abc", 400, "That did not work", None),
+        ("/spending?first=abc", 400, "That did not work", "Spending"),
         ("/services/service?account=nobody&service=1", 409, "That cannot be done as things stand", "Services"),
     ],
 )

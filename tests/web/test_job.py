@@ -236,6 +236,8 @@ def test_the_page_is_open_to_all(site, visitor, admin):
     site.wait_for(job, JobState.FINISHED)
     page = visitor.open(f"/jobs/{job}", user=admin)
     expect(page.locator("#orders tbody tr").first).to_be_visible()
+    told = re.compile("^(Orders a second, calls at once|Nothing was measured)")
+    expect(page.get_by_role("img", name=told)).to_have_count(1)
     assert find_flaws(page) == []
     page.goto("/jobs")
     assert find_flaws(page) == []

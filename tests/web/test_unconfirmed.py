@@ -112,6 +112,10 @@ def test_the_provider_s_export_says_what_it_would_settle_and_then_does(site, vis
     path = tmp_path / "export.tsv"
     path.write_text("\n".join(rows) + "\n", encoding="utf-8")
     page = visitor.open(f"/jobs/{doubtful}/unconfirmed", user=admin)
+    page.locator("#export-zone").focus()
+    page.keyboard.press("Tab")
+    outline = page.get_by_text("Choose the export").evaluate("one => getComputedStyle(one).outlineStyle")
+    assert outline == "solid"  # who uses no mouse sees where they are
     page.locator("#export-file").set_input_files(path)
     expect(page.get_by_text("It names 2 orders of this job")).to_be_visible()
     assert count(site, doubtful, OrderState.UNCONFIRMED) == 4

@@ -46,13 +46,13 @@ def show_problem(
 
 
 def _find_way_back(request: Request[Any, Any, State]) -> Entry | None:
-    """Give the page of the navigation below which an address stands, where it is another and for whoever asks."""
+    """Give the page of the navigation that an address belongs to, where it is another and for whoever asks."""
     principal, path = request.scope.get("user"), request.url.path
     if principal is None:
         return None
-    above = [one for one in list_entries() if one.path != path and path.startswith(f"{one.path.rstrip('/')}/")]
-    allowed = [one for one in above if principal.user.role.allows(one.role)]
-    return max(allowed, key=lambda one: len(one.path), default=None)
+    allowed = [one for one in list_entries() if principal.user.role.allows(one.role)]
+    above = [one for one in allowed if path.startswith(f"{one.path}/") or (path == one.path and request.url.query)]
+    return max(above, key=lambda one: len(one.path), default=None)
 
 
 def _ask_to_sign_in(request: Request[Any, Any, State], *, is_part: bool) -> Response[str] | Redirect:

@@ -103,13 +103,19 @@
     document.cookie = `theme=${root.dataset.theme}; path=/; max-age=31536000; samesite=lax`;
     document.dispatchEvent(new CustomEvent("themechange"));
   };
+  const openMenu = (button, isOpen) => {
+    button.setAttribute("aria-expanded", String(isOpen));
+    document.getElementById("menu").classList.toggle("is-open", isOpen);
+  };
+  document.addEventListener("keydown", (event) => {
+    const menu = event.key === "Escape" && document.querySelector("[data-menu][aria-expanded='true']");
+    if (!menu) return;
+    openMenu(menu, false);
+    menu.focus();
+  });
   document.addEventListener("click", (event) => {
     const menu = event.target.closest("[data-menu]");
-    if (menu) {
-      const isOpen = menu.getAttribute("aria-expanded") !== "true";
-      menu.setAttribute("aria-expanded", String(isOpen));
-      document.getElementById("menu").classList.toggle("is-open", isOpen);
-    }
+    if (menu) openMenu(menu, menu.getAttribute("aria-expanded") !== "true");
     if (event.target.closest("[data-theme-toggle]")) setTheme();
     const closer = event.target.closest("[data-close]");
     if (closer) closer.closest("dialog").close();

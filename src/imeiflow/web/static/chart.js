@@ -38,6 +38,7 @@
     axes: [axis({ incrs: STEPS, space: 84, values: (_, times) => times.map(sayTime) }), axis({ size: 56 }), ...right],
     scales: { y: { range: from0 }, orders: { range: from0 } },
     cursor: { sync: { key: "job" }, drag: { x: true, y: false } },
+    hooks: { setCursor: [(plot) => place.classList.toggle("is-read", plot.cursor.idx !== null)] },
     legend: { live: true },
   });
 
@@ -95,6 +96,11 @@
       return item;
     }));
     why.hidden = !columns.changes.length;
+    const [first, last] = [columns.at[0], columns.at[columns.at.length - 1]];
+    const most = Math.max(0, ...columns.orders).toLocaleString(undefined, { maximumFractionDigits: 1 });
+    place.setAttribute("aria-label", columns.at.length > 1
+      ? `Orders a second, calls at once and orders a call, from ${sayTime(first)} to ${sayTime(last)}; at most ${most} orders a second`
+      : "Nothing was measured");
   };
 
   const load = async () => {
