@@ -1,4 +1,7 @@
-"""An empty ledger to begin a test with: made once by all migrations, then copied. `tests/ledger` makes its own."""
+"""An empty ledger to begin a test with: made once by all migrations, then copied.
+
+Making one anew is tested where a test opens a ledger itself, in `tests/ledger` above all.
+"""
 
 from __future__ import annotations
 

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from sqlalchemy.engine import make_url
 
 from imeiflow.domain.ident import AccountName, AttemptId, JobId, OrderId, Reference, ServiceId, Token
 from imeiflow.domain.imei import Imei
@@ -18,6 +19,7 @@ from imeiflow.domain.outcome import Ending, Outcome
 from imeiflow.ledger.change import AttemptKind, Concluded, Conclusion, Intent, OrderChange
 from imeiflow.ledger.ledger import Ledger
 from imeiflow.ledger.record import JobDraft, NewOrder, QueuedOrder
+from tests.mould import cast_ledger
 
 ACCOUNT = AccountName("gsm-fusion")
 SERVICE = ServiceId("123")
@@ -120,6 +122,7 @@ def clock() -> Clock:
 
 @pytest.fixture
 def ledger(engine_url: str, clock: Clock) -> Iterator[Ledger]:
+    cast_ledger(Path(str(make_url(engine_url).database)))
     with Ledger.open(engine_url, clock=clock) as opened:
         yield opened
 

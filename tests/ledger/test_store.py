@@ -31,8 +31,10 @@ from imeiflow.ledger.dialect import from_micros, prepare_writer
 from imeiflow.ledger.ledger import Ledger
 from imeiflow.ledger.migrations import read_history
 from imeiflow.ledger.schema import HEAD, REVISIONS, metadata
+from imeiflow.ledger.store import _share
 from tests.ledger.conftest import Clock
 from tests.ledger.older import make_older
+from tests.mould import cast_ledger
 
 
 def read_schema(path: Path) -> dict[str, str]:
@@ -276,3 +278,15 @@ class Asking(sqlite3.Connection):
         except sqlite3.OperationalError:
             self._has_asked.set()
             raise
+
+
+def test_what_was_compiled_for_one_ledger_serves_the_next(tmp_path: Path, clock: Clock):
+    _, compiled = _share("sqlite")
+
+    def ask(name: str) -> int:
+        with Ledger.open(cast_ledger(tmp_path / name), clock=clock) as ledger:
+            ledger.list_jobs(JobState.RUNNING, AccountName("gsm-fusion"))
+        return len(compiled)
+
+    compiled.clear()
+    assert ask("one.db") == ask("another.db") > 0

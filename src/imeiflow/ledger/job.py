@@ -7,9 +7,23 @@ from collections.abc import Mapping, Sequence
 from collections.abc import Set as AbstractSet
 from datetime import datetime
 from decimal import Decimal
-from typing import Any, Unpack
+from functools import cache
+from typing import Any, Final, Unpack
 
-from sqlalchemy import ColumnElement, Connection, Select, delete, func, insert, literal, or_, select, update
+from sqlalchemy import (
+    ColumnElement,
+    Connection,
+    Integer,
+    Select,
+    bindparam,
+    delete,
+    func,
+    insert,
+    literal,
+    or_,
+    select,
+    update,
+)
 
 from imeiflow.domain.ident import AccountName, JobId, OrderId, ServiceId
 from imeiflow.domain.item import OrderKind
@@ -132,7 +146,7 @@ class Jobs(Access):
     def find_job(self, job_id: JobId) -> Job | None:
         """Read one job, drafts included; None when there is none."""
         with self._read() as connection:
-            row = connection.execute(select(job).where(job.c.id == job_id)).one_or_none()
+            row = connection.execute(_one_job, {"wanted": job_id}).one_or_none()
         return None if row is None else _read_job(row)
 
     def list_jobs(
@@ -144,17 +158,18 @@ class Jobs(Access):
         before: JobId | None = None,
     ) -> list[Job]:
         """List jobs, newest first; `before` is the last id of the page before. Drafts are hidden."""
-        query = select(job).where(*_listed(state, account, before)).order_by(job.c.id.desc()).limit(limit)
+        given = _give(state=None if state is None else state.value, account=account, before=before, limit=limit)
         with self._read() as connection:
-            return [_read_job(row) for row in connection.execute(query)]
+            return [_read_job(row) for row in connection.execute(_listing(frozenset(given)), given)]
 
     def count_jobs(
         self, state: JobState | None = None, account: AccountName | None = None, *, before: JobId | None = None
     ) -> int:
         """Count what `list_jobs` would list."""
-        query = select(func.count()).select_from(job).where(*_listed(state, account, before))
+        given = _give(state=None if state is None else state.value, account=account, before=before)
+        query = select(func.count()).select_from(job).where(*_listed(given.keys()))
         with self._read() as connection:
-            return int(connection.execute(query).scalar_one())
+            return int(connection.execute(query, given).scalar_one())
 
     def change_job(self, job_id: JobId, expected: AbstractSet[JobState], to: JobState, reason: str | None) -> None:
         """Move a job from one of the `expected` states on, and clear what was wanted of it.
@@ -292,16 +307,29 @@ class Jobs(Access):
             raise UnknownJobError(job=job_id)
 
 
-def _listed(state: JobState | None, account: AccountName | None, before: JobId | None) -> list[ColumnElement[bool]]:
-    """Give the conditions of a listing: drafts are hidden."""
-    conditions = [job.c.state != JobState.DRAFT.value]
-    if state is not None:
-        conditions.append(job.c.state == state.value)
-    if account is not None:
-        conditions.append(job.c.account == account)
-    if before is not None:
-        conditions.append(job.c.id < before)
-    return conditions
+#: Made once, as listings are: an engine asks for its jobs many times a second.
+_one_job: Final = select(job).where(job.c.id == bindparam("wanted"))
+_asked: Final[Mapping[str, ColumnElement[bool]]] = {
+    "state": job.c.state == bindparam("state"),
+    "account": job.c.account == bindparam("account"),
+    "before": job.c.id < bindparam("before"),
+}
+
+
+def _give(**wanted: object) -> dict[str, object]:
+    """Give the parameters of a listing that were told."""
+    return {name: value for name, value in wanted.items() if value is not None}
+
+
+def _listed(given: AbstractSet[str]) -> list[ColumnElement[bool]]:
+    """Give the conditions of a listing that has these parameters: drafts are hidden."""
+    return [job.c.state != JobState.DRAFT.value, *(_asked[name] for name in sorted(given & _asked.keys()))]
+
+
+@cache
+def _listing(given: frozenset[str]) -> Select[Any]:
+    query = select(job).where(*_listed(given)).order_by(job.c.id.desc())
+    return query.limit(bindparam("limit", type_=Integer())) if "limit" in given else query
 
 
 def _say_why(job_id: JobId) -> Select[Any]:

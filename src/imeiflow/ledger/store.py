@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import os
 from contextlib import suppress
+from functools import cache
 from pathlib import Path
 from typing import Any
 
-from sqlalchemy import Connection, Engine, create_engine, event, inspect, text
+from sqlalchemy import Connection, Dialect, Engine, create_engine, event, inspect, text
 from sqlalchemy.engine import URL, make_url
 from sqlalchemy.exc import ArgumentError
+from sqlalchemy.util import LRUCache
 
 from imeiflow.errors import LedgerError
 from imeiflow.ledger.dialect import BUSY_TIMEOUT_S, begin, prepare_reader, prepare_writer
@@ -18,6 +20,8 @@ from imeiflow.ledger.mask import add_functions
 from imeiflow.ledger.schema import HEAD, REVISIONS
 
 _READERS = 8
+#: Statements that are kept compiled: more than there are.
+_COMPILED = 1000
 
 
 def read_url(url_or_path: str | Path) -> URL:
@@ -82,7 +86,23 @@ def _open(url: URL, *, size: int) -> Engine:
         "check_same_thread": False,
         "cached_statements": 256,
     }
-    return create_engine(url, connect_args=arguments, pool_size=size, max_overflow=0, query_cache_size=500)
+    engine = create_engine(url, connect_args=arguments, pool_size=size, max_overflow=0, query_cache_size=0)
+    engine.dialect, compiled = _share(url.get_backend_name())
+    engine.update_execution_options(compiled_cache=compiled)
+    return engine
+
+
+@cache
+def _share(backend: str) -> tuple[Dialect, LRUCache[Any, Any]]:
+    """Give what all ledgers of a process share: a dialect, and the statements that were compiled for it.
+
+    To compile a statement takes longer than to carry it out.
+    """
+    engine = create_engine(URL.create(backend))
+    with engine.connect():  # the dialect learns the database's version
+        pass
+    engine.dispose()
+    return engine.dialect, LRUCache(_COMPILED)
 
 
 def bring_up_to_date(engine: Engine, path: str) -> None:

@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from functools import cache
+
 from litestar import Litestar
 from litestar.datastructures import State
-from litestar.types import ASGIApp
+from litestar.handlers import BaseRouteHandler
+from litestar.types import ASGIApp, ControllerRouterHandler
 
 from imeiflow.web.access import Authentication, require_sign_in
 from imeiflow.web.api.application import Branch, create_api
@@ -25,11 +29,10 @@ _MOST_FORM_BYTES = 2_000_000  #: of anything but an upload, which is a stream
 
 def create_app(office: Office) -> ASGIApp:
     """Make the application of an office."""
-    handlers = [handler for page in find_pages() for handler in page.handlers]
     meter = Meter()
     office.session.ledger.observe(meter)
     app = Litestar(
-        route_handlers=[*handlers, static_file, live, healthz, make_readyz(office), make_metrics(office, meter)],
+        route_handlers=[*_list_handlers(), make_readyz(office), make_metrics(office, meter)],
         guards=[require_sign_in],
         before_request=look_at,
         exception_handlers=HANDLERS,
@@ -39,3 +42,13 @@ def create_app(office: Office) -> ASGIApp:
         state=State({"office": office}),
     )
     return Watch(Gate(Branch(Authentication(app, office), create_api(office)), office.settings), meter)
+
+
+@cache
+def _list_handlers() -> Sequence[ControllerRouterHandler]:
+    """List what serves any office, with signatures that are read once for all servers of a process: they copy them."""
+    handlers = [*(handler for page in find_pages() for handler in page.handlers), static_file, live, healthz]
+    for handler in handlers:
+        if isinstance(handler, BaseRouteHandler):
+            _ = handler.parsed_fn_signature
+    return handlers
