@@ -82,7 +82,7 @@ def make_view(tally: Tally = HALF, **changes: Any) -> JobView:
         calls_under_way=10,
         orders_under_way=1_000,
         chunk_size=100,
-        chunk_reason="a call of 100 was fully accounted for",
+        chunk_reason="the provider named all of a call of 100 orders",
         lane=Lane().view(),
         calls_per_s=10.0,
         orders_per_s=1000.0,
@@ -195,7 +195,10 @@ def test_what_is_out_of_the_ordinary_is_noted_with_its_reason():
 def test_speed_chunk_concurrency_and_pace_each_have_a_line_with_its_reason():
     lines = {line.label: line for line in describe_moment(make_progress(make_view()))}
     assert lines["speed"].value == "10.0 calls/s, 1,000 orders/s"
-    assert (lines["a call"].value, lines["a call"].why) == ("100 orders", "a call of 100 was fully accounted for")
+    assert (lines["a call"].value, lines["a call"].why) == (
+        "100 orders",
+        "the provider named all of a call of 100 orders",
+    )
     assert lines["at once"].why
     assert lines["pace"].value == "no limit found"
 
@@ -217,7 +220,7 @@ def test_plain_lines_come_every_few_seconds_and_when_something_happens():
 
 @pytest.mark.parametrize("width", [40, 60, 80, 120])
 def test_the_picture_fits_and_holds_all_that_is_told(width):
-    view = make_view(stopping=JobState.PAUSED, stop_reason="26 of the last 50 attempts ended in doubt", blocked_s=3.0)
+    view = make_view(stopping=JobState.PAUSED, stop_reason="26 of the last 50 calls got no clear answer", blocked_s=3.0)
     progress = make_progress(view, job=make_job(name="x" * 90 + "\x1b[31m.csv"))
     console = Console(file=io.StringIO(), width=width, force_terminal=False)
     console.print(draw_moment(progress, width))
@@ -232,7 +235,7 @@ def test_the_picture_fits_and_holds_all_that_is_told(width):
         "100 orders",
         "$792.00",
         "will still be charged",
-        "ended in doubt",
+        "no clear answer",
     ):
         assert told in words
 

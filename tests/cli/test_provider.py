@@ -70,6 +70,9 @@ def test_what_was_learned_is_shown_with_why(environment):
     done = run_typed(("account",), environment)
     assert "Learned about its limits" in done.stdout
     assert "no limit of pace found" in done.stdout
+    assert "service 1 Apple Basic Info" in done.stdout
+    learned = json.loads(run_typed(("account", "--json"), environment).stdout)["learned"]
+    assert {one["service_name"] for one in learned if one["service"]} == {"Apple Basic Info"}
 
 
 def test_credit_that_is_not_told_hides_nothing_else(environment, simulator):

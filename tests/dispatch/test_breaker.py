@@ -27,7 +27,7 @@ ALL_REFUSED = _account([Outcome.REFUSED] * 4)
 def test_a_tenth_of_fifty_attempts_in_doubt_is_borne_and_one_more_is_not() -> None:
     breaker = Breaker()
     assert [breaker.add(ONE_IN_DOUBT) for _ in range(5)] == [None] * 5
-    assert breaker.add(ONE_IN_DOUBT) == "6 of the last 6 attempts ended in doubt"
+    assert breaker.add(ONE_IN_DOUBT) == "6 of the last 6 calls got no clear answer: orders may be placed"
 
 
 def test_doubts_that_lie_far_back_are_forgotten() -> None:
@@ -43,7 +43,7 @@ def test_three_tenths_of_200_orders_refused_are_borne_and_more_are_not() -> None
     breaker = Breaker()
     for _ in range(15):
         assert breaker.add(ALL_REFUSED) is None
-    assert breaker.add(ALL_REFUSED) == "64 of the last 64 orders were refused"
+    assert breaker.add(ALL_REFUSED) == "the provider refused 64 of the last 64 orders"
 
 
 def test_calls_that_were_refused_unread_say_nothing_of_the_orders() -> None:

@@ -417,3 +417,20 @@ def test_only_a_bare_error_for_several_orders_says_that_the_provider_has_them_al
     assert has_all(2, account_for(imeis, bare))
     assert not has_all(1, account_for(imeis[:1], bare))
     assert not has_all(2, account_for(imeis, replace(bare, duplicates=(imeis[0],))))
+
+
+@pytest.mark.parametrize(
+    ("named", "hint", "said"),
+    [
+        (1, None, "of a call of 100 orders the provider named only 1"),
+        (0, None, "of a call of 100 orders the provider named none"),
+        (0, 50, "the provider refused a call of 100 orders"),
+        (100, None, "the provider refused a call of 100 orders"),
+    ],
+)
+def test_it_says_what_became_of_a_call_that_was_too_long(named, hint, said):
+    chunk = ChunkSize()
+    chunk.learn(2, Verdict.WORKS, named=2, hint=None, is_canary=True)
+    assert chunk.reason == "the provider named all of a call of 2 orders"
+    chunk.learn(100, Verdict.FAILS, named=named, hint=hint, is_canary=True)
+    assert chunk.reason == said

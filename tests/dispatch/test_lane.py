@@ -174,11 +174,14 @@ def test_whatever_the_ledger_gives_back_a_lane_works(learned: dict[str, object],
 @pytest.mark.parametrize(
     ("server", "words"),
     [
-        (ServerModel(latency=steady(1.0), slots=30, on_full="refuse"), "30 at once: the provider takes 30 at once"),
+        (
+            ServerModel(latency=steady(1.0), slots=30, on_full="refuse"),
+            "30 calls at once: the provider takes 30 calls at once",
+        ),
         (ServerModel(latency=steady(1.0), limit=("fixed", 100, 10.0)), "100 calls in 10.1 s"),
         (ServerModel(latency=steady(1.0), limit=("bucket", 10.0, 20.0), says="rate"), "the provider refused calls at"),
         (ServerModel(latency=steady(1.0), slots=30), "calls wait at the server"),
-        (ServerModel(latency=steady(0.1)), "the ceiling of 256 at once is reached"),
+        (ServerModel(latency=steady(0.1)), "256 calls at once, the most that are allowed"),
     ],
     ids=["number", "window", "bucket", "queue", "ceiling"],
 )
@@ -192,7 +195,7 @@ def test_it_says_what_the_speed_comes_from(server: ServerModel, words: str) -> N
 def test_it_says_that_the_pace_is_the_users() -> None:
     lane = Lane(rate=Window(60, 60.0))
     _fill(lane, 0.0)
-    assert lane.view().reason == "the pace is yours: 1.0 calls a second"
+    assert lane.view().reason == "1.0 calls a second, set by you"
 
 
 def test_it_says_that_it_waits_out_a_silence() -> None:

@@ -72,7 +72,7 @@ def test_a_refusal_shows_the_most_that_is_admitted() -> None:
     limit.refused(1.0, crowd=30)
     assert limit.allowed == 30
     assert limit.room_at(1.0, 30) > 1.0
-    assert "takes 30 at once" in limit.reason
+    assert "takes 30 calls at once" in limit.reason
 
 
 def test_of_calls_refused_together_the_one_among_the_fewest_counts() -> None:

@@ -158,6 +158,18 @@ def test_a_pinned_value_is_never_overwritten_by_what_is_learned(ledger: Ledger):
     assert ledger.forget(ACCOUNT) == 1
 
 
+def test_what_was_learned_of_a_service_bears_its_newest_name(ledger: Ledger):
+    ledger.learn(ACCOUNT, SERVICE, "chunk_size", 20, "50 were cut")
+    ledger.learn(ACCOUNT, ServiceId(""), "lane", {}, "just begun")
+    for name in ("Chek", "Check"):
+        ledger.record_prices(ACCOUNT, [PricedService(id=SERVICE, name=name)])
+    ledger.record_prices(ACCOUNT, [PricedService(id=SERVICE, name="Unlock by file")], OrderKind.FILE)
+    assert [(one.service, one.service_name) for one in ledger.learned(ACCOUNT)] == [
+        (ServiceId(""), ""),
+        (SERVICE, "Check"),
+    ]
+
+
 def test_a_price_is_stored_again_only_when_it_changed(ledger: Ledger, clock: Clock):
     cheap = PricedService(id=SERVICE, name="Check", price=Money(Decimal("0.08"), "USD"))
     dear = PricedService(id=SERVICE, name="Check", price=Money(Decimal("0.10"), "USD"))

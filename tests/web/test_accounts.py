@@ -22,12 +22,12 @@ def test_limits_are_shown_with_why_pinned_unpinned_and_forgotten(tmp_path, reque
     page.get_by_role("textbox", name="Calls at once").fill("7")
     page.get_by_label("Calls a minute").fill("90")
     page.get_by_role("button", name="Pin", exact=True).click()
-    expect(page.get_by_text("7 at once, 90 calls a minute")).to_be_visible()
+    expect(page.get_by_text("7 calls at once, 90 calls a minute")).to_be_visible()
     pinned = [one for one in site.session.ledger.learned(ACCOUNT) if one.pinned]
     assert [one.value for one in pinned] == [{"concurrency": 7, "per_min": 90}]
     page.get_by_role("button", name="Unpin").click()
-    expect(page.get_by_text("7 at once")).to_have_count(0)
-    page.get_by_role("button", name="Forget service 1 of gsm-fusion").click()
+    expect(page.get_by_text("7 calls at once")).to_have_count(0)
+    page.get_by_role("button", name="Forget service 1").click()
     expect(page.get_by_text("of 100 only 50 were accounted for")).to_have_count(0)
     assert [one.kind for one in site.session.ledger.learned(ACCOUNT)] == ["lane"]
     actions = [one.data["action"] for one in site.session.ledger.recent_events(kinds=["user_action"])]

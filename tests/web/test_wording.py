@@ -12,7 +12,7 @@ from imeiflow.web.wording import say_capital, say_reason, say_remedy, say_senten
     [
         ("the spending cap of $20.00 is reached; `resume --max-spend AMOUNT` sets another", "of $20.00 is reached"),
         ("it would cost $4.00 instead of $3.20; `resume --accept-price 0.10` goes on", "instead of $3.20"),
-        ("6 of the last 50 attempts ended in doubt", "ended in doubt"),
+        ("the provider refused 64 of the last 64 orders", "of the last 64 orders"),
     ],
 )
 def test_a_reason_is_told_without_the_command_that_a_page_has_a_button_for(told, said):

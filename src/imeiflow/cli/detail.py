@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
-from typing import Any
+from collections.abc import Iterable, Iterator
 
 from imeiflow.cli.output import count, cut, screen_width, show_seconds, show_time
 from imeiflow.cli.report import headline, next_steps, tell_counts, tell_money, tell_steps
 from imeiflow.cli.watching import tell_statuses
-from imeiflow.dispatch.kind import CHUNK_KIND, IDS_KIND, LANE_KIND
+from imeiflow.dispatch.kind import CHUNK_KIND, LANE_KIND
 from imeiflow.domain.item import OrderKind
 from imeiflow.domain.money import Money
 from imeiflow.domain.order import OrderState, Policy
 from imeiflow.ledger.record import Job, Learned
+from imeiflow.operations.account_view import name_learned, say_learned
 from imeiflow.operations.finding import Findings
 from imeiflow.operations.job_detail import JobDetail, ShownDoubt, ShownReason
 from imeiflow.operations.json_text import clean
@@ -193,13 +193,7 @@ def _tell_limits(detail: JobDetail) -> Iterator[str]:
 
 
 def _describe_limit(learned: Learned) -> str:
-    match learned.kind, learned.value:
-        case kind, {"size": int(size)} if kind == CHUNK_KIND:
-            return f"{count(size, 'order')} a call: {clean(learned.reason)}"
-        case kind, {"size": int(size)} if kind == IDS_KIND:
-            return f"{count(size, 'order')} a call when statuses are asked for: {clean(learned.reason)}"
-        case kind, Mapping() if kind == LANE_KIND:
-            return clean(learned.reason)
-        case kind, value:
-            shown: Any = value
-            return f"{kind} {shown}: {clean(learned.reason)}"
+    if learned.kind == LANE_KIND:
+        return clean(learned.reason)  # it says what was learned as well
+    about = "" if learned.kind == CHUNK_KIND else f"{name_learned(learned)} "
+    return clean(f"{about}{say_learned(learned)}: {learned.reason}")

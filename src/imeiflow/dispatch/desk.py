@@ -182,7 +182,7 @@ class Desk:
     def save(self) -> None:
         """Store what was learned since the last time. Blocks."""
         view = self.lane.view()
-        reason = f"{view.concurrency} at once: {view.concurrency_reason}; pace: {view.pace_reason}"
+        reason = f"{view.concurrency} calls at once: {view.concurrency_reason}; pace: {view.pace_reason}"
         self.keep(WHOLE_ACCOUNT, LANE_KIND, self.lane.as_learned(), reason)
         for (service, wished), size in list(self._chunk_sizes.items()):
             learned = size.as_learned()

@@ -198,17 +198,17 @@ class Lane:
             case _Holder.SILENCE:
                 return f"waiting: {pace.reason}"
             case _Holder.PACE if pace.model is None or pace.is_at_ceiling:
-                return f"the pace is yours: {per_time(pace.ceiling.rate)}" if pace.ceiling else pace.reason
+                return f"{per_time(pace.ceiling.rate)}, set by you" if pace.ceiling else pace.reason
             case _Holder.PACE:
-                return f"the pace holds it: {pace.reason}"
+                return f"as fast as the pace allows: {pace.reason}"
             case _Holder.NUMBER if limit.allowed >= limit.ceiling:
-                return f"the ceiling of {limit.ceiling} at once is reached"
+                return f"{limit.ceiling} calls at once, the most that are allowed (max_concurrency)"
             case _Holder.NUMBER if limit.bound is not None and limit.allowed >= limit.bound:
-                return f"{limit.bound} at once until the chunk size is known"
+                return f"{limit.bound} calls at once, until it is known how many orders a call may carry"
             case _Holder.NUMBER:
-                return f"{limit.allowed} at once: {limit.reason}"
+                return f"{limit.allowed} calls at once: {limit.reason}"
             case _Holder.NOTHING:
-                return "nothing holds it"
+                return "as fast as orders come"
 
     # what ends teach
 

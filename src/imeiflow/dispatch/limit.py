@@ -19,6 +19,7 @@ from dataclasses import dataclass
 
 from imeiflow.dispatch.latency import LatencyBook, Queueing, Sample
 
+_GROWING = "growing: no call is refused, and none waits at the server"
 _START = 2
 _GROWTH_PER_S = math.log(10.0)
 _MIN_GROWTH = 1 / 12
@@ -54,7 +55,7 @@ class ConcurrencyLimit:
         self.cap = cap  #: the most that is admitted, once a refusal has shown it
         self.bound: int | None = None  #: the lane holds the ramp here while the chunk size is unknown
         self.value = float(max(1, queued or cap or max(_START, proven)))
-        self.reason = "learned earlier" if proven or cap or queued else "starting"
+        self.reason = "learned earlier" if proven or cap or queued else "just begun"
         self._queued = queued is not None
         self._books: dict[int, LatencyBook] = {}
         self._step_s = _STEP_S
@@ -109,7 +110,7 @@ class ConcurrencyLimit:
         self.value = min(self._top(), limit + 1.0)
         self._stride *= 2 ** (1 / amount)
         self._spread_step(now, amount)
-        self.reason = "growing: nothing is refused, and calls do not wait"
+        self.reason = _GROWING
         return now
 
     def ease(self, in_flight: int) -> None:
@@ -157,7 +158,7 @@ class ConcurrencyLimit:
         self._trying = None
         self.cap = max(1, crowd)
         self.value = min(self.value, float(self.cap))
-        self.reason = f"the provider takes {self.cap} at once and refused one more"
+        self.reason = f"the provider takes {self.cap} calls at once, and refused one more"
         self._plan_exploring(now)
 
     def lower(self, crowd: int) -> None:
@@ -172,7 +173,7 @@ class ConcurrencyLimit:
         self._trying = None
         self._explore_at = math.inf
         self._stride = math.inf
-        self.reason = "growing: nothing is refused, and calls do not wait"
+        self.reason = _GROWING
 
     def _book(self, size: int) -> LatencyBook:
         book = self._books.get(size)
@@ -219,7 +220,7 @@ class ConcurrencyLimit:
             return self._explore_at if self._explore_at > now else math.inf
         self.cap = (self.cap or 0) + 1
         self.value = float(self.cap)
-        self.reason = f"trying {self.cap} at once: fewer were not refused for a while"
+        self.reason = f"trying {self.cap} calls at once: with fewer, none was refused for a while"
         self._trying = self.cap
         self._plan_exploring(now)
         return now
@@ -257,7 +258,7 @@ class ConcurrencyLimit:
         self._regrowth = _REGROWTH
         self.value = value
         self.reason = (
-            f"calls wait at the server: among {queueing.crowd:.0f} at once each took {queueing.ratio:.1f} times as long"
+            f"calls wait at the server: with {queueing.crowd:.0f} at once, each took {queueing.ratio:.1f} times as long"
         )
         book.forget(above=0.7 * value)
 

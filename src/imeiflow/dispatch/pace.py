@@ -49,7 +49,7 @@ _TRUST_S = 5.0
 _SPENT = 16
 _MAX_FIRST_STEP = 4 * MIN_STEP
 _SHUT_OUT = "the provider has shut us out for a while"
-_REFUSED = "the provider refused a call: too many in the time"
+_REFUSED = "the provider refused a call: too many in a short time"
 
 
 class Pace:

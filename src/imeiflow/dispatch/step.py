@@ -199,4 +199,4 @@ class StepGate:
             self.is_banned = True
             self.stop("the provider shut us out for a while")
         elif sample.says_rate:
-            self.stop("the provider said: too many in the time")
+            self.stop("the provider said: too many in a short time")

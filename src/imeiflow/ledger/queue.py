@@ -11,6 +11,7 @@ from sqlalchemy import Text, delete, func, insert, select, update
 from imeiflow.domain.doubt import RepeatEvidence
 from imeiflow.domain.ident import AccountName, AttemptId, JobId, OrderId, Reference, ServiceId
 from imeiflow.domain.imei import Imei
+from imeiflow.domain.item import OrderKind
 from imeiflow.domain.order import OrderState
 from imeiflow.domain.outcome import Outcome
 from imeiflow.ledger.access import Access
@@ -18,6 +19,7 @@ from imeiflow.ledger.change import AttemptKind
 from imeiflow.ledger.charge import earliest_doubt
 from imeiflow.ledger.dialect import encode_rows, fetch_rows, from_micros, json_rows
 from imeiflow.ledger.log import PROBE_IN_DOUBT
+from imeiflow.ledger.price_schema import service_price
 from imeiflow.ledger.record import Doubt, Learned, QueuedOrder
 from imeiflow.ledger.schema import attempt, attempt_order, event, job, learned, orders, repeat_seen
 
@@ -167,7 +169,20 @@ class Queue(Access):
 
     def learned(self, account: AccountName) -> list[Learned]:
         """List what was found out about an account's lane."""
-        query = select(learned).where(learned.c.account == account).order_by(learned.c.service, learned.c.kind)
+        name = (
+            select(service_price.c.name)
+            .where(
+                service_price.c.account == learned.c.account,
+                service_price.c.kind == OrderKind.IMEI.value,
+                service_price.c.service == learned.c.service,
+            )
+            .order_by(service_price.c.id.desc())
+            .limit(1)
+            .correlate(learned)
+            .scalar_subquery()
+        )
+        query = select(learned, func.coalesce(name, "").label("service_name")).where(learned.c.account == account)
+        query = query.order_by(learned.c.service, learned.c.kind)
         with self._read() as connection:
             return [Learned(**row._asdict()) for row in connection.execute(query)]
 

@@ -273,6 +273,7 @@ class Learned:
 
     account: AccountName
     service: ServiceId
+    service_name: str  #: as the price list has it; empty where it does not
     kind: str
     value: Any
     reason: str

@@ -22,22 +22,20 @@ def name_learned(one: Learned) -> str:
     """Say what was learned about."""
     what = {
         LANE_KIND: "calls at once, pace",
-        CHUNK_KIND: "IMEIs a call",
+        CHUNK_KIND: "orders a call",
         LIMITS_KIND: "never more than",
         IDS_KIND: "asking for statuses",
     }.get(one.kind, one.kind.replace("_", " "))
-    return f"service {one.service}" if one.service else what
+    return f"service {one.service} {one.service_name}".rstrip() if one.service else what
 
 
 def say_learned(one: Learned) -> str:
     """Say what was learned."""
     match one.value:
-        case {"size": int(size)} if one.kind == IDS_KIND:
-            return f"{size} orders a call" if size > 1 else "one order a call"
         case {"size": int(size)}:
-            return f"{size} IMEIs a call" if size > 1 else "one IMEI a call"
+            return f"{size} orders a call" if size > 1 else "one order a call"
         case {"concurrency": int(number), "per_min": int() | float() | None as rate}:
-            return f"{number:,} at once" + (f", {rate:g} calls a minute" if rate is not None else "")
+            return f"{number:,} calls at once" + (f", {rate:g} calls a minute" if rate is not None else "")
         case {"concurrency": int(number), "pace": Mapping() | None as pace}:
             return f"{number:,} calls at once; {_say_pace(pace)}"
         case {"pace": Mapping() | None as pace}:

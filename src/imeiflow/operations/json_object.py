@@ -87,6 +87,7 @@ def describe_account(
         "learned": [
             {
                 "service": one.service or None,
+                "service_name": one.service_name or None,
                 "kind": one.kind,
                 "value": one.value,
                 "reason": one.reason,
