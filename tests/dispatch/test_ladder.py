@@ -268,3 +268,13 @@ def test_a_server_that_fails_is_not_taken_for_one_that_refuses():
     ladder = search(Broken())
     assert len(ladder.measured) == 1
     assert ladder.recommend() is None
+
+
+def test_of_steps_that_bring_no_more_it_names_the_fastest():
+    ladder = Ladder(ceiling=64, calls=5)
+    for number, took_s in ((1, 0.10), (2, 0.25), (3, 0.33)):
+        note_calls(ladder, number, [(at * took_s, (at + 1) * took_s, Fate.SERVED) for at in range(5)])
+    one = ladder.recommend()
+    assert ladder.next_step() is None
+    assert one is not None
+    assert one.reason == "more at once only wait at the server: 10.0 calls a second is all"

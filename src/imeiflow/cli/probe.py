@@ -101,7 +101,7 @@ def _check(proposal: Proposal) -> None:
             problem=f"{count(earlier.count, 'IMEI')} ordered before under this service: {shown}",
             remedy="Take others: what was ordered before shows nothing about a new order.",
         )
-    check_size(proposal.preview.valid)
+    check_size(proposal.preview)
 
 
 def _tell_cost(proposal: Proposal) -> str:

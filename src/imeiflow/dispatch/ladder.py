@@ -125,7 +125,8 @@ class Ladder:
             return Recommendation(max(1, self._proven), per_s, why)
         if self._is_flat:
             needed = self._slots(good)
-            return Recommendation(needed, None, f"more at once only wait at the server: {per_time(last.per_s)} is all")
+            most = max(one.per_s for one in good)
+            return Recommendation(needed, None, f"more at once only wait at the server: {per_time(most)} is all")
         if last.step.concurrency >= self._ceiling:
             return Recommendation(self._ceiling, None, "the ceiling was reached, and nothing was refused")
         if self.measured[-1].grade is Grade.TOO_MUCH or self._is_checked:

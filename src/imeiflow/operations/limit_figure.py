@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import Final
 
 from imeiflow.dispatch.ladder import Recommendation
-from imeiflow.dispatch.step import Grade, Measured, StepKind
+from imeiflow.dispatch.step import Grade, Measured, Step, StepKind
 from imeiflow.plot.figure import Figure, Limit, Mark, Panel, Series, Tone
 
 #: Below it a time is said in milliseconds.
@@ -40,6 +40,17 @@ def _name_step(found: Measured) -> str:
             return f"{(step.per_s or 0) * 60:.0f} a minute"
 
 
+def _label_step(step: Step) -> str:
+    """Name a step in so few words that all of them fit under a plot."""
+    match step.kind:
+        case StepKind.CONCURRENCY:
+            return f"{step.concurrency}"
+        case StepKind.CHECK:
+            return f"{step.concurrency} again"
+        case StepKind.PACE:
+            return f"{(step.per_s or 0) * 60:.0f}/min"
+
+
 def _seconds(value: float | None) -> str:
     """Say how long a call takes, to three digits: a server near by answers in a millisecond."""
     if value is None:
@@ -54,7 +65,8 @@ def _say_took(seconds: float) -> str:
 def name_limits(one: Recommendation) -> str:
     """Say limits in words."""
     pace = "" if one.per_min is None else f", {one.per_min:g} calls a minute"
-    return f"{one.concurrency:,} at once{pace}"
+    calls = "call" if one.concurrency == 1 else "calls"
+    return f"{one.concurrency:,} {calls} at once{pace}"
 
 
 def draw_limits(
@@ -72,7 +84,7 @@ def draw_limits(
             f"{'orders' if is_by_orders else 'calls that only read'}, {_say_took(took)} of measuring"
             + (f"; recommended: {name_limits(one)}" if one is not None else "")
         ),
-        labels=[_name_step(step).removesuffix(" at once") for step in steps],
+        labels=[_label_step(one.step) for one in steps],
         panels=[
             Panel(
                 title="Calls a second, by calls at once",

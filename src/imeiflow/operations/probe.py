@@ -17,6 +17,7 @@ from imeiflow.domain.money import Money
 from imeiflow.domain.order import OrderState, ResultStatus
 from imeiflow.domain.outcome import ErrorKind, Outcome
 from imeiflow.errors import UsageError
+from imeiflow.intake.preview import Preview
 from imeiflow.ledger.attempt_record import OrderAttempt
 from imeiflow.ledger.change import AttemptKind
 from imeiflow.ledger.record import OrderRow
@@ -75,12 +76,17 @@ class RepeatFinding:
     message: str = ""
 
 
-def check_size(valid: int) -> None:
-    """Raise UsageError unless so many IMEIs make a probe."""
-    if not FEWEST <= valid <= MOST:
+_TAKE: Final = "Each of them is ordered and charged: take phones that you want to have ordered anyway."
+
+
+def check_size(preview: Preview) -> None:
+    """Raise UsageError unless a list has as many IMEIs as make a probe."""
+    if not FEWEST <= preview.valid <= MOST:
+        examples = [example for group in preview.flaws.values() for example in group.examples]
+        flawed = " ".join(f"{example.value}: {example.sentence}" for example in examples)
         raise UsageError(
-            problem=f"a probe takes {FEWEST} to {MOST} valid IMEIs, these are {valid}",
-            remedy="Each of them is ordered and charged: take phones that you want to have ordered anyway.",
+            problem=f"a probe takes {FEWEST} to {MOST} valid IMEIs, these are {preview.valid}",
+            remedy=f"{flawed} {_TAKE}".strip(),
         )
 
 
