@@ -100,7 +100,7 @@ def test_a_list_as_windows_saves_it_is_read_from_standard_input(environment):
 
 def test_a_timeline_tells_every_attempt_and_every_status_of_an_order(tmp_path):
     with open_session(tmp_path / "home") as session:
-        job = add_job(session, [NewOrder(line=2, imei=make_imei(2))])
+        job = add_job(session, [NewOrder(line=2, imei=make_imei(2))], service_name="Check")
         answer(session, job, {2: OrderState.ACCEPTED})
         (order,) = (row.id for row in session.ledger.order_rows(job))
         for status, text in ((ResultStatus.IN_PROCESS, None), (ResultStatus.COMPLETED, "SimLock: Unlocked")):
@@ -111,7 +111,7 @@ def test_a_timeline_tells_every_attempt_and_every_status_of_an_order(tmp_path):
     head, *lines = done.stdout.splitlines()
     assert head == f"{make_imei(2)}  job 1, row 2: accepted, completed"
     assert [line.split("  ")[-1] for line in lines] == [
-        "row 2 of job 1 (), service 1",
+        "row 2 of job 1 (), service 1 Check",
         "attempt 1 (place, alone): accepted, reference R2, charged $0.08, HTTP 200, after 0.0 s",
         "in process",
         "completed: SimLock: Unlocked",

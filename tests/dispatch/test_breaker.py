@@ -27,7 +27,7 @@ ALL_REFUSED = _account([Outcome.REFUSED] * 4)
 def test_a_tenth_of_fifty_attempts_in_doubt_is_borne_and_one_more_is_not() -> None:
     breaker = Breaker()
     assert [breaker.add(ONE_IN_DOUBT) for _ in range(5)] == [None] * 5
-    assert breaker.add(ONE_IN_DOUBT) == "6 of the last 6 calls got no clear answer: orders may be placed"
+    assert breaker.add(ONE_IN_DOUBT) == "6 of the last 6 calls got no clear answer: their orders may have been placed"
 
 
 def test_doubts_that_lie_far_back_are_forgotten() -> None:

@@ -44,7 +44,8 @@ class Breaker:
         self._doubts.add(is_hit=is_doubtful)
         doubts, refusals = self._doubts.hits, self._refusals.hits
         if doubts > self.policy.doubt_share * self.policy.doubt_window:
-            return f"{doubts} of the last {self._doubts.count} calls got no clear answer: orders may be placed"
+            calls = f"{doubts} of the last {self._doubts.count} calls"
+            return f"{calls} got no clear answer: their orders may have been placed"
         if refusals > self.policy.refusal_share * self.policy.refusal_window:
             return f"the provider refused {refusals} of the last {self._refusals.count} orders"
         return None

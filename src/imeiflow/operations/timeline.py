@@ -36,7 +36,8 @@ def read_timeline(session: Session, order: FoundOrder) -> list[Happening]:
     """List what happened to an order: read in, every attempt and what it proved, decisions, statuses."""
     ledger = session.ledger
     job = session.find_job(order.job)
-    told = [Happening(job.created_at, "read", f"row {order.line} of job {job.id} ({job.name}), service {job.service}")]
+    service = f"service {job.service} {job.service_name}".rstrip()
+    told = [Happening(job.created_at, "read", f"row {order.line} of job {job.id} ({job.name}), {service}")]
     for one in ledger.attempts_of(order.id):
         told.append(Happening(one.attempt.started_at, "attempt", _describe_attempt(one, job.currency), one.attempt.id))
         if one.settled_at is not None:
