@@ -126,7 +126,7 @@ def test_a_probe_as_json_has_both_verdicts(environment):
     ("arguments", "says"),
     [
         (("--imei", make_imei(1)), "2 to 10 valid IMEIs"),
-        (("--imei", "356938030000006"), "356938030000006: The check digit is wrong. 35693803000000 would end in 5."),
+        (("--imei", "356938030000006"), "35693803000000 would end in 5. Each of them is ordered"),
         ((), "in a FILE or with --imei"),
         (("--imei", IMEIS), "has to be confirmed"),
     ],
