@@ -8,6 +8,7 @@ from playwright.sync_api import expect
 
 from imeiflow.domain.user import Role
 from tests.web import seed
+from tests.web.ask import Asker
 from tests.web.look import find_flaws
 
 
@@ -60,3 +61,13 @@ def test_without_a_price_list_it_is_fetched_by_an_operator_alone(site, visitor):
     page.get_by_role("button", name="Fetch the price list").click()
     expect(page.locator("tbody tr").first).to_be_visible()
     assert find_flaws(page) == []
+
+
+def test_why_a_list_could_not_be_read_is_said_once(site, admin):
+    boss = Asker(site, admin)
+    site.change_provider(lockout="maintenance")
+    form = {"csrf": boss.csrf, "account": "gsm-fusion", "kind": "imei"}
+    answer = boss.ask("POST", "/services/fetch", form=form)
+    assert (answer.status, answer.body.count("could not be read")) == (502, 1)
+    assert "gsm-fusion: the price list could not be read: " in answer.body
+    assert boss.ask("GET", "/jobs/new").body.count("could not be fetched") == 1

@@ -47,6 +47,7 @@ def test_a_reason_begins_a_sentence_and_keeps_its_names():
         ("no order was chosen", "No order was chosen."),
         ("stock.csv is empty", "stock.csv is empty."),
         ("gsm-fusion: there is none", "gsm-fusion: there is none."),
+        ("north: there is none", "north: there is none."),
         ("Too many attempts!", "Too many attempts!"),
         ("", ""),
     ],

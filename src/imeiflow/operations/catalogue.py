@@ -153,7 +153,7 @@ def read_price_list(account: AccountSettings, listing: Listing[Service]) -> tupl
     """Read a price list. Raises ProviderError with what the provider said instead."""
     if not listing.items:
         message = listing.error.message if listing.error else "it sent no services"
-        raise ProviderError(account=account.name, problem=f"the price list could not be read: {message}")
+        raise ProviderError(account=account.name, problem=message)
     return read_services(listing.items, account.currency)
 
 

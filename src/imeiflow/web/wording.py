@@ -18,7 +18,7 @@ from imeiflow.operations.timeline import say_result
 #: What the command line would have done, in a reason and in a remedy.
 _COMMAND: Final = re.compile(r"; `resume [^`]*` [a-z ]+")
 _BESIDE: Final = re.compile(r":? ?\(?`imeiflow [^`]*`\)?(?=[.,]|$)")
-_NAME: Final = re.compile(r"\S*(\w[._/@-]\w|\d)")
+_NAME: Final = re.compile(r"\S*(\w[._/@-]\w|\d|:)")
 _LONGEST_RESULT: Final = 600
 _STATES: Final = {OrderState.SENDING.value: "under way", ResultStatus.IN_PROCESS.value: "in process"}
 _ALIKE: Final = {
