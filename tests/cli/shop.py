@@ -17,6 +17,7 @@ from tests.cli.warm import Child
 from tests.cli.wiretap import Wiretap
 from tests.judge import Verdict, judge
 from tests.mould import cast_ledger
+from tests.simulator.warm import start_simulator
 
 PRICE = "0.08"  #: of service 1
 
@@ -86,7 +87,7 @@ class Shop:
 def open_shop(directory: Path, **behaviour: object) -> Iterator[Shop]:
     """Open a shop at a provider of its own."""
     with ExitStack() as stack:
-        simulator = stack.enter_context(SimulatorProcess.start(Behaviour.parse(behaviour)))
+        simulator = stack.enter_context(start_simulator(Behaviour.parse(behaviour)))
         wiretap = Wiretap(simulator.base_url)
         stack.callback(wiretap.close)
         shop = Shop(directory, simulator, wiretap)

@@ -6,16 +6,17 @@ import json
 
 import pytest
 
-from imeiflow.simulator import Behaviour, SimulatorProcess
+from imeiflow.simulator import Behaviour
 from tests.cli.typed import make_environment, run_typed
 from tests.operations.stand import make_imei
+from tests.simulator.warm import start_simulator
 
 IMEIS = ",".join(make_imei(number) for number in (1, 2, 3))
 
 
 @pytest.fixture
 def simulator():
-    with SimulatorProcess.start(Behaviour()) as started:
+    with start_simulator(Behaviour()) as started:
         yield started
 
 

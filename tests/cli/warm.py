@@ -19,9 +19,9 @@ from contextlib import suppress
 from multiprocessing.reduction import DupFd
 from typing import Any, TextIO
 
-PRELOAD = ("tests.cli.warm", "tests.cli.preload")
-_context = multiprocessing.get_context("forkserver")
-_context.set_forkserver_preload(list(PRELOAD))
+PRELOAD = ("tests.cli.warm", "tests.cli.preload", "tests.simulator.warm")
+context = multiprocessing.get_context("forkserver")
+context.set_forkserver_preload(list(PRELOAD))
 
 
 class Child:
@@ -33,7 +33,7 @@ class Child:
         ours, theirs = zip(*(os.pipe() for _ in range(2)), strict=True)
         source, sink = (os.open(os.devnull, os.O_RDONLY), None) if text is None else os.pipe()
         streams = [DupFd(descriptor) for descriptor in (source, *theirs)]
-        self._process = _context.Process(target=_run, args=(tuple(arguments), dict(environment), cwd, streams))
+        self._process = context.Process(target=_run, args=(tuple(arguments), dict(environment), cwd, streams))
         self._process.start()
         for descriptor in (source, *theirs):
             os.close(descriptor)

@@ -23,6 +23,7 @@ from tests.crash.nursery import Errand, Nursery
 from tests.judge import Verdict, judge
 from tests.mould import cast_ledger
 from tests.rig import ACCOUNT, PRICE, SERVICE, SETTINGS, make_behaviour, make_imei
+from tests.simulator.warm import start_simulator
 
 #: When the earliest and the latest of the orders of a state were first sent, in microseconds.
 _FIRST_ATTEMPTS = """
@@ -112,7 +113,7 @@ def make_scene(tmp_path: Path, nursery: Nursery) -> Iterator[Callable[..., Scene
     sims: list[SimulatorProcess] = []
 
     def make(total: int, behaviour: dict[str, Any] | None = None, **values: Any) -> Scene:
-        sims.append(SimulatorProcess.start(make_behaviour(behaviour)))
+        sims.append(start_simulator(make_behaviour(behaviour)))
         base: dict[str, Any] = {"account": ACCOUNT, "provider": "gsm-fusion", "service": SERVICE, "currency": "USD"}
         with Ledger.open(cast_ledger(tmp_path / "ledger.db"), clock=SteadyClock().now) as ledger:
             job = ledger.create_draft(JobDraft(**{**base, "unit_price": PRICE, **values}))

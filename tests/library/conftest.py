@@ -8,8 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from imeiflow.simulator import Behaviour, SimulatorProcess
+from imeiflow.simulator import Behaviour
 from tests.library.shop import KEY, Shop
+from tests.simulator.warm import start_simulator
 
 OpenShop = Callable[..., Shop]
 
@@ -19,7 +20,7 @@ def open_shop(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[OpenS
     with ExitStack() as stack:
 
         def open_(**behaviour: object) -> Shop:
-            simulator = SimulatorProcess.start(Behaviour.parse({"api_key": KEY, **behaviour}))
+            simulator = start_simulator(Behaviour.parse({"api_key": KEY, **behaviour}))
             stack.enter_context(simulator)
             shop = Shop(simulator, tmp_path / "home")
             shop.home.mkdir(mode=0o700, exist_ok=True)

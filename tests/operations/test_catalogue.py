@@ -14,11 +14,12 @@ from imeiflow.operations.catalogue import fetch_credit, fetch_offer, fetch_servi
 from imeiflow.operations.session import Session
 from imeiflow.simulator.process import SimulatorProcess
 from tests.operations.stand import ACCOUNT, make_configuration
+from tests.simulator.warm import start_simulator
 
 
 @pytest.fixture(scope="module")
 def simulator():
-    with SimulatorProcess.start() as started:
+    with start_simulator() as started:
         yield started
 
 

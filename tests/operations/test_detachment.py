@@ -16,11 +16,12 @@ from imeiflow.operations.session import Session
 from imeiflow.simulator.behaviour import Behaviour
 from imeiflow.simulator.process import SimulatorProcess
 from tests.operations.stand import add_job, make_configuration, make_imei
+from tests.simulator.warm import start_simulator
 
 
 @pytest.fixture
 def simulator():
-    with SimulatorProcess.start(Behaviour.parse({"latency": "0.2"})) as started:
+    with start_simulator(Behaviour.parse({"latency": "0.2"})) as started:
         yield started
 
 

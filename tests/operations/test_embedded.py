@@ -24,13 +24,14 @@ from imeiflow.simulator.process import SimulatorProcess
 from tests.jobs.receiver import SECRET, Receiver, open_receiver
 from tests.operations.stand import ACCOUNT, add_draft, add_job, make_configuration, make_imei, open_session
 from tests.rig import PATIENCE_S, FastClock
+from tests.simulator.warm import start_simulator
 
 COUNT = 12
 
 
 @pytest.fixture
 def simulator():
-    with SimulatorProcess.start(Behaviour.parse({"pending_for": "0.5", "process_for": "0"})) as started:
+    with start_simulator(Behaviour.parse({"pending_for": "0.5", "process_for": "0"})) as started:
         yield started
 
 

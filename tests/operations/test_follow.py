@@ -14,11 +14,12 @@ from imeiflow.operations.follow import Follower
 from imeiflow.operations.session import Session
 from imeiflow.simulator.process import SimulatorProcess
 from tests.operations.stand import add_job, make_configuration, make_imei
+from tests.simulator.warm import start_simulator
 
 
 @pytest.fixture(scope="module")
 def simulator():
-    with SimulatorProcess.start() as started:
+    with start_simulator() as started:
         yield started
 
 

@@ -24,6 +24,7 @@ from imeiflow.operations.session import Session
 from imeiflow.operations.submit import PriceAboveError, UnknownServiceError
 from imeiflow.simulator.process import SimulatorProcess
 from tests.operations.stand import ACCOUNT, make_configuration
+from tests.simulator.warm import start_simulator
 
 FILE, SERVER = ServiceId("902"), ServiceId("951")
 ITEMS = {
@@ -39,7 +40,7 @@ WAS = {OrderKind.FILE: "3.75", OrderKind.SERVER: "2.10"}
 
 @pytest.fixture(scope="module")
 def simulator():
-    with SimulatorProcess.start() as started:
+    with start_simulator() as started:
         yield started
 
 

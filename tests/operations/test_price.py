@@ -18,11 +18,12 @@ from imeiflow.operations.steering import resume_job
 from imeiflow.operations.submit import PriceAboveError, PriceChangedError, Request, UnknownServiceError, read_list
 from imeiflow.simulator.process import SimulatorProcess
 from tests.operations.stand import ACCOUNT, SERVICE, add_job, make_configuration, make_imei
+from tests.simulator.warm import start_simulator
 
 
 @pytest.fixture(scope="module")
 def simulator():
-    with SimulatorProcess.start() as started:
+    with start_simulator() as started:
         yield started
 
 

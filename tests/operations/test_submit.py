@@ -40,13 +40,14 @@ from tests.operations.stand import (
     make_configuration,
     make_imei,
 )
+from tests.simulator.warm import start_simulator
 
 S = OrderState
 
 
 @pytest.fixture(scope="module")
 def simulator():
-    with SimulatorProcess.start() as started:
+    with start_simulator() as started:
         yield started
 
 

@@ -28,6 +28,12 @@ _CODE = "from imeiflow.simulator.process import run_child; run_child()"
 _TIMEOUT_S = 60.0
 
 
+def _spawn() -> subprocess.Popen[bytes]:
+    return subprocess.Popen(
+        [sys.executable, "-c", _CODE], stdin=subprocess.PIPE, stdout=subprocess.PIPE, start_new_session=True
+    )
+
+
 class SimulatorError(ImeiflowError):
     """The simulated provider: {problem}"""
 
@@ -41,12 +47,19 @@ class SimulatorProcess:
         self.base_url = base_url
 
     @classmethod
-    def start(cls, behaviour: Behaviour | None = None, *, host: str = "127.0.0.1", port: int = 0) -> SimulatorProcess:
-        """Start a server and wait until it listens; raises SimulatorError when it cannot."""
-        chosen = behaviour or Behaviour()
-        child = subprocess.Popen(
-            [sys.executable, "-c", _CODE], stdin=subprocess.PIPE, stdout=subprocess.PIPE, start_new_session=True
-        )
+    def start(
+        cls,
+        behaviour: Behaviour | None = None,
+        *,
+        host: str = "127.0.0.1",
+        port: int = 0,
+        spawn: Callable[[], subprocess.Popen[bytes]] = _spawn,
+    ) -> SimulatorProcess:
+        """Start a server and wait until it listens; raises SimulatorError when it cannot.
+
+        `spawn` makes the process that runs `run_child`.
+        """
+        chosen, child = behaviour or Behaviour(), spawn()
         order = json.dumps({"behaviour": chosen.to_json(), "host": host, "port": port})
         if child.stdin is None or child.stdout is None:
             raise SimulatorError(problem="has no pipes")
