@@ -26,6 +26,11 @@ demo: $(READY) ## 20,000 IMEIs against a simulated provider, then the proof that
 test: $(READY) browser ## run the tests (WORKERS=n processes, ARGS="..." for pytest)
 	@$(BIN)/python -m pytest --numprocesses=$(WORKERS) --dist=worksteal $(ARGS)
 
+# Finds the tests, and thereby compiles them: of several processes that begin at once, each would. What is wrong, `test` says.
+.PHONY: collect
+collect: $(READY)
+	@$(BIN)/python -m pytest --collect-only -qq >/dev/null 2>&1 || true
+
 # What the tests of pages need: Debian's Chromium. Without it they are skipped, and in CI they fail.
 .PHONY: browser
 browser:
