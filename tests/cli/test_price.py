@@ -29,7 +29,9 @@ def test_a_job_is_resumed_at_a_risen_price_only_by_accepting_it_and_ledger_and_b
     assert "The 6 that wait would cost $0.60 instead of $0.48." in done.stderr
     assert "imeiflow resume 1 --accept-price 0.10" in done.stderr
     assert shop.judge().charged == shop.judge().spent
-    done = shop.type("resume", "1", "--accept-price", "0.10", "--json")
+    shown = json.loads(shop.type("show", "1", "--json").stdout)
+    assert str(shown["max_spend"]) == "0.32", "what may not go on keeps its cap"
+    done = shop.type("resume", "1", "--accept-price", "0.10", "--max-spend", "5", "--json")
     told = last_json(done.stdout)
     assert (done.returncode, told["accepted"], told["spent"]) == (0, 10, 0.92)
     assert str(shop.judge().charged) == "0.92"

@@ -124,7 +124,7 @@ def test_a_server_that_reports_one_order_a_call_gets_one_order_a_call() -> None:
     chunk = ChunkSize()
     assert _search(chunk, 1) == [2]
     assert chunk.next() == (1, False)
-    assert "one order a call" in chunk.reason
+    assert "in one call did not work" in chunk.reason
 
 
 def test_a_server_that_cuts_at_fifty_is_found_by_what_it_named() -> None:

@@ -145,7 +145,7 @@ async def test_calls_are_as_long_as_the_server_takes_and_that_is_remembered(tmp_
         await rig.run(again)
         view = (await track(rig, again)).view()
         assert view is not None
-        assert (view.ids_per_call, view.ids_reason) == (30, "30 orders a call, learned earlier")
+        assert (view.ids_per_call, view.ids_reason) == (30, "learned earlier")
 
 
 @pytest.mark.parametrize("options", [{"status_limit": 30, "status_limit_error": True}, {"status_limit": 1}])

@@ -22,7 +22,7 @@ from imeiflow.errors import UsageError
 from imeiflow.operations.json_text import clean
 from imeiflow.operations.price import find_rise, renew_prices
 from imeiflow.operations.session import Session
-from imeiflow.operations.steering import Resumed, raise_cap, resume_job
+from imeiflow.operations.steering import Resumed, resume_job
 
 
 @command(
@@ -42,7 +42,7 @@ from imeiflow.operations.steering import Resumed, raise_cap, resume_job
     metavar="AMOUNT",
     help="Let one repeated order cost this, to learn whether doubts can be settled. Not with --detach.",
 )
-@click.option("--max-spend", type=AMOUNT, metavar="AMOUNT", help="Give the job another spending cap first.")
+@click.option("--max-spend", type=AMOUNT, metavar="AMOUNT", help="Give the job another spending cap, if it may go on.")
 @click.option(
     "--accept-price",
     type=AMOUNT,
@@ -78,10 +78,8 @@ def resume(
         if probe_up_to is not None:
             account = session.find_job(JobId(job)).account
             session.configuration = session.configuration.allow_probe(account, probe_up_to)
-        if max_spend is not None:
-            raise_cap(session, JobId(job), max_spend)
         accept_price = _ask_for_price(session, JobId(job), accept_price)
-        resumed = resume_job(session, JobId(job), accept_price=accept_price, actor=name_user())
+        resumed = resume_job(session, JobId(job), accept_price=accept_price, max_spend=max_spend, actor=name_user())
         return follow_resumed(session, resumed, is_detached=is_detached, is_json=is_json)
 
 

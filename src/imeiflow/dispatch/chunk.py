@@ -63,7 +63,7 @@ class ChunkSize:
         self.full = max(1, full)
         self.proved = 1  #: the largest size that is known to work
         self.failed: int | None = None  #: the smallest size that is known not to work
-        self.reason = "not known yet: one order a call, and one call of two, to begin with"
+        self.reason = "not known yet: single orders, and one call of two, to begin with"
         self._canary: int | None = None
         self._guess: int | None = None  #: what the last failure suggests: the orders it named, or a number it gave
         self._narrowings = 0
@@ -142,7 +142,7 @@ class ChunkSize:
     def hold_back(self) -> None:
         """Send one order a call: of a call whose orders the provider has all from before, its error names none."""
         self._canary, self._has_all = None, True
-        self.reason = "one order a call: the provider has these from before, and of several in a call it names none"
+        self.reason = "the provider has these orders from before, and of several in a call it names none"
 
     def resume(self) -> None:
         """Let calls grow again, from one order: one was new to the provider."""
@@ -174,7 +174,7 @@ class ChunkSize:
         """Send smaller calls for a while: one order of a call of `size` made the whole call fail."""
         self._shrunk = max(1, min(self.usual, size // 4))
         self._accounted = 0
-        self.reason = "fewer orders a call for a while: one of them made a whole call fail"
+        self.reason = "fewer for a while: one order made a whole call fail"
 
     def as_learned(self) -> dict[str, object] | None:
         """Give what is worth remembering, as JSON values; None while no call of several orders has shown anything."""
@@ -198,23 +198,25 @@ class ChunkSize:
             self.failed = failed
         if isinstance(narrowings, int) and self.proved < self.full:
             self._narrowings = narrowings
-            self.reason = f"{_count(self.proved)} a call so far: whether it takes more is still being found out"
+            self.reason = "so far: whether it takes more is still being found out"
         else:
             self._done = self.proved >= self.full or self.failed is not None or "failed" not in learned
-            self.reason = f"{_count(self.proved)} a call, learned earlier"
+            self.reason = "learned earlier"
         if is_stale and "failed" in learned and self.proved > 1:
             self._trial, self._was_done = self.proved, self._done
             self.proved, self._done = 1, False
-            self.reason = f"{self._trial} orders a call, learned a while ago: one call tries it before others do"
+            self.reason = (
+                f"{self._trial} orders a call were learned a while ago: one tries them before others do"
+            )
 
     def _works(self, size: int) -> None:
         if self._trial is not None and size >= self._trial:
             self.proved, self._done, self._trial = self._trial, self._was_done, None
-            self.reason = f"{self.proved} orders a call, learned earlier, and they still work"
+            self.reason = "learned earlier, and seen to work again"
             return
         if size > self.proved and (self.failed is None or size < self.failed):
             self.proved = size
-            self.reason = f"the provider named all of a call of {_count(size)}"
+            self.reason = f"the provider named all of a call of {size} orders"
             if size == self._guess:
                 self.failed = size + 1
         if self._shrunk is not None and size >= self._shrunk:
@@ -285,11 +287,7 @@ class ChunkSize:
         else:
             self._done = self.failed - self.proved <= self._nearness or self._narrowings > _MAX_NARROWINGS
         if self._done and self.proved == 1 and self.failed is not None:
-            self.reason = f"one order a call: {self.failed} orders in one call did not work"
-
-
-def _count(orders: int) -> str:
-    return "1 order" if orders == 1 else f"{orders} orders"
+            self.reason = f"{self.failed} orders in one call did not work"
 
 
 def _say_failed(size: int, named: int, hint: int | None) -> str:

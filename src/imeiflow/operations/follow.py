@@ -79,7 +79,6 @@ class Follower:
         self._account = account
         self._teller = make_teller(session)
         self._tally = session.ledger.tally(job)
-        self._view: JobView | None = None
         self._began_at = time.monotonic()
         self._saved_at = self._began_at
         self._interruptions = 0
@@ -89,7 +88,7 @@ class Follower:
         """Say how far the job is, as this process knows."""
         view = self._runner.view(self._job.id)
         if view is not None:
-            self._view, self._tally = view, view.tally
+            self._tally = view.tally
         return Progress(
             job=self._job,
             tally=self._tally,
