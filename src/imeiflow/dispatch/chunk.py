@@ -205,9 +205,7 @@ class ChunkSize:
         if is_stale and "failed" in learned and self.proved > 1:
             self._trial, self._was_done = self.proved, self._done
             self.proved, self._done = 1, False
-            self.reason = (
-                f"{self._trial} orders a call were learned a while ago: one tries them before others do"
-            )
+            self.reason = f"{self._trial} orders a call were learned a while ago: one tries them before others do"
 
     def _works(self, size: int) -> None:
         if self._trial is not None and size >= self._trial:
