@@ -98,6 +98,17 @@ def test_a_list_as_windows_saves_it_is_read_from_standard_input(environment):
     assert len(json.loads(done.stdout)) == 10
 
 
+def test_a_list_that_is_cut_calls_missing_only_what_is_in_no_job(environment):
+    asked = ",".join(make_imei(number) for number in (2, 3, 4, 900))
+    done = run_typed(("orders", "--imei", asked, "--limit", "1"), environment)
+    assert "There are more: " in done.stderr
+    assert f"1 IMEI of 4 are in no job of this ledger: {make_imei(900)}" in done.stderr
+    after = done.stderr.split("--after ")[1].split("`")[0]
+    rest = run_typed(("orders", "--imei", asked, "--limit", "2", "--after", after), environment)
+    assert make_imei(2) in rest.stdout
+    assert "in no job" not in rest.stderr, "what stood before is not known here"
+
+
 def test_a_timeline_tells_every_attempt_and_every_status_of_an_order(tmp_path):
     with open_session(tmp_path / "home") as session:
         job = add_job(session, [NewOrder(line=2, imei=make_imei(2))], service_name="Check")

@@ -102,7 +102,7 @@ def orders(
             _print_orders(listing)
     if listing.next is not None:
         say(f"There are more: `--after {listing.next}` goes on behind these {limit:,}, `--limit 0` lists all.")
-    if wanted is not None:
+    if wanted is not None and after is None:
         _tell_missing(wanted, listing.seen, is_filtered=is_filtered)
 
 
@@ -134,13 +134,16 @@ class _Listing:
     def __iter__(self) -> Iterator[FoundOrder]:
         last: FoundOrder | None = None
         for number, order in enumerate(self._found, 1):
-            if self._limit and number > self._limit and last is not None:
+            is_behind = bool(self._limit) and number > self._limit
+            if is_behind and last is not None and self.next is None:
                 self.next = end_with(self._filter, last)
-                return
+                if self._filter.imeis is None:
+                    return
             if self._filter.imeis is not None and order.imei is not None:
-                self.seen[order.imei] = None
-            last = order
-            yield order
+                self.seen[order.imei] = None  # also of what is not listed: which are missing is said of all
+            if not is_behind:
+                last = order
+                yield order
 
 
 def _read_cursor(text: str | None) -> Cursor | None:

@@ -243,7 +243,8 @@ def read_learned(told: Mapping[str, Any]) -> list[Learned]:
 
 def _read_learned(told: Mapping[str, Any], account: str) -> Learned:
     value = _as_floats(told["value"])
-    return read_as({**told, "account": account, "service": told["service"] or "", "value": value}, Learned)
+    of_service = {"service": told["service"] or "", "service_name": told.get("service_name") or ""}
+    return read_as({**told, **of_service, "account": account, "value": value}, Learned)
 
 
 def _as_floats(value: Any) -> Any:
