@@ -11,10 +11,11 @@ import itertools
 import math
 import random
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 
-from imeiflow.dispatch.lane import Call, CallEnd, Lane, Refusal
+from imeiflow.dispatch.call import Call, CallEnd, Refusal
+from imeiflow.dispatch.lane import Lane
 
 Latency = Callable[[random.Random], float]
 Limit = tuple[str, float, float]
@@ -188,6 +189,7 @@ class Run:
     begins: list[float]
     most_at_once: int
     events: list[str]
+    withheld: int = 0  #: calls that began and did not leave
 
     @property
     def calls(self) -> int:
@@ -211,6 +213,65 @@ def by(ends: list[float], share: float) -> float:
     return sorted(ends)[max(0, math.ceil(share * len(ends)) - 1)]
 
 
+@dataclass
+class _Drive:
+    """Calls on their way through a lane: claimed, leaving when their intent is written, under way."""
+
+    lane: Lane
+    server: ServerModel
+    left: int
+    intent_s: float
+    refused: int = 0
+    withheld: int = 0
+    most: int = 0
+    begins: list[float] = field(default_factory=list)
+    ends: list[float] = field(default_factory=list)
+    leaving: deque[tuple[float, Call]] = field(default_factory=deque)
+    under_way: list[tuple[float, int, Call, Refusal | None, bool]] = field(default_factory=list)
+    counter: Iterator[int] = field(default_factory=itertools.count)
+
+    def claim(self, now: float) -> float:
+        """Claim as many calls as may; say when the next one may."""
+        while self.left:
+            self.lane.pace.calls_left = self.left
+            ready_at = self.lane.ready_at(now)
+            if ready_at > now:
+                return ready_at
+            self.leaving.append((now + self.intent_s, self.lane.claim(now, 100)))
+            self.most = max(self.most, self.lane.in_flight)
+            self.begins.append(now)
+            self.lane.limit.note_connect(2 * self.server.wire_s)
+            self.left -= 1
+            if not self.intent_s:
+                self.depart(now)
+        return math.inf
+
+    def depart(self, now: float) -> None:
+        while self.leaving and self.leaving[0][0] <= now:
+            _, call = self.leaving.popleft()
+            if self.lane.leave(now, call):
+                end_at, refusal, is_lost = self.server.handle(now)
+                heapq.heappush(self.under_way, (end_at, next(self.counter), call, refusal, is_lost))
+            else:
+                self.lane.withhold(call)
+                self.left, self.withheld = self.left + 1, self.withheld + 1
+
+    def hear(self, now: float) -> None:
+        while self.under_way and self.under_way[0][0] <= now:
+            _, _, call, refusal, is_lost = heapq.heappop(self.under_way)
+            if refusal is not None:
+                self.left, self.refused = self.left + 1, self.refused + 1
+                self.lane.end(now, call, CallEnd.DROPPED, refusal)
+                continue
+            self.ends.append(now)
+            self.lane.end(now, call, CallEnd.IGNORE if is_lost else CallEnd.SUCCESS)
+
+    def next_at(self) -> float:
+        """Say when the next call leaves or ends."""
+        leaves_at = self.leaving[0][0] if self.leaving else math.inf
+        return min(leaves_at, self.under_way[0][0] if self.under_way else math.inf)
+
+
 def run_lane(
     lane: Lane,
     server: ServerModel,
@@ -219,47 +280,26 @@ def run_lane(
     canary_phase_s: float = 0.0,
     at: float = 0.0,
     until: float = 1e5,
+    intent_s: float = 0.0,
     watch: Callable[[float, Lane], None] | None = None,
 ) -> Run:
-    """Send `calls` calls (refused ones again) from `at` on and say how it went. Or stop at `until`."""
-    now, left, refused, most = at, calls, 0, 0
-    ends: list[float] = []
-    begins: list[float] = []
-    counter = itertools.count()
-    under_way: list[tuple[float, int, Call, Refusal | None, bool]] = []
-    while len(ends) < calls and now < until:
-        lane.hold_ramp(is_canary_phase=now < at + canary_phase_s)
-        wake = at + canary_phase_s if now < at + canary_phase_s else math.inf
-        while left:
-            ready_at = lane.ready_at(now)
-            if ready_at > now:
-                wake = min(wake, ready_at)
-                break
-            call = lane.begin(now, 100)
-            most = max(most, lane.in_flight)
-            begins.append(now)
-            lane.limit.note_connect(2 * server.wire_s)
-            end_at, refusal, is_lost = server.handle(now)
-            heapq.heappush(under_way, (end_at, next(counter), call, refusal, is_lost))
-            left -= 1
-        now = max(now, min(under_way[0][0] if under_way else math.inf, wake))
+    """Send `calls` calls (refused ones again) from `at` on and say how it went. Or stop at `until`.
+
+    A call leaves `intent_s` after it was claimed, if it still may.
+    """
+    now, drive = at, _Drive(lane, server, calls, intent_s)
+    while len(drive.ends) < calls and now < until:
+        is_canary_phase = now < at + canary_phase_s
+        lane.hold_ramp(is_canary_phase=is_canary_phase)
+        wake = min(drive.claim(now), at + canary_phase_s if is_canary_phase else math.inf)
+        now = max(now, min(drive.next_at(), wake))
         if now == math.inf:
             raise AssertionError("the lane is stuck")
-        while under_way and under_way[0][0] <= now:
-            _, _, call, refusal, is_lost = heapq.heappop(under_way)
-            if is_lost:
-                lane.end(now, call, CallEnd.IGNORE)
-                ends.append(now)
-            elif refusal is None:
-                ends.append(now)
-                lane.end(now, call, CallEnd.SUCCESS)
-            else:
-                left += 1
-                refused += 1
-                lane.end(now, call, CallEnd.DROPPED, refusal)
+        drive.depart(now)
+        drive.hear(now)
         if watch is not None:
             watch(now, lane)
-    return Run(ends, refused, server.bans, lane, begins, most, [])
+    return Run(drive.ends, drive.refused, server.bans, lane, drive.begins, drive.most, [], drive.withheld)
 
 
 def ideal_ends(server: ServerModel, calls: int, *, ceiling: int) -> list[float]:

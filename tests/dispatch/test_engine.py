@@ -124,6 +124,53 @@ async def test_an_account_error_stops_the_calls_that_have_not_left_yet(tmp_path:
         assert rig.judge().count("queued") == 40
 
 
+async def test_a_refusal_holds_back_the_calls_whose_intent_is_being_written(tmp_path: Path):
+    """They are made later, and once: no order of theirs is lost, nor spends an attempt."""
+    async with open_rig(tmp_path, {"rate": "2/1s", "rate_refusal": "429-retry-after", "log_calls": True}) as rig:
+        job = rig.add_job(12, chunk_size=1)
+        refused, written = asyncio.Event(), asyncio.Event()
+
+        class SlowLedger:
+            """Takes its time over the fourth and fifth intent: until the third call was refused."""
+
+            def __init__(self) -> None:
+                self.intents = 0
+
+            async def intend(self, intent: Any) -> Any:
+                self.intents += 1
+                number = self.intents
+                attempt = await rig.ledger.intend(intent)
+                if number == 5:
+                    written.set()
+                if number in {4, 5}:
+                    await refused.wait()
+                return attempt
+
+            def __getattr__(self, name: str) -> Any:
+                return getattr(rig.ledger, name)
+
+        async def keep_third_back(number: int) -> None:
+            if number == 3:
+                await written.wait()
+
+        async with rig.engine(connection=Wire(rig.connect(), after=keep_third_back), ledger=SlowLedger()) as engine:
+            lane = engine.desk.lane
+            end = lane.end
+
+            def note_end(*args: Any) -> None:
+                end(*args)
+                if lane.refused:
+                    refused.set()
+
+            lane.end = note_end  # type: ignore[method-assign]
+            await work(engine)
+        verdict = rig.judge()
+        assert rig.count(job, S.ACCEPTED) == 12
+        unsent = [one for line in verdict.lines for one in line.tries if one.outcome == "unsent"]
+        assert len(unsent) == 2
+        assert len(rig.sim.calls) == 12 + lane.refused
+
+
 async def test_doubt_in_over_a_tenth_of_fifty_attempts_pauses_with_the_reason(tmp_path: Path):
     async with open_rig(tmp_path, {"faults": ("empty:after@every:4",)}) as rig:
         job = rig.add_job(400, chunk_size=1, max_concurrency=1)

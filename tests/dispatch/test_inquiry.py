@@ -35,8 +35,8 @@ async def test_what_settling_asks_passes_through_the_lane(tmp_path: Path):
         connection = Counted(rig.connect())
         begun: list[Any] = []
         async with rig.engine(connection=connection) as engine:
-            begin = engine.desk.lane.begin
-            engine.desk.lane.begin = lambda *args: (begun.append(args), begin(*args))[1]  # type: ignore[method-assign]
+            claim = engine.desk.lane.claim
+            engine.desk.lane.claim = lambda *args: (begun.append(args), claim(*args))[1]  # type: ignore[method-assign]
             await work(engine)
             assert engine.desk.lane.in_flight == 0
         assert {"list", "statuses", "place"} == set(connection.made)

@@ -13,8 +13,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from imeiflow.dispatch.call import Refusal
 from imeiflow.dispatch.ladder import Ladder, Recommendation
-from imeiflow.dispatch.lane import Refusal
 from imeiflow.dispatch.step import Fate, Grade, Sample, Step, StepGate, StepKind, grade_share, measure_step
 from imeiflow.simulator.limiter import BanRule, Rate, RateGate, RateKind, make_limiter
 

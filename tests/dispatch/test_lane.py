@@ -9,7 +9,8 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from imeiflow.dispatch.lane import Call, CallEnd, Lane, Refusal
+from imeiflow.dispatch.call import Call, CallEnd, Refusal
+from imeiflow.dispatch.lane import Lane
 from imeiflow.dispatch.rate import Window
 from tests.dispatch.lane_model import ServerModel, run_lane, steady
 
@@ -188,7 +189,7 @@ def test_whatever_the_ledger_gives_back_a_lane_works(learned: dict[str, object],
 def test_it_says_what_the_speed_comes_from(server: ServerModel, words: str) -> None:
     reasons = []
     lane = Lane(ceiling=256)
-    run_lane(lane, server, 800, until=25.0, watch=lambda _, watched: reasons.append(watched.view().reason))
+    run_lane(lane, server, 5000, until=25.0, watch=lambda _, watched: reasons.append(watched.view().reason))
     assert any(words in reason for reason in reasons), set(reasons)
 
 
@@ -250,3 +251,86 @@ def test_whatever_the_provider_says_calls_stay_under_the_ceiling_and_go_on(
         assert at < math.inf
         now = at
     raise AssertionError("it never goes on")
+
+
+# from the claim to the departure
+
+
+def test_a_call_whose_intent_is_written_while_another_is_refused_does_not_leave() -> None:
+    lane = Lane(learned={"proven": 5})
+    first, second = lane.claim(0.0), lane.claim(0.0)
+    assert lane.leave(0.01, first)
+    lane.end(0.02, first, CallEnd.DROPPED, RATE)
+    assert not lane.leave(0.03, second)
+    lane.withhold(second)
+    assert lane.in_flight == 0
+    assert 0.03 < lane.ready_at(0.03) < math.inf
+
+
+def test_a_call_within_the_number_that_is_admitted_leaves_though_one_more_was_refused() -> None:
+    lane = Lane(learned={"proven": 5})
+    calls = [lane.claim(0.0) for _ in range(5)]
+    for call in calls[1:]:
+        assert lane.leave(0.01, call)
+    lane.end(0.02, calls[4], CallEnd.DROPPED, NO_WORDS)
+    assert lane.limit.cap == 3
+    assert not lane.leave(0.03, calls[0])
+    lane.end(0.04, calls[3], CallEnd.SUCCESS)
+    assert lane.leave(0.05, calls[0])
+
+
+def test_a_call_begins_when_it_leaves() -> None:
+    """What the provider sees is the crowd and the time of a departure, whatever the ledger took."""
+    lane = Lane(learned={"proven": 5})
+    early, late = lane.claim(0.0), lane.claim(0.0)
+    assert lane.leave(0.1, late)
+    assert (late.began_at, late.crowd) == (0.1, 0)
+    assert lane.leave(0.2, early)
+    assert (early.began_at, early.crowd) == (0.2, 1)
+
+
+def test_while_one_call_asks_none_follows_before_its_refusal_would_be_back() -> None:
+    lane = Lane(learned={"proven": 5})
+    refused = lane.claim(0.0)
+    assert lane.leave(0.0, refused)
+    lane.end(0.02, refused, CallEnd.DROPPED, RATE)
+    asks_at = lane.ready_at(0.02)
+    asking = lane.claim(asks_at)
+    assert lane.ready_at(asks_at + 30.0) == math.inf
+    assert lane.leave(asks_at + 30.0, asking)
+    assert lane.ready_at(asks_at + 30.0) == pytest.approx(asks_at + 30.03)
+
+
+def test_when_the_call_that_was_to_ask_is_withheld_the_next_one_asks() -> None:
+    lane = Lane(learned={"proven": 5})
+    refused = lane.claim(0.0)
+    assert lane.leave(0.0, refused)
+    lane.end(0.02, refused, CallEnd.DROPPED, RATE)
+    asks_at = lane.ready_at(0.02)
+    lane.withhold(lane.claim(asks_at))
+    assert lane.ready_at(asks_at) == asks_at
+
+
+def test_calls_that_were_refused_already_do_not_count_as_admitted_beside_another() -> None:
+    lane = Lane(learned={"proven": 9})
+    calls = [lane.begin(0.0) for _ in range(9)]
+    beside = lane.begin(0.01)
+    for call in calls[4:]:
+        lane.end(0.02, call, CallEnd.DROPPED, NO_WORDS)
+    lane.limit.proven = 0
+    lane.end(1.0, beside, CallEnd.SUCCESS)
+    assert lane.limit.proven == 5
+
+
+def test_where_nothing_is_known_few_leave_before_a_refusal_of_theirs_would_be_back() -> None:
+    lane = Lane(ceiling=256)
+    lane.limit.value = 200.0
+    lane.limit.note_connect(0.1)
+    assert len(_fill(lane, 0.0)) == 4
+    assert lane.view().reason.startswith("starting:")
+    assert lane.ready_at(0.001) == pytest.approx(lane.limit.step_s)
+    assert len(_fill(lane, 10.0)) == 4
+
+
+def test_what_an_earlier_session_had_at_once_leaves_at_once() -> None:
+    assert len(_fill(Lane(ceiling=256, learned={"proven": 100}), 0.0)) >= 100

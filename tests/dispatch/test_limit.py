@@ -31,7 +31,8 @@ def _ramp(limit: ConcurrencyLimit, until: float) -> int:
 def _serve(limit: ConcurrencyLimit, crowd: int, latency_s: float, *, at: float = 0.0, count: int = 16) -> None:
     samples = [limit.begun(at, crowd=crowd, size=SIZE) for _ in range(count)]
     for sample in samples:
-        limit.admitted(at + latency_s, sample, size=SIZE)
+        is_trial = limit.is_trying and crowd + 1 >= (limit.cap or 0)
+        limit.admitted(at + latency_s, sample, size=SIZE, crowd=crowd, is_trial=is_trial)
 
 
 def _queue(limit: ConcurrencyLimit) -> None:

@@ -14,7 +14,7 @@ from decimal import Decimal
 
 from msgspec import structs
 
-from imeiflow.dispatch.lane import CallEnd, Refusal
+from imeiflow.dispatch.call import CallEnd, Refusal
 from imeiflow.dispatch.work import Chunk
 from imeiflow.domain.decision import Decision, RetryPolicy, decide, decide_again
 from imeiflow.domain.doubt import RepeatEvidence

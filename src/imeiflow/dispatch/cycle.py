@@ -9,10 +9,11 @@ from __future__ import annotations
 
 import math
 from bisect import bisect_right
+from collections import deque
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from imeiflow.dispatch.rate import MARGIN, USUAL_PERIODS_S, Bucket, Model, Window, pad, spread
+from imeiflow.dispatch.rate import MARGIN, USUAL_PERIODS_S, Bucket, Model, Window, good_moment, next_moment, pad, spread
 
 MIN_STEP = 0.02
 MAX_STEP = 0.25
@@ -30,6 +31,10 @@ _USUAL_FILL_S = 5.0
 _AFTER_BAN = 0.93
 #: Servers give the time to wait in whole seconds, rounded up.
 _ROUNDING_S = 1.0
+_SPENT = 16
+_FIRST_GAP_S = 0.25
+_MAX_GAP_S = 60.0
+_REMEMBER_S = 60.0
 
 
 @dataclass(slots=True)
@@ -48,6 +53,20 @@ class Cycle:
     def count(self) -> int:
         """Count the calls that were admitted in a row."""
         return max(1, self.admitted - 1)
+
+
+class Spent:
+    """The moments at which refused calls began: nothing was left then."""
+
+    def __init__(self) -> None:
+        self.moments: deque[float] = deque(maxlen=_SPENT)
+
+    def rate_before(
+        self, cycle: Cycle, starts: Iterable[float], *, is_least: bool = False, fewest: int = MIN_COUNT
+    ) -> float | None:
+        """Give the calls a second between a cycle's first refusal and those before it, where it can be told."""
+        moments = [at for at in self.moments if cycle.spent_at - _REMEMBER_S <= at < cycle.spent_at]
+        return rate_between(starts, moments, cycle.spent_at, is_least=is_least, fewest=fewest)
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,6 +93,25 @@ def rate_between(
         if count >= _ENOUGH:
             break
     return found
+
+
+def ask_again_at(cycle: Cycle, model: Model | None, now: float, *, free_at: float) -> float:
+    """Say when to ask a provider that refused and bans nobody: when the pace so far would, and after growing gaps.
+
+    `free_at` is when the pace itself would let a call begin.
+    """
+    is_first = cycle.refused_at == math.inf
+    match model:
+        case Window() if is_first:
+            return max(now + _FIRST_GAP_S, free_at)
+        case Bucket(rate=rate) if is_first:
+            return now + max(_FIRST_GAP_S, 1.05 / rate)
+        case _ if is_first:
+            return good_moment(cycle.began_at, now, _FIRST_GAP_S)
+        case _:
+            later = next_moment(cycle.began_at, cycle.spent_at, now, _MAX_GAP_S)
+            known = cycle.began_at + model.period_s if isinstance(model, Window) else math.inf
+            return max(now + _FIRST_GAP_S, known if now < known < later else later)
 
 
 def make_sure(good: Bucket, before_good: float, starts: list[float], until: float, *, run: int, can_err: bool) -> Model:

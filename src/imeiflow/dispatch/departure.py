@@ -7,6 +7,8 @@ from collections import deque
 from imeiflow.dispatch.rate import Bucket, Model, Window
 
 _REMEMBER_S = 60.0
+_FEW_UNHEARD = 4
+_UNHEARD_SHARE = 0.07
 
 
 class Departures:
@@ -45,6 +47,21 @@ class Departures:
                 self._refill(model, now)
                 return now if self._tokens >= 1 else now + (1 - self._tokens) / rate
 
+    def heard_at(self, now: float, within_s: float, claimed: int) -> float:
+        """Say when few enough calls are so young that their refusal would not be back: `now` or a later time.
+
+        Whoever runs into a limit that nobody knew of has at most these refused. `claimed` have not left yet.
+        """
+        young = claimed
+        while young < len(self.starts) and self.starts[-young - 1] > now - within_s:
+            young += 1
+        most = max(_FEW_UNHEARD, int((len(self.starts) - young) * _UNHEARD_SHARE))
+        if young < most:
+            return now
+        if claimed >= most:
+            return now + within_s
+        return self.starts[-most] + within_s
+
     def begin(self, now: float, model: Model | None) -> None:
         """Count a call that begins now, under a learned rate."""
         self.starts.append(now)
@@ -64,6 +81,17 @@ class Departures:
                 del self.starts[-back]
             if at <= began_at:
                 return
+
+    def move(self, began_at: float, now: float) -> None:
+        """Let a call that was counted at `began_at` count from now on."""
+        if began_at < now:
+            self.discount(began_at)
+            self.starts.append(now)
+
+    def take_back(self, began_at: float) -> None:
+        """Take a call that did not leave out of them, as if it had never begun."""
+        self.discount(began_at)
+        self._tokens += 1
 
     def empty(self) -> None:
         """Begin a bucket without tokens: the provider has just refused a call."""

@@ -151,6 +151,11 @@ class Desk:
         self.budget.take(self._today)
         self._set_ceilings()
 
+    def tell_lane(self) -> None:
+        """Tell the lane about how many calls are still to be made: near the end nothing is gained from trying more."""
+        queued = ((work.counts[OrderState.QUEUED], work.chunk_size.usual) for work in self.works.values())
+        self.lane.pace.calls_left = sum(count / max(1, size) for count, size in queued)
+
     def end_job(self, work: Work, to: JobState, reason: str | None) -> bool:
         """Write a job's end, and say whether it has ended: a job is not finished while the ledger has queued orders.
 

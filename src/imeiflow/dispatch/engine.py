@@ -237,7 +237,7 @@ class Engine:
                 # Less than nothing: how long these calls take is kept apart from those that place orders.
                 self._start(self.poller.ask(batch, lane.begin(now, -len(batch.orders))))
             elif work is not None and (chunk := work.take_chunk()) is not None and self._placing.admits(work, chunk):
-                call = lane.begin(now, len(chunk.orders))
+                call = lane.claim(now, len(chunk.orders))
                 work.begin(chunk)
                 self._note_placing()
                 self._start(self._placing.attempt(work, chunk, call))
@@ -304,6 +304,7 @@ class Engine:
             self._refreshed_at = now
             running = await asyncio.to_thread(self.desk.look)
             self.desk.take(running)
+            self.desk.tell_lane()
             self._course.let_go({one.job.id for one in running})
             if self._pause_reason is not None:
                 self.stop(pause=self._pause_reason)  # of jobs that were not on the desk yet when it was said

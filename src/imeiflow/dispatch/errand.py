@@ -12,8 +12,8 @@ from collections.abc import Awaitable, Callable, Coroutine, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final, TypeAlias, TypeVar, cast
 
+from imeiflow.dispatch.call import Call, CallEnd
 from imeiflow.dispatch.conclude import read_answer
-from imeiflow.dispatch.lane import Call, CallEnd
 from imeiflow.dispatch.price import CALL_SIZE
 from imeiflow.domain.ident import Reference
 from imeiflow.errors import ImeiflowError

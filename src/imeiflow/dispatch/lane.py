@@ -1,7 +1,7 @@
 """The gate that all calls to one account pass: how many at once, how many in a time.
 
-Pure: times are passed in, nothing sleeps. The engine asks `ready_at`, tells `begin` and `end`. Every call ends as
-success, ignore or dropped (Netflix, concurrency-limits).
+Pure: times are passed in, nothing sleeps. The engine asks `ready_at`, then tells `claim`, `leave` (when what must be
+recorded first is) and `end`. Every call ends as success, ignore or dropped (Netflix, concurrency-limits).
 
 What a refusal without words means is found out here. It is taken for a matter of number first, because heeding that
 is safe, and asked again soon: one more call at once, taken although none has ended, shows that it was the rate. So
@@ -17,11 +17,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 
-from imeiflow.dispatch.caution import Caution
-from imeiflow.dispatch.latency import Sample
+from imeiflow.dispatch.call import Call, CallEnd, Refusal
+from imeiflow.dispatch.learned import read_count, read_pace
 from imeiflow.dispatch.limit import ConcurrencyLimit
-from imeiflow.dispatch.pace import Pace
-from imeiflow.dispatch.rate import Bucket, Model, Window, per_time
+from imeiflow.dispatch.rate import Model, Window, per_time
 
 #: How many calls at once the canaries' neighbours may prove; beyond, only calls of the real size are worth a slot.
 _CANARY_BOUND = 20
@@ -30,36 +29,14 @@ _VERIFY_GAPS_S = (0.4, 1.5)
 #: So many refusals that a limit of number cannot explain, within so long, speak for the rate.
 _MAX_UNEXPLAINED = 2
 _UNEXPLAINED_FOR_S = 60.0
+#: What is on the wire blurs a number by so much, beyond the first few.
+_BLUR = 0.15
+_SHARP = 10
 _MAX_GRACE_S = 3.0
 #: A provider that has just refused is not asked again at once: some ban whoever insists.
 _HOLD_S = 0.25
-
-
-class CallEnd(StrEnum):
-    """How a call ended, as far as the limits care."""
-
-    SUCCESS = "success"  #: served
-    IGNORE = "ignore"  #: says nothing about the limits
-    DROPPED = "dropped"  #: refused for rate or concurrency
-
-
-@dataclass(frozen=True, slots=True)
-class Refusal:
-    """What a refusal said of itself."""
-
-    says_rate: bool = False  #: it speaks of a rate or gives a time to wait
-    is_ban: bool = False
-    retry_after_s: float | None = None
-
-
-@dataclass(slots=True)
-class Call:
-    """One call under way. `crowd` others were under way when it began."""
-
-    began_at: float
-    crowd: int
-    size: int
-    sample: Sample
+_MAX_ALONE_S = 1.0
+_REFUSALS = 256
 
 
 @dataclass(slots=True)
@@ -103,14 +80,19 @@ class Lane:
         learned = learned or {}
         self.limit = ConcurrencyLimit(
             ceiling=ceiling,
-            proven=_count_of(learned.get("proven")) or 0,
-            cap=_count_of(learned.get("cap")),
-            queued=_count_of(learned.get("queued")),
+            proven=read_count(learned.get("proven")) or 0,
+            cap=read_count(learned.get("cap")),
+            queued=read_count(learned.get("queued")),
         )
-        self.pace = _pace_of(rate, learned.get("pace"))
+        self.pace = read_pace(rate, learned.get("pace"))
+        self._sure = self.limit.proven  #: an earlier session had so many at once
         self.in_flight = 0
+        self._away = 0  #: of those in flight, how many have left
         self.refused = 0
         self._hold_until = -math.inf
+        self._is_cautious = False  #: the next call goes alone: the others wait until its refusal would be back
+        self._refused_at = -math.inf  #: when the last refusal was heard
+        self._refusals: deque[tuple[float, float]] = deque(maxlen=_REFUSALS)  #: when each left, and was heard
         #: For a refusal, or since an earlier session: the way back is taken in steps.
         self._has_waited = self.pace.model is not None
         self._suspicion: _Suspicion | None = None
@@ -136,6 +118,9 @@ class Lane:
             return max(at, self._hold_until)
         if now < self._hold_until:
             return self._hold_until
+        if (at := self._heard_at(now)) > now:
+            self._holder = _Holder.HEARING
+            return at
         at = self.limit.room_at(now, self.in_flight)
         self._holder = _Holder.NUMBER if at > now else _Holder.NOTHING
         if self._verify_began_at is not None:
@@ -143,21 +128,61 @@ class Lane:
         return at
 
     def begin(self, now: float, size: int = 1) -> Call:
-        """Count a call that leaves now."""
-        crowd = self.in_flight
-        if self._has_waited:
-            self._has_waited = False
-            self.limit.ease(crowd)
-        call = Call(now, crowd, size, self.limit.begun(now, crowd=crowd, size=size))
-        if self._suspicion is not None and self.limit.is_trying:
-            self._verify_began_at = now
-        self.in_flight += 1
-        self.pace.started(now)
+        """Count a call that leaves now, for nothing has to be recorded first."""
+        call = self.claim(now, size)
+        self._depart(now, call)
         return call
 
-    def end(self, now: float, call: Call, end: CallEnd, refusal: Refusal | None = None) -> None:
-        """Count a call that ended, and learn from it."""
+    def claim(self, now: float, size: int = 1) -> Call:
+        """Count a call that is to leave as soon as its intent is recorded."""
+        if self._has_waited:
+            self._has_waited = False
+            self.limit.ease(self.in_flight)
+        if self._is_cautious:
+            self._hold_until = now + _HOLD_S
+        self.in_flight += 1
+        self.pace.claim(now)
+        return Call(now, now, size, is_trial=self.limit.is_trying and self.in_flight >= (self.limit.cap or 0))
+
+    def leave(self, now: float, call: Call) -> bool:
+        """Say whether a claimed call may leave now, and count that it does.
+
+        What the provider refused meanwhile may stand against it; it is then to be withheld.
+        """
+        pace = self.pace
+        if call.began_at < self._refused_at and (
+            pace.is_probing or now < pace.blocked_until or self.in_flight > self.limit.allowed
+        ):
+            return False
+        self._depart(now, call)
+        return True
+
+    def _heard_at(self, now: float) -> float:
+        """Say when enough calls have left so long ago that a refusal would have been heard, to risk one more."""
+        if self.pace.is_limiting or self.limit.cap is not None or self.in_flight < self._sure:
+            return now
+        return self.pace.departures.heard_at(now, self.limit.step_s, self.in_flight - self._away)
+
+    def withhold(self, call: Call) -> None:
+        """Take back a call that did not leave."""
         self.in_flight -= 1
+        self.pace.withhold(call.began_at)
+
+    def _depart(self, now: float, call: Call) -> None:
+        self.pace.left(call.began_at, now)
+        call.began_at, call.crowd = now, self._away
+        call.sample = self.limit.begun(now, crowd=self._away, size=call.size)
+        self._away += 1
+        if self._is_cautious:
+            self._is_cautious = False
+            self._hold_until = now + min(self._grace_s, _MAX_ALONE_S)
+        if self._suspicion is not None and call.is_trial and self.limit.is_trying:
+            self._verify_began_at = now
+
+    def end(self, now: float, call: Call, end: CallEnd, refusal: Refusal | None = None) -> None:
+        """Count a call that left and has ended, and learn from it."""
+        self.in_flight -= 1
+        self._away -= 1
         if end is not CallEnd.DROPPED:
             self._ends.append(now)
             self._ended_at = now
@@ -168,9 +193,10 @@ class Lane:
                 self._serve(now, call)
             case CallEnd.DROPPED:
                 self.refused += 1
+                self._refused_at = now
                 self._refuse(now, call, refusal or Refusal())
             case CallEnd.IGNORE:
-                self.limit.ended(call.sample, size=call.size)
+                self._drop_sample(call)
 
     def as_learned(self) -> dict[str, object]:
         """Give what is worth remembering, as JSON values; `__init__` takes it back."""
@@ -207,6 +233,8 @@ class Lane:
                 return f"{limit.bound} calls at once, until it is known how many orders a call may carry"
             case _Holder.NUMBER:
                 return f"{limit.allowed} calls at once: {limit.reason}"
+            case _Holder.HEARING:
+                return "starting with few calls: more follow when these are seen not to be refused"
             case _Holder.NOTHING:
                 return "as fast as orders come"
 
@@ -216,17 +244,30 @@ class Lane:
         suspicion = self._suspicion
         if suspicion is not None and call.began_at > suspicion.began_at:
             suspicion.in_a_row = 0
-            if call.crowd > suspicion.crowd + self._count_ends(call.began_at):
+            if _surely(call.crowd) > suspicion.crowd + self._count_ends(call.began_at):
                 self._unexplained.append(now)
                 self._drop_suspicion()
         self.pace.admitted(now, began_at=call.began_at)
-        self.limit.admitted(now, call.sample, size=call.size)
+        if call.sample is not None:
+            crowd = call.crowd - self._count_turned_away(call.began_at)
+            self.limit.admitted(now, call.sample, size=call.size, crowd=crowd, is_trial=call.is_trial)
+
+    def _count_turned_away(self, at: float) -> int:
+        """Count the calls that seemed to be at the provider at a time, and had been refused already."""
+        if at > self._refused_at:
+            return 0
+        return sum(1 for left_at, heard_at in self._refusals if left_at < at <= heard_at)
+
+    def _drop_sample(self, call: Call) -> None:
+        if call.sample is not None:
+            self.limit.ended(call.sample, size=call.size)
 
     def _refuse(self, now: float, call: Call, refusal: Refusal) -> None:
         took_s = now - call.began_at
         self._grace_s = min(_MAX_GRACE_S, max(self._grace_s, 1.5 * took_s))
-        self.limit.ended(call.sample, size=call.size)
-        self.limit.note_refusal_latency(took_s)
+        self._drop_sample(call)
+        self.limit.note_refusal_latency(now - call.claimed_at)
+        self._refusals.append((call.began_at, now))
         suspicion = self._suspicion
         if refusal.says_rate or refusal.is_ban or refusal.retry_after_s is not None:
             if suspicion is not None and not self._speaks_of_rate:
@@ -248,13 +289,13 @@ class Lane:
 
     def _is_paced(self, call: Call) -> bool:
         """Say whether a known pace explains a refusal better than a number of calls that was never admitted before."""
-        return self.pace.is_limiting and (self.pace.is_unsettled or call.crowd < self.limit.proven)
+        return self.pace.is_limiting and (self.pace.is_unsettled or call.crowd < _surely(self.limit.proven))
 
     def _is_inexplicable(self, now: float, call: Call) -> bool:
         """Say whether a limit of number cannot explain a refusal any more, with those before it."""
         suspicion = self._suspicion
-        is_trial = self.limit.is_trying and call.crowd + 1 >= (self.limit.cap or 0)
-        if not is_trial and call.crowd + self._count_ends(call.began_at) < self.limit.admits:
+        is_trial = call.is_trial and self.limit.is_trying
+        if not is_trial and call.crowd + self._count_ends(call.began_at) < _surely(self.limit.admits):
             self._unexplained.append(now)
         while self._unexplained and self._unexplained[0] < now - _UNEXPLAINED_FOR_S:
             self._unexplained.popleft()
@@ -269,11 +310,11 @@ class Lane:
     def _suspect(self, now: float, call: Call) -> None:
         """Take a refusal for one call too many, and plan to ask once more."""
         limit, before = self.limit, self._suspicion
-        is_trial = limit.is_trying and call.crowd + 1 >= (limit.cap or 0)
+        is_trial = call.is_trial and limit.is_trying
         if before is None:
             self._suspicion = before = _Suspicion(call.began_at, call.began_at, now, call.crowd, limit.value)
         else:
-            before.in_a_row += not is_trial
+            before.in_a_row += not is_trial and call.crowd < _surely(limit.cap or limit.proven)
             before.began_at, before.refused_at, before.crowd = call.began_at, now, call.crowd
         self._has_waited = True
         self.pace.discount(call.began_at)
@@ -281,6 +322,7 @@ class Lane:
         limit.refused(now, crowd=call.crowd)
         self._verify_began_at = None
         self._hold_until = now + max(self._grace_s, _HOLD_S)
+        self._is_cautious = True
         if before.verified < len(_VERIFY_GAPS_S):
             gap_s = max(_VERIFY_GAPS_S[before.verified], 3 * self._grace_s)
             before.verified += 1
@@ -330,38 +372,11 @@ class _Holder(StrEnum):
 
     NOTHING = "nothing"
     NUMBER = "number"
+    HEARING = "hearing"
     PACE = "pace"
     SILENCE = "silence"
 
 
-def _count_of(value: object) -> int | None:
-    return max(1, value) if isinstance(value, int) and not isinstance(value, bool) and value > 0 else None
-
-
-def _number_of(value: object) -> float:
-    return float(value) if isinstance(value, float | int) and math.isfinite(value) and value > 0 else 0.0
-
-
-def _pace_of(ceiling: Window | None, value: object) -> Pace:
-    """Read what `Pace.as_learned` gave; whatever it cannot be is as if nothing were known."""
-    known = value if isinstance(value, Mapping) else {}
-    match known:
-        case {"calls": int(calls), "period_s": float() | int() as period} if calls > 0 and period > 0:
-            model: Model = Window(calls, float(period))
-        case {"rate": float() | int() as rate, "burst": float() | int() as burst} if rate > 0 and burst > 0:
-            model = Bucket(float(rate), float(burst))
-        case _:
-            return Pace(ceiling=ceiling)
-    warnings = known.get("warnings")
-    return Pace(
-        ceiling=ceiling,
-        model=model,
-        step=_number_of(known.get("step")),
-        grace_s=_number_of(known.get("grace_s")),
-        caution=Caution(
-            bans=_count_of(known.get("bans")) or 0,
-            warnings=warnings if isinstance(warnings, int) else None,
-            run=_count_of(known.get("run")) or 0,
-            floor_s=_number_of(known.get("floor_s")),
-        ),
-    )
+def _surely(number: int) -> float:
+    """Give a number of calls at once as the provider surely saw it: it sees a reply leave before we see it arrive."""
+    return number - _BLUR * max(0, number - _SHARP)

@@ -22,7 +22,7 @@ from imeiflow.dispatch.latency import LatencyBook, Queueing, Sample
 _GROWING = "growing: no call is refused, and none waits at the server"
 _START = 2
 _GROWTH_PER_S = math.log(10.0)
-_MIN_GROWTH = 1 / 12
+_MIN_GROWTH = 1 / 25
 _MAX_GROWTH = 1 / 5
 _STEP_S = 0.020
 _MAX_STEP_S = 0.250
@@ -58,7 +58,7 @@ class ConcurrencyLimit:
         self.reason = "learned earlier" if proven or cap or queued else "just begun"
         self._queued = queued is not None
         self._books: dict[int, LatencyBook] = {}
-        self._step_s = _STEP_S
+        self.step_s = _STEP_S
         self._step_at = -math.inf
         self._stride = math.inf  #: the most that a step adds
         self._eased: float | None = None  #: less than the value for a moment: the way back after a refusal
@@ -120,11 +120,11 @@ class ConcurrencyLimit:
     def note_connect(self, connect_s: float) -> None:
         """Let a ramp step last one and a half connection round trips: a refusal would be back by then."""
         wanted = min(_MAX_STEP_S, max(_STEP_S, 1.5 * connect_s))
-        self._step_s += 0.3 * (wanted - self._step_s)
+        self.step_s += 0.3 * (wanted - self.step_s)
 
     def note_refusal_latency(self, latency_s: float) -> None:
         """Let a ramp step last as long as a refusal takes."""
-        self._step_s = min(_MAX_STEP_S, max(self._step_s, 1.2 * latency_s))
+        self.step_s = min(_MAX_STEP_S, max(self.step_s, 1.2 * latency_s))
 
     def begun(self, now: float, *, crowd: int, size: int) -> Sample:
         """Note a call that begins while `crowd` others are under way; the sample is given back at its end."""
@@ -134,12 +134,11 @@ class ConcurrencyLimit:
         """Note a call that ended without showing a latency."""
         self._book(size).drop(sample)
 
-    def admitted(self, now: float, sample: Sample, *, size: int) -> None:
-        """Learn from a call that was served."""
-        crowd = sample.crowd
+    def admitted(self, now: float, sample: Sample, *, size: int, crowd: int, is_trial: bool) -> None:
+        """Learn from a call that was served beside `crowd` others. `is_trial`: it was the one more that was tried."""
         self.proven = max(self.proven, crowd + 1)
         self._calls_until_explore -= 1
-        if self._trying is not None and crowd + 1 >= self._trying:
+        if self._trying is not None and is_trial:
             self.free(value=self.value)
             self._stride = 1
             self._explore_s = max(_EXPLORE_S, self._explore_s / 2)
@@ -191,7 +190,7 @@ class ConcurrencyLimit:
     @property
     def _growth(self) -> float:
         """Give what a step of the ramp adds, as a share."""
-        return min(_MAX_GROWTH, max(_MIN_GROWTH, math.expm1(_GROWTH_PER_S * self._step_s)))
+        return min(_MAX_GROWTH, max(_MIN_GROWTH, math.expm1(_GROWTH_PER_S * self.step_s)))
 
     def _ease_off(self, now: float, eased: float) -> float:
         if now < self._step_at:
@@ -206,8 +205,8 @@ class ConcurrencyLimit:
 
         Whoever comes late is owed what was due since, unless it is so late that the limit held nothing back.
         """
-        due_at = self._step_at if self._step_at >= now - self._step_s else now
-        self._step_at = due_at + self._step_s / amount
+        due_at = self._step_at if self._step_at >= now - self.step_s else now
+        self._step_at = due_at + self.step_s / amount
 
     # refusals
 

@@ -12,25 +12,24 @@ refusal that could not be avoided is also a measurement, and the pace settles ju
 from __future__ import annotations
 
 import math
-from collections import deque
 
 from imeiflow.dispatch.caution import QUIET_S, Caution
 from imeiflow.dispatch.cycle import (
     GUESS_S,
     MAX_STEP,
-    MIN_COUNT,
     MIN_STEP,
     Cycle,
+    Spent,
+    ask_again_at,
     correct,
     fall_back,
     is_guess,
     make_sure,
     measure,
     measure_ban,
-    rate_between,
 )
 from imeiflow.dispatch.departure import Departures
-from imeiflow.dispatch.rate import Bucket, Model, Window, as_values, describe_model, good_moment, next_moment, spread
+from imeiflow.dispatch.rate import Bucket, Model, Window, as_values, describe_model, good_moment, spread
 
 __all__ = ["Bucket", "Model", "Pace", "Window"]
 
@@ -46,7 +45,8 @@ _MAX_QUIET_CALLS = 400
 _REMEMBER_S = 60.0
 _SPREAD = 1.1
 _TRUST_S = 5.0
-_SPENT = 16
+_WORTH_S = 3.0
+_WORTH_AFTER_BAN_S = 12.0
 _MAX_FIRST_STEP = 4 * MIN_STEP
 _SHUT_OUT = "the provider has shut us out for a while"
 _REFUSED = "the provider refused a call: too many in a short time"
@@ -69,14 +69,16 @@ class Pace:
         self.reason = f"{describe_model(model)}, learned earlier" if model else "no limit is known"
         self.blocked_until = -math.inf
         self.is_at_ceiling = False
-        self._departures = Departures(ceiling=ceiling, model=model)
+        self.calls_left = math.inf  #: as far as is known, how many are still to be made
+        self.departures = Departures(ceiling=ceiling, model=model)
         self._cycle: Cycle | None = None
         self._refused_at = -math.inf  #: the last time, of any cycle
-        self._spent: deque[float] = deque(maxlen=_SPENT)  #: when refused calls began: nothing was left
+        self._spent = Spent()
         self._between: float | None = None  #: calls a second that were admitted between two such moments
         self._grace_s = min(_MAX_GRACE_S, max(_MIN_GRACE_S, grace_s))  #: a refusal would be back by then
-        self._probing = False
-        self._gate_at = -math.inf
+        self.is_probing = False
+        self._gate_at = -math.inf  #: while probing: infinity until the call that asks has left
+        self._left_at = -math.inf  #: when the last call left
         self._is_rough = False  #: the model is a first guess: its cycle began rested
         self._good: Model | None = None  #: what was not refused, while more is being tried
         self._before_good: Model | None = None  #: the same, before the last success
@@ -95,11 +97,11 @@ class Pace:
     @property
     def ceiling(self) -> Window | None:
         """Give the user's own rate."""
-        return self._departures.ceiling
+        return self.departures.ceiling
 
     @ceiling.setter
     def ceiling(self, ceiling: Window | None) -> None:
-        self._departures.ceiling = ceiling
+        self.departures.ceiling = ceiling
 
     @property
     def bans(self) -> int:
@@ -109,12 +111,12 @@ class Pace:
     @property
     def is_limiting(self) -> bool:
         """Say whether a rate limit is known or being measured."""
-        return self.model is not None or self._probing
+        return self.model is not None or self.is_probing
 
     @property
     def is_unsettled(self) -> bool:
         """Say whether the limit is being measured, or more than is known to be allowed is being tried."""
-        return self._probing or self._good is not None
+        return self.is_probing or self._good is not None
 
     def is_recalled(self, at: float) -> bool:
         """Say whether the pace comes from an earlier session, whose calls the provider may still have counted then."""
@@ -130,11 +132,11 @@ class Pace:
 
     def ready_at(self, now: float) -> float:
         """Say when one more call may begin: `now` or a later time."""
-        by_ceiling = self._departures.by_ceiling(now)
+        by_ceiling = self.departures.by_ceiling(now)
         ready = max(now, self.blocked_until, by_ceiling)
-        if self._probing:
+        if self.is_probing:
             self._settle(now)
-        if self._probing:
+        if self.is_probing:
             ready = max(ready, self._gate_at)
         paced = self._by_model(now, self.model)
         if paced > ready:
@@ -143,29 +145,47 @@ class Pace:
         return max(ready, paced)
 
     def started(self, now: float) -> None:
-        """Count a call that begins now."""
+        """Count a call that leaves now, for nothing is to be recorded first."""
+        self.claim(now)
+        self.left(now, now)
+
+    def claim(self, now: float) -> None:
+        """Count a call that is to leave soon."""
+        if self.is_probing:
+            self._gate_at = math.inf
+        self._calls_since_change += 1
+        self.departures.begin(now, self.model)
+        self._try_more(now)
+
+    def left(self, began_at: float, now: float) -> None:
+        """Learn that a call that was claimed at `began_at` leaves now: only now the provider counts it."""
         if self._cycle is None:
             self._cycle = Cycle(now)
             self._began_at = now
             if self._is_recalled:
                 self._trust_until = now + (self.model.period_s if isinstance(self.model, Window) else _TRUST_S)
-        if self._probing:
-            self._gate_at = now + self._grace_s
+        self._left_at = now
         self._cycle.admitted += 1
-        self._calls_since_change += 1
-        self._departures.begin(now, self.model)
-        self._try_more(now)
+        self.departures.move(began_at, now)
+        if self.is_probing:
+            self._gate_at = now + self._grace_s
+
+    def withhold(self, began_at: float) -> None:
+        """Take back a call that was claimed at `began_at` and does not leave."""
+        self.departures.take_back(began_at)
+        if self.is_probing and self._gate_at == math.inf:
+            self._gate_at = self.blocked_until
 
     def note_spent(self, began_at: float) -> None:
         """Learn that a call refused earlier, its reason unknown then, was refused for its rate."""
-        if not self._spent:
-            self._spent.append(began_at)
+        if not self._spent.moments:
+            self._spent.moments.append(began_at)
 
     def discount(self, began_at: float) -> None:
         """Take a call that was refused out of those that were admitted."""
         if self._cycle is not None and began_at >= self._cycle.began_at:
             self._cycle.admitted = max(0, self._cycle.admitted - 1)
-        self._departures.discount(began_at)
+        self.departures.discount(began_at)
 
     def refused(
         self,
@@ -180,16 +200,17 @@ class Pace:
         self.discount(began_at)
         self._grace_s = min(_MAX_GRACE_S, max(self._grace_s, 1.5 * (now - began_at)))
         is_same_event = began_at <= self._refused_at
+        is_new_ban = is_ban and not cycle.is_banned
         self._warn(now, cycle, is_ban=is_ban)
         if retry_after_s is not None:
             self.blocked_until = max(self.blocked_until, now + retry_after_s + 0.01)
             if not is_ban and cycle.due_at is None:
                 cycle.due_at = now + retry_after_s
-        elif not is_same_event:
+        elif is_new_ban or not is_same_event:
             self.blocked_until = max(self.blocked_until, self._ask_again_at(now, cycle, is_ban=is_ban))
         if not is_same_event:
             self._note_event(now, cycle, began_at, is_ban=is_ban)
-        self._probing = True
+        self.is_probing = True
         self._gate_at = self.blocked_until
         self._quiet_since = None
         self.reason = _SHUT_OUT if is_ban else _REFUSED
@@ -207,7 +228,7 @@ class Pace:
     # what the gate allows
 
     def _by_model(self, now: float, model: Model | None) -> float:
-        ready, starts, good = self._departures.by_model(now, model), self._departures.starts, self._good
+        ready, starts, good = self.departures.by_model(now, model), self.departures.starts, self._good
         if not isinstance(model, Window) or not starts:
             return ready
         if self.is_recalled(now) and self._refused_at > -math.inf:
@@ -218,10 +239,9 @@ class Pace:
 
     def _settle(self, now: float) -> None:
         """Take a call that was not refused within the grace for admitted."""
-        cycle = self._cycle
-        if cycle is None or cycle.refused_at == math.inf or not self._departures.starts:
+        cycle, last = self._cycle, self._left_at
+        if cycle is None or cycle.refused_at == math.inf:
             return
-        last = self._departures.starts[-1]
         if last > self._refused_at and now >= last + self._grace_s:
             self._close_cycle(cycle, last, now)
 
@@ -244,7 +264,7 @@ class Pace:
             cycle.refused_at, cycle.spent_at = now, began_at
             self._quiet_s = min(_MAX_QUIET_S, self._quiet_s * 2)
             self._quiet_calls = min(_MAX_QUIET_CALLS, self._quiet_calls * 2)
-        self._spent.append(began_at)
+        self._spent.moments.append(began_at)
 
     def _ask_again_at(self, now: float, cycle: Cycle, *, is_ban: bool) -> float:
         """Ask when the pace so far would allow it, and then after growing gaps."""
@@ -257,26 +277,16 @@ class Pace:
                 return max(now + _FIRST_GAP_S, self.caution.next_ask(now, min(now, cycle.refused_at)))
             return max(
                 now + _FIRST_GAP_S,
-                min(now + self.caution.wait_s(model), self.caution.room_again_at(self._departures.starts, model, now)),
+                min(now + self.caution.wait_s(model), self.caution.room_again_at(self.departures.starts, model, now)),
             )
-        match model:
-            case Window() if is_first:
-                return max(now + _FIRST_GAP_S, self._by_model(now, model))
-            case Bucket(rate=rate) if is_first:
-                return now + max(_FIRST_GAP_S, 1.05 / rate)
-            case _ if is_first:
-                return self.good_moment(now, _FIRST_GAP_S)
-            case _:
-                later = next_moment(cycle.began_at, cycle.spent_at, now, _MAX_GAP_S)
-                known = cycle.began_at + model.period_s if isinstance(model, Window) else math.inf
-                return max(now + _FIRST_GAP_S, known if now < known < later else later)
+        return ask_again_at(cycle, model, now, free_at=self._by_model(now, model))
 
     def _close_cycle(self, cycle: Cycle, again_at: float, now: float) -> None:
         """One call is admitted again: measure the cycle that ended and begin the next."""
         before = self.model
         self._adopt(self._learn(cycle, again_at), before)
         if cycle.is_banned:
-            self._spent.clear()  # what was not sent while shut out says nothing of what would have been admitted
+            self._spent.moments.clear()  # what was not sent while shut out says nothing of what may be
         self._cycle = Cycle(again_at, admitted=1)
         self._wins = 0
         self._quiet_since, self._calls_since_change = now, 0
@@ -287,7 +297,7 @@ class Pace:
         self._good = None
         if before is not None and self.is_recalled(cycle.refused_at) and not cycle.is_banned:
             return good or before
-        between = self._rate_before(cycle, is_least=cycle.is_banned)
+        between = self._spent.rate_before(cycle, self.departures.starts, is_least=cycle.is_banned)
         self._between = between or self._between
         if before is None:
             caution.run = cycle.count
@@ -298,14 +308,18 @@ class Pace:
             self._step = MAX_STEP if cycle.is_banned else max(MIN_STEP, self._step / 2)
             caution.end_leap()
             if self.bans and not cycle.is_banned:
-                caution.exclude(self._departures.starts, cycle.spent_at, since=self._began_at)
+                caution.exclude(self.departures.starts, cycle.spent_at, since=self._began_at)
             self._may_spread = isinstance(before, Window) and is_guess(before, self._grace_s)
             return self._make_sure(fall_back(good, between), cycle)
         if cycle.is_banned and (cycle.due_at is None or cycle.due_at - cycle.began_at < GUESS_S):
             caution.floor_s = max(caution.floor_s, cycle.asked_at - cycle.began_at)
             caution.is_proved = True
             found = measure_ban(
-                cycle, again_at, before, between=self._between or self._rate_before(cycle, is_least=True, fewest=2)
+                cycle,
+                again_at,
+                before,
+                between=self._between
+                or self._spent.rate_before(cycle, self.departures.starts, is_least=True, fewest=2),
             )
         else:
             found = measure(cycle, again_at)
@@ -320,10 +334,10 @@ class Pace:
             cycle,
             again_at,
             between=between,
-            roughly=self._rate_before(cycle, fewest=1),
+            roughly=self._spent.rate_before(cycle, self.departures.starts, fewest=1),
             is_rough=is_rough,
             grace_s=self._grace_s,
-            starts=[at for at in self._departures.starts if at < cycle.spent_at],
+            starts=[at for at in self.departures.starts if at < cycle.spent_at],
         )
 
     def _make_sure(self, good: Model, cycle: Cycle) -> Model:
@@ -332,18 +346,13 @@ class Pace:
         if not self.bans or not caution.run or not isinstance(good, Bucket) or caution.spare(until):
             return good
         before = self._before_good.rate if self._before_good else 0.0
-        return make_sure(good, before, list(self._departures.starts), until, run=caution.run, can_err=caution.can_err)
-
-    def _rate_before(self, cycle: Cycle, *, is_least: bool = False, fewest: int = MIN_COUNT) -> float | None:
-        """Give the calls a second between this cycle's first refusal and those before it, where it can be told."""
-        moments = [at for at in self._spent if cycle.spent_at - _REMEMBER_S <= at < cycle.spent_at]
-        return rate_between(self._departures.starts, moments, cycle.spent_at, is_least=is_least, fewest=fewest)
+        return make_sure(good, before, list(self.departures.starts), until, run=caution.run, can_err=caution.can_err)
 
     def _adopt(self, model: Model, before: Model | None) -> None:
         self.model = model
-        self._probing = False
+        self.is_probing = False
         if isinstance(model, Bucket):
-            self._departures.empty()
+            self.departures.empty()
         if before is None or model == before:
             self.reason = f"{describe_model(model)}: the provider refuses more"
         else:
@@ -354,7 +363,7 @@ class Pace:
     def _try_more(self, now: float) -> None:
         """After quiet, and only when the pace was what held us back, allow a little more."""
         model = self.model
-        if model is None or self._probing or self.caution.forbids:
+        if model is None or self.is_probing or self.caution.forbids:
             return
         if self._quiet_since is None:
             self._quiet_since = now
@@ -369,8 +378,11 @@ class Pace:
         least = model.calls + 1 if isinstance(model, Window) else 0
         if self._calls_since_change < (max(self._quiet_calls, least) if period_s is None else wait_s * model.rate - 1):
             return
-        self._count_win(model)
         self._quiet_since, self._calls_since_change = now, 0
+        if self.calls_left < model.rate * (_WORTH_AFTER_BAN_S if self.bans else _WORTH_S):
+            self._good = None  # what was tried is good, and too little is left to gain from more
+            return
+        self._count_win(model)
         self.model = self._step_up(model) if period_s is None else self.caution.leap(period_s)
         self.reason = f"trying {describe_model(self.model)}: nothing was refused for a while"
 

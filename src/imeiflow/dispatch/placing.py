@@ -11,9 +11,9 @@ from typing import TYPE_CHECKING
 
 import structlog
 
+from imeiflow.dispatch.call import Call, CallEnd
 from imeiflow.dispatch.chunk import has_all
 from imeiflow.dispatch.conclude import Ended, Repeat, conclude, doubt_refusal, is_slow_refusal, read_call, withhold
-from imeiflow.dispatch.lane import Call, CallEnd
 from imeiflow.dispatch.reach import Reach
 from imeiflow.dispatch.work import Chunk, Work
 from imeiflow.domain.decision import is_of_service, reason_to_pause
@@ -33,6 +33,7 @@ _TROUBLE_PAUSE_S = 0.5
 #: An intent that took longer to write may be that of a process that stood still meanwhile.
 _FROZEN_S = 2.0
 _PLACING = frozenset({AttemptKind.PLACE, AttemptKind.CANARY})
+_REFUSED_MEANWHILE = "the provider refused another call meanwhile"
 _WHY_NOT = {
     AttemptKind.AGAIN: "a repeat is not known to be refused any more",
     AttemptKind.PROBE: "a repeat was charged, or the IMEI is ordered once more meanwhile",
@@ -73,6 +74,9 @@ class Placing:
             or (chunk.kind is AttemptKind.PROBE and not await self._is_newest(chunk, attempt))
         ):
             await self._withhold(work, chunk, call, attempt)
+            return
+        if not self._engine.desk.lane.leave(self._engine.clock.monotonic(), call):
+            await self._hold_back(work, chunk, call, attempt)
             return
         price, left_at = work.price, self._engine.clock.now()
         if item is None:
@@ -145,19 +149,26 @@ class Placing:
 
     async def _withhold(self, work: Work, chunk: Chunk, call: Call, attempt: AttemptId) -> None:
         """Make no call: something said stop while its intent was written, or the doubt outgrew what covers it."""
-        self._engine.desk.lane.end(self._engine.clock.monotonic(), call, CallEnd.IGNORE)
-        self._withdraw_canary(work, chunk)
         why = "stopping" if self._engine.is_stopping else _WHY_NOT.get(chunk.kind)
-        problem = f"withheld: {(work.stop and work.stop[1]) or why}"
-        await self._engine.ledger.conclude(
-            withhold(chunk, attempt=attempt, ended_at=self._engine.clock.now(), problem=problem)
-        )
-        work.end(chunk, [chunk.expected for _ in chunk.orders])
+        await self._conclude_unsent(work, chunk, call, attempt, why=(work.stop and work.stop[1]) or why)
         if chunk.kind in _PLACING:
             work.put_back(chunk.orders)
         else:
             self._withdraw(work, chunk)
         self._engine.wake()
+
+    async def _hold_back(self, work: Work, chunk: Chunk, call: Call, attempt: AttemptId) -> None:
+        """Make no call now: the provider refused another while the intent was written. Its turn comes again."""
+        await self._conclude_unsent(work, chunk, call, attempt, why=_REFUSED_MEANWHILE)
+        self._put_back(work, chunk)
+        self._engine.wake()
+
+    async def _conclude_unsent(self, work: Work, chunk: Chunk, call: Call, attempt: AttemptId, why: str | None) -> None:
+        self._engine.desk.lane.withhold(call)
+        self._withdraw_canary(work, chunk)
+        conclusion = withhold(chunk, attempt=attempt, ended_at=self._engine.clock.now(), problem=f"withheld: {why}")
+        await self._engine.ledger.conclude(conclusion)
+        work.end(chunk, [chunk.expected for _ in chunk.orders])
 
     def _may_leave(self, work: Work, chunk: Chunk) -> bool:
         """Say whether a call may be made now; of one that settles doubt its settlement knows."""
@@ -176,7 +187,7 @@ class Placing:
     def _take_back(self, work: Work, chunk: Chunk, call: Call, error: LedgerError) -> None:
         """Undo a claim whose intent could not be recorded: nothing was sent."""
         now = self._engine.clock.monotonic()
-        self._engine.desk.lane.end(now, call, CallEnd.IGNORE)
+        self._engine.desk.lane.withhold(call)
         self._withdraw_canary(work, chunk)
         work.end(chunk, [chunk.expected for _ in chunk.orders])
         match error:

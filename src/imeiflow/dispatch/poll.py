@@ -20,10 +20,10 @@ from typing import TYPE_CHECKING, Final
 import structlog
 
 from imeiflow.dispatch.ask import Batch, BatchKind, Lesson, Suspicion, put_off_all, sort_out
+from imeiflow.dispatch.call import Call, CallEnd
 from imeiflow.dispatch.chunk import ChunkSize, Verdict
 from imeiflow.dispatch.conclude import read_answer
 from imeiflow.dispatch.kind import IDS_KIND
-from imeiflow.dispatch.lane import Call, CallEnd
 from imeiflow.dispatch.meter import Meter
 from imeiflow.domain.ident import JobId, OrderId, ServiceId
 from imeiflow.domain.item import OrderKind

@@ -15,8 +15,8 @@ from typing import TYPE_CHECKING, Final
 
 import structlog
 
+from imeiflow.dispatch.call import Call, CallEnd
 from imeiflow.dispatch.conclude import read_answer
-from imeiflow.dispatch.lane import Call, CallEnd
 from imeiflow.domain.ident import AccountName, ServiceId
 from imeiflow.domain.item import OrderKind
 from imeiflow.domain.money import Money

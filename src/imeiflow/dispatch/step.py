@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 
-from imeiflow.dispatch.lane import Refusal
+from imeiflow.dispatch.call import Refusal
 
 #: Shares of calls that failed: below the first a step is good, up to the second borderline, above it too much.
 GOOD_BELOW = 0.05
@@ -168,6 +168,11 @@ class StepGate:
         if self.step.per_s is not None:
             self._next_at = max(self._next_at, now - 1.0 / self.step.per_s) + 1.0 / self.step.per_s
         return crowd
+
+    def withdraw(self) -> None:
+        """Take back a call that was counted and is not made; another may begin in its stead."""
+        self._begun -= 1
+        self._in_flight -= 1
 
     def end(self, sample: Sample) -> None:
         """Count a call that ended; end the step where it shows that this is too much, or a ban."""

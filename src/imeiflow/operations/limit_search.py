@@ -13,11 +13,12 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 
+from imeiflow.dispatch.call import Call, CallEnd, Refusal
 from imeiflow.dispatch.conclude import read_answer
 from imeiflow.dispatch.engine import Engine
 from imeiflow.dispatch.kind import LIMITS_KIND, WHOLE_ACCOUNT
 from imeiflow.dispatch.ladder import Ladder, Recommendation
-from imeiflow.dispatch.lane import Call, CallEnd, Lane, Refusal
+from imeiflow.dispatch.lane import Lane
 from imeiflow.dispatch.step import Fate, Measured, Sample, StepGate
 from imeiflow.domain.ident import JobId, Token
 from imeiflow.domain.order import JobState
@@ -210,11 +211,16 @@ class _MeasuringLane(Lane):
         """Say when the gate lets the next call begin."""
         return self._gate.ready_at(now)
 
-    def begin(self, now: float, size: int = 1) -> Call:
-        """Count a call that leaves now."""
-        call = super().begin(now, size)
+    def claim(self, now: float, size: int = 1) -> Call:
+        """Count a call that is to leave as soon as its intent is recorded."""
+        call = super().claim(now, size)
         self._gate.begin(now)
         return call
+
+    def withhold(self, call: Call) -> None:
+        """Take back a call that did not leave."""
+        super().withhold(call)
+        self._gate.withdraw()
 
     def end(self, now: float, call: Call, end: CallEnd, refusal: Refusal | None = None) -> None:
         """Count a call that ended."""

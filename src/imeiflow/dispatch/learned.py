@@ -1,0 +1,44 @@
+"""Read what a lane learned in an earlier session, as the ledger gives it back. Pure."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+
+from imeiflow.dispatch.caution import Caution
+from imeiflow.dispatch.pace import Pace
+from imeiflow.dispatch.rate import Bucket, Model, Window
+
+
+def read_count(value: object) -> int | None:
+    """Give a number of calls; None for whatever is none."""
+    return max(1, value) if isinstance(value, int) and not isinstance(value, bool) and value > 0 else None
+
+
+def _number_of(value: object) -> float:
+    return float(value) if isinstance(value, float | int) and math.isfinite(value) and value > 0 else 0.0
+
+
+def read_pace(ceiling: Window | None, value: object) -> Pace:
+    """Read what `Pace.as_learned` gave; whatever it cannot be is as if nothing were known."""
+    known = value if isinstance(value, Mapping) else {}
+    match known:
+        case {"calls": int(calls), "period_s": float() | int() as period} if calls > 0 and period > 0:
+            model: Model = Window(calls, float(period))
+        case {"rate": float() | int() as rate, "burst": float() | int() as burst} if rate > 0 and burst > 0:
+            model = Bucket(float(rate), float(burst))
+        case _:
+            return Pace(ceiling=ceiling)
+    warnings = known.get("warnings")
+    return Pace(
+        ceiling=ceiling,
+        model=model,
+        step=_number_of(known.get("step")),
+        grace_s=_number_of(known.get("grace_s")),
+        caution=Caution(
+            bans=read_count(known.get("bans")) or 0,
+            warnings=warnings if isinstance(warnings, int) else None,
+            run=read_count(known.get("run")) or 0,
+            floor_s=_number_of(known.get("floor_s")),
+        ),
+    )
