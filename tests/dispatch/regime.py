@@ -289,9 +289,10 @@ def _far() -> Iterator[Regime]:
             int(slots / latency_s * 30),
             {**server, "refusal_latency_s": 0.1, "wire_s": 0.05},
             ceiling=256,
-            cold=0.7,
-            warm=0.78,
-            long=0.74,
+            cold=0.65,
+            warm=0.75,
+            long=0.75,
+            refused=0.03,
             intent_s=0.03,
         )
 

@@ -167,7 +167,7 @@ async def test_a_refusal_holds_back_the_calls_whose_intent_is_being_written(tmp_
         verdict = rig.judge()
         assert rig.count(job, S.ACCEPTED) == 12
         unsent = [one for line in verdict.lines for one in line.tries if one.outcome == "unsent"]
-        assert len(unsent) == 2
+        assert len(unsent) >= 2
         assert len(rig.sim.calls) == 12 + lane.refused
 
 

@@ -11,7 +11,8 @@ from hypothesis import strategies as st
 
 from imeiflow.dispatch.call import Call, CallEnd, Refusal
 from imeiflow.dispatch.lane import Lane
-from imeiflow.dispatch.rate import Window
+from imeiflow.dispatch.pace import Pace
+from imeiflow.dispatch.rate import Window, spread
 from tests.dispatch.lane_model import ServerModel, run_lane, steady
 
 NO_WORDS = Refusal()
@@ -327,10 +328,38 @@ def test_where_nothing_is_known_few_leave_before_a_refusal_of_theirs_would_be_ba
     lane.limit.value = 200.0
     lane.limit.note_connect(0.1)
     assert len(_fill(lane, 0.0)) == 4
-    assert lane.view().reason.startswith("starting:")
+    assert lane.view().reason.startswith("starting with few calls")
     assert lane.ready_at(0.001) == pytest.approx(lane.limit.step_s)
     assert len(_fill(lane, 10.0)) == 4
 
 
 def test_what_an_earlier_session_had_at_once_leaves_at_once() -> None:
     assert len(_fill(Lane(ceiling=256, learned={"proven": 100}), 0.0)) >= 100
+
+
+def test_when_many_end_at_once_after_a_refusal_others_follow_one_by_one() -> None:
+    """Whether it was their number is not known: the first that is refused spares the others."""
+    lane = Lane(learned={"proven": 12})
+    calls = _fill(lane, 0.0)
+    lane.end(0.1, calls.pop(), CallEnd.DROPPED, NO_WORDS)
+    for call in calls:
+        lane.end(0.5, call, CallEnd.SUCCESS)
+    asking = _fill(lane, 0.5)
+    lane.end(0.9, asking[0], CallEnd.SUCCESS)
+    assert 0 < len(_fill(lane, 0.9)) <= 2
+
+
+def test_near_the_end_of_a_job_nothing_more_is_tried() -> None:
+    """What was tried before and not refused is good, though."""
+    pace = Pace(model=spread(10.0))
+    pace.calls_left = 30
+    now = 0.0
+    for _ in range(200):
+        now = max(now, pace.ready_at(now))
+        pace.started(now)
+    assert pace.model == spread(10.0)
+    pace.calls_left = math.inf
+    for _ in range(200):
+        now = max(now, pace.ready_at(now))
+        pace.started(now)
+    assert pace.model.rate > 10.0  # type: ignore[union-attr]

@@ -122,10 +122,10 @@ def test_when_one_more_is_refused_it_is_tried_later_and_later() -> None:
 
 def test_after_a_silence_calls_come_back_in_steps() -> None:
     limit = ConcurrencyLimit(ceiling=64, proven=40)
-    limit.ease(3)
+    limit.ease(0.0, 3)
     assert limit.allowed == 4
     assert _ramp(limit, 0.0) < 10
-    limit.ease(3)
+    limit.ease(0.0, 3)
     assert _ramp(limit, 1.0) >= 40
 
 
@@ -202,7 +202,7 @@ def test_whatever_happens_at_least_one_call_may_leave_and_never_more_than_the_ce
             case "free":
                 limit.free(value=float(crowd))
             case "ease":
-                limit.ease(crowd)
+                limit.ease(float(now), crowd)
             case _:
                 limit.verify(float(now))
         assert 1 <= limit.allowed <= ceiling

@@ -48,19 +48,14 @@ class Departures:
                 return now if self._tokens >= 1 else now + (1 - self._tokens) / rate
 
     def heard_at(self, now: float, within_s: float, claimed: int) -> float:
-        """Say when few enough calls are so young that their refusal would not be back: `now` or a later time.
+        """Say when few enough calls began less than `within_s` ago to risk one more: `now` or a later time.
 
         Whoever runs into a limit that nobody knew of has at most these refused. `claimed` have not left yet.
         """
-        young = claimed
-        while young < len(self.starts) and self.starts[-young - 1] > now - within_s:
-            young += 1
-        most = max(_FEW_UNHEARD, int((len(self.starts) - young) * _UNHEARD_SHARE))
-        if young < most:
-            return now
+        most = max(_FEW_UNHEARD, int(len(self.starts) * _UNHEARD_SHARE))
         if claimed >= most:
             return now + within_s
-        return self.starts[-most] + within_s
+        return now if len(self.starts) < most else max(now, self.starts[-most] + within_s)
 
     def begin(self, now: float, model: Model | None) -> None:
         """Count a call that begins now, under a learned rate."""

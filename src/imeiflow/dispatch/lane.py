@@ -37,6 +37,8 @@ _MAX_GRACE_S = 3.0
 _HOLD_S = 0.25
 _MAX_ALONE_S = 1.0
 _REFUSALS = 256
+_SUSPECT_S = 1.5
+_HALF_FULL = 0.75
 
 
 @dataclass(slots=True)
@@ -135,14 +137,20 @@ class Lane:
 
     def claim(self, now: float, size: int = 1) -> Call:
         """Count a call that is to leave as soon as its intent is recorded."""
-        if self._has_waited:
+        if self._has_waited or self._is_refilling(now):
             self._has_waited = False
-            self.limit.ease(self.in_flight)
+            self.limit.ease(now, self.in_flight)
         if self._is_cautious:
             self._hold_until = now + _HOLD_S
         self.in_flight += 1
         self.pace.claim(now)
         return Call(now, now, size, is_trial=self.limit.is_trying and self.in_flight >= (self.limit.cap or 0))
+
+    def _is_refilling(self, now: float) -> bool:
+        """Say whether many have ended at once, soon after a refusal without words: others follow one by one."""
+        suspicion, limit = self._suspicion, self.limit
+        is_recent = suspicion is not None and now < suspicion.refused_at + _SUSPECT_S
+        return is_recent and not limit.is_eased and self.in_flight < limit.allowed * _HALF_FULL
 
     def leave(self, now: float, call: Call) -> bool:
         """Say whether a claimed call may leave now, and count that it does.

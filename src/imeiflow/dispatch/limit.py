@@ -83,6 +83,11 @@ class ConcurrencyLimit:
         return self._trying is not None
 
     @property
+    def is_eased(self) -> bool:
+        """Say whether the way back is being taken in steps."""
+        return self._eased is not None
+
+    @property
     def is_queued(self) -> bool:
         """Say whether latency, not a refusal, set the value."""
         return self._queued
@@ -113,9 +118,10 @@ class ConcurrencyLimit:
         self.reason = _GROWING
         return now
 
-    def ease(self, in_flight: int) -> None:
+    def ease(self, now: float, in_flight: int) -> None:
         """Take the way back from here in steps: what all wait for must not leave at once when a silence ends."""
         self._eased, self._easing = float(in_flight + 1), 1.0
+        self._step_at = now + self.step_s
 
     def note_connect(self, connect_s: float) -> None:
         """Let a ramp step last one and a half connection round trips: a refusal would be back by then."""

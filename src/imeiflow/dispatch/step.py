@@ -169,7 +169,7 @@ class StepGate:
             self._next_at = max(self._next_at, now - 1.0 / self.step.per_s) + 1.0 / self.step.per_s
         return crowd
 
-    def withdraw(self) -> None:
+    def take_back(self) -> None:
         """Take back a call that was counted and is not made; another may begin in its stead."""
         self._begun -= 1
         self._in_flight -= 1

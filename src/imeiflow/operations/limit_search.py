@@ -220,7 +220,7 @@ class _MeasuringLane(Lane):
     def withhold(self, call: Call) -> None:
         """Take back a call that did not leave."""
         super().withhold(call)
-        self._gate.withdraw()
+        self._gate.take_back()
 
     def end(self, now: float, call: Call, end: CallEnd, refusal: Refusal | None = None) -> None:
         """Count a call that ended."""
