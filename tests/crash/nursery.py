@@ -29,6 +29,7 @@ from imeiflow.ledger.ledger import Ledger
 from imeiflow.providers.contract import Connection, Login, Placement, Timeouts
 from imeiflow.providers.gsm_fusion import provider as gsm_fusion
 from tests.rig import ACCOUNT, SETTINGS, TIMEOUTS
+from tests.warmth import warm_up
 
 DONE, BROKEN, FENCED = 0, 1, 7
 WHILE_S = 0.1
@@ -247,5 +248,6 @@ def _say(number: int) -> None:
 
 
 if __name__ == "__main__":
+    warm_up()
     for order in sys.stdin:
         _fork(Errand(**json.loads(order)))
