@@ -82,8 +82,8 @@ def test_an_address_that_cannot_be_right_is_told_what_is_wrong(visitor, admin):
         "state=lost": "lost&#39; is no state of an order",
         "job=x": "x&#39; is no number of a job",
         "from=2026-13-01": "2026-13-01&#39; is no day",
-        "from=2026-11-02&to=2026-11-01": "the last day lies before the first",
-        "after=nowhere": "this address does not name a page",
+        "from=2026-11-02&to=2026-11-01": "The last day lies before the first.",
+        "after=nowhere": "This address does not name a page",
         "list=" + "0" * 24: "This list of IMEIs is not kept any more.",
         "list=../../etc/passwd": "This list of IMEIs is not kept any more.",
     }.items():
