@@ -12,6 +12,7 @@ import os
 import signal
 import subprocess
 import sys
+import tempfile
 import threading
 import time
 from collections.abc import Mapping, Sequence
@@ -123,6 +124,7 @@ def _run(arguments: tuple[str, ...], environment: dict[str, str], cwd: str, stre
     """Be the command: never returns."""
     os.environ.clear()
     os.environ.update(environment)
+    tempfile.tempdir = None  # of the process that was warmed
     time.tzset()
     os.chdir(cwd)
     for number, stream in enumerate(streams):

@@ -263,7 +263,7 @@ def test_a_call_whose_intent_is_written_while_another_is_refused_does_not_leave(
     assert lane.leave(0.01, first)
     lane.end(0.02, first, CallEnd.DROPPED, RATE)
     assert not lane.leave(0.03, second)
-    lane.withhold(second)
+    lane.withhold()
     assert lane.in_flight == 0
     assert 0.03 < lane.ready_at(0.03) < math.inf
 
@@ -308,7 +308,8 @@ def test_when_the_call_that_was_to_ask_is_withheld_the_next_one_asks() -> None:
     assert lane.leave(0.0, refused)
     lane.end(0.02, refused, CallEnd.DROPPED, RATE)
     asks_at = lane.ready_at(0.02)
-    lane.withhold(lane.claim(asks_at))
+    lane.claim(asks_at)
+    lane.withhold()
     assert lane.ready_at(asks_at) == asks_at
 
 

@@ -111,7 +111,7 @@ async def test_when_every_reply_is_lost_the_job_pauses_and_holds(tmp_path: Path,
         job = rig.add_job(chunk * 20, chunk_size=chunk)
         verdict = await rig.run(job)
         assert rig.state(job) is JobState.PAUSED
-        assert "in doubt" in rig.reason(job)
+        assert "no clear answer" in rig.reason(job)
         assert verdict.count("unconfirmed") == len(rig.sim.book)
         assert rig.repeats == 0
 

@@ -11,6 +11,7 @@ import pytest
 from imeiflow.domain.money import Money
 from imeiflow.domain.order import OrderState
 from imeiflow.errors import UsageError
+from imeiflow.intake.preview import Preview
 from imeiflow.ledger.change import AttemptKind, Intent
 from imeiflow.ledger.record import NewOrder
 from imeiflow.operations.probe import (
@@ -41,11 +42,11 @@ def add_orders(session, *states: OrderState):
 @pytest.mark.parametrize("count", [0, 1, 11, 20_000])
 def test_a_probe_of_one_or_of_many_is_none(count):
     with pytest.raises(UsageError, match="2 to 10"):
-        check_size(count)
+        check_size(Preview(valid=count))
 
 
 def test_the_cost_says_what_it_is_at_least_and_at_most():
-    check_size(3)
+    check_size(Preview(valid=3))
     cost = count_cost(Money(Decimal("0.08"), "USD"), 3)
     assert (str(cost.usual), str(cost.most)) == ("$0.24", "$0.32")
 

@@ -1,18 +1,21 @@
-"""When calls began, and when a rate lets the next one begin. Pure: times are passed in; it learns nothing."""
+"""When calls left, and when a rate lets the next one begin. Pure: times are passed in; it learns nothing."""
 
 from __future__ import annotations
 
+import math
 from collections import deque
 
 from imeiflow.dispatch.rate import Bucket, Model, Window
 
 _REMEMBER_S = 60.0
+#: A claimed call has left by then, or is withheld.
+_SOON_S = 0.05
 _FEW_UNHEARD = 4
 _UNHEARD_SHARE = 0.07
 
 
 class Departures:
-    """The calls that began and were not refused, as far back as it matters; `ceiling` is the user's own rate.
+    """The calls that left and were not refused, as far back as it matters; `ceiling` is the user's own rate.
 
     `model` is the rate that is known at the start: a bucket begins full.
     """
@@ -20,6 +23,8 @@ class Departures:
     def __init__(self, *, ceiling: Window | None, model: Model | None) -> None:
         self.ceiling = ceiling
         self.starts: deque[float] = deque()
+        self.claimed = 0  #: calls that are to leave as soon as their intent is recorded
+        self.last_at = -math.inf  #: when the last call was claimed, or left
         self._under_ceiling: deque[float] = deque()
         self._tokens = model.burst if isinstance(model, Bucket) else 0.0
         self._tokens_at: float | None = None
@@ -42,32 +47,45 @@ class Departures:
             case None:
                 return now
             case Window(calls=calls, period_s=period_s):
-                return self.starts[-calls] + period_s if len(self.starts) >= calls else now
+                return self._when_few(calls, period_s, now)
             case Bucket(rate=rate):
                 self._refill(model, now)
                 return now if self._tokens >= 1 else now + (1 - self._tokens) / rate
 
-    def heard_at(self, now: float, within_s: float, claimed: int) -> float:
-        """Say when few enough calls began less than `within_s` ago to risk one more: `now` or a later time.
+    def heard_at(self, now: float, within_s: float) -> float:
+        """Say when few enough calls are younger than `within_s` to risk one more: `now` or a later time.
 
-        Whoever runs into a limit that nobody knew of has at most these refused. `claimed` have not left yet.
+        Whoever runs into a limit that nobody knew of has at most these refused.
         """
-        most = max(_FEW_UNHEARD, int(len(self.starts) * _UNHEARD_SHARE))
-        if claimed >= most:
-            return now + within_s
-        return now if len(self.starts) < most else max(now, self.starts[-most] + within_s)
+        return max(now, self._when_few(max(_FEW_UNHEARD, int(len(self.starts) * _UNHEARD_SHARE)), within_s, now))
 
-    def begin(self, now: float, model: Model | None) -> None:
-        """Count a call that begins now, under a learned rate."""
-        self.starts.append(now)
+    def is_full(self, window: Window, now: float) -> bool:
+        """Say whether a window's calls have begun within its period."""
+        return self._when_few(window.calls, window.period_s, now) > now
+
+    def claim(self, now: float, model: Model | None) -> None:
+        """Count a call that is to leave soon, under a learned rate."""
+        self.claimed += 1
+        self.last_at = now
         if self.ceiling is not None:
             self._under_ceiling.append(now)
         if isinstance(model, Bucket):
             self._refill(model, now)
             self._tokens -= 1
+
+    def leave(self, now: float, model: Model | None) -> None:
+        """Count a claimed call as one that leaves now."""
+        self.claimed -= 1
+        self.last_at = now
+        self.starts.append(now)
         keep_s = max(_REMEMBER_S, model.period_s if isinstance(model, Window) else 0.0)
         while self.starts[0] <= now - keep_s:
             self.starts.popleft()
+
+    def take_back(self) -> None:
+        """Take back a claim: as if it had never been made."""
+        self.claimed -= 1
+        self._tokens += 1
 
     def discount(self, began_at: float) -> None:
         """Take a call that was refused out of them."""
@@ -77,20 +95,16 @@ class Departures:
             if at <= began_at:
                 return
 
-    def move(self, began_at: float, now: float) -> None:
-        """Let a call that was counted at `began_at` count from now on."""
-        if began_at < now:
-            self.discount(began_at)
-            self.starts.append(now)
-
-    def take_back(self, began_at: float) -> None:
-        """Take a call that did not leave out of them, as if it had never begun."""
-        self.discount(began_at)
-        self._tokens += 1
-
     def empty(self) -> None:
         """Begin a bucket without tokens: the provider has just refused a call."""
         self._tokens, self._tokens_at = 0.0, None
+
+    def _when_few(self, calls: int, period_s: float, now: float) -> float:
+        """Say when fewer than `calls` lie within a period, those included that are to leave; it may be past."""
+        room = calls - self.claimed
+        if room <= 0:
+            return now + min(period_s, _SOON_S)
+        return self.starts[-room] + period_s if len(self.starts) >= room else now
 
     def _refill(self, model: Bucket, now: float) -> None:
         if self._tokens_at is not None:

@@ -169,15 +169,15 @@ class Lane:
         """Say when enough calls have left so long ago that a refusal would have been heard, to risk one more."""
         if self.pace.is_limiting or self.limit.cap is not None or self.in_flight < self._sure:
             return now
-        return self.pace.departures.heard_at(now, self.limit.step_s, self.in_flight - self._away)
+        return self.pace.departures.heard_at(now, self.limit.step_s)
 
-    def withhold(self, call: Call) -> None:
-        """Take back a call that did not leave."""
+    def withhold(self) -> None:
+        """Take back a claimed call that does not leave."""
         self.in_flight -= 1
-        self.pace.withhold(call.began_at)
+        self.pace.withhold()
 
     def _depart(self, now: float, call: Call) -> None:
-        self.pace.left(call.began_at, now)
+        self.pace.left(now)
         call.began_at, call.crowd = now, self._away
         call.sample = self.limit.begun(now, crowd=self._away, size=call.size)
         self._away += 1

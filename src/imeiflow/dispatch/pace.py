@@ -147,18 +147,18 @@ class Pace:
     def started(self, now: float) -> None:
         """Count a call that leaves now, for nothing is to be recorded first."""
         self.claim(now)
-        self.left(now, now)
+        self.left(now)
 
     def claim(self, now: float) -> None:
         """Count a call that is to leave soon."""
         if self.is_probing:
             self._gate_at = math.inf
         self._calls_since_change += 1
-        self.departures.begin(now, self.model)
+        self.departures.claim(now, self.model)
         self._try_more(now)
 
-    def left(self, began_at: float, now: float) -> None:
-        """Learn that a call that was claimed at `began_at` leaves now: only now the provider counts it."""
+    def left(self, now: float) -> None:
+        """Learn that a claimed call leaves now: only now the provider counts it."""
         if self._cycle is None:
             self._cycle = Cycle(now)
             self._began_at = now
@@ -166,13 +166,13 @@ class Pace:
                 self._trust_until = now + (self.model.period_s if isinstance(self.model, Window) else _TRUST_S)
         self._left_at = now
         self._cycle.admitted += 1
-        self.departures.move(began_at, now)
+        self.departures.leave(now, self.model)
         if self.is_probing:
             self._gate_at = now + self._grace_s
 
-    def withhold(self, began_at: float) -> None:
-        """Take back a call that was claimed at `began_at` and does not leave."""
-        self.departures.take_back(began_at)
+    def withhold(self) -> None:
+        """Take back a claimed call that does not leave."""
+        self.departures.take_back()
         if self.is_probing and self._gate_at == math.inf:
             self._gate_at = self.blocked_until
 
@@ -228,13 +228,14 @@ class Pace:
     # what the gate allows
 
     def _by_model(self, now: float, model: Model | None) -> float:
-        ready, starts, good = self.departures.by_model(now, model), self.departures.starts, self._good
-        if not isinstance(model, Window) or not starts:
+        departures, good = self.departures, self._good
+        ready = departures.by_model(now, model)
+        if not isinstance(model, Window):
             return ready
         if self.is_recalled(now) and self._refused_at > -math.inf:
-            return max(ready, starts[-1] + 1 / model.rate)  # evenly, while we cannot know what is left
-        if isinstance(good, Window) and len(starts) >= good.calls and starts[-good.calls] > now - model.period_s:
-            return max(ready, starts[-1] + self._grace_s)  # more than was good: the first that is refused ends it
+            return max(ready, departures.last_at + 1 / model.rate)  # evenly, while we cannot know what is left
+        if isinstance(good, Window) and departures.is_full(Window(good.calls, model.period_s), now):
+            return max(ready, departures.last_at + self._grace_s)  # more than was good: a refusal ends it
         return ready
 
     def _settle(self, now: float) -> None:

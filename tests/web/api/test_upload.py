@@ -39,7 +39,7 @@ def test_hostile_workbooks_are_turned_away_in_words_by_api_and_page_and_the_serv
         assert told.value["detail"].startswith("orders.xlsx: it ")
         answer = person.ask("POST", f"/jobs/{job}/unconfirmed/export", body=content, x_csrf_token=person.csrf)
         assert answer.status == 400
-        assert "the export: it " in answer.body
+        assert "The export: it " in answer.body
     assert program.ask("GET", "/token").status == 200
     assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before < MOST_MB * 1024
 
