@@ -41,6 +41,7 @@ def test_one_is_marked_placed_with_its_reference_and_who_said_so(site, visitor, 
     page.get_by_label("Note").fill("seen on their site")
     page.get_by_role("button", name="Settle", exact=True).click()
     expect(page.get_by_text("3 orders may have been placed")).to_be_visible()  # the others are still to be settled
+    expect(page.locator("#told")).to_have_text("1 order was marked as placed.")
     expect(page.get_by_label(str(make_imei(3)))).to_have_count(0)
     assert (count(site, doubtful, OrderState.ACCEPTED), count(site, doubtful, OrderState.UNCONFIRMED)) == (2, 3)
     told = [one.data for one in site.session.ledger.events(job=doubtful) if one.kind == "marked_placed"]
@@ -53,10 +54,24 @@ def test_all_are_marked_not_placed_and_wait_to_be_sent_again(site, visitor, admi
     page.get_by_label("They were not placed").check()
     page.get_by_role("button", name="Settle", exact=True).click()
     page.wait_for_url(re.compile(rf"/jobs/{doubtful}$"))
+    expect(page.locator("#told")).to_have_text("4 orders were marked as not placed, and wait to be sent.")
     assert count(site, doubtful, OrderState.QUEUED) == 4
     page.get_by_role("button", name="Go on").click()
     expect(page.locator(".legend")).to_contain_text(re.compile(r"5\s+accepted"))
     assert count(site, doubtful, OrderState.ACCEPTED) == 5
+
+
+def test_of_a_cancelled_job_what_was_not_placed_is_said_to_be_cancelled(site, admin):
+    job = site.add_answered({2: OrderState.ACCEPTED, 3: OrderState.UNCONFIRMED}, state=JobState.CANCELLED)
+    person = Asker(site, admin)
+    seen = re.search(r'name="seen" value="(\d+)"', person.ask("GET", f"/jobs/{job}/unconfirmed").body)[1]
+    form = {"csrf": person.csrf, "scope": "all", "verdict": "not-placed", "seen": seen}
+    assert person.ask("POST", f"/jobs/{job}/unconfirmed/settle", form=form).status == 200
+    told = "1 order was marked as not placed, and is cancelled."
+    assert told not in Asker(site, admin).ask("GET", f"/jobs/{job}").body, "it is said where it was done"
+    assert told in person.ask("GET", f"/jobs/{job}").body
+    assert told not in person.ask("GET", f"/jobs/{job}").body
+    assert count(site, job, OrderState.CANCELLED) == 1
 
 
 def test_nothing_is_settled_that_was_sent_since_the_page_was_drawn(site, admin, doubtful):
@@ -121,6 +136,10 @@ def test_the_provider_s_export_says_what_it_would_settle_and_then_does(site, vis
     assert count(site, doubtful, OrderState.UNCONFIRMED) == 4
     page.get_by_role("button", name="Settle by this export").click()
     page.wait_for_url(re.compile(rf"/jobs/{doubtful}$"))
+    expect(page.locator("#told")).to_have_text("By the provider's export: 2 orders were marked as placed.")
+    assert find_flaws(page) == []
+    page.reload()
+    expect(page.locator("#told")).to_have_count(0)
     assert (count(site, doubtful, OrderState.ACCEPTED), count(site, doubtful, OrderState.UNCONFIRMED)) == (3, 2)
 
 

@@ -15,6 +15,7 @@ from imeiflow.operations.preparation import Preparations
 from imeiflow.operations.session import Session
 from imeiflow.web.drawn import Shared
 from imeiflow.web.enquiry import Enquiries
+from imeiflow.web.flash import Flashes
 from imeiflow.web.hub import Hub
 from imeiflow.web.room import Room
 from imeiflow.web.setting import WebSettings
@@ -44,6 +45,7 @@ class Office:
     enquiries: Enquiries
     throttle: Throttle = field(default_factory=Throttle)
     shared: Shared = field(default_factory=Shared)
+    flashes: Flashes = field(default_factory=Flashes)
     exports: Room = field(default_factory=_make_export_room)
     streams: Room = field(default_factory=_make_stream_room)
     is_stopping: bool = False

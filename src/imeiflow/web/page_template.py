@@ -64,12 +64,18 @@ def draw(
 ) -> Response[str]:
     """Draw a template (`page/job/page.html`), or one block of it as a fragment.
 
-    Templates know `user`, `csrf`, `path`, `entries` (the navigation) and what is given here.
+    Templates know `user`, `csrf`, `path`, `entries` (the navigation), `told` (what was just done), and what is given.
     """
     found = environment().get_template(template)
-    context = {**_common(request), **values}
+    context = {**_common(request), "told": "" if block else _take_word(request), **values}
     parts = [found.render(context)] if block is None else found.blocks[block](found.new_context(context))
     return Response("".join(parts), media_type=MediaType.HTML, status_code=status)
+
+
+def _take_word(request: WebRequest) -> str:
+    """Give what was just done by whoever asks, once."""
+    principal = request.scope.get("user")
+    return "" if principal is None else office_of(request).flashes.take(principal.session, request.url.path)
 
 
 def _common(request: WebRequest) -> dict[str, Any]:

@@ -15,7 +15,7 @@ from litestar.exceptions import NotFoundException
 from litestar.params import FromPath, FromQuery
 
 from imeiflow.domain.ident import AttemptId, JobId, OrderId, Reference
-from imeiflow.domain.order import OrderState
+from imeiflow.domain.order import JobState, OrderState
 from imeiflow.domain.user import Role
 from imeiflow.errors import UsageError
 from imeiflow.operations.audit import record_action
@@ -44,6 +44,7 @@ from imeiflow.web.page.job.selection import draw_after
 from imeiflow.web.page.new_job.upload import receive
 from imeiflow.web.page_template import draw
 from imeiflow.web.thread import in_thread, threaded
+from imeiflow.web.wording import say_capital, say_count
 
 _PAGE: Final = "page/unconfirmed/page.html"
 _LIST: Final = 50
@@ -100,7 +101,7 @@ async def settle(request: WebRequest, job_id: FromPath[int]) -> Response[Any]:
     form = await request.form()
     ticks, seen = await Ticks.read(request), str(form.get("seen", ""))
     session, name = office_of(request).session, request.user.user.name
-    await in_thread(
+    told = await in_thread(
         _settle,
         session,
         await in_thread(choose, request, job_id, ticks),
@@ -112,7 +113,7 @@ async def settle(request: WebRequest, job_id: FromPath[int]) -> Response[Any]:
     )
     if form.get("stays") == "yes":  # chosen on the job's own page
         return await in_thread(draw_after, request, job_id)
-    return await in_thread(_go_on_settling, request, job_id, str(form.get("after", "")))
+    return await in_thread(_go_on_settling, request, job_id, str(form.get("after", "")), told)
 
 
 @post(
@@ -149,25 +150,46 @@ async def settle_export(request: WebRequest, job_id: FromPath[int], name: FromPa
     folder = office.preparations.find_folder(name, actor, _purpose(job_id))
     is_complete, zone = form.get("complete") == "yes", str(form.get("zone", ""))
 
-    def carry_out() -> None:
+    def carry_out() -> str:
         found = _reconcile(office.session, job_id, list_path(folder), zone)
         count = settle_by_export(office.session, found, note="by the provider's export", actor=actor)
         missing = settle_missing(office.session, found, note="not in the export", actor=actor) if is_complete else 0
         record_action(office.session, actor, "settle", job=JobId(job_id), placed=count, not_placed=missing, by="export")
+        return _say_settled(office.session, job_id, placed=count, not_placed=missing, by="By the provider's export")
 
-    await in_thread(carry_out)
+    told = await in_thread(carry_out)
     shutil.rmtree(folder, ignore_errors=True)
-    return Response("", headers={"hx-redirect": f"/jobs/{job_id}"})
+    return _lead_to(request, f"/jobs/{job_id}", told)
 
 
-def _go_on_settling(request: WebRequest, job_id: int, after: str) -> Response[Any]:
+def _go_on_settling(request: WebRequest, job_id: int, after: str, told: str) -> Response[Any]:
     """Lead to the doubts that are left, where the person was among them; to the job where none is."""
     session = office_of(request).session
     if not session.ledger.tally(JobId(job_id))[OrderState.UNCONFIRMED]:
-        return Response("", headers={"hx-redirect": f"/jobs/{job_id}"})
+        return _lead_to(request, f"/jobs/{job_id}", told)
     is_place = after.isascii() and after.isdecimal() and len(after) < 16 and int(after)
     query = f"?after={int(after)}" if is_place else ""
-    return Response("", headers={"hx-redirect": f"/jobs/{job_id}/unconfirmed{query}"})
+    return _lead_to(request, f"/jobs/{job_id}/unconfirmed", told, query)
+
+
+def _lead_to(request: WebRequest, path: str, told: str, query: str = "") -> Response[Any]:
+    """Lead to a page that says, this once, what was done."""
+    office_of(request).flashes.keep(request.user.session, path, told)
+    return Response("", headers={"hx-redirect": f"{path}{query}"})
+
+
+def _say_settled(session: Session, job_id: int, *, placed: int, not_placed: int, by: str = "") -> str:
+    """Say how many orders were settled, and what became of them."""
+    is_cancelled = session.find_job(JobId(job_id)).state is JobState.CANCELLED
+    parts = []
+    if placed:
+        parts.append(f"{say_count(placed, 'order was', 'orders were')} marked as placed")
+    if not_placed:
+        verb = ("is" if not_placed == 1 else "are") if is_cancelled else ("waits" if not_placed == 1 else "wait")
+        what = f"{verb} cancelled" if is_cancelled else f"{verb} to be sent"
+        parts.append(f"{say_count(not_placed, 'order was', 'orders were')} marked as not placed, and {what}")
+    said = "; ".join(parts) or "no order was settled"
+    return say_capital(f"{by}: {said}." if by else f"{said}.")
 
 
 def _purpose(job_id: int) -> str:
@@ -184,7 +206,7 @@ def _settle(
     reference: str,
     note: str,
     actor: str,
-) -> None:
+) -> str:
     job = chosen.job
     plan: SettlementPlan = plan_settlement(session, job, None, seen=seen)
     if chosen.orders is not None:
@@ -198,7 +220,10 @@ def _settle(
             settle_not_placed(session, plan, note=note, actor=actor)
         case _:
             raise UsageError(problem="it was not said what became of them", remedy="Choose placed or not placed.")
-    record_action(session, actor, "settle", job=job, verdict=verdict, count=len(plan.orders), note=note)
+    number = len(plan.orders)
+    record_action(session, actor, "settle", job=job, verdict=verdict, count=number, note=note)
+    is_placed = verdict == "placed"
+    return _say_settled(session, job, placed=number if is_placed else 0, not_placed=0 if is_placed else number)
 
 
 def _reconcile(session: Session, job_id: int, path: Path, zone: str) -> Reconciliation:
