@@ -17,6 +17,7 @@ from imeiflow.dispatch.setting import DispatchSettings
 from imeiflow.dispatch.step import Grade, StepKind
 from imeiflow.domain.order import JobState, OrderState
 from imeiflow.errors import LaneBusyError, UsageError
+from imeiflow.operations.limit_desk import LimitDesk
 from imeiflow.operations.limit_search import (
     Found,
     LimitSearch,
@@ -175,6 +176,22 @@ async def test_an_interruption_waits_for_no_answer_of_calls_that_only_read(tmp_p
         assert (found.was_interrupted, found.steps) == (True, ())
         with own_lane(bench.session, bench.account):  # it is free again
             pass
+
+
+async def test_a_server_that_stops_gives_its_searches_up_and_begins_none(tmp_path):
+    async with open_bench(tmp_path, read_latency="600") as bench:
+        desk = LimitDesk(bench.session, lambda: None)
+        desk.begin(bench.account, actor="mia")
+        async with asyncio.timeout(60):
+            await bench.rig.sim.wait_received(1)
+            desk.stop()
+            with pytest.raises(UsageError, match="stopping"):
+                desk.begin(bench.account, actor="mia")
+            await desk.close()
+        watched = desk.find(bench.account.name)
+        assert watched is not None
+        assert watched.found is not None
+        assert watched.found.was_interrupted
 
 
 async def test_pinned_limits_are_obeyed_until_they_are_taken_back(tmp_path):

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+
 from playwright.sync_api import expect
 
 from imeiflow.domain.user import Role
@@ -9,6 +11,7 @@ from tests.operations.stand import ACCOUNT
 from tests.web import seed
 from tests.web.ask import post
 from tests.web.look import find_flaws
+from tests.web.site import PATIENCE_S
 
 
 def test_limits_are_shown_with_why_pinned_unpinned_and_forgotten(tmp_path, request):
@@ -44,6 +47,21 @@ def test_a_search_shows_its_steps_and_plot_and_is_ended_by_a_click(site, visitor
     expect(page.get_by_text("It ended: interrupted.")).to_be_visible()
     assert site.sim.stats.actions["placeorder"] == 0
     assert find_flaws(page) == []
+
+
+def test_a_stop_ends_a_search_at_once_whatever_else_is_under_way(site, admin):
+    site.change_provider(read_latency="600")
+    assert post(site, admin, "/accounts/find-limits", account=ACCOUNT) == 200
+    server, desk = site.server, site.server.office.limits
+    found = desk.find(ACCOUNT)
+
+    async def stop():
+        server.stop()
+        return desk._is_stopping  # the server itself ends later: when what places orders has ended
+
+    assert asyncio.run_coroutine_threadsafe(stop(), site._loop).result(PATIENCE_S)
+    site.wait_until(lambda: found.is_over, "the search goes on")
+    assert found.found.was_interrupted
 
 
 def test_only_an_administrator_changes_limits(site, visitor, admin):

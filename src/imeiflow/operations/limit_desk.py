@@ -53,13 +53,16 @@ class LimitDesk:
         self._on_change = on_change
         self._watched: dict[AccountName, Watched] = {}
         self._running: dict[AccountName, tuple[LimitSearch, asyncio.Task[None]]] = {}
+        self._is_stopping = False
 
     def find(self, account: AccountName) -> Watched | None:
         """Give the last search of an account since the server started."""
         return self._watched.get(account)
 
     def begin(self, account: AccountSettings, *, actor: str) -> None:
-        """Begin a search. Raises UsageError where one is under way."""
+        """Begin a search. Raises UsageError where one is under way, or the server stops."""
+        if self._is_stopping:
+            raise UsageError(problem="the server is stopping", remedy="Search when it has been started again.")
         if account.name in self._running:
             raise UsageError(problem=f"the limits of {account.name} are being searched", remedy="Wait for its end.")
         watched = Watched(account=account.name, began_by=actor, began_at=self._session.clock.now())
@@ -79,18 +82,22 @@ class LimitDesk:
         if account in self._running:
             self._running[account][0].interrupt()
 
-    async def close(self) -> None:
-        """End all searches, and wait for their calls."""
-        running = list(self._running.values())
-        for search, _ in running:
+    def stop(self) -> None:
+        """End all searches, and begin none any more: their calls only read, and are given up."""
+        self._is_stopping = True
+        for search, _ in self._running.values():
             search.interrupt()
-        await asyncio.gather(*(task for _, task in running), return_exceptions=True)
+
+    async def close(self) -> None:
+        """End all searches, and wait for their ends."""
+        self.stop()
+        await asyncio.gather(*(task for _, task in self._running.values()), return_exceptions=True)
 
     async def _run(self, search: LimitSearch, watched: Watched) -> None:
         try:
             watched.found = await search.by_reading()
         except ImeiflowError as error:
-            watched.problem = f"{error} {error.remedy}".strip()
+            watched.problem = f"{error.told} {error.told_remedy}".strip()
         except Exception as error:
             log.error("search_broke", account=watched.account, exc_info=error)
             watched.problem = "an error of ours: it is in the log of the server"

@@ -136,6 +136,7 @@ class WebServer:
         self.office.is_stopping = True
         self.office.hub.tell(ALL)
         self.office.runner.stop()
+        self.office.limits.stop()
         return self.office.runner.calls_under_way
 
     def _leave(self) -> None:
