@@ -50,6 +50,19 @@ def test_the_first_user_is_an_administrator_and_a_lost_password_is_set_anew(envi
         assert check_sign_in(session, "mia", "another brass kettle").name == "mia"
 
 
+def test_a_token_of_the_command_line_is_no_user_s_though_one_has_the_name_of_whoever_types(environment, tmp_path):
+    environment["LOGNAME"] = "otto"
+    for name in ("mia", "otto"):
+        assert run_typed(("user", "create", name, "--role", "admin"), environment, PASSWORD).returncode == 0
+    assert run_typed(("token", "create", "till", "--user", "mia", "--scope", "order"), environment).returncode == 0
+    with open_session(tmp_path / "home") as session:
+        otto, _ = session.ledger.find_user("otto")
+        assert [one.actor for one in session.ledger.recent_events(kinds=["token_created"])] == ["otto"]
+        session.ledger.change_user(otto.id, actor="mia", disabled_at=session.clock.now())
+        (token,) = session.ledger.list_api_tokens()
+        assert (token.created_by, token.revoked_at) == (None, None)
+
+
 def test_a_token_is_made_shown_once_listed_and_revoked(environment, tmp_path):
     def type_(*words: str, text: str | None = None):
         return run_typed(words, environment, text)

@@ -224,9 +224,13 @@ class Identities(Access):
         scopes: Sequence[str],
         expires_at: datetime | None,
         actor: str,
+        maker: str | None = None,
         is_sole: bool = False,
     ) -> None:
-        """Keep a token. `is_sole`: raises TokenTakenError where the user has a good one of that name."""
+        """Keep a token; `maker` is the user who makes it, if one does.
+
+        `is_sole`: raises TokenTakenError where the user has a good one of that name.
+        """
         now = self.clock()
         same = (
             select(users.c.name)
@@ -241,7 +245,7 @@ class Identities(Access):
             "scopes": list(scopes),
             "created_at": now,
             "expires_at": expires_at,
-            "created_by": actor,
+            "created_by": maker,
         }
 
         def create(connection: Connection) -> None:

@@ -136,10 +136,12 @@ def create_api_token(
     scopes: Sequence[str],
     expires_at: datetime | None,
     actor: str,
+    maker: str | None = None,
     is_sole: bool = False,
 ) -> str:
     """Make a token and give its secret, which is shown once.
 
+    `maker` is the user with whose role it ends; none where it is made at the command line, whatever the name there.
     `is_sole`: there may be no good one of that name, as there is where the same is asked for twice. Raises
     TokenTakenError.
     """
@@ -152,6 +154,7 @@ def create_api_token(
         scopes=scopes,
         expires_at=expires_at,
         actor=actor,
+        maker=maker,
         is_sole=is_sole,
     )
     return secret

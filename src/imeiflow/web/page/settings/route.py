@@ -127,7 +127,7 @@ def _create_token(request: WebRequest, data: dict[str, Any], chosen: list[str]) 
         raise UsageError(problem=f"{days[:20]!r} is no time that a token can last", remedy="Choose one from the list.")
     expires_at = session.clock.now() + timedelta(days=int(days)) if days else None
     how: dict[str, Any] = {"name": name, "scopes": scopes, "expires_at": expires_at, "actor": _name(request)}
-    secret = create_api_token(session, user, **how, is_sole=True)  # a proxy may send a form twice
+    secret = create_api_token(session, user, **how, maker=_name(request), is_sole=True)  # a proxy may send a form twice
     return _draw(request, token=secret)
 
 
