@@ -140,6 +140,16 @@ def test_doubts_that_are_being_settled_still_wait():
     assert describe_left(make_progress(make_view(tally))) == ""
 
 
+def test_orders_that_were_cancelled_are_not_counted_as_done():
+    tally = Tally({OrderState.ACCEPTED: 300, OrderState.CANCELLED: 700})
+    assert share_done(make_progress(make_view(tally))) == 1.0, "some were cancelled of a job that goes on"
+    for ended in (
+        make_progress(make_view(tally, stopping=JobState.CANCELLED)),
+        make_progress(None, tally=tally, job=make_job(state=JobState.CANCELLED)),
+    ):
+        assert share_done(ended) == 0.3
+
+
 def test_nothing_is_promised_while_nothing_is_measured():
     assert describe_left(make_progress(make_view(orders_per_s=0.0))) == "time left not known yet"
 

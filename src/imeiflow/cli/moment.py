@@ -25,9 +25,15 @@ class Line:
 
 
 def share_done(progress: Progress) -> float:
-    """Give the share of the orders that wait for nothing any more, from 0 to 1; those being settled still do."""
-    tally = progress.tally
-    return 1 - _count_open(progress) / tally.to_place if tally.to_place else 1.0
+    """Give the share that is done of what is to be done, from 0 to 1; what is being settled is not done yet.
+
+    Of a job that is cancelled, or about to be, it is the share of the whole list.
+    """
+    tally, view = progress.tally, progress.view
+    cancelled = tally[OrderState.CANCELLED]
+    ends = JobState.CANCELLED in {progress.job.state, progress.job.wanted, None if view is None else view.stopping}
+    whole = tally.to_place - (0 if ends else cancelled)
+    return (tally.to_place - cancelled - _count_open(progress)) / whole if whole else 1.0
 
 
 def _count_open(progress: Progress) -> int:
