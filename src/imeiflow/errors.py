@@ -15,12 +15,14 @@
     └── ProviderError           a provider's answer to a read-only call is of no use
 
 An error carries data; its message is its class docstring, filled from that data. `remedy` says what the
-user can do about it. `exit_code` is what the command line ends with.
+user can do about it. `exit_code` is what the command line ends with. `path` among the data is where a file of this
+machine lies: whoever is at another one is told only its name (`told`, `told_remedy`).
 """
 
 from __future__ import annotations
 
 import inspect
+from pathlib import PurePath
 from typing import ClassVar
 
 
@@ -43,6 +45,21 @@ class ImeiflowError(Exception):
         """Give the class docstring's first paragraph with the error's data filled in."""
         text = inspect.cleandoc(type(self).__doc__ or "").split("\n\n")[0].replace("\n", " ")
         return text.format(**self.data)
+
+    @property
+    def told(self) -> str:
+        """Give the message without telling where files of this machine lie."""
+        return self.name_file(self.message)
+
+    @property
+    def told_remedy(self) -> str:
+        """Give the remedy without telling where files of this machine lie."""
+        return self.name_file(self.remedy)
+
+    def name_file(self, text: str) -> str:
+        """Leave of this error's path only the file's name in a text."""
+        path = str(self.data.get("path", ""))
+        return text.replace(path, PurePath(path).name) if path else text
 
     def __str__(self) -> str:
         return self.message

@@ -144,8 +144,11 @@ def test_a_key_can_stand_in_a_variable_or_in_a_private_file(home: Path):
     text = ACCOUNT.replace('key = "secret-key-1234"', f'key_file = "{path}"')
     path.chmod(0o644)
     public = load(home, text)
-    with pytest.raises(ConfigurationError, match="can be read by others"):
+    with pytest.raises(ConfigurationError, match="can be read by others") as caught:
         public.login(public.choose_account(None))
+    assert str(path) in str(caught.value)
+    assert str(home) not in caught.value.told + caught.value.told_remedy, "pages show it to all"
+    assert "chmod 600 key" in caught.value.told_remedy
     path.chmod(0o600)
     assert load(home, text).secrets() == ["abc456"]
 

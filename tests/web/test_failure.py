@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import re
+from dataclasses import replace
 
 import pytest
 from playwright.sync_api import expect
 
 from imeiflow.domain.user import Role
-from imeiflow.errors import LedgerBusyError
+from imeiflow.errors import LedgerBusyError, LedgerFullError
 from tests.web.ask import Asker
 from tests.web.look import ALL, find_flaws
 
@@ -75,3 +76,29 @@ def test_a_ledger_that_cannot_tell_who_asks_is_said_to_whoever_has_a_session(sit
     assert "The ledger ledger.sqlite is locked by another program." in answers[0].body
     assert str(site.session.configuration.home) not in "".join(one.body for one in answers)
     assert boss.ask("GET", "/jobs").status == 200
+
+
+class Hindered:
+    """A runner whose jobs wait for room on the disk, and that is as it was in all else."""
+
+    def __init__(self, runner, trouble):
+        self._runner, self._trouble = runner, trouble
+
+    def view(self, job):
+        view = self._runner.view(job)
+        return view and replace(view, trouble=self._trouble)
+
+    def __getattr__(self, name):
+        return getattr(self._runner, name)
+
+
+def test_what_a_job_waits_for_is_told_without_where_the_ledger_lies(make_site):
+    site = make_site(latency="0.3")
+    boss, office = Asker(site, site.add_user()), site.server.office
+    job = site.add_job(1000, chunk_size=1, max_concurrency=1)
+    site.wait_until(lambda: office.runner.view(job) is not None, "nobody works on it")
+    runner, office.runner = office.runner, Hindered(office.runner, LedgerFullError(path=site.session.ledger.path))
+    told = boss.ask("GET", f"/jobs/{job}").body
+    office.runner = runner
+    assert "There is no room left for the ledger ledger.sqlite." in told
+    assert str(site.session.configuration.home) not in told

@@ -174,7 +174,7 @@ class Poller:
         try:
             found = await asyncio.to_thread(self._find_due)
         except LedgerBusyError as error:
-            self.trouble = str(error)
+            self.trouble = error.told
             return
         took_s = self._engine.clock.monotonic() - now
         self._look_again_s = max(_LOOK_S, 10 * took_s)
@@ -361,7 +361,7 @@ class Poller:
                 anomalies=account.anomalies,
             )
         except LedgerBusyError as error:
-            self.trouble = str(error)
+            self.trouble = error.told
             self._hold_until = engine.clock.monotonic() + _BUSY_S
             return
         except LedgerError as error:

@@ -105,7 +105,7 @@ class PriceWatch:
         try:
             await self._ask(call, kind, turn)
         except LedgerBusyError as error:
-            self._fail(turn, str(error))
+            self._fail(turn, error.told)
         except LedgerError as error:
             engine.fail(error)
         finally:

@@ -146,11 +146,12 @@ def read_private_file(setting: str, path_text: str, what: str) -> str:
     except (OSError, UnicodeDecodeError) as error:
         problem = error.strerror if isinstance(error, OSError) else "it is no text"
         remedy = f"Name a file that holds the {what} and nothing else."
-        raise ConfigurationError(setting=setting, problem=f"{path}: {problem}", remedy=remedy) from error
+        raise ConfigurationError(setting=setting, problem=f"{path}: {problem}", remedy=remedy, path=path) from error
     if os.name == "posix" and mode & 0o077:
         raise ConfigurationError(
-            setting=setting, problem=f"{path} can be read by others", remedy=f"Run `chmod 600 {path}`."
+            setting=setting, problem=f"{path} can be read by others", remedy=f"Run `chmod 600 {path}`.", path=path
         )
     if not found:
-        raise ConfigurationError(setting=setting, problem=f"{path} is empty", remedy=f"Write the {what} into it.")
+        remedy = f"Write the {what} into it."
+        raise ConfigurationError(setting=setting, problem=f"{path} is empty", remedy=remedy, path=path)
     return found

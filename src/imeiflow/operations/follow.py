@@ -178,7 +178,7 @@ class Follower:
         """Leave no job behind that seems to run, where the ledger still lets us say so."""
         if isinstance(error, FencedError) or not self._lock.is_held:
             return
-        reason = str(error) if isinstance(error, ImeiflowError) else f"an error of ours: {type(error).__name__}"
+        reason = error.told if isinstance(error, ImeiflowError) else f"an error of ours: {type(error).__name__}"
         with suppress(LedgerError, JobStateError):
             give_up_calls(self._session, self._job.account)
             self._session.ledger.change_job(self._job.id, {JobState.RUNNING}, JobState.PAUSED, reason)

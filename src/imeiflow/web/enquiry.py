@@ -146,7 +146,7 @@ class Enquiries:
         try:
             listing = await self._put(account, lambda connection: connection.fetch_credit())
         except ImeiflowError as error:
-            return Credit(account=account.name, balance=None, problem=str(error), asked_at=now)
+            return Credit(account=account.name, balance=None, problem=error.told, asked_at=now)
         return replace(read_credit(account, listing), asked_at=now)
 
     async def _fetch_prices(self, account: AccountSettings, kind: OrderKind) -> PriceList:
@@ -155,7 +155,7 @@ class Enquiries:
                 account, await self._put(account, lambda connection: connection.list_services(kind))
             )
         except ImeiflowError as error:
-            return await in_thread(self._recall, account, kind, str(error.data.get("problem", error)))
+            return await in_thread(self._recall, account, kind, error.name_file(str(error.data.get("problem", error))))
         ledger = self._session.ledger
         await in_thread(ledger.record_prices, account.name, services, kind)
         return PriceList(account=account.name, services=services, is_fresh=True, as_of=ledger.clock())

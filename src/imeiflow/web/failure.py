@@ -14,7 +14,7 @@ from litestar.types import ExceptionHandlersMap
 from imeiflow.errors import ImeiflowError
 from imeiflow.web.navigation import Entry, list_entries
 from imeiflow.web.page_template import draw
-from imeiflow.web.status import page_status, say_error
+from imeiflow.web.status import page_status
 from imeiflow.web.wording import say_remedy, say_sentence
 
 log = structlog.get_logger(__name__)
@@ -82,7 +82,7 @@ def show_our_error(request: Request[Any, Any, State], error: ImeiflowError) -> R
     status = page_status(error)
     if status in {500, 503}:
         log.warning("request_failed", place=_place(request), error=str(error))
-    return show_problem(request, status, say_error(error), say_remedy(error.remedy))
+    return show_problem(request, status, error.told, say_remedy(error.told_remedy))
 
 
 def show_bug(request: Request[Any, Any, State], error: Exception) -> Response[str] | Redirect:

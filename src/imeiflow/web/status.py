@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import PurePath
 from typing import Final
 
 from imeiflow.dispatch.errand import LeftLaneError, SlowAnswerError
@@ -62,9 +61,3 @@ def page_status(error: ImeiflowError) -> int:
 def api_status(error: ImeiflowError) -> int:
     """Give the status of an answer to a program that tells of an error."""
     return next((status for kind, _, status in _STATUSES if isinstance(error, kind)), _OURS)
-
-
-def say_error(error: ImeiflowError) -> str:
-    """Say what went wrong without telling where files of the server lie: of a path only the file's name."""
-    path = str(error.data.get("path", ""))
-    return str(error).replace(path, PurePath(path).name) if path else str(error)

@@ -18,7 +18,7 @@ from litestar.types import ExceptionHandlersMap
 
 from imeiflow.errors import ImeiflowError
 from imeiflow.operations.json_text import dump_json
-from imeiflow.web.status import api_status, say_error
+from imeiflow.web.status import api_status
 
 log = structlog.get_logger(__name__)
 
@@ -85,7 +85,7 @@ def code_of(error: ImeiflowError) -> str:
 def tell_error(error: ImeiflowError) -> dict[str, Any]:
     """Give the object that tells of an error of ours."""
     return describe_problem(
-        api_status(error), say_error(error), code=code_of(error), remedy=error.remedy, exit_status=error.exit_code
+        api_status(error), error.told, code=code_of(error), remedy=error.told_remedy, exit_status=error.exit_code
     )
 
 
