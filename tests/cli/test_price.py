@@ -27,7 +27,9 @@ def test_a_job_is_resumed_at_a_risen_price_only_by_accepting_it_and_ledger_and_b
     assert done.returncode == 4
     assert "the price of service 1 rose from $0.08 to $0.10" in done.stderr
     assert "The 6 that wait would cost $0.60 instead of $0.48." in done.stderr
-    assert "imeiflow resume 1 --accept-price 0.10" in done.stderr
+    assert "`imeiflow resume 1 --accept-price 0.10 --max-spend 5` goes on" in done.stderr
+    done = shop.type("resume", "1", "--max-spend", "5", "--accept-price", "0.09", "--detach", "--json")
+    assert "`imeiflow resume 1 --accept-price 0.10 --max-spend 5 --detach` goes on" in done.stderr
     assert shop.judge().charged == shop.judge().spent
     shown = json.loads(shop.type("show", "1", "--json").stdout)
     assert str(shown["max_spend"]) == "0.32", "what may not go on keeps its cap"

@@ -126,6 +126,15 @@ class TestResume:
         assert price_of(session, job) == usd("0.10")
         assert find_rise(session, job) is None
 
+    def test_what_is_said_to_go_on_has_all_that_was_given_and_not_kept(self, session, simulator, job):
+        simulator.set_behaviour(price_change="1=0.10@0")
+        renew_prices(session, job)
+        with pytest.raises(PriceRoseError) as caught:
+            resume_job(session, job, max_spend=Decimal("5.00"), probe_up_to=Decimal(25))
+        command = f"`imeiflow resume {job} --accept-price 0.10 --max-spend 5.00 --probe-up-to 25`"
+        assert caught.value.remedy == f"{command} goes on at the new price."
+        assert session.find_job(job).max_spend is None
+
     def test_a_lower_price_and_a_list_from_before_the_job_hold_nobody_up(self, session, job):
         session.ledger.record_prices(ACCOUNT, [PricedService(id=SERVICE, name="check", price=usd("0.01"))])
         resume_job(session, job).lock.release()

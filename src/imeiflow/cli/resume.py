@@ -79,7 +79,15 @@ def resume(
             account = session.find_job(JobId(job)).account
             session.configuration = session.configuration.allow_probe(account, probe_up_to)
         accept_price = _ask_for_price(session, JobId(job), accept_price)
-        resumed = resume_job(session, JobId(job), accept_price=accept_price, max_spend=max_spend, actor=name_user())
+        resumed = resume_job(
+            session,
+            JobId(job),
+            accept_price=accept_price,
+            max_spend=max_spend,
+            probe_up_to=probe_up_to,
+            actor=name_user(),
+            is_detached=is_detached,
+        )
         return follow_resumed(session, resumed, is_detached=is_detached, is_json=is_json)
 
 

@@ -5,6 +5,7 @@ Fetches price lists, places nothing. What a job does about prices while it runs 
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import timedelta
 from decimal import Decimal
@@ -111,10 +112,13 @@ def find_rise(session: Session, job: JobId, *, more: int = 0) -> Rise | None:
     )
 
 
-def agree_price(session: Session, job: JobId, *, up_to: Decimal | None, more: int = 0, actor: str = "") -> None:
+def agree_price(
+    session: Session, job: JobId, *, up_to: Decimal | None, more: int = 0, actor: str = "", options: Sequence[str] = ()
+) -> None:
     """Let a job that does not run go on at today's price, up to an amount; nothing changes where it has not risen.
 
-    `more` orders are about to wait besides those that do.
+    `more` orders are about to wait besides those that do. `options` are those of `resume` that were given beside the
+    price: nothing is kept of them where the job may not go on, so that they have to be given again.
 
     Raises UnknownJobError; PriceRoseError where that was not agreed to.
     """
@@ -122,7 +126,7 @@ def agree_price(session: Session, job: JobId, *, up_to: Decimal | None, more: in
     if rise is None:
         return
     if rise.price is None or up_to is None or rise.price.amount > up_to:
-        raise PriceRoseError(job=job, change=rise.change, cost=rise.cost, remedy=_say_remedy(rise))
+        raise PriceRoseError(job=job, change=rise.change, cost=rise.cost, remedy=_say_remedy(rise, options))
     session.ledger.accept_price(job, rise.price.amount, actor=actor)
 
 
@@ -148,9 +152,10 @@ def _say_cost(job: Job, quote: Quote, waiting: int) -> str:
     return f"The {waiting:,} that {wait} would cost {now * waiting} instead of {price * waiting}."
 
 
-def _say_remedy(rise: Rise) -> str:
+def _say_remedy(rise: Rise, options: Sequence[str] = ()) -> str:
     if rise.price is not None:
-        return f"`imeiflow resume {rise.job} --accept-price {rise.price.amount:f}` goes on at the new price."
+        command = " ".join((f"imeiflow resume {rise.job} --accept-price {rise.price.amount:f}", *options))
+        return f"`{command}` goes on at the new price."
     kind = "" if rise.kind is OrderKind.IMEI else f" --kind {rise.kind.value}"
     return (
         f"`imeiflow services{kind}` shows what there is now. Cancel the rest (`imeiflow cancel {rise.job}`) "

@@ -82,6 +82,7 @@ def resume_job(
     spender: str | None = None,
     more: int = 0,
     queue: Callable[[], object] | None = None,
+    is_detached: bool = False,
 ) -> Resumed:
     """Make a job run that can: paused, left by a dead process, or finished with something still to do.
 
@@ -91,7 +92,8 @@ def resume_job(
     nothing was accepted, PriceRoseError is raised. `max_spend` is another spending cap, which a job that may not go on
     is not given; `probe_up_to` what its repeat probes may cost, to be weighed. `spender` is the user of the web
     application or the API who lets it go on, and is held to what they may spend in a day. `queue` queues up to `more`
-    orders of a job at rest, once nothing is in the way of their being sent. Whoever gets `is_to_follow` must follow it.
+    orders of a job at rest, once nothing is in the way of their being sent. `is_detached`: it is not followed in a
+    terminal, which a remedy has to say, too. Whoever gets `is_to_follow` must follow it.
 
     Raises UnknownJobError, JobStateError for a cancelled one, ConfigurationError where its account cannot be worked
     for any more, SpendLimitError, HeldJobError where another process does not let go of it.
@@ -109,12 +111,19 @@ def resume_job(
 
     if spender is not None:
         check_owner(session, found, spender)
-    agree_price(session, job, more=more, up_to=accept_price, actor=actor)
+    options = _name_options(max_spend, probe_up_to, is_detached=is_detached)
+    agree_price(session, job, more=more, up_to=accept_price, actor=actor, options=options)
     amounts = {"cap": max_spend, "probe_up_to": probe_up_to}
     with hold_to_limit(session, spender, lambda: weigh_rest(session, job, more=more, **amounts)):
         if max_spend is not None:
             raise_cap(session, job, max_spend)
         return _resume(session, found, queue)
+
+
+def _name_options(max_spend: Decimal | None, probe_up_to: Decimal | None, *, is_detached: bool) -> list[str]:
+    amounts = {"--max-spend": max_spend, "--probe-up-to": probe_up_to}
+    given = [f"{name} {amount:f}" for name, amount in amounts.items() if amount is not None]
+    return [*given, "--detach"] if is_detached else given
 
 
 def _resume(session: Session, found: Job, queue: Callable[[], object] | None = None) -> Resumed:
