@@ -113,7 +113,7 @@ def _read_peak_mb() -> float:
     return next(int(line.split()[1]) / 1024 for line in lines if line.startswith("VmHWM:"))
 
 
-def _wishes(total: int, job: JobId) -> dict[str, Filter]:
+def _wishes(total: int, first: JobId, job: JobId) -> dict[str, Filter]:
     imeis = [make_imei(number) for number in range(0, total, max(1, total // 5_000))]
     day = Span(_EPOCH + timedelta(days=3), _EPOCH + timedelta(days=4))
     return {
@@ -134,6 +134,13 @@ def _wishes(total: int, job: JobId) -> dict[str, Filter]:
         "a day": Filter(accepted=day),
         "a day and a status": Filter(completed=day, statuses=frozenset({ResultStatus.REJECTED})),
         "a day and a job": Filter(accepted=day, jobs=[job]),
+        "an old job, by a later time": Filter(accepted=Span(_EPOCH + timedelta(days=20)), jobs=[first]),
+        "accepted up to a day, completed long after": Filter(
+            accepted=Span(end=_EPOCH + timedelta(days=10)), completed=Span(_EPOCH + timedelta(days=20))
+        ),
+        "duplicates with a status that none has": Filter(
+            states=frozenset({OrderState.DUPLICATE, OrderState.ACCEPTED}), statuses=frozenset({ResultStatus.PENDING})
+        ),
     }
 
 
@@ -143,7 +150,7 @@ def _measure_search(path: Path) -> dict[str, float]:
     with Ledger.open(path, clock=now) as ledger:
         jobs = ledger.list_jobs()
         total = sum(ledger.tallies([job.id for job in jobs])[job.id].total for job in jobs[:1]) * len(jobs)
-        for name, wanted in _wishes(total, jobs[len(jobs) // 2].id).items():
+        for name, wanted in _wishes(total, jobs[-1].id, jobs[len(jobs) // 2].id).items():
             taken[name] = _time(lambda wanted=wanted: ledger.page_orders(wanted))  # type: ignore[misc]
             after = None
             for _ in range(10):

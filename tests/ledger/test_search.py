@@ -17,7 +17,9 @@ from imeiflow.ledger.change import StatusUpdate
 from imeiflow.ledger.filter import Cursor, Filter, Span
 from imeiflow.ledger.ledger import Ledger
 from imeiflow.ledger.record import FoundOrder, JobDraft, NewOrder
-from imeiflow.ledger.search import end_with, select_by_time, select_jobs, select_named, select_of_job, select_rows
+from imeiflow.ledger.search import end_with, select_jobs, select_named, select_of_job, select_rows
+from imeiflow.ledger.search_condition import Key
+from imeiflow.ledger.search_time import Few, find_by_time, select_by_time, select_in_job, select_latest
 from tests.ledger.conftest import ACCOUNT, SERVICE, Clock, Desk, make_imei
 
 S = OrderState
@@ -160,6 +162,27 @@ def test_whatever_is_asked_for_all_that_matches_is_found_once_in_one_order_in_pa
             assert list_all(filled, wanted, size) == found, wanted
 
 
+@pytest.mark.parametrize("few", [Few(jobs=0), Few(jobs=0, in_all=0), Few(in_job=0), Few(in_job=1), Few(in_job=2)])
+def test_by_time_the_same_is_found_whatever_leads(filled: Ledger, clock: Clock, few: Few):
+    compared = 0
+    for wanted in wishes(clock):
+        reduced = wanted.reduce()
+        if reduced is None or reduced.led_by() is None or wanted.imeis is not None or wanted.references is not None:
+            continue
+        for size in (1, 2, 100):
+            after: Cursor | None = None
+            while True:
+                page = filled.page_orders(wanted, after=after, limit=size)
+                with filled._read() as connection:
+                    rows = find_by_time(connection, reduced, after, size, few)
+                assert [row.id for row in rows] == [order.id for order in page.orders], (wanted, after)
+                compared += len(rows)
+                if page.next is None:
+                    break
+                after = page.next
+    assert compared > 50
+
+
 def test_with_a_time_the_latest_come_first(filled: Ledger):
     found = list_all(filled, Filter(accepted=Span()))
     assert [order.reference for order in found] == ["R4", "R2", "R0"]
@@ -237,39 +260,63 @@ PLANS: list[tuple[Select[object], str]] = [
         "ix_orders_accepted_at (accepted_at>? AND accepted_at<?)",
     ),
     (
-        select_by_time(replace(NO_NAME, completed=None, states=None, statuses=None), spans=[(1, 5), (9, 12)]),
-        "ix_orders_accepted_at (accepted_at>? AND accepted_at<?)",
-    ),
-    (
         select_by_time(Filter(accepted=Span(end=Clock().now), completed=Span(Clock().now))),
         "ix_orders_accepted_at (accepted_at>? AND accepted_at<?)",
     ),
     (select_by_time(NO_NAME, BEHIND), "ix_orders_completed_at (completed_at>? AND completed_at<?)"),
-    (select_by_time(NO_NAME, BEHIND, is_few=True), "ix_orders_status (job_id=? AND status=?)"),
+    (select_by_time(NO_NAME, BEHIND, is_few=True), "ix_orders_status (job_id=? AND status=? AND state=?)"),
     (
         select_by_time(replace(NO_NAME, statuses=None), is_few=True),
-        "orders USING INDEX ix_orders_claim (job_id=? AND state=?)",
+        "ix_orders_status (job_id=? AND status=? AND state=?)",
     ),
     (
         select_by_time(replace(NO_NAME, statuses=None, states=None), is_few=True),
-        "orders USING INDEX ix_orders_claim (job_id=?)",
+        "orders USING INDEX ix_orders_job_completed_at (job_id=?)",
     ),
-    (select_jobs(NO_TIME, 9), "orders USING INDEX ix_orders_status (job_id=? AND status=?)"),
+    (select_latest(NO_NAME), "ix_orders_job_completed_at (job_id=? AND completed_at>? AND completed_at<?)"),
+    (select_latest(NO_NAME), "ix_orders_job_accepted_at (job_id=? AND accepted_at>? AND accepted_at<?)"),
+    (select_latest(NO_NAME), "ix_orders_status (job_id=? AND status=? AND state=?)"),
+    (select_latest(NO_NAME, BEHIND), "ix_orders_job_completed_at (job_id=? AND completed_at>? AND completed_at<?)"),
+    (select_in_job(NO_NAME), "ix_orders_job_completed_at (job_id=? AND completed_at>? AND completed_at<?)"),
+    (select_in_job(NO_NAME, BEHIND), "ix_orders_job_completed_at (job_id=? AND completed_at>? AND completed_at<?)"),
+    (
+        select_in_job(replace(NO_NAME, completed=None), BEHIND),
+        "ix_orders_job_accepted_at (job_id=? AND accepted_at>? AND accepted_at<?)",
+    ),
+    (
+        select_in_job(NO_NAME, BEHIND, led_by="other"),
+        "ix_orders_job_accepted_at (job_id=? AND accepted_at>? AND accepted_at<?)",
+    ),
+    (select_in_job(NO_NAME, BEHIND, led_by="key"), "ix_orders_status (job_id=? AND status=? AND state=?)"),
+    (select_jobs(NO_TIME, 9), "orders USING INDEX ix_orders_status (job_id=? AND status=? AND state=?)"),
     (select_jobs(Filter(states=ALL.states), 9), "orders USING INDEX ix_orders_claim (job_id=? AND state=?)"),
-    (select_of_job(NO_TIME, "completed"), "ix_orders_status (job_id=? AND status=? AND id<?)"),
-    (select_of_job(Filter(states=ALL.states), "refused"), "ix_orders_claim (job_id=? AND state=? AND id<?)"),
+    (
+        select_of_job(NO_TIME, Key("accepted", "completed")),
+        "ix_orders_status (job_id=? AND status=? AND state=? AND id<?)",
+    ),
+    (select_of_job(Filter(states=ALL.states), Key("refused")), "ix_orders_claim (job_id=? AND state=? AND id<?)"),
     (select_of_job(Filter()), "orders USING INTEGER PRIMARY KEY (rowid>? AND rowid<?)"),
     (select_rows(Filter(imeis=[])), "orders USING INDEX ix_orders_imei (imei=?)"),
     (select_rows(replace(ALL, references=None)), "orders USING INDEX ix_orders_imei (imei=?)"),
-    (select_rows(NO_TIME, "completed"), "ix_orders_status (job_id=? AND status=? AND id>?)"),
-    (select_rows(Filter(states=ALL.states), "refused"), "ix_orders_claim (job_id=? AND state=? AND id>?)"),
+    (
+        select_rows(NO_TIME, Key("accepted", "completed")),
+        "ix_orders_status (job_id=? AND status=? AND state=? AND id>?)",
+    ),
+    (select_rows(Filter(states=ALL.states), Key("refused")), "ix_orders_claim (job_id=? AND state=? AND id>?)"),
     (select_rows(Filter()), "orders USING INTEGER PRIMARY KEY (rowid>? AND rowid<?)"),
 ]
 
 
 @pytest.mark.parametrize(("query", "uses"), PLANS, ids=range(len(PLANS)))
 def test_every_query_is_led_by_an_index_and_none_reads_all_orders(ledger: Ledger, query: Select[object], uses: str):
-    nothing = {"imeis": "[]", "refs": "[]", "jobs": "[]", "job_id": 1, "below": 1, "first": 1, "after": 1, "last": 1}
+    nothing = {"imeis": "[]", "refs": "[]", "jobs": "[]"} | {
+        "job_id": 1,
+        "below": 1,
+        "first": 1,
+        "after": 1,
+        "last": 1,
+        "floor": 1,
+    }
     compiled = (
         query.params(**nothing).limit(50).compile(dialect=sqlite.dialect(), compile_kwargs={"render_postcompile": True})
     )

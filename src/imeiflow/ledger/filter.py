@@ -64,8 +64,8 @@ class Filter:
         """
         states, statuses = self.states, self.statuses
         if self.completed is not None and statuses is not None:
-            statuses = None if statuses >= _FINAL else statuses & _FINAL
-        known = _ACCEPTED if self.accepted is not None else _WITH_STATUS
+            statuses = None if statuses >= FINAL else statuses & FINAL
+        known = _ACCEPTED if self.accepted is not None else WITH_STATUS
         if states is not None and (known is _ACCEPTED or self.statuses is not None or self.completed is not None):
             states = None if states >= known else states & known
         is_met_by_none = any(one is not None and not one for one in (states, statuses))
@@ -116,8 +116,8 @@ def _move(at: datetime | None, by: timedelta) -> datetime | None:
 
 
 _ACCEPTED = frozenset({OrderState.ACCEPTED})
-_WITH_STATUS = frozenset({OrderState.ACCEPTED, OrderState.DUPLICATE})
-_FINAL = frozenset(status for status in ResultStatus if status.is_final)
+WITH_STATUS = frozenset({OrderState.ACCEPTED, OrderState.DUPLICATE})
+FINAL = frozenset(status for status in ResultStatus if status.is_final)
 
 
 @dataclass(frozen=True, slots=True)

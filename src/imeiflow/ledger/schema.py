@@ -48,6 +48,7 @@ REVISIONS = (
     "0012",
     "0013",
     "0014",
+    "0015",
 )
 HEAD = REVISIONS[-1]
 
@@ -154,8 +155,8 @@ orders = Table(
         "ix_orders_status",
         "job_id",
         "status",
-        "id",
         "state",
+        "id",
         sqlite_where=text("status IS NOT NULL"),
         postgresql_where=text("status IS NOT NULL"),
     ),
@@ -170,6 +171,17 @@ orders = Table(
     *(
         Index(
             f"ix_orders_{column}",
+            column,
+            "id",
+            sqlite_where=text(f"{column} IS NOT NULL"),
+            postgresql_where=text(f"{column} IS NOT NULL"),
+        )
+        for column in ("accepted_at", "completed_at")
+    ),
+    *(
+        Index(
+            f"ix_orders_job_{column}",
+            "job_id",
             column,
             "id",
             sqlite_where=text(f"{column} IS NOT NULL"),
