@@ -171,6 +171,20 @@ def test_a_limit_that_was_lifted_is_found_out() -> None:
     assert sum(1 for at in admitted if at > 100.0) > 1.5 * sum(1 for at in admitted if at < 20.0)
 
 
+def test_a_ban_for_what_an_earlier_session_used_up_slows_the_pace_a_little() -> None:
+    """Its refusals may have counted, too; the calls of this session say nothing of what is allowed."""
+    pace = Pace(model=Window(100, 10.0))
+    pace.started(0.0)
+    pace.admitted(0.5, began_at=0.0)
+    pace.started(0.1)
+    pace.refused(0.11, began_at=0.1, is_ban=True)
+    asks_at = pace.ready_at(0.2)
+    assert asks_at >= 10.0
+    pace.started(asks_at)
+    pace.admitted(asks_at + 0.5, began_at=asks_at)
+    assert pace.model == spread(9.0)
+
+
 def test_calls_that_began_before_a_refusal_came_back_are_the_same_event() -> None:
     pace = Pace()
     for _ in range(10):

@@ -89,6 +89,17 @@ def test_a_job_that_follows_at_once_keeps_to_what_was_learned(limit: Limit, says
         assert run.refused <= 15
 
 
+@pytest.mark.parametrize("phase_s", [0.0, 2.8, 4.9, 7.7, 8.4])
+def test_a_ban_for_what_the_job_before_used_up_does_not_stop_the_next_one(phase_s: float) -> None:
+    """The first is refused four times, and the first refusal of the second is the one that bans."""
+    limit: Limit = ("fixed", 100, 10.0)
+    server = ServerModel(latency=steady(0.5), limit=limit, says="rate", ban_after=5, ban_s=30.0, phase_s=phase_s)
+    lane = Lane(ceiling=256)
+    first = run_lane(lane, server, 300)
+    second = run_lane(Lane(ceiling=256, learned=lane.as_learned()), server, 300, at=first.ends[-1])
+    assert second.ends[-1] - first.ends[-1] <= 150.0
+
+
 def test_the_ideal_is_an_ideal() -> None:
     server = ServerModel(latency=steady(1.0), limit=("fixed", 100, 10.0), slots=30)
     run = run_lane(Lane(ceiling=512), ServerModel(latency=steady(1.0), limit=("fixed", 100, 10.0), slots=30), 300)

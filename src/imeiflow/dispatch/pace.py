@@ -44,6 +44,7 @@ _QUIET_CALLS = 12
 _MAX_QUIET_CALLS = 400
 _REMEMBER_S = 60.0
 _SPREAD = 1.1
+_AFTER_BAN = 0.9
 _TRUST_S = 5.0
 _WORTH_S = 6.0
 _WORTH_AFTER_BAN_S = 12.0
@@ -296,8 +297,9 @@ class Pace:
         """Choose the pace after a cycle of refusals; sets the size of the next step, too."""
         before, good, caution = self.model, self._good, self.caution
         self._good = None
-        if before is not None and self.is_recalled(cycle.refused_at) and not cycle.is_banned:
-            return good or before
+        if before is not None and self.is_recalled(cycle.refused_at):
+            known = good or before  # what an earlier session used up is the reason
+            return spread(_AFTER_BAN * known.rate) if cycle.is_banned else known
         between = self._spent.rate_before(cycle, self.departures.starts, is_least=cycle.is_banned)
         self._between = between or self._between
         if before is None:
