@@ -134,7 +134,11 @@ def test_what_the_provider_says_wrongly_is_shown_and_not_believed(tmp_path: Path
         assert "the provider has another IMEI under this reference; nothing was taken over" in done.stdout
         shown = shop.type("show", "1").stdout
         assert re.search(r"order \d+, foreign imei, \d{4}-", shown)
-        assert look(shop)["status_anomalies"]
+        told = look(shop)["status_anomalies"]
+        shop.type("sync", "1")
+        timeline = shop.type("orders", "--reference", told[0]["reference"], "--timeline").stdout
+        assert "nothing was taken over (IMEI" in " ".join(timeline.split())
+        assert "2 times so far" in " ".join(timeline.split())
 
 
 def test_watching_ends_when_all_is_final_that_can_be_and_names_what_is_left(tmp_path: Path):

@@ -79,13 +79,22 @@ class StatusAnomalies(Access):
         return sorted(list(found.values())[:limit], key=lambda one: (one.line, one.id))
 
     def status_anomalies(
-        self, *, job_id: JobId | None = None, account: AccountName | None = None, limit: int = 100
+        self,
+        *,
+        job_id: JobId | None = None,
+        order: OrderId | None = None,
+        account: AccountName | None = None,
+        limit: int = 100,
     ) -> list[KeptAnomaly]:
-        """List what did not fit in replies about statuses, last seen first; of a job, or of an account as a whole."""
+        """List what did not fit in replies about statuses, last seen first; of a job, or of an account as a whole.
+
+        `order`: of that one alone, which leads to nothing by itself: give its job, too.
+        """
         query = (
             select(status_anomaly).order_by(status_anomaly.c.last_at.desc(), status_anomaly.c.id.desc()).limit(limit)
         )
-        for column, value in ((status_anomaly.c.job_id, job_id), (status_anomaly.c.account, account)):
+        wanted = {"job_id": job_id, "order_id": order, "account": account}
+        for column, value in ((status_anomaly.c[name], value) for name, value in wanted.items()):
             if value is not None:
                 query = query.where(column == value)
         with self._read() as connection:

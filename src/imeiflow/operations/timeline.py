@@ -10,7 +10,7 @@ from imeiflow.domain.ident import AttemptId, OrderId
 from imeiflow.domain.money import Money
 from imeiflow.ledger.attempt_record import OrderAttempt
 from imeiflow.ledger.record import FoundOrder
-from imeiflow.ledger.status_record import StatusChange
+from imeiflow.ledger.status_record import KeptAnomaly, StatusChange
 from imeiflow.operations.session import Session
 from imeiflow.results.markup import split_lines
 
@@ -33,7 +33,10 @@ class Happening:
 
 
 def read_timeline(session: Session, order: FoundOrder) -> list[Happening]:
-    """List what happened to an order: read in, every attempt and what it proved, decisions, statuses."""
+    """List what happened to an order: read in, every attempt and what it proved, decisions, statuses.
+
+    What the provider said of its status that does not fit stands where it was said first.
+    """
     ledger = session.ledger
     job = session.find_job(order.job)
     service = f"service {job.service} {job.service_name}".rstrip()
@@ -44,6 +47,8 @@ def read_timeline(session: Session, order: FoundOrder) -> list[Happening]:
             told.append(Happening(one.settled_at, "settled", f"the doubt of attempt {one.attempt.id} was settled"))
     told += _read_decisions(session, order)
     told += [Happening(one.at, "status", _describe_change(one)) for one in _read_changes(session, order.id)]
+    odd = ledger.status_anomalies(job_id=order.job, order=order.id)
+    told += [Happening(one.first_at, "anomaly", _describe_anomaly(one)) for one in odd]
     return sorted(told, key=lambda happening: happening.at)
 
 
@@ -84,13 +89,22 @@ def _describe_attempt(one: OrderAttempt, currency: str) -> str:
     return f"{start}: {', '.join(told)}" + (f"; {one.said}" if one.said else "")
 
 
+def _describe_anomaly(one: KeptAnomaly) -> str:
+    """Say what did not fit, and how often it was said so far."""
+    detail = f" ({_shorten(say_result(one.detail))})" if one.detail else ""
+    times = f", {one.times:,} times so far" if one.times > 1 else ""
+    return f"{one.kind.sentence}{detail}{times}"
+
+
+def _shorten(text: str) -> str:
+    return f"{text[: _LONGEST - 1]}…" if len(text) > _LONGEST else text
+
+
 def say_result(text: str) -> str:
     """Give a result text in one line, without markup."""
     return ", ".join(line.strip() for line in split_lines(text) if line.strip())
 
 
 def _describe_change(change: StatusChange) -> str:
-    result = say_result(change.result or "")
-    if len(result) > _LONGEST:
-        result = f"{result[: _LONGEST - 1]}…"
+    result = _shorten(say_result(change.result or ""))
     return change.status.value.replace("_", " ") + (f": {result}" if result else "")
