@@ -7,9 +7,12 @@ import re
 import pytest
 from playwright.sync_api import expect
 
+from imeiflow.domain.ident import ServiceId
 from imeiflow.domain.order import JobState
 from imeiflow.domain.user import Role
+from imeiflow.ledger.record import PricedService
 from imeiflow.operations.job_control import ask_to_cancel
+from tests.operations.stand import ACCOUNT
 from tests.web import seed
 from tests.web.conftest import NARROW, Visitor
 from tests.web.look import find_flaws
@@ -19,6 +22,7 @@ from tests.web.look import find_flaws
 def seeded(tmp_path):
     def fill(session):
         seed.add_learned(session)
+        session.ledger.record_prices(ACCOUNT, [PricedService(id=ServiceId("1"), name="Apple GSX Check")])
         return seed.add_paused(session)
 
     return seed.seed(tmp_path / "home", fill)
@@ -35,6 +39,7 @@ def test_it_shows_what_waits_what_was_spent_what_came_of_it_and_the_limits(seede
     expect(results).to_have_text(["1 completed", "1 rejected", "1 in process"])
     lanes = page.get_by_role("region", name="Lanes")
     expect(lanes).to_contain_text("60 calls in 60 s")
+    expect(lanes).to_contain_text("Service 1 Apple GSX Check: 50 orders a call")
     expect(lanes).to_contain_text("of 100 only 50 were accounted for")
     assert find_flaws(page) == []
     waiting.get_by_role("link", name="1 unconfirmed").click()
