@@ -143,6 +143,7 @@ async def test_stopping_lets_calls_that_place_end_and_gives_up_those_that_only_r
                 assert not running.done()
                 release.set()
                 await running
+            assert engine.desk.lane.in_flight == 0
         assert rig.count(job, S.ACCEPTED) == 1
         rig.judge()
 

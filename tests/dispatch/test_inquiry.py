@@ -9,7 +9,7 @@ from typing import Any
 
 from imeiflow.domain.order import JobState, OrderState
 from imeiflow.providers.contract import Placement
-from tests.rig import Wire, open_rig, work
+from tests.rig import PATIENCE_S, Wire, open_rig, work
 
 
 class Counted(Wire):
@@ -62,3 +62,20 @@ async def test_a_pause_gives_up_a_question_that_waits_for_its_turn(tmp_path: Pat
         assert rig.state(job) is JobState.PAUSED
         assert rig.count(job, OrderState.UNCONFIRMED) == 1
         assert set(connection.made) == {"place"}
+
+
+async def test_a_stop_gives_up_a_question_that_is_under_way_and_concludes_nothing_from_it(tmp_path: Path):
+    async with open_rig(tmp_path, {"faults": ("reset:after@#2",), "read_latency": "600"}) as rig:
+        job = rig.add_job(2, chunk_size=1)
+        connection = Counted(rig.connect())
+        async with rig.engine(connection=connection) as engine:
+            running = asyncio.create_task(work(engine))
+            async with asyncio.timeout(PATIENCE_S):
+                while "list" not in connection.made:  # noqa: ASYNC110 - the engine tells nobody
+                    await asyncio.sleep(0)
+                engine.stop(pause="enough for today")
+                await running
+            assert engine.desk.lane.in_flight == 0
+        assert (rig.state(job), rig.reason(job)) == (JobState.PAUSED, "enough for today")
+        assert rig.count(job, OrderState.UNCONFIRMED) == 1
+        assert set(connection.made) == {"place", "list"}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from dataclasses import replace
 from decimal import Decimal
 
@@ -10,7 +11,7 @@ import pytest
 from imeiflow.domain.money import Money
 from imeiflow.domain.order import JobState, OrderState
 from imeiflow.ledger.record import PricedService
-from tests.rig import ACCOUNT, PRICE, SERVICE, SETTINGS, FastClock, Wire, open_rig, work
+from tests.rig import ACCOUNT, PATIENCE_S, PRICE, SERVICE, SETTINGS, FastClock, Wire, open_rig, work
 
 WATCHED = replace(SETTINGS, price_max_age_s=300.0, max_concurrency=1)
 RISEN = Decimal("0.10")
@@ -32,6 +33,18 @@ async def test_a_job_taken_up_with_an_old_list_pauses_before_anything_is_sent(tm
             "the price of service 1 rose from $0.08 to $0.10: the 12 that wait would cost $1.20 instead of $0.96; "
             "`resume --accept-price 0.10` goes on"
         )
+
+
+async def test_a_stop_gives_up_a_price_list_that_is_being_fetched(tmp_path):
+    async with open_rig(tmp_path, {"read_latency": "600"}, settings=WATCHED) as rig, rig.engine() as engine:
+        job = rig.add_job(2)
+        running = asyncio.create_task(work(engine))
+        async with asyncio.timeout(PATIENCE_S):
+            await rig.sim.wait_received(1)
+            engine.stop(pause="enough for today")
+            await running
+        assert engine.desk.lane.in_flight == 0
+        assert (rig.state(job), rig.sim.stats.actions["placeorder"]) == (JobState.PAUSED, 0)
 
 
 async def test_what_was_accepted_anew_is_recorded_and_charged_to_the_cent(tmp_path):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from concurrent.futures import ThreadPoolExecutor
 
+from imeiflow.dispatch.errand import LeftLaneError
 from imeiflow.domain.user import Role, Scope
 from imeiflow.web.enquiry import KEPT_S, Enquiries
 from tests.web.api.client import enter
@@ -61,3 +62,29 @@ def test_a_slow_provider_keeps_no_page_waiting_and_what_was_known_is_told(site, 
     credit, prices = asyncio.run_coroutine_threadsafe(ask_impatiently(), site._loop).result(PATIENCE_S)
     assert (credit.balance, credit.problem) == (None, "the provider has not answered yet")
     assert (prices.is_fresh, prices.problem) == (False, "the provider has not answered yet")
+
+
+class Leaving:
+    """A runner that stops: it gives up what is asked in its lanes."""
+
+    is_stopping = True
+
+    def errands(self, _):
+        return self
+
+    async def ask(self, _):
+        raise LeftLaneError
+
+
+def test_a_question_that_a_stop_has_given_up_is_not_put_in_another_way(site):
+    account = site.session.configuration.choose_account("gsm-fusion")
+    before = count_calls(site)
+
+    async def ask():
+        leaving = Enquiries(site.session, Leaving())
+        return await leaving.credit(account), await leaving.prices(account)
+
+    credit, prices = asyncio.run_coroutine_threadsafe(ask(), site._loop).result(PATIENCE_S)
+    assert (credit.balance, prices.is_fresh) == (None, False)
+    assert credit.problem == prices.problem == "The lane was given up before the provider could be asked."
+    assert count_calls(site) == before

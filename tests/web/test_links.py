@@ -10,6 +10,7 @@ from playwright.sync_api import expect
 
 from imeiflow.domain.user import Role
 from imeiflow.ledger.user import User
+from imeiflow.operations.identity import change_password
 from imeiflow.web.server import prepare_link
 from tests.web.ask import Asker, find_port
 from tests.web.look import find_flaws
@@ -79,11 +80,18 @@ def test_tokens_for_others_end_with_the_role_of_whoever_made_them(site, how):
 
 def test_another_role_of_an_operator_and_another_password_end_no_token(site):
     boss, olga = site.add_user("boss", Role.ADMIN), site.add_user("olga", Role.ADMIN)
-    change(site, olga, "token", name="till", user=str(boss.id), scope="order", days="30")
+    otto = site.add_user("otto", Role.OPERATOR)
+    for name, user in (("till", boss), ("shop", otto)):
+        change(site, olga, "token", name=name, user=str(user.id), scope="order", days="30")
+    change(site, boss, "user", user=str(otto.id), role="viewer")
+    change_password(site.session, olga, old=PASSWORD, new=NEW)
     link = make_link(site, boss, of=olga)
-    assert Asker(site).ask("POST", link, form={"password": NEW}).status == 303
-    (token,) = site.session.ledger.list_api_tokens()
-    assert (token.created_by, token.revoked_at) == ("olga", None)
+    assert Asker(site).ask("POST", link, form={"password": f"{NEW} again"}).status == 303
+    tokens = site.session.ledger.list_api_tokens()
+    assert [(one.name, one.created_by, one.revoked_at) for one in reversed(tokens)] == [
+        ("till", "olga", None),
+        ("shop", "olga", None),
+    ]
 
 
 def test_a_password_that_is_set_ends_all_links_that_would_set_it(site):
