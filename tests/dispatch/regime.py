@@ -280,6 +280,23 @@ def _recorded() -> Iterator[Regime]:
         )
 
 
+def _busy() -> Iterator[Regime]:
+    """A machine so busy that an intent takes 150 ms to be recorded: a number is not taken for a rate, nor forgotten."""
+    for slots, latency_s in ((20, 1.0), (50, 3.5)):
+        server = {"slots": slots, "on_full": "refuse", "latency": lognormal(latency_s, 0.3), "refusal_latency_s": 0.02}
+        yield Regime(
+            f"busy: refuse {slots} of {latency_s:g} s",
+            int(slots / latency_s * 60),
+            server,
+            ceiling=256,
+            cold=0.7,
+            warm=0.75,
+            long=0.8,
+            few=15,
+            intent_s=0.15,
+        )
+
+
 def _far() -> Iterator[Regime]:
     """Slots behind a wire of 50 ms that say no after 100: a number is not taken for a rate."""
     for slots, latency_s in ((200, 1.0), (200, 3.5)):
@@ -299,6 +316,7 @@ def _far() -> Iterator[Regime]:
 
 REGIMES: tuple[Regime, ...] = (
     *_recorded(),
+    *_busy(),
     *_far(),
     *_rates(),
     *_slots(),

@@ -171,6 +171,22 @@ async def test_a_refusal_holds_back_the_calls_whose_intent_is_being_written(tmp_
         assert len(rig.sim.calls) == 12 + lane.refused
 
 
+async def test_while_the_call_that_asks_is_under_way_others_follow_it(tmp_path: Path):
+    """Nobody waits for its reply, nor for the next look at the ledger: the fourth call's comes after the fifth left."""
+    async with open_rig(tmp_path, {"rate": "2/1s", "rate_refusal": "429-retry-after"}) as rig:
+        job = rig.add_job(6, chunk_size=1)
+
+        async def keep_fourth_back(number: int) -> None:
+            while number == 4 and len(wire.sent) < 5:  # noqa: ASYNC110 - nobody tells
+                await asyncio.sleep(0.005)
+
+        wire = Wire(rig.connect(), after=keep_fourth_back)
+        async with rig.engine(connection=wire, settings=replace(SETTINGS, poll_s=1000.0)) as engine:
+            await work(engine)
+        rig.judge()
+        assert rig.count(job, S.ACCEPTED) == 6
+
+
 async def test_doubt_in_over_a_tenth_of_fifty_attempts_pauses_with_the_reason(tmp_path: Path):
     async with open_rig(tmp_path, {"faults": ("empty:after@every:4",)}) as rig:
         job = rig.add_job(400, chunk_size=1, max_concurrency=1)

@@ -313,6 +313,24 @@ def test_when_the_call_that_was_to_ask_is_withheld_the_next_one_asks() -> None:
     assert lane.ready_at(asks_at) == asks_at
 
 
+def test_a_call_that_leaves_when_another_has_ended_does_not_show_that_one_more_is_admitted() -> None:
+    lane = Lane(learned={"proven": 5, "cap": 5})
+    others = _fill(lane, 0.0)
+    lane.limit.verify(1.0)
+    assert lane.ready_at(1.0) == 1.0
+    late = lane.claim(1.0)
+    lane.end(1.01, others.pop(), CallEnd.SUCCESS)
+    assert lane.leave(1.02, late)
+    lane.end(1.5, late, CallEnd.SUCCESS)
+    assert lane.limit.is_trying
+    others.append(lane.begin(1.5))
+    one_more = lane.claim(1.5)
+    assert lane.leave(1.52, one_more)
+    lane.end(2.5, one_more, CallEnd.SUCCESS)
+    assert not lane.limit.is_trying
+    assert lane.limit.cap is None
+
+
 def test_calls_that_were_refused_already_do_not_count_as_admitted_beside_another() -> None:
     lane = Lane(learned={"proven": 9})
     calls = [lane.begin(0.0) for _ in range(9)]

@@ -47,6 +47,25 @@ async def test_statuses_wait_for_calls_that_place_but_not_for_ever(tmp_path: Pat
         rig.judge()
 
 
+async def test_calls_that_are_to_ask_count_as_calls_that_are_still_to_be_made(tmp_path: Path):
+    """Else their pace would never grow: nothing more is tried near the end."""
+    async with open_rig(tmp_path) as rig:
+        await rig.run(rig.add_job(3, chunk_size=3))
+        rig.add_job(1, chunk_size=1)
+        release = asyncio.Event()
+
+        async def hold(_: int) -> None:
+            await release.wait()
+
+        async with rig.engine(connection=Wire(rig.connect(), before=hold), polls=True) as engine:
+            running = asyncio.create_task(engine.run())
+            async with asyncio.timeout(PATIENCE_S):
+                await until(lambda: engine.desk.is_under_way and engine.poller.view().waiting == 3)  # type: ignore[union-attr]
+                await until(lambda: engine.desk.lane.pace.calls_left == 0.03)
+                release.set()
+                await running
+
+
 async def until(is_so: Callable[[], bool]) -> None:
     """Wait for something that another task does."""
     while not is_so():  # noqa: ASYNC110 - the engine tells nobody

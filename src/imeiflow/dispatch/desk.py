@@ -151,10 +151,17 @@ class Desk:
         self.budget.take(self._today)
         self._set_ceilings()
 
-    def tell_lane(self) -> None:
-        """Tell the lane about how many calls are still to be made: near the end nothing is gained from trying more."""
-        queued = ((work.counts[OrderState.QUEUED], work.chunk_size.usual) for work in self.works.values())
-        self.lane.pace.calls_left = sum(count / max(1, size) for count, size in queued)
+    def tell_lane(self, *, asking: float = 0.0) -> None:
+        """Tell the lane about how many calls are still to be made: near the end nothing is gained from trying more.
+
+        Doubt that is being settled takes a call an order. `asking`: calls that ask for results.
+        """
+        calls = asking
+        for work in self.works.values():
+            calls += work.counts[OrderState.QUEUED] / max(1, work.chunk_size.usual)
+            if work.job.id in self.settlements:
+                calls += work.counts[OrderState.UNCONFIRMED]
+        self.lane.pace.calls_left = calls
 
     def end_job(self, work: Work, to: JobState, reason: str | None) -> bool:
         """Write a job's end, and say whether it has ended: a job is not finished while the ledger has queued orders.

@@ -304,7 +304,7 @@ class Engine:
             self._refreshed_at = now
             running = await asyncio.to_thread(self.desk.look)
             self.desk.take(running)
-            self.desk.tell_lane()
+            self.desk.tell_lane(asking=self._count_asking())
             self._course.let_go({one.job.id for one in running})
             if self._pause_reason is not None:
                 self.stop(pause=self._pause_reason)  # of jobs that were not on the desk yet when it was said
@@ -315,6 +315,13 @@ class Engine:
             if work.needs_page:
                 work.is_reading = True
                 self._start(self._read_page(work))
+
+    def _count_asking(self) -> float:
+        """Say about how many calls will ask for the results that are due."""
+        if self.poller is None:
+            return 0.0
+        view = self.poller.view()
+        return view.waiting / max(1, view.ids_per_call)
 
     async def _read_page(self, work: Work) -> None:
         try:

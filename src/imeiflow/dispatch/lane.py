@@ -152,6 +152,11 @@ class Lane:
         is_recent = suspicion is not None and now < suspicion.refused_at + _SUSPECT_S
         return is_recent and not limit.is_eased and self.in_flight < limit.allowed * _HALF_FULL
 
+    @property
+    def is_asking(self) -> bool:
+        """Say whether one call goes alone, and the others wait for it to leave."""
+        return self._is_cautious or self.pace.is_probing
+
     def leave(self, now: float, call: Call) -> bool:
         """Say whether a claimed call may leave now, and count that it does.
 
@@ -179,6 +184,8 @@ class Lane:
     def _depart(self, now: float, call: Call) -> None:
         self.pace.left(now)
         call.began_at, call.crowd = now, self._away
+        # Others may have ended while its intent was written, or not left yet: then it is not one more.
+        call.is_trial = call.is_trial and self._away + 1 >= (self.limit.cap or 0)
         call.sample = self.limit.begun(now, crowd=self._away, size=call.size)
         self._away += 1
         if self._is_cautious:

@@ -50,8 +50,12 @@ class Placing:
         self._fastest_s = math.inf
 
     def admits(self, work: Work, chunk: Chunk) -> bool:
-        """Say whether a call whose turn has come may be made; tell its settlement of one that may not any more."""
-        if self._may_leave(work, chunk):
+        """Say whether a call whose turn has come may be made; tell its settlement of one that may not any more.
+
+        Nothing is held back for a probe: what may be spent may have been spent while it waited.
+        """
+        is_affordable = chunk.kind is not AttemptKind.PROBE or work.affordable() != 0
+        if is_affordable and self._may_leave(work, chunk):
             return True
         self._withdraw(work, chunk)
         return False
@@ -75,9 +79,13 @@ class Placing:
         ):
             await self._withhold(work, chunk, attempt)
             return
-        if not self._engine.desk.lane.leave(self._engine.clock.monotonic(), call):
+        lane = self._engine.desk.lane
+        others_wait = lane.is_asking
+        if not lane.leave(self._engine.clock.monotonic(), call):
             await self._hold_back(work, chunk, attempt)
             return
+        if others_wait:
+            self._engine.wake()
         price, left_at = work.price, self._engine.clock.now()
         if item is None:
             placement = await self._engine.connection.place([order.imei for order in chunk.orders], work.job.service)
