@@ -143,6 +143,20 @@ def test_the_provider_s_export_says_what_it_would_settle_and_then_does(site, vis
     assert (count(site, doubtful, OrderState.ACCEPTED), count(site, doubtful, OrderState.UNCONFIRMED)) == (3, 2)
 
 
+def test_an_export_that_names_orders_and_settles_none_is_not_said_to_name_none(site, visitor, admin, tmp_path):
+    states = {2: OrderState.UNCONFIRMED, 3: OrderState.UNCONFIRMED}
+    job = site.add_answered(states, service_name=SERVICE_NAME)
+    at = site.session.clock.now().strftime("%Y-%m-%d %H:%M:%S")
+    path = tmp_path / "export.tsv"
+    row = f"{SERVICE_NAME}\t{make_imei(2)}\t$0.08\tPending\t\t{at}"  # nothing known tells its time zone
+    path.write_text(f"SERVICE\tIMEI NO.\tCREDITS\tSTATUS\tCODE\tORDER DATE\n{row}\n", encoding="utf-8")
+    page = visitor.open(f"/jobs/{job}/unconfirmed", user=admin)
+    page.locator("#export-file").set_input_files(path)
+    expect(page.get_by_text("though it names 1.")).to_be_visible()
+    expect(page.get_by_text("Write the time zone of the provider's site above")).to_be_visible()
+    expect(page.get_by_text("It names none")).to_have_count(0)
+
+
 def test_the_evidence_shows_what_was_sent_without_the_key_and_what_came_back(make_site, browser):
     site = make_site(chunk_limit=1, repeats="charge", latency="0")
     visitor = Visitor(browser, site)
