@@ -253,7 +253,7 @@ class _Drive:
                 end_at, refusal, is_lost = self.server.handle(now)
                 heapq.heappush(self.under_way, (end_at, next(self.counter), call, refusal, is_lost))
             else:
-                self.lane.withhold()
+                self.lane.withhold(call)
                 self.left, self.withheld = self.left + 1, self.withheld + 1
 
     def hear(self, now: float) -> None:

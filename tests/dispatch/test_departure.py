@@ -69,7 +69,7 @@ def test_what_is_claimed_counts_against_a_window_until_it_is_taken_back() -> Non
     assert departures.by_model(1.0, window) == 10.0
     departures.claim(1.0, window)
     assert 1.0 < departures.by_model(1.0, window) < 10.0
-    departures.take_back()
+    departures.take_back(window)
     departures.leave(3.0, window)
     assert departures.by_model(3.0, window) == 10.0
     assert departures.by_model(3.0, Window(1, 10.0)) == 13.0
@@ -81,5 +81,8 @@ def test_a_claim_that_is_taken_back_leaves_its_token() -> None:
     assert departures.by_model(0.0, bucket) == 0.0
     departures.claim(0.0, bucket)
     assert departures.by_model(0.0, bucket) == 1.0
-    departures.take_back()
+    departures.take_back(bucket)
     assert departures.by_model(0.0, bucket) == 0.0
+    departures.take_back(bucket)
+    departures.claim(0.0, bucket)
+    assert departures.by_model(0.0, bucket) == 1.0

@@ -263,7 +263,7 @@ def test_a_call_whose_intent_is_written_while_another_is_refused_does_not_leave(
     assert lane.leave(0.01, first)
     lane.end(0.02, first, CallEnd.DROPPED, RATE)
     assert not lane.leave(0.03, second)
-    lane.withhold()
+    lane.withhold(second)
     assert lane.in_flight == 0
     assert 0.03 < lane.ready_at(0.03) < math.inf
 
@@ -308,8 +308,7 @@ def test_when_the_call_that_was_to_ask_is_withheld_the_next_one_asks() -> None:
     assert lane.leave(0.0, refused)
     lane.end(0.02, refused, CallEnd.DROPPED, RATE)
     asks_at = lane.ready_at(0.02)
-    lane.claim(asks_at)
-    lane.withhold()
+    lane.withhold(lane.claim(asks_at))
     assert lane.ready_at(asks_at) == asks_at
 
 
@@ -329,6 +328,18 @@ def test_a_call_that_leaves_when_another_has_ended_does_not_show_that_one_more_i
     lane.end(2.5, one_more, CallEnd.SUCCESS)
     assert not lane.limit.is_trying
     assert lane.limit.cap is None
+
+
+def test_while_a_call_that_is_to_ask_is_recorded_one_that_is_withheld_lets_no_other_ask() -> None:
+    lane = Lane(learned={"proven": 5})
+    refused, older = lane.claim(0.0), lane.claim(0.0)
+    assert lane.leave(0.0, refused)
+    lane.end(0.02, refused, CallEnd.DROPPED, RATE)
+    asks_at = lane.ready_at(0.02)
+    asking = lane.claim(asks_at)
+    lane.withhold(older)
+    assert lane.ready_at(asks_at) == math.inf
+    assert lane.leave(asks_at, asking)
 
 
 def test_calls_that_were_refused_already_do_not_count_as_admitted_beside_another() -> None:

@@ -65,14 +65,13 @@ class LaneMoves(RuleBasedStateMachine):
             if self.lane.leave(self.now, call):
                 self.away.append(call)
             else:
-                self.lane.withhold()
+                self.lane.withhold(call)
 
     @precondition(lambda self: self.claimed)
     @rule(index=st.integers(0, 63))
     def withhold(self, index: int) -> None:
         """The ledger could not record it, or somebody said stop."""
-        self.claimed.pop(index % len(self.claimed))
-        self.lane.withhold()
+        self.lane.withhold(self.claimed.pop(index % len(self.claimed)))
 
     @precondition(lambda self: self.away)
     @rule(most=st.integers(1, 12), end=st.sampled_from([CallEnd.SUCCESS, CallEnd.IGNORE]))
@@ -121,8 +120,8 @@ class LaneMoves(RuleBasedStateMachine):
         assert self.lane.ready_at(self.now) < math.inf or self.claimed or self.away
 
     def teardown(self) -> None:
-        for _ in self.claimed:
-            self.lane.withhold()
+        for call in self.claimed:
+            self.lane.withhold(call)
         for call in self.away:
             self.lane.end(self.now, call, CallEnd.IGNORE)
         given_up_at = self.now + _DAY_S

@@ -82,10 +82,11 @@ class Departures:
         while self.starts[0] <= now - keep_s:
             self.starts.popleft()
 
-    def take_back(self) -> None:
-        """Take back a claim: as if it had never been made."""
+    def take_back(self, model: Model | None) -> None:
+        """Take back a claim, as if it had never been made; the user's own rate counts it all the same."""
         self.claimed -= 1
-        self._tokens += 1
+        if isinstance(model, Bucket):
+            self._tokens = min(model.burst, self._tokens + 1)
 
     def discount(self, began_at: float) -> None:
         """Take a call that was refused out of them."""

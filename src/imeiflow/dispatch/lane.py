@@ -176,10 +176,10 @@ class Lane:
             return now
         return self.pace.departures.heard_at(now, self.limit.step_s)
 
-    def withhold(self) -> None:
+    def withhold(self, call: Call) -> None:
         """Take back a claimed call that does not leave."""
         self.in_flight -= 1
-        self.pace.withhold()
+        self.pace.withhold(call.claimed_at)
 
     def _depart(self, now: float, call: Call) -> None:
         self.pace.left(now)

@@ -171,10 +171,10 @@ class Pace:
         if self.is_probing:
             self._gate_at = now + self._grace_s
 
-    def withhold(self) -> None:
-        """Take back a claimed call that does not leave."""
-        self.departures.take_back()
-        if self.is_probing and self._gate_at == math.inf:
+    def withhold(self, claimed_at: float) -> None:
+        """Take back a claimed call that does not leave. Where it was to ask, the next one asks."""
+        self.departures.take_back(self.model)
+        if self.is_probing and self._gate_at == math.inf and claimed_at > self._refused_at:
             self._gate_at = self.blocked_until
 
     def note_spent(self, began_at: float) -> None:

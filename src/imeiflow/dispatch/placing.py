@@ -67,7 +67,7 @@ class Placing:
             item = None if work.job.kind is OrderKind.IMEI else await self._read_item(chunk)
             attempt = await self._intend(chunk)
         except LedgerError as error:
-            self._take_back(work, chunk, error)
+            self._take_back(work, chunk, call, error)
             return
         if self._engine.clock.monotonic() - began_at > _FROZEN_S:
             await self._require_lane()
@@ -77,12 +77,12 @@ class Placing:
             or not self._may_leave(work, chunk)
             or (chunk.kind is AttemptKind.PROBE and not await self._is_newest(chunk, attempt))
         ):
-            await self._withhold(work, chunk, attempt)
+            await self._withhold(work, chunk, call, attempt)
             return
         lane = self._engine.desk.lane
         others_wait = lane.is_asking
         if not lane.leave(self._engine.clock.monotonic(), call):
-            await self._hold_back(work, chunk, attempt)
+            await self._hold_back(work, chunk, call, attempt)
             return
         if others_wait:
             self._engine.wake()
@@ -155,24 +155,24 @@ class Placing:
         except LedgerError:
             return False  # not known
 
-    async def _withhold(self, work: Work, chunk: Chunk, attempt: AttemptId) -> None:
+    async def _withhold(self, work: Work, chunk: Chunk, call: Call, attempt: AttemptId) -> None:
         """Make no call: something said stop while its intent was written, or the doubt outgrew what covers it."""
         why = "stopping" if self._engine.is_stopping else _WHY_NOT.get(chunk.kind)
-        await self._conclude_unsent(work, chunk, attempt, why=(work.stop and work.stop[1]) or why)
+        await self._conclude_unsent(work, chunk, call, attempt, why=(work.stop and work.stop[1]) or why)
         if chunk.kind in _PLACING:
             work.put_back(chunk.orders)
         else:
             self._withdraw(work, chunk)
         self._engine.wake()
 
-    async def _hold_back(self, work: Work, chunk: Chunk, attempt: AttemptId) -> None:
+    async def _hold_back(self, work: Work, chunk: Chunk, call: Call, attempt: AttemptId) -> None:
         """Make no call now: the provider refused another while the intent was written. Its turn comes again."""
-        await self._conclude_unsent(work, chunk, attempt, why=_REFUSED_MEANWHILE)
+        await self._conclude_unsent(work, chunk, call, attempt, why=_REFUSED_MEANWHILE)
         self._put_back(work, chunk)
         self._engine.wake()
 
-    async def _conclude_unsent(self, work: Work, chunk: Chunk, attempt: AttemptId, why: str | None) -> None:
-        self._engine.desk.lane.withhold()
+    async def _conclude_unsent(self, work: Work, chunk: Chunk, call: Call, attempt: AttemptId, why: str | None) -> None:
+        self._engine.desk.lane.withhold(call)
         self._withdraw_canary(work, chunk)
         conclusion = withhold(chunk, attempt=attempt, ended_at=self._engine.clock.now(), problem=f"withheld: {why}")
         await self._engine.ledger.conclude(conclusion)
@@ -192,10 +192,10 @@ class Placing:
         if settlement is not None:
             settlement.alone.withdrawn(chunk)
 
-    def _take_back(self, work: Work, chunk: Chunk, error: LedgerError) -> None:
+    def _take_back(self, work: Work, chunk: Chunk, call: Call, error: LedgerError) -> None:
         """Undo a claim whose intent could not be recorded: nothing was sent."""
         now = self._engine.clock.monotonic()
-        self._engine.desk.lane.withhold()
+        self._engine.desk.lane.withhold(call)
         self._withdraw_canary(work, chunk)
         work.end(chunk, [chunk.expected for _ in chunk.orders])
         match error:

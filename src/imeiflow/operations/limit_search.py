@@ -217,9 +217,9 @@ class _MeasuringLane(Lane):
         self._gate.begin(now)
         return call
 
-    def withhold(self) -> None:
+    def withhold(self, call: Call) -> None:
         """Take back a claimed call that does not leave."""
-        super().withhold()
+        super().withhold(call)
         self._gate.take_back()
 
     def end(self, now: float, call: Call, end: CallEnd, refusal: Refusal | None = None) -> None:
