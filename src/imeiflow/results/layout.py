@@ -140,11 +140,6 @@ def _find_keys(
     return whole, last
 
 
-def has_gap(line: str) -> bool:
-    """Say whether anything in a line may separate pairs but spaces."""
-    return _GAP.search(line) is not None
-
-
 def find_head(head: str) -> Pair | None:
     """Give the key that begins a line and ends at its colon, without a value; None where that is not all before it.
 

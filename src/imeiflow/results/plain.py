@@ -1,8 +1,7 @@
 """Results that are laid out plainly, divided without weighing what else their words could be: most of them are.
 
 Pure. Gives what `layout.divide` would, or None: each line is one pair, or one line is all pairs with ` - ` between, or
-known keys and nothing but spaces, or has no pair in it. What it learns of short words it keeps for the next result, as
-far as they are few.
+has no pair in it. What it learns of short words it keeps for the next result, as far as they are few.
 """
 
 from __future__ import annotations
@@ -10,12 +9,11 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 from functools import lru_cache
-from typing import Final, NamedTuple
+from typing import Final
 
-from imeiflow.results.layout import Pair, find_head, has_gap, trim_value
+from imeiflow.results.layout import Pair, find_head, trim_value
 from imeiflow.results.result import ONCE
 from imeiflow.results.value import is_bare_code
-from imeiflow.results.vocabulary import Term, find_last_term, find_term
 
 _COLON: Final = re.compile("[:=\uff1a]")
 #: A text with one colon, at most 63 characters before it.
@@ -27,17 +25,6 @@ _LONGEST_LINE: Final = 4_096
 _LONGEST_KEPT: Final = 80
 _MOST_KEPT: Final = 4_096
 
-
-class _Turn(NamedTuple):
-    """A value, and the known key that follows it."""
-
-    text: str
-    key: str
-    term: Term
-
-
-#: What stands between two colons, by its text, likewise.
-_kept_turns: dict[str, _Turn] = {}
 #: Pairs by their text, of kinds of which phones share their values.
 _kept: dict[str, Pair] = {}
 
@@ -62,10 +49,8 @@ def _divide_line(line: str) -> tuple[list[Pair], list[str]] | None:
         return None
     if not _COLON.search(line):
         return ([Pair("", None, line)], []) if is_bare_code(line) else ([], [line])
-    if len(line) > _LONGEST_LINE:
+    if _SEPARATOR not in line or len(line) > _LONGEST_LINE:
         return None
-    if _SEPARATOR not in line:
-        return _divide_by_spaces(line)
     parts: list[str] = []
     for part in line.split(_SEPARATOR):
         if parts and not _COLON.search(part):
@@ -84,47 +69,6 @@ def _divide_line(line: str) -> tuple[list[Pair], list[str]] | None:
         pairs.append(pair)
     # A known key behind the dash proves that it separates.
     return (pairs, []) if any(pair.term for pair in pairs[1:]) else None
-
-
-def _divide_by_spaces(line: str) -> tuple[list[Pair], list[str]] | None:
-    """Divide a line in which a known key stands before each colon, and nothing else that may separate pairs."""
-    head, *pieces = _COLON.split(line)
-    key = head.rstrip(" ")
-    term = find_term(key)
-    if term is None or len(pieces) < 2 or has_gap(line):
-        return None
-    pairs = []
-    last = pieces.pop()
-    for piece in pieces:
-        turn = _kept_turns.get(piece)
-        if turn is None:
-            if (turn := _read_turn(piece)) is None:
-                return None
-            _keep_turn(piece, term, turn)
-        text, following, following_term = turn
-        pairs.append(Pair(key, term, text))
-        key, term = following, following_term
-    pairs.append(Pair(key, term, trim_value(last, is_cut=False)))
-    return pairs, []
-
-
-def _read_turn(piece: str) -> _Turn | None:
-    """Read what stands between two colons: a value, and the known key that it ends in."""
-    words = piece.strip(" ")
-    found = find_last_term(words)
-    if found is None:
-        return None
-    offset, term = found
-    start = len(piece) - len(piece.lstrip(" ")) + offset
-    return _Turn(trim_value(piece[:start]), words[offset:], term)
-
-
-def _keep_turn(piece: str, term: Term, turn: _Turn) -> None:
-    """Keep how a piece was read for the next result, unless its value is one phone's own."""
-    if len(piece) <= _LONGEST_KEPT and term.kind not in ONCE:
-        if len(_kept_turns) >= _MOST_KEPT:
-            _kept_turns.clear()
-        _kept_turns[piece] = turn
 
 
 def _read_pair(text: str) -> Pair | None:
