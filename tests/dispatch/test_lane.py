@@ -290,12 +290,17 @@ def test_a_call_begins_when_it_leaves() -> None:
     assert (early.began_at, early.crowd) == (0.2, 1)
 
 
-def test_while_one_call_asks_none_follows_before_its_refusal_would_be_back() -> None:
+def _refuse_first() -> tuple[Lane, float]:
+    """Give a lane whose first call was refused for its rate, and when the next one asks."""
     lane = Lane(learned={"proven": 5})
     refused = lane.claim(0.0)
     assert lane.leave(0.0, refused)
     lane.end(0.02, refused, CallEnd.DROPPED, RATE)
-    asks_at = lane.ready_at(0.02)
+    return lane, lane.ready_at(0.02)
+
+
+def test_while_one_call_asks_none_follows_before_its_refusal_would_be_back() -> None:
+    lane, asks_at = _refuse_first()
     asking = lane.claim(asks_at)
     assert lane.ready_at(asks_at + 30.0) == math.inf
     assert lane.leave(asks_at + 30.0, asking)
@@ -303,11 +308,7 @@ def test_while_one_call_asks_none_follows_before_its_refusal_would_be_back() -> 
 
 
 def test_when_the_call_that_was_to_ask_is_withheld_the_next_one_asks() -> None:
-    lane = Lane(learned={"proven": 5})
-    refused = lane.claim(0.0)
-    assert lane.leave(0.0, refused)
-    lane.end(0.02, refused, CallEnd.DROPPED, RATE)
-    asks_at = lane.ready_at(0.02)
+    lane, asks_at = _refuse_first()
     lane.withhold(lane.claim(asks_at))
     assert lane.ready_at(asks_at) == asks_at
 

@@ -13,7 +13,18 @@ from collections import deque
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from imeiflow.dispatch.rate import MARGIN, USUAL_PERIODS_S, Bucket, Model, Window, good_moment, next_moment, pad, spread
+from imeiflow.dispatch.rate import (
+    MARGIN,
+    REMEMBER_S,
+    USUAL_PERIODS_S,
+    Bucket,
+    Model,
+    Window,
+    good_moment,
+    next_moment,
+    pad,
+    spread,
+)
 
 MIN_STEP = 0.02
 MAX_STEP = 0.25
@@ -22,6 +33,7 @@ _LONG_WAIT_S = 1.5
 #: A window this short is a guess: the provider rounds the time to wait up, or we did.
 GUESS_S = 3.0
 MIN_COUNT = 3
+FIRST_GAP_S = 0.25
 _MOST_USUAL_S = frozenset({1.0, 10.0, 60.0, 3600.0})
 _HALF = 0.5
 _FULL = 0.9
@@ -32,9 +44,7 @@ _AFTER_BAN = 0.93
 #: Servers give the time to wait in whole seconds, rounded up.
 _ROUNDING_S = 1.0
 _SPENT = 16
-_FIRST_GAP_S = 0.25
 _MAX_GAP_S = 60.0
-_REMEMBER_S = 60.0
 
 
 @dataclass(slots=True)
@@ -65,7 +75,7 @@ class Spent:
         self, cycle: Cycle, starts: Iterable[float], *, is_least: bool = False, fewest: int = MIN_COUNT
     ) -> float | None:
         """Give the calls a second between a cycle's first refusal and those before it, where it can be told."""
-        moments = [at for at in self.moments if cycle.spent_at - _REMEMBER_S <= at < cycle.spent_at]
+        moments = [at for at in self.moments if cycle.spent_at - REMEMBER_S <= at < cycle.spent_at]
         return rate_between(starts, moments, cycle.spent_at, is_least=is_least, fewest=fewest)
 
 
@@ -103,15 +113,15 @@ def ask_again_at(cycle: Cycle, model: Model | None, now: float, *, free_at: floa
     is_first = cycle.refused_at == math.inf
     match model:
         case Window() if is_first:
-            return max(now + _FIRST_GAP_S, free_at)
+            return max(now + FIRST_GAP_S, free_at)
         case Bucket(rate=rate) if is_first:
-            return now + max(_FIRST_GAP_S, 1.05 / rate)
+            return now + max(FIRST_GAP_S, 1.05 / rate)
         case _ if is_first:
-            return good_moment(cycle.began_at, now, _FIRST_GAP_S)
+            return good_moment(cycle.began_at, now, FIRST_GAP_S)
         case _:
             later = next_moment(cycle.began_at, cycle.spent_at, now, _MAX_GAP_S)
             known = cycle.began_at + model.period_s if isinstance(model, Window) else math.inf
-            return max(now + _FIRST_GAP_S, known if now < known < later else later)
+            return max(now + FIRST_GAP_S, known if now < known < later else later)
 
 
 def make_sure(good: Bucket, before_good: float, starts: list[float], until: float, *, run: int, can_err: bool) -> Model:

@@ -5,9 +5,8 @@ from __future__ import annotations
 import math
 from collections import deque
 
-from imeiflow.dispatch.rate import Bucket, Model, Window
+from imeiflow.dispatch.rate import REMEMBER_S, Bucket, Model, Window
 
-_REMEMBER_S = 60.0
 #: A claimed call has left by then, or is withheld.
 _SOON_S = 0.05
 _FEW_UNHEARD = 4
@@ -78,7 +77,7 @@ class Departures:
         self.claimed -= 1
         self.last_at = now
         self.starts.append(now)
-        keep_s = max(_REMEMBER_S, model.period_s if isinstance(model, Window) else 0.0)
+        keep_s = max(REMEMBER_S, model.period_s if isinstance(model, Window) else 0.0)
         while self.starts[0] <= now - keep_s:
             self.starts.popleft()
 

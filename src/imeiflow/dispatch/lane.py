@@ -89,7 +89,6 @@ class Lane:
         self.pace = read_pace(rate, learned.get("pace"))
         self._sure = self.limit.proven  #: an earlier session had so many at once
         self.in_flight = 0
-        self._away = 0  #: of those in flight, how many have left
         self.refused = 0
         self._hold_until = -math.inf
         self._is_cautious = False  #: the next call goes alone: the others wait until its refusal would be back
@@ -181,13 +180,17 @@ class Lane:
         self.in_flight -= 1
         self.pace.withhold(call.claimed_at)
 
+    @property
+    def _away(self) -> int:
+        """Count the calls in flight that have left."""
+        return self.in_flight - self.pace.departures.claimed
+
     def _depart(self, now: float, call: Call) -> None:
-        self.pace.left(now)
         call.began_at, call.crowd = now, self._away
         # Others may have ended while its intent was written, or not left yet: then it is not one more.
-        call.is_trial = call.is_trial and self._away + 1 >= (self.limit.cap or 0)
-        call.sample = self.limit.begun(now, crowd=self._away, size=call.size)
-        self._away += 1
+        call.is_trial = call.is_trial and call.crowd + 1 >= (self.limit.cap or 0)
+        call.sample = self.limit.begun(now, crowd=call.crowd, size=call.size)
+        self.pace.left(now)
         if self._is_cautious:
             self._is_cautious = False
             self._hold_until = now + min(self._grace_s, _MAX_ALONE_S)
@@ -197,7 +200,6 @@ class Lane:
     def end(self, now: float, call: Call, end: CallEnd, refusal: Refusal | None = None) -> None:
         """Count a call that left and has ended, and learn from it."""
         self.in_flight -= 1
-        self._away -= 1
         if end is not CallEnd.DROPPED:
             self._ends.append(now)
             self._ended_at = now

@@ -15,6 +15,7 @@ import math
 
 from imeiflow.dispatch.caution import QUIET_S, Caution
 from imeiflow.dispatch.cycle import (
+    FIRST_GAP_S,
     GUESS_S,
     MAX_STEP,
     MIN_STEP,
@@ -29,12 +30,10 @@ from imeiflow.dispatch.cycle import (
     measure_ban,
 )
 from imeiflow.dispatch.departure import Departures
-from imeiflow.dispatch.rate import Bucket, Model, Window, as_values, describe_model, good_moment, spread
+from imeiflow.dispatch.rate import REMEMBER_S, Bucket, Model, Window, as_values, describe_model, good_moment, spread
 
 __all__ = ["Bucket", "Model", "Pace", "Window"]
 
-_FIRST_GAP_S = 0.25
-_MAX_GAP_S = 60.0
 _MIN_GRACE_S = 0.020
 _MAX_GRACE_S = 3.0
 _QUIET_S = 2.0
@@ -42,7 +41,6 @@ _MAX_QUIET_S = 3600.0
 _FINE_STEP = 0.05
 _QUIET_CALLS = 12
 _MAX_QUIET_CALLS = 400
-_REMEMBER_S = 60.0
 _SPREAD = 1.1
 _AFTER_BAN = 0.9
 _TRUST_S = 5.0
@@ -127,7 +125,7 @@ class Pace:
         """Give what is worth remembering, as JSON values; None when no limit is known."""
         model = self._good or self.model
         if model is None and self.bans and self._cycle is not None:
-            model = spread(self._cycle.count / _REMEMBER_S)  # left while shut out: whoever comes next begins slowly
+            model = spread(self._cycle.count / REMEMBER_S)  # left while shut out: whoever comes next begins slowly
         extra = {"step": min(self._step, _MAX_FIRST_STEP), "grace_s": self._grace_s, **self.caution.as_learned()}
         return None if model is None else {**as_values(model), **extra}
 
@@ -276,9 +274,9 @@ class Pace:
         model = self._good or self.model
         if self.bans:
             if model is None or not is_first:
-                return max(now + _FIRST_GAP_S, self.caution.next_ask(now, min(now, cycle.refused_at)))
+                return max(now + FIRST_GAP_S, self.caution.next_ask(now, min(now, cycle.refused_at)))
             return max(
-                now + _FIRST_GAP_S,
+                now + FIRST_GAP_S,
                 min(now + self.caution.wait_s(model), self.caution.room_again_at(self.departures.starts, model, now)),
             )
         return ask_again_at(cycle, model, now, free_at=self._by_model(now, model))

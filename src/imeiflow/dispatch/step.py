@@ -170,7 +170,7 @@ class StepGate:
         return crowd
 
     def take_back(self) -> None:
-        """Take back a call that was counted and is not made; another may begin in its stead."""
+        """Take back a call that was not made, or given up: it shows nothing, and another may begin in its stead."""
         self._begun -= 1
         self._in_flight -= 1
 
@@ -186,10 +186,6 @@ class StepGate:
         errors = sum(1 for one in self.samples if one.fate is not Fate.SERVED)
         if errors > BORDERLINE_UP_TO * self.step.calls:
             self.stop("too many calls failed")
-
-    def withdraw(self) -> None:
-        """Forget a call that was given up: it shows nothing."""
-        self._in_flight -= 1
 
     def stop(self, reason: str) -> None:
         """Let no more calls begin."""

@@ -164,7 +164,7 @@ class LimitSearch:
                 task.cancel()
             ended = {task for task in self._reading if task.done()}
             for _ in filter(asyncio.Task.cancelled, ended):
-                gate.withdraw()
+                gate.take_back()
             self._reading -= ended
 
     async def _ask(self, connection: Connection, gate: StepGate, crowd: int, began_at: float) -> None:
