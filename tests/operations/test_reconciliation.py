@@ -11,11 +11,12 @@ from imeiflow.domain.ident import ServiceId
 from imeiflow.domain.item import FileItem
 from imeiflow.domain.order import OrderState, ResultStatus
 from imeiflow.domain.outcome import Ending
-from imeiflow.errors import GuardError, UsageError
+from imeiflow.errors import GuardError, LedgerBusyError, UsageError
 from imeiflow.ledger.record import NewOrder
 from imeiflow.operations.absence import Silence
 from imeiflow.operations.claim import Obscurity
-from imeiflow.operations.reconciliation import reconcile, settle_by_export, settle_missing
+from imeiflow.operations.reconciliation import reconcile, settle_by_export, settle_missing, settle_wholly
+from imeiflow.operations.reconciliation_view import tell_reconciliation
 from imeiflow.operations.session import Session
 from imeiflow.operations.statement import ExportColumnError, read_statement
 from imeiflow.operations.time_zone import NEAR, ExportClock, name_time_zone
@@ -260,7 +261,8 @@ def test_a_row_that_belongs_to_an_accepted_order_does_not_settle_a_doubt_about_t
     answer(session, second, {2: OrderState.UNCONFIRMED}, Ending.IN_DOUBT)
     finish(session, second)
     export = write(tmp_path, *(row(n) for n in (2, 3, 4)))
-    assert reconcile(session, second, export).settled == {}
+    found = reconcile(session, second, export)
+    assert (found.settled, found.unknown) == ({}, [])
     twice = write(tmp_path, *(row(n) for n in (2, 2, 3, 4)))
     assert len(reconcile(session, second, twice).settled) == 1
 
@@ -272,6 +274,24 @@ def test_one_row_for_two_doubts_about_the_same_imei_settles_neither(session, job
     found = reconcile(session, job, write(tmp_path, *(row(n) for n in (2, 3, 6))))
     assert found.settled == {}
     assert [why for _, why in found.obscure] == [Obscurity.SEVERAL]
+    assert (found.unknown, [one.imei for one in found.unclear]) == ([], [make_imei(6)])
+
+
+@pytest.mark.parametrize("state", [OrderState.ACCEPTED, OrderState.UNCONFIRMED])
+def test_while_its_time_zone_is_open_no_row_of_an_order_that_the_ledger_may_have_is_said_to_be_unknown(
+    session, tmp_path, state
+):
+    job = add_job(session, [NewOrder(line=n, imei=make_imei(n)) for n in (2, 3, 4)], service_name=NAME)
+    answer(session, job, {2: state, 3: state, 4: OrderState.REFUSED})
+    finish(session, job)
+    rows = [row(2), row(2, START + timedelta(days=1)), row(3), row(3, START + timedelta(days=2)), row(4), row(77)]
+    found = reconcile(session, job, write(tmp_path, *rows))
+    assert found.clock is None
+    assert sorted(one.imei for one in found.unclear) == sorted(make_imei(n) for n in (2, 2, 3, 3))
+    assert sorted(one.imei for one in found.unknown) == sorted(make_imei(n) for n in (4, 77))
+    lines = list(tell_reconciliation(found, is_complete=False))
+    assert "4 rows left open. They may be of orders that this ledger has: which cannot be told." in lines
+    assert any(line.startswith("2 orders ($0.16) that the provider has and this ledger does not") for line in lines)
 
 
 def test_an_order_of_the_same_imei_at_another_time_settles_nothing(session, job, tmp_path):
@@ -295,7 +315,9 @@ def test_without_orders_that_are_certain_the_time_zone_has_to_be_said(session, t
     answer(session, job, {2: OrderState.UNCONFIRMED}, Ending.IN_DOUBT)
     finish(session, job)
     export = write(tmp_path, row(2))
-    assert [why for _, why in reconcile(session, job, export).obscure] == [Obscurity.TIME_UNKNOWN]
+    left_open = reconcile(session, job, export)
+    assert [why for _, why in left_open.obscure] == [Obscurity.TIME_UNKNOWN]
+    assert (left_open.unknown, [one.imei for one in left_open.unclear]) == ([], [make_imei(2)])
     assert len(reconcile(session, job, export, zone=name_time_zone("Asia/Kolkata")).settled) == 1
     assert reconcile(session, job, export, zone=name_time_zone("UTC")).settled == {}
     with pytest.raises(UsageError, match="no time zone"):
@@ -365,6 +387,31 @@ def test_what_was_settled_meanwhile_is_not_settled_twice(session, job, tmp_path)
     settle_by_export(session, found, note="")
     with pytest.raises(GuardError):
         settle_by_export(session, found, note="")
+
+
+def test_what_a_complete_export_says_is_done_wholly_or_not_at_all_and_logged_when_it_stands(
+    session, job, tmp_path, monkeypatch
+):
+    rows = [row(2, START - timedelta(hours=1)), row(6), row(3, START + timedelta(hours=1), status="Completed")]
+    found, logged = reconcile(session, job, write(tmp_path, *rows), zone=INDIA), []
+    terms = {"is_complete": True, "notes": ("named", "missing"), "actor": "ann", "log": lambda *n: logged.append(n)}
+    before = states(session, job)
+    session.ledger.mark_placed([found.unnamed[0]], note="another's word, meanwhile")
+    with pytest.raises(GuardError):
+        settle_wholly(session, found, **terms)
+    assert (states(session, job), logged) == (before | {7: OrderState.ACCEPTED}, [])
+    found = reconcile(session, job, write(tmp_path, *rows), zone=INDIA)
+    monkeypatch.setattr(session.ledger, "update_statuses", fail)
+    with pytest.raises(LedgerBusyError):
+        settle_wholly(session, found, **terms)
+    assert [states(session, job)[n] for n in (6, 7, 8)] == [OrderState.ACCEPTED] * 2 + [OrderState.QUEUED]
+    assert logged == [(1, 1)]
+    told = [(event.kind, event.data["note"]) for event in session.ledger.events(job=job) if event.data.get("actor")]
+    assert told == [("marked_placed", "named"), ("marked_not_placed", "missing")]
+
+
+def fail(*_: object) -> None:
+    raise LedgerBusyError(path="the ledger")
 
 
 def test_doubts_of_other_jobs_that_it_names_are_told(session, job, tmp_path):

@@ -155,6 +155,8 @@ def test_an_export_that_names_orders_and_settles_none_is_not_said_to_name_none(s
     expect(page.get_by_text("though it names 1.")).to_be_visible()
     expect(page.get_by_text("Write the time zone of the provider's site above")).to_be_visible()
     expect(page.get_by_text("It names none")).to_have_count(0)
+    expect(page.get_by_text("1 row of it may be of an order that the ledger has: that cannot be told.")).to_be_visible()
+    expect(page.get_by_text("the ledger does not know")).to_have_count(0)
 
 
 def test_the_evidence_shows_what_was_sent_without_the_key_and_what_came_back(make_site, browser):

@@ -117,6 +117,10 @@ class Actions(Access):
         told = dict(references or {})
         if reference is not None:
             told[placed[0]] = reference
+        settlement = self._as_placed(told, note, actor)
+        self._settle([self._plan(settlement, placed, attempts=attempts, is_at_rest=is_at_rest)])
+
+    def _as_placed(self, told: Mapping[OrderId, Reference], note: str, actor: str) -> _Settlement:
         now = self.clock()
         its_reference = func.coalesce(_settled.c.reference, orders.c.reference)
         values = {
@@ -128,13 +132,7 @@ class Actions(Access):
             "error": None,
             "error_kind": None,
         }
-
-        def prepare(connection: Connection, all_: Sequence[OrderId]) -> None:
-            self._refuse_taken(connection, told)
-            add_placed(connection, all_)
-
-        settlement = _Settlement("marked_placed", OrderState.ACCEPTED, note, actor, values, references=told)
-        self._settle(settlement, placed, attempts=attempts, is_at_rest=is_at_rest, before=prepare)
+        return _Settlement("marked_placed", OrderState.ACCEPTED, note, actor, values, references=told)
 
     def mark_not_placed(
         self,
@@ -151,7 +149,27 @@ class Actions(Access):
         of them runs where `is_at_rest` was taken for granted.
         """
         settlement = _Settlement(MARKED_NOT_PLACED, OrderState.QUEUED, note, actor, {}, references={})
-        self._settle(settlement, not_placed, attempts=attempts, is_at_rest=is_at_rest)
+        self._settle([self._plan(settlement, not_placed, attempts=attempts, is_at_rest=is_at_rest)])
+
+    def mark_apart(
+        self,
+        placed: Sequence[OrderId],
+        not_placed: Sequence[OrderId],
+        *,
+        references: Mapping[OrderId, Reference],
+        attempts: Mapping[OrderId, AttemptId],
+        notes: tuple[str, str],
+        actor: str = "",
+    ) -> None:
+        """Settle some unconfirmed orders of jobs at rest as placed, and others as not placed: all of them, or none.
+
+        `notes` are those of the ones and of the others. Raises as `mark_placed` and `mark_not_placed` do.
+        """
+        told, (note, other_note) = {id_: known for id_, known in references.items() if id_ in set(placed)}, notes
+        there = self._as_placed(told, note, actor)
+        missing = _Settlement(MARKED_NOT_PLACED, OrderState.QUEUED, other_note, actor, {}, references={})
+        plans = [(there, placed), (missing, not_placed)]
+        self._settle([self._plan(one, ids, attempts=attempts, is_at_rest=True) for one, ids in plans])
 
     def _refuse_taken(self, connection: Connection, told: Mapping[OrderId, Reference]) -> None:
         """Raise GuardError where a reference is that of another order of the account, or of two of these."""
@@ -193,15 +211,22 @@ class Actions(Access):
 
         return self._write(move)
 
-    def _settle(
+    def _settle(self, steps: Sequence[Callable[[Connection], None]]) -> None:
+        def settle(connection: Connection) -> None:
+            for step in steps:
+                step(connection)
+
+        self._write(settle)
+
+    def _plan(
         self,
         settlement: _Settlement,
         settled: Sequence[OrderId],
         *,
         attempts: Mapping[OrderId, AttemptId] | None,
         is_at_rest: bool,
-        before: Callable[[Connection, Sequence[OrderId]], None] = lambda *_: None,
-    ) -> None:
+    ) -> Callable[[Connection], None]:
+        """Give what settles some orders within a transaction."""
         now, known, told = self.clock(), attempts or {}, settlement.references
         all_ = list(dict.fromkeys(settled))
         rows = {"settled": encode_rows([(order, known.get(order), told.get(order)) for order in all_])}
@@ -213,7 +238,9 @@ class Actions(Access):
         def settle(connection: Connection) -> None:
             runs = connection.execute(_FIND_RUNNING, rows).scalar() if is_at_rest else None
             self._guard(is_met=runs is None, problem=f"job {runs} runs: its orders may be under way")
-            before(connection, all_)
+            if settlement.to is OrderState.ACCEPTED:
+                self._refuse_taken(connection, told)
+                add_placed(connection, all_)
             changed = connection.execute(query, rows).rowcount
             missing = len(all_) - changed
             problem = f"{missing} of {len(all_)} orders are not unconfirmed any more, or were sent again"
@@ -236,8 +263,7 @@ class Actions(Access):
                     data["reference"] = reference
                 write_event(connection, settlement.kind, at=now, job=job_id, order=order, data=data)
 
-        if settled:
-            self._write(settle)
+        return settle if all_ else lambda _: None
 
 
 @dataclass(frozen=True, slots=True)

@@ -43,12 +43,16 @@ _SENTENCES = {
 
 @dataclass(slots=True)
 class Claims:
-    """What belongs to what. `left` are rows that belong to no order of the ledger."""
+    """What belongs to what. `left` are rows that belong to no order of the ledger.
+
+    `unclear` are rows that may be those of orders that the ledger has; which, if any, cannot be told.
+    """
 
     placed: list[tuple[KnownOrder, ExportedOrder]] = field(default_factory=list)
     settled: list[tuple[KnownOrder, ExportedOrder]] = field(default_factory=list)
     obscure: list[tuple[KnownOrder, Obscurity]] = field(default_factory=list)
     left: list[ExportedOrder] = field(default_factory=list)
+    unclear: list[ExportedOrder] = field(default_factory=list)
 
 
 def is_placed(known: KnownOrder) -> bool:
@@ -83,6 +87,8 @@ def claim_rows(
         if spare:
             _take(claims, claims.placed, order, spare[0])
     _settle(claims, doubts, placed, clock, has_dates=has_dates)
+    if has_dates and clock is None and (doubts or placed):
+        _leave_open(claims, claims.left)
     return claims
 
 
@@ -102,12 +108,14 @@ def _settle(
         return
     if unclaimed:
         claims.obscure += [(one, Obscurity.OTHER_ORDER) for one in doubts]
+        _leave_open(claims, claims.left)
         return
     fitting = [row for row in claims.left if any(_distance(row, one, clock, has_dates) is not None for one in doubts)]
     candidates = [one for one in doubts if any(_distance(row, one, clock, has_dates) is not None for row in fitting)]
     claims.obscure += [(one, Obscurity.OTHER_TIME) for one in doubts if one not in candidates]
     if len(fitting) < len(candidates):
         claims.obscure += [(one, Obscurity.SEVERAL) for one in candidates]
+        _leave_open(claims, fitting)
         return
     for order, row in _nearest(candidates, fitting, clock, has_dates=has_dates):
         _take(claims, claims.settled, order, row)
@@ -118,6 +126,12 @@ def _settle(
 def _take(claims: Claims, to: list[tuple[KnownOrder, ExportedOrder]], order: KnownOrder, row: ExportedOrder) -> None:
     claims.left.remove(row)
     to.append((order, row))
+
+
+def _leave_open(claims: Claims, rows: Sequence[ExportedOrder]) -> None:
+    """Say of rows that nobody can tell whether they belong to an order of the ledger."""
+    claims.unclear += rows
+    claims.left = [row for row in claims.left if row not in claims.unclear]
 
 
 def _nearest(

@@ -148,11 +148,13 @@ def describe_reconciliation(found: Reconciliation) -> dict[str, object]:
         "job_state": found.plan.job.state,
         "statuses": len(found.updates),
         "unknown": len(found.unknown),
+        "unclear": len(found.unclear),
         "price_differs": len(found.dearer),
         "absent": len(found.absent),
         "placed_orders": [_describe_row(row) for row in list(found.settled.values())[:_LISTED_ROWS]],
         "obscure_orders": [{"imei": order.imei, "why": why.value} for order, why in found.obscure[:_LISTED_ROWS]],
         "unknown_orders": [_describe_row(row) for row in found.unknown[:_LISTED_ROWS]],
+        "unclear_orders": [_describe_row(row) for row in found.unclear[:_LISTED_ROWS]],
         "price_differences": [
             {
                 "imei": one.order.imei,

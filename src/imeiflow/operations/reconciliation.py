@@ -7,7 +7,7 @@ asked for its IMEIs, a page at a time.
 from __future__ import annotations
 
 from collections import Counter, defaultdict
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from datetime import datetime, tzinfo
 from itertools import islice
@@ -30,6 +30,7 @@ from imeiflow.operations.settlement import (
     choose_orders,
     plan_settlement,
     read_doubts,
+    settle_apart,
     settle_not_placed,
     settle_placed,
 )
@@ -66,6 +67,7 @@ class Reconciliation:
     obscure: list[tuple[KnownOrder, Obscurity]] = field(default_factory=list)
     elsewhere: Counter[JobId] = field(default_factory=Counter)  #: doubts of other jobs that it would settle
     unknown: list[ExportedOrder] = field(default_factory=list)  #: the provider has it, the ledger does not
+    unclear: list[ExportedOrder] = field(default_factory=list)  #: of orders that the ledger may have, or may not
     other_services: Counter[str] = field(default_factory=Counter)  #: rows of services that the ledger never ordered
     dearer: list[Difference] = field(default_factory=list)  #: prices that differ
     updates: list[StatusUpdate] = field(default_factory=list)  #: statuses that are news
@@ -125,6 +127,33 @@ def settle_by_export(session: Session, found: Reconciliation, *, note: str, acto
     plan = found.placed
     if plan.orders:
         settle_placed(session, plan, references=_find_references(found), note=note, actor=actor)
+    _store_statuses(session, found)
+    return len(plan.orders)
+
+
+def settle_wholly(
+    session: Session,
+    found: Reconciliation,
+    *,
+    is_complete: bool,
+    notes: tuple[str, str],
+    actor: str,
+    log: Callable[[int, int], object],
+) -> tuple[int, int]:
+    """Mark as placed what an export names, and where it `is_complete` queue again what it does not: both, or none.
+
+    `notes` are those of the ones and of the others. Counts both, and tells `log` of it as soon as it is done: the
+    statuses that the export tells are stored after that. Raises as `settle_by_export`.
+    """
+    placed, missing = found.placed, choose_orders(found.plan, found.unnamed if is_complete else ())
+    settle_apart(session, placed, missing, references=_find_references(found), notes=notes, actor=actor)
+    counts = len(placed.orders), len(missing.orders)
+    log(*counts)
+    _store_statuses(session, found)
+    return counts
+
+
+def _store_statuses(session: Session, found: Reconciliation) -> None:
     told = [
         StatusUpdate(order=order, status=row.status, result=row.code or None)
         for order, row in found.settled.items()
@@ -133,7 +162,6 @@ def settle_by_export(session: Session, found: Reconciliation, *, note: str, acto
     updates = iter([*found.updates, *told])
     while page := list(islice(updates, _PAGE)):
         session.ledger.update_statuses(found.plan.job.account, page)
-    return len(plan.orders)
 
 
 def settle_missing(session: Session, found: Reconciliation, *, note: str, actor: str = "") -> int:
@@ -241,6 +269,7 @@ def _add(found: Reconciliation, claims: Claims) -> None:
         else:
             found.elsewhere[order.job] += 1
     found.obscure += [(order, why) for order, why in claims.obscure if order.job == mine]
+    found.unclear += claims.unclear
     found.confirmed += len(claims.placed)
     found.matched.update(order.order for order, _ in claims.placed)
     found.updates += [

@@ -77,6 +77,10 @@ def _tell_rest(found: Reconciliation) -> Iterator[str]:
         total = _add_up(row.price for row in found.unknown)
         yield f"{_count(len(found.unknown), 'order')}{total} that the provider has and this ledger does not:"
         yield from (f"      {_tell_row(row)}" for row in found.unknown[:_EXAMPLES])
+    if found.unclear:
+        they = "It may be of an order" if len(found.unclear) == 1 else "They may be of orders"
+        yield f"{_count(len(found.unclear), 'row')} left open. {they} that this ledger has: which cannot be told."
+        yield from (f"      {_tell_row(row)}" for row in found.unclear[:_EXAMPLES])
     if found.dearer:
         yield f"{_count(len(found.dearer), 'price')} that {'differs' if len(found.dearer) == 1 else 'differ'}:"
         for one in found.dearer[:_EXAMPLES]:

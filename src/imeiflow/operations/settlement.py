@@ -204,6 +204,33 @@ def settle_not_placed(session: Session, plan: SettlementPlan, *, note: str = "",
         session.ledger.cancel_queued(plan.job.id, note=note, actor=actor)
 
 
+def settle_apart(
+    session: Session,
+    placed: SettlementPlan,
+    not_placed: SettlementPlan,
+    *,
+    references: Mapping[OrderId, Reference],
+    notes: tuple[str, str],
+    actor: str = "",
+) -> None:
+    """Mark the orders of one plan as placed, and queue those of another plan of its job again; `notes` are of each.
+
+    Raises UsageError, JobStateError, GuardError; nothing has changed then.
+    """
+    state = _check_unchanged(session, placed)
+    _check_unchanged(session, not_placed)
+    attempts = {
+        order: attempt
+        for plan in (placed, not_placed)
+        for order, attempt in zip(plan.orders, plan.attempts, strict=True)
+    }
+    session.ledger.mark_apart(
+        placed.orders, not_placed.orders, references=references, attempts=attempts, notes=notes, actor=actor
+    )
+    if state is JobState.CANCELLED:
+        session.ledger.cancel_queued(placed.job.id, note=notes[1], actor=actor)
+
+
 def _check_unchanged(session: Session, plan: SettlementPlan) -> JobState:
     """See that the user's word is still about what was shown: a question may have stood there for hours.
 

@@ -14,7 +14,7 @@ from imeiflow.operations.json_object import describe_reconciliation
 from imeiflow.operations.json_text import as_values
 from imeiflow.operations.order_list import read_wanted
 from imeiflow.operations.preparation import clean_file_name
-from imeiflow.operations.reconciliation import reconcile, settle_by_export, settle_missing
+from imeiflow.operations.reconciliation import reconcile, settle_wholly
 from imeiflow.operations.reconciliation_view import tell_reconciliation
 from imeiflow.operations.settlement import (
     find_last_attempt,
@@ -177,11 +177,19 @@ def settle_from_export(call: Call) -> dict[str, Any]:
     placed = missing = 0
     if not form.dry_run:
         note = form.note or f"by the provider's export {name}"
-        placed = settle_by_export(call.session, found, note=note, actor=call.actor)
-        if form.complete and found.unnamed:
-            missing = settle_missing(call.session, found, note=f"{note}, which is complete", actor=call.actor)
-        counts = {"placed": placed, "not_placed": missing, "by": "export"}
-        record_action(call.session, call.actor, "settle", job=job, token=call.token.name, **counts)
+
+        def log(placed: int, missing: int) -> None:
+            counts = {"placed": placed, "not_placed": missing, "by": "export"}
+            record_action(call.session, call.actor, "settle", job=job, token=call.token.name, **counts)
+
+        placed, missing = settle_wholly(
+            call.session,
+            found,
+            is_complete=form.complete,
+            notes=(note, f"{note}, which is complete"),
+            actor=call.actor,
+            log=log,
+        )
     return {
         "found": describe_reconciliation(found),
         "told": list(tell_reconciliation(found, is_complete=form.complete)),

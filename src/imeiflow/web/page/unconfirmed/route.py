@@ -23,7 +23,7 @@ from imeiflow.operations.chosen import Chosen
 from imeiflow.operations.claim import Obscurity
 from imeiflow.operations.doubt_view import count_unconfirmed, list_doubtful_jobs
 from imeiflow.operations.job_view import count_job
-from imeiflow.operations.reconciliation import Reconciliation, reconcile, settle_by_export, settle_missing
+from imeiflow.operations.reconciliation import Reconciliation, reconcile, settle_wholly
 from imeiflow.operations.session import Session
 from imeiflow.operations.settlement import (
     SettlementPlan,
@@ -152,10 +152,16 @@ async def settle_export(request: WebRequest, job_id: FromPath[int], name: FromPa
 
     def carry_out() -> str:
         found = _reconcile(office.session, job_id, list_path(folder), zone)
-        count = settle_by_export(office.session, found, note="by the provider's export", actor=actor)
-        missing = settle_missing(office.session, found, note="not in the export", actor=actor) if is_complete else 0
-        record_action(office.session, actor, "settle", job=JobId(job_id), placed=count, not_placed=missing, by="export")
-        return _say_settled(office.session, job_id, placed=count, not_placed=missing, by="By the provider's export")
+        notes = "by the provider's export", "not in the export"
+
+        def log(placed: int, missing: int) -> None:
+            counts = {"placed": placed, "not_placed": missing}
+            record_action(office.session, actor, "settle", job=JobId(job_id), **counts, by="export")
+
+        placed, missing = settle_wholly(
+            office.session, found, is_complete=is_complete, notes=notes, actor=actor, log=log
+        )
+        return _say_settled(office.session, job_id, placed=placed, not_placed=missing, by="By the provider's export")
 
     told = await in_thread(carry_out)
     shutil.rmtree(folder, ignore_errors=True)
