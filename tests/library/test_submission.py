@@ -16,7 +16,7 @@ from imeiflow.ledger.record import NewOrder, PricedService
 from imeiflow.library.submission import Terms, begin_job
 from imeiflow.operations.admission import OrderedMeanwhileError, WaitingElsewhereError
 from imeiflow.operations.session import Session
-from imeiflow.operations.steering import Resumed, retry_orders
+from imeiflow.operations.steering import Resumed
 from tests.operations.stand import (
     ACCOUNT,
     PRICE,
@@ -28,6 +28,7 @@ from tests.operations.stand import (
     hold_call,
     make_imei,
     open_session,
+    retry_orders,
 )
 
 S = OrderState

@@ -126,6 +126,11 @@ def make_change(order: Any, line: int, state: OrderState) -> OrderChange:
     )
 
 
+def retry_orders(session: Session, job: JobId, *, is_again: bool = False) -> int:
+    """Queue a job's failed and refused orders again, and leave it at rest; count them."""
+    return session.ledger.retry(job, {OrderState.FAILED, OrderState.REFUSED}, is_again=is_again)
+
+
 def hold_call(
     session: Session,
     job: JobId,

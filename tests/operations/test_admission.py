@@ -12,8 +12,17 @@ from imeiflow.errors import UsageError
 from imeiflow.operations.admission import OrderedMeanwhileError, WaitingItemError
 from imeiflow.operations.item_order import order_items
 from imeiflow.operations.session import Session
-from imeiflow.operations.steering import plan_retry, retry_orders
-from tests.operations.stand import add_item_job, after_read, answer, finish, hold_call, open_session, propose
+from imeiflow.operations.steering import plan_retry
+from tests.operations.stand import (
+    add_item_job,
+    after_read,
+    answer,
+    finish,
+    hold_call,
+    open_session,
+    propose,
+    retry_orders,
+)
 
 S = OrderState
 ITEMS: list[Item] = [FileItem("a.bcl", b"abc"), ServerItem({"email_5": "a@example.com"})]

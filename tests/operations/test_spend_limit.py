@@ -18,7 +18,7 @@ from imeiflow.domain.ident import JobId
 from imeiflow.domain.money import Money
 from imeiflow.domain.order import JobState, OrderState, Policy
 from imeiflow.domain.user import Role
-from imeiflow.ledger.record import JobDraft, NewOrder
+from imeiflow.ledger.record import JobDraft, NewOrder, PricedService
 from imeiflow.operations.identity import accept_invitation, invite_user
 from imeiflow.operations.session import Session
 from imeiflow.operations.spend_limit import (
@@ -175,6 +175,16 @@ def test_a_limited_user_lets_only_their_own_jobs_go_on(session):
     with pytest.raises(NotTheirsError):
         retry_job(session, job, most=1, spender="otto")
     resume_job(session, job, spender="mia").lock.release()
+
+
+def test_a_price_that_a_job_may_not_go_on_at_is_not_kept(session):
+    job = add_job(session, rows(10), submitted_by="otto")
+    session.ledger.change_job(job, {JobState.RUNNING}, JobState.PAUSED, None)
+    risen = PricedService(id=SERVICE, name="check", price=Money(PRICE * 2, "USD"))
+    session.ledger.record_prices(ACCOUNT, [risen])
+    with pytest.raises(SpendLimitError, match=r"would cost \$1\.60 more"):
+        resume_job(session, job, spender="otto", accept_price=PRICE * 2, max_spend=Decimal(9))
+    assert (session.find_job(job).unit_price, session.find_job(job).max_spend) == (PRICE, None)
 
 
 def test_what_the_limit_of_the_day_forbids_is_not_queued_again_either(session):

@@ -12,13 +12,16 @@ import pytest
 
 from imeiflow.domain.doubt import RepeatEvidence
 from imeiflow.domain.ident import JobId
+from imeiflow.domain.money import Money
 from imeiflow.domain.order import JobState, OrderState, Policy
 from imeiflow.errors import ConfigurationError, GuardError, JobStateError, UnknownJobError, UsageError
-from imeiflow.ledger.record import NewOrder
+from imeiflow.ledger.change import Again
+from imeiflow.ledger.record import NewOrder, PricedService
 from imeiflow.operations import orphan
 from imeiflow.operations.orphan import recover_orphans
 from imeiflow.operations.session import Session
 from imeiflow.operations.steering import (
+    RETRIED,
     HeldJobError,
     cancel_job,
     find_dear_probe,
@@ -26,11 +29,21 @@ from imeiflow.operations.steering import (
     plan_retry,
     resume_job,
     retry_job,
-    retry_orders,
     take_lock,
     wait_for_end,
 )
-from tests.operations.stand import ACCOUNT, add_job, answer, finish, make_configuration, make_imei, open_session
+from tests.operations.stand import (
+    ACCOUNT,
+    PRICE,
+    SERVICE,
+    add_job,
+    answer,
+    finish,
+    make_configuration,
+    make_imei,
+    open_session,
+    retry_orders,
+)
 
 LINES = {
     1: OrderState.ACCEPTED,
@@ -148,6 +161,50 @@ def test_what_cannot_be_sent_again_is_not_queued(session: Session, job: JobId):
     assert (count, resumed.is_to_follow, state_of(session, job)) == (1, True, JobState.RUNNING)
     assert session.ledger.tally(job)[OrderState.QUEUED] == before[OrderState.QUEUED] + 1
     resumed.lock.release()
+
+
+def test_of_a_job_that_another_process_holds_nothing_that_was_agreed_to_is_kept(session: Session, job: JobId):
+    pause(session, job)
+    raise_price(session)
+    held, before, events = session.job_lock(job), session.find_job(job), session.ledger.events(job=job)
+    assert held.acquire()
+    agreed = {"accept_price": PRICE * 2, "max_spend": Decimal(5), "within_s": 0.0}
+    with pytest.raises(HeldJobError):
+        resume_job(session, job, **agreed, again=Again(states=RETRIED, most=1))
+    assert (session.find_job(job), session.ledger.events(job=job)) == (before, events)
+    held.release()
+    resumed = resume_job(session, job, **agreed, again=Again(states=RETRIED, most=1))
+    found = session.find_job(job)
+    assert (found.unit_price, found.max_spend, found.state) == (PRICE * 2, Decimal(5), JobState.RUNNING)
+    assert (resumed.queued, session.ledger.tally(job)[OrderState.QUEUED]) == (1, 3)
+    resumed.lock.release()
+
+
+def test_orders_are_queued_again_and_their_job_goes_on_in_one_transaction(session: Session, job: JobId):
+    """A process that is killed leaves no job that seems finished, with orders that wait."""
+    finish(session, job)
+    raise_price(session)
+    before, events, tally = session.find_job(job), session.ledger.events(job=job), session.ledger.tally(job)
+    change = session.ledger._change
+
+    def die(*_: object) -> None:
+        raise ProcessLookupError
+
+    session.ledger._change = die  # type: ignore[method-assign]
+    with pytest.raises(ProcessLookupError):
+        retry_job(session, job, most=1, accept_price=PRICE * 2)
+    assert (session.find_job(job), session.ledger.events(job=job)) == (before, events)
+    assert session.ledger.tally(job) == tally
+    session.ledger._change = change  # type: ignore[method-assign]
+    count, resumed = retry_job(session, job, most=1, accept_price=PRICE * 2)
+    assert (count, state_of(session, job)) == (1, JobState.RUNNING)
+    resumed.lock.release()
+
+
+def raise_price(session: Session) -> None:
+    """Let the ledger's price list say twice as much."""
+    risen = PricedService(id=SERVICE, name="check", price=Money(PRICE * 2, "USD"))
+    session.ledger.record_prices(ACCOUNT, [risen])
 
 
 def test_a_cancelled_job_is_not_resumed(session: Session, job: JobId):

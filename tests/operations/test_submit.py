@@ -19,7 +19,6 @@ from imeiflow.ledger.change import StatusUpdate
 from imeiflow.ledger.record import NewOrder
 from imeiflow.operations.admission import OrderedMeanwhileError, WaitingElsewhereError
 from imeiflow.operations.session import Session
-from imeiflow.operations.steering import retry_orders
 from imeiflow.operations.submit import (
     Request,
     UnknownPriceError,
@@ -39,6 +38,7 @@ from tests.operations.stand import (
     hold_call,
     make_configuration,
     make_imei,
+    retry_orders,
 )
 from tests.simulator.warm import start_simulator
 

@@ -14,6 +14,7 @@ from imeiflow.domain.order import JobState, OrderState, may_follow
 from imeiflow.domain.outcome import Outcome
 from imeiflow.errors import GuardError
 from imeiflow.ledger.access import Access
+from imeiflow.ledger.change import Again
 from imeiflow.ledger.charge import add_placed
 from imeiflow.ledger.dialect import Instant, encode_rows, json_rows
 from imeiflow.ledger.log import MARKED_NOT_PLACED, ORDERS_RETRIED, write_event
@@ -41,7 +42,13 @@ class Actions(Access):
         Those under way go on. Raises GuardError for a job that runs, where `is_at_rest` was taken for granted.
         """
         query = _move(OrderState.QUEUED, OrderState.CANCELLED).where(orders.c.job_id == job_id)
-        return self._move_of_job(job_id, "orders_cancelled", [query], note, actor, chosen=chosen, is_at_rest=is_at_rest)
+        told = {"note": note, "actor": actor}
+
+        def cancel(connection: Connection) -> int:
+            kind = "orders_cancelled"
+            return self._move_of_job(connection, job_id, kind, [query], told, chosen=chosen, is_at_rest=is_at_rest)
+
+        return self._write(cancel)
 
     def retry(
         self,
@@ -59,16 +66,23 @@ class Actions(Access):
         Those stay whose IMEI, file or fields another job has ordered since, or is about to, unless `is_again`. Raises
         GuardError for any other state: what may have been placed is not retried; and where there are more than `most`.
         """
-        for state in states:
+        again = Again(states=frozenset(states), is_again=is_again, chosen=chosen, most=most)
+        return self._write(lambda connection: self._retry(connection, job_id, again, note=note, actor=actor))
+
+    def _retry(self, connection: Connection, job_id: JobId, again: Again, *, note: str = "", actor: str = "") -> int:
+        for state in again.states:
             is_retried = state in {OrderState.FAILED, OrderState.REFUSED}
             self._guard(is_met=is_retried, problem=f"orders that are {state} cannot be retried")
         queries = [
             _move(state, OrderState.QUEUED, attempts=0, error=None, error_kind=None).where(
-                orders.c.job_id == job_id, *(() if is_again else (~stands_elsewhere(),))
+                orders.c.job_id == job_id, *(() if again.is_again else (~stands_elsewhere(),))
             )
-            for state in sorted(states)
+            for state in sorted(again.states)
         ]
-        return self._move_of_job(job_id, ORDERS_RETRIED, queries, note, actor, chosen=chosen, most=most)
+        told = {"note": note, "actor": actor}
+        return self._move_of_job(
+            connection, job_id, ORDERS_RETRIED, queries, told, chosen=again.chosen, most=again.most
+        )
 
     def ordered_since(
         self, job_id: JobId, states: AbstractSet[OrderState], *, chosen: Sequence[OrderId] | None = None
@@ -184,32 +198,27 @@ class Actions(Access):
 
     def _move_of_job(
         self,
+        connection: Connection,
         job_id: JobId,
         kind: str,
         queries: Sequence[Any],
-        note: str,
-        actor: str,
+        told: Mapping[str, object],
         *,
         chosen: Sequence[OrderId] | None,
         is_at_rest: bool = False,
         most: int | None = None,
     ) -> int:
-        now = self.clock()
+        """Move orders of a job within the transaction, log that with what is `told`, and count them."""
         only, rows = _only(chosen)
         runs = select(job.c.id).where(job.c.id == job_id, job.c.state == JobState.RUNNING.value)
-
-        def move(connection: Connection) -> int:
-            if is_at_rest and connection.execute(runs).first() is not None:
-                raise GuardError(path=self.path, problem=f"job {job_id} runs: its orders may be under way")
-            count = sum(connection.execute(query.where(*only), rows).rowcount for query in queries)
-            if most is not None and count > most:
-                raise GuardError(path=self.path, problem=f"{count} orders of job {job_id} are meant, not {most}")
-            if count:
-                data = {"count": count, "note": note, "actor": actor}
-                write_event(connection, kind, at=now, job=job_id, data=data)
-            return count
-
-        return self._write(move)
+        if is_at_rest and connection.execute(runs).first() is not None:
+            raise GuardError(path=self.path, problem=f"job {job_id} runs: its orders may be under way")
+        count = sum(connection.execute(query.where(*only), rows).rowcount for query in queries)
+        if most is not None and count > most:
+            raise GuardError(path=self.path, problem=f"{count} orders of job {job_id} are meant, not {most}")
+        if count:
+            write_event(connection, kind, at=self.clock(), job=job_id, data={"count": count, **told})
+        return count
 
     def _settle(self, steps: Sequence[Callable[[Connection], None]]) -> None:
         def settle(connection: Connection) -> None:

@@ -6,7 +6,7 @@ frozen as the others, and made in a tenth of the time.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
@@ -117,3 +117,34 @@ class PutOff:
     order: OrderId
     due_at: datetime
     is_missing: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Again:
+    """Which of a job's orders are queued again: those in `states` (failed, refused), or those `chosen` among them.
+
+    `is_again`: also those that another job has ordered since. `most`: as many as were agreed to.
+    """
+
+    states: frozenset[OrderState]
+    is_again: bool = False
+    chosen: Sequence[OrderId] | None = None
+    most: int | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Agreed:
+    """What somebody has agreed to for a job that goes on: None where it stays as it is."""
+
+    price: Decimal | None = None  #: of one order
+    max_spend: Decimal | None = None
+    again: Again | None = None
+    actor: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Revived:
+    """Whether a job runs that was to go on, and how many of its orders were queued again."""
+
+    runs: bool
+    queued: int

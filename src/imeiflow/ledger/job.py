@@ -210,34 +210,14 @@ class Jobs(Access):
 
     def set_max_spend(self, job_id: JobId, amount: Decimal) -> None:
         """Give a job that does not run another spending cap. Raises UnknownJobError, JobStateError."""
-        now = self.clock()
-
-        def change(connection: Connection) -> None:
-            self._require(connection, job_id, {JobState.PAUSED, JobState.FINISHED}, "given another spending cap")
-            self._set(connection, job_id, {"max_spend": amount})
-            write_event(connection, "cap_changed", at=now, job=job_id, data={"max_spend": str(amount)})
-
-        self._write(change)
+        self._write(lambda connection: self._set_cap(connection, job_id, amount))
 
     def accept_price(self, job_id: JobId, price: Decimal, *, actor: str = "") -> None:
         """Let the rest of a job that does not run cost another price. Raises UnknownJobError, JobStateError.
 
         What is in doubt without a price of its own was sent at the old one.
         """
-        now = self.clock()
-        in_doubt = update(orders).where(
-            orders.c.job_id == job_id, orders.c.state == OrderState.UNCONFIRMED.value, orders.c.price.is_(None)
-        )
-
-        def change(connection: Connection) -> None:
-            self._require(connection, job_id, {JobState.PAUSED, JobState.FINISHED}, "given another price")
-            before = connection.execute(select(job.c.unit_price).where(job.c.id == job_id)).scalar()
-            connection.execute(in_doubt.values(price=before))
-            self._set(connection, job_id, {"unit_price": price})
-            data = {"from": None if before is None else str(before), "to": str(price)}
-            write_event(connection, PRICE_ACCEPTED, at=now, job=job_id, data=data, actor=actor or None)
-
-        self._write(change)
+        self._write(lambda connection: self._set_price(connection, job_id, price, actor))
 
     def add_worked(self, job_id: JobId, seconds: float) -> None:
         """Add to the time that was spent working on a job. Raises UnknownJobError."""
@@ -282,6 +262,22 @@ class Jobs(Access):
             )
             for state, kind, text, count, first in groups
         ]
+
+    def _set_cap(self, connection: Connection, job_id: JobId, amount: Decimal) -> None:
+        self._require(connection, job_id, {JobState.PAUSED, JobState.FINISHED}, "given another spending cap")
+        self._set(connection, job_id, {"max_spend": amount})
+        write_event(connection, "cap_changed", at=self.clock(), job=job_id, data={"max_spend": str(amount)})
+
+    def _set_price(self, connection: Connection, job_id: JobId, price: Decimal, actor: str) -> None:
+        self._require(connection, job_id, {JobState.PAUSED, JobState.FINISHED}, "given another price")
+        before = connection.execute(select(job.c.unit_price).where(job.c.id == job_id)).scalar()
+        in_doubt = update(orders).where(
+            orders.c.job_id == job_id, orders.c.state == OrderState.UNCONFIRMED.value, orders.c.price.is_(None)
+        )
+        connection.execute(in_doubt.values(price=before))
+        self._set(connection, job_id, {"unit_price": price})
+        data = {"from": None if before is None else str(before), "to": str(price)}
+        write_event(connection, PRICE_ACCEPTED, at=self.clock(), job=job_id, data=data, actor=actor or None)
 
     def _change(
         self, connection: Connection, job_id: JobId, expected: AbstractSet[JobState], to: JobState, reason: str | None

@@ -14,7 +14,6 @@ from typing import Self
 
 from imeiflow.domain.ident import AttemptId
 from imeiflow.errors import LedgerError
-from imeiflow.ledger.action import Actions
 from imeiflow.ledger.anomaly import StatusAnomalies
 from imeiflow.ledger.answer import Answers
 from imeiflow.ledger.change import Concluded, Conclusion, Intent
@@ -32,6 +31,7 @@ from imeiflow.ledger.overview import Overview
 from imeiflow.ledger.placed import Placed
 from imeiflow.ledger.price import Prices
 from imeiflow.ledger.queue import Queue
+from imeiflow.ledger.revival import Revivals
 from imeiflow.ledger.rival import Rivals
 from imeiflow.ledger.row import Rows
 from imeiflow.ledger.sample import Samples
@@ -48,7 +48,7 @@ class Ledger(
     Lanes,
     Queue,
     Placed,
-    Actions,
+    Revivals,
     Statuses,
     StatusAnomalies,
     Summaries,

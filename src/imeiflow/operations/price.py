@@ -113,9 +113,9 @@ def find_rise(session: Session, job: JobId, *, more: int = 0) -> Rise | None:
 
 
 def agree_price(
-    session: Session, job: JobId, *, up_to: Decimal | None, more: int = 0, actor: str = "", options: Sequence[str] = ()
-) -> None:
-    """Let a job that does not run go on at today's price, up to an amount; nothing changes where it has not risen.
+    session: Session, job: JobId, *, up_to: Decimal | None, more: int = 0, options: Sequence[str] = ()
+) -> Decimal | None:
+    """Give the price at which a job that does not run may go on today, up to an amount; None where it has not risen.
 
     `more` orders are about to wait besides those that do. `options` are those of `resume` that were given beside the
     price: nothing is kept of them where the job may not go on, so that they have to be given again.
@@ -124,10 +124,10 @@ def agree_price(
     """
     rise = find_rise(session, job, more=more)
     if rise is None:
-        return
+        return None
     if rise.price is None or up_to is None or rise.price.amount > up_to:
         raise PriceRoseError(job=job, change=rise.change, cost=rise.cost, remedy=_say_remedy(rise, options))
-    session.ledger.accept_price(job, rise.price.amount, actor=actor)
+    return rise.price.amount
 
 
 def refuse_rise(session: Session, job: JobId, *, more: int, up_to: Decimal | None) -> None:

@@ -11,6 +11,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from datetime import datetime, timedelta
 from decimal import Decimal
 from typing import Final
@@ -89,15 +90,23 @@ def weigh_list(price: Money | None, number: int, *, trial: int | None, cap: Deci
 
 
 def weigh_rest(
-    session: Session, job: JobId, *, more: int = 0, cap: Decimal | None = None, probe_up_to: Decimal | None = None
+    session: Session,
+    job: JobId,
+    *,
+    more: int = 0,
+    price: Decimal | None = None,
+    cap: Decimal | None = None,
+    probe_up_to: Decimal | None = None,
 ) -> Money | None:
     """Say what a job that does not run may still cost, with `more` orders; None where its price is not known.
 
     Besides what waits that is each doubt of another day, which may be placed when it is settled (one of today counts
-    as charged already), and the repeat probe. `cap` is the spending cap that it is about to be given, `probe_up_to`
+    as charged already), and the repeat probe. `price` and `cap` are what it is about to be given, `probe_up_to`
     what the probe may cost, where that is not the account's setting.
     """
     found, tally = session.find_job(job), session.ledger.tally(job)
+    if price is not None:
+        found = replace(found, unit_price=price)
     sent = tally.waiting + more
     if found.policy is Policy.SETTLE and tally[OrderState.UNCONFIRMED]:
         sent += session.ledger.count_old_doubts(job, _start_of_today(session)) + _may_probe(session, found, probe_up_to)

@@ -11,7 +11,6 @@ from collections.abc import Callable, Sequence
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
 from decimal import Decimal
-from typing import assert_never
 
 from imeiflow.domain.doubt import keep_lasting
 from imeiflow.domain.ident import JobId, OrderId
@@ -20,14 +19,17 @@ from imeiflow.domain.order import JobState, OrderState, Policy
 from imeiflow.domain.progress import Tally
 from imeiflow.errors import JobStateError, UsageError
 from imeiflow.jobs.lock import LaneLock
+from imeiflow.ledger.change import Again, Agreed
 from imeiflow.ledger.record import Job
 from imeiflow.operations.orphan import recover_orphans
 from imeiflow.operations.session import Session
 from imeiflow.operations.spend_limit import check_owner, hold_to_limit, weigh_rest
 
 RETRIED = frozenset({OrderState.FAILED, OrderState.REFUSED})
+_AT_REST = frozenset({JobState.PAUSED, JobState.FINISHED})
 _LOOK_EVERY_S = 0.1
 _LOCK_EVERY_S = 0.02
+_PATIENCE_S = 10.0
 
 
 class HeldJobError(UsageError):
@@ -44,6 +46,7 @@ class Resumed:
     lock: LaneLock
     is_to_follow: bool
     was_running: bool
+    queued: int = 0  #: orders that were queued again for it
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,14 +66,6 @@ class RetryPlan:
         return sum(self.counts.values())
 
 
-def raise_cap(session: Session, job: JobId, amount: Decimal) -> None:
-    """Give a job that does not run another spending cap. Raises UnknownJobError, JobStateError, UsageError."""
-    recover_orphans(session)
-    if session.find_job(job).unit_price is None:
-        raise UsageError(problem=f"the price of job {job} is not known, so a spending cap cannot be kept")
-    session.ledger.set_max_spend(job, amount)
-
-
 def resume_job(
     session: Session,
     job: JobId,
@@ -80,44 +75,43 @@ def resume_job(
     probe_up_to: Decimal | None = None,
     actor: str = "",
     spender: str | None = None,
-    more: int = 0,
-    queue: Callable[[], object] | None = None,
+    again: Again | None = None,
     is_detached: bool = False,
+    within_s: float = _PATIENCE_S,
 ) -> Resumed:
     """Make a job run that can: paused, left by a dead process, or finished with something still to do.
 
-    A paused one that has nothing to go on with is finished instead.
+    A paused one that has nothing to go on with is finished instead. All that is given counts, or nothing is changed.
 
     `accept_price` is what one order may cost where the price has risen since it was confirmed; where it costs more, or
-    nothing was accepted, PriceRoseError is raised. `max_spend` is another spending cap, which a job that may not go on
-    is not given; `probe_up_to` what its repeat probes may cost, to be weighed. `spender` is the user of the web
-    application or the API who lets it go on, and is held to what they may spend in a day. `queue` queues up to `more`
-    orders of a job at rest, once nothing is in the way of their being sent. `is_detached`: it is not followed in a
-    terminal, which a remedy has to say, too. Whoever gets `is_to_follow` must follow it.
+    nothing was accepted, PriceRoseError is raised. `max_spend` is another spending cap; `probe_up_to` what its repeat
+    probes may cost, to be weighed. `spender` is the user of the web application or the API who lets it go on, and is
+    held to what they may spend in a day. `again` says which orders of a job at rest are queued again for that, with how
+    many at most. `is_detached`: it is not followed in a terminal, which a remedy has to say, too. `within_s`: so long
+    another process that holds it is waited for; blocks. Whoever gets `is_to_follow` must follow it.
 
     Raises UnknownJobError, JobStateError for a cancelled one, ConfigurationError where its account cannot be worked
-    for any more, SpendLimitError, HeldJobError where another process does not let go of it.
+    for any more, UsageError for a cap that cannot be kept, SpendLimitError, HeldJobError where another process does not
+    let go of it, GuardError where more orders were meant than `again` says.
     """
     recover_orphans(session)
     found = session.find_job(job)
     session.lane_account(session.configuration.choose_account(found.account))
-    if found.state not in {JobState.PAUSED, JobState.FINISHED}:
-        if queue is not None:
-            raise JobStateError(job=job, state=found.state, wanted="retried")
-        if max_spend is not None:
-            raise_cap(session, job, max_spend)
-        return _resume(session, found)
+    if found.state not in _AT_REST:
+        return _follow(session, found, is_retried=again is not None, has_cap=max_spend is not None)
     from imeiflow.operations.price import agree_price  # noqa: PLC0415 - it asks the provider; listings do not
 
     if spender is not None:
         check_owner(session, found, spender)
+    if max_spend is not None and found.unit_price is None:
+        raise UsageError(problem=f"the price of job {job} is not known, so a spending cap cannot be kept")
     options = _name_options(max_spend, probe_up_to, is_detached=is_detached)
-    agree_price(session, job, more=more, up_to=accept_price, actor=actor, options=options)
-    amounts = {"cap": max_spend, "probe_up_to": probe_up_to}
+    more = 0 if again is None else again.most or 0
+    price = agree_price(session, job, more=more, up_to=accept_price, options=options)
+    amounts = {"price": price, "cap": max_spend, "probe_up_to": probe_up_to}
+    agreed = Agreed(price=price, max_spend=max_spend, again=again, actor=actor)
     with hold_to_limit(session, spender, lambda: weigh_rest(session, job, more=more, **amounts)):
-        if max_spend is not None:
-            raise_cap(session, job, max_spend)
-        return _resume(session, found, queue)
+        return _revive(session, found, agreed, within_s)
 
 
 def _name_options(max_spend: Decimal | None, probe_up_to: Decimal | None, *, is_detached: bool) -> list[str]:
@@ -126,20 +120,36 @@ def _name_options(max_spend: Decimal | None, probe_up_to: Decimal | None, *, is_
     return [*given, "--detach"] if is_detached else given
 
 
-def _resume(session: Session, found: Job, queue: Callable[[], object] | None = None) -> Resumed:
+def _follow(session: Session, found: Job, *, is_retried: bool, has_cap: bool) -> Resumed:
+    """Give a job that runs, to be followed. Raises JobStateError for one that does not, or of which more is asked."""
+    job = found.id
+    if is_retried:
+        raise JobStateError(job=job, state=found.state, wanted="retried")
+    if has_cap:
+        raise JobStateError(job=job, state=found.state, wanted="given another spending cap")
+    if found.state is not JobState.RUNNING:
+        remedy = "Submit a list of its cancelled rows: `imeiflow export` shows which they are."
+        raise JobStateError(job=job, state=found.state, wanted="resumed", remedy=remedy)
+    lock = session.job_lock(job)
+    lock.acquire()
+    return Resumed(job, lock, is_to_follow=True, was_running=True)
+
+
+def _revive(session: Session, found: Job, agreed: Agreed, within_s: float) -> Resumed:
+    """Let a job at rest go on, with its lock held first: one that runs and that nobody holds would seem orphaned."""
     job, lock = found.id, session.job_lock(found.id)
-    if not lock.acquire() and found.state in {JobState.PAUSED, JobState.FINISHED}:
-        take_lock(job, lock)  # who has just paused or finished it lets go of it in a moment
+    take_lock(job, lock, within_s=within_s)  # who has just paused or finished it lets go of it in a moment
     try:
-        if queue is not None:
-            queue()
-        return _go_on(session, found, lock)
+        revived = session.ledger.revive_job(job, found.state, agreed)
     except BaseException:
         lock.release()
         raise
+    if not revived.runs:
+        lock.release()  # nobody follows it
+    return Resumed(job, lock, is_to_follow=revived.runs, was_running=False, queued=revived.queued)
 
 
-def take_lock(job: JobId, lock: LaneLock, *, within_s: float = 10.0) -> None:
+def take_lock(job: JobId, lock: LaneLock, *, within_s: float = _PATIENCE_S) -> None:
     """Take a job's lock as soon as it is free: a job that runs, and whose lock nobody holds, would seem orphaned.
 
     Raises HeldJobError where that takes longer; blocks.
@@ -151,38 +161,9 @@ def take_lock(job: JobId, lock: LaneLock, *, within_s: float = 10.0) -> None:
         time.sleep(_LOCK_EVERY_S)
 
 
-def _go_on(session: Session, found: Job, lock: LaneLock) -> Resumed:
-    job = found.id
-    match found.state:
-        case JobState.RUNNING:
-            return Resumed(job, lock, is_to_follow=True, was_running=True)
-        case JobState.PAUSED | JobState.FINISHED:
-            if not goes_on(found, session.ledger.tally(job)) and _finish(session, found):
-                lock.release()  # nobody follows it
-                return Resumed(job, lock, is_to_follow=False, was_running=False)
-            session.ledger.change_job(job, {found.state}, JobState.RUNNING, None)
-            return Resumed(job, lock, is_to_follow=True, was_running=False)
-        case JobState.CANCELLED | JobState.DRAFT:
-            raise JobStateError(
-                job=job,
-                state=found.state,
-                wanted="resumed",
-                remedy="Submit a list of its cancelled rows: `imeiflow export` shows which they are.",
-            )
-        case _:
-            assert_never(found.state)
-
-
 def goes_on(job: Job, tally: Tally) -> bool:
     """Say whether there is anything that a job at rest could go on with: orders wait, or doubts that it settles."""
     return tally.waiting > 0 or (job.policy is Policy.SETTLE and tally[OrderState.UNCONFIRMED] > 0)
-
-
-def _finish(session: Session, found: Job) -> bool:
-    """Finish a job that has nothing to go on with; False where an order of it was queued just now."""
-    if found.state is JobState.FINISHED:
-        return True
-    return session.ledger.finish_job(found.id, None, expected=found.state)
 
 
 def find_dear_probe(session: Session, job: JobId) -> Money | None:
@@ -282,23 +263,6 @@ def plan_retry(
     return RetryPlan(counts, None if price is None else price * sum(counts.values()), dict(elsewhere))
 
 
-def retry_orders(
-    session: Session,
-    job: JobId,
-    states: AbstractSet[OrderState] = RETRIED,
-    *,
-    is_again: bool = False,
-    chosen: Sequence[OrderId] | None = None,
-    most: int | None = None,
-    actor: str = "",
-) -> int:
-    """Queue a job's failed or refused orders again, and count them; `resume_job` then sends them.
-
-    Raises GuardError where they are more than `most` by now: nothing is queued then.
-    """
-    return session.ledger.retry(job, states, is_again=is_again, chosen=chosen, most=most, actor=actor)
-
-
 def retry_job(
     session: Session,
     job: JobId,
@@ -316,10 +280,6 @@ def retry_job(
     `accept_price` and `spender` as in `resume_job`. Raises what that does, and GuardError where they are more than
     `most` by now; nothing is queued then.
     """
-    counts: list[int] = []
-
-    def queue() -> None:
-        counts.append(retry_orders(session, job, states, is_again=is_again, chosen=chosen, most=most, actor=actor))
-
-    resumed = resume_job(session, job, accept_price=accept_price, actor=actor, spender=spender, more=most, queue=queue)
-    return sum(counts), resumed
+    again = Again(states=frozenset(states), is_again=is_again, chosen=chosen, most=most)
+    resumed = resume_job(session, job, accept_price=accept_price, actor=actor, spender=spender, again=again)
+    return resumed.queued, resumed
