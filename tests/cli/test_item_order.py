@@ -30,6 +30,7 @@ def test_each_file_is_ordered_once_and_told_again_by_its_content(shop: Shop, tmp
     done = shop.type("order-file", *files, "--service", "902", "--yes", "--json")
     summary = last_json(done.stdout)
     assert (done.returncode, summary["accepted"], add_up(summary)) == (0, 3, 3)
+    assert "list      0.ask and 2 more" in shop.type("show", str(summary["job"])).stdout
     assert (summary["spent"], summary["currency"]) == (11.25, "USD")
     renamed = write(tmp_path, "renamed.ask", "request 1")
     fresh = write(tmp_path, "fresh.ask", "request 9")
@@ -49,6 +50,7 @@ def test_a_table_orders_a_server_service_row_by_row_and_comes_back_with_what_bec
     done = shop.type("order-server", "--from", table, "--service", "951", "--yes", "--json")
     job = str(last_json(done.stdout)["job"])
     assert done.returncode == 0
+    assert "list      orders.csv" in shop.type("show", job).stdout
     assert {entry.imei for entry in shop.simulator.book()} == {
         "email_951=a@example.com, quantity_951=2",
         "email_951=b@example.com, quantity_951=1",
@@ -116,6 +118,40 @@ def test_one_whose_reply_was_lost_has_to_be_settled_before_it_is_ordered_again(t
         assert "settle" in again.stderr
         assert len(shop.simulator.book()) == 1
         assert not shop.judge().problems
+
+
+def test_what_is_in_doubt_is_named_by_its_file_and_settled_by_its_row(tmp_path: Path):
+    with open_shop(tmp_path, faults="reset:after@100%", fault_actions="placefileorder") as shop:
+        files = [write(tmp_path, f"{number}.ask", f"request {number}") for number in range(3)]
+        shop.type("order-file", *files, "--service", "902", "--yes")
+        told = shop.type("settle", "1")
+        assert told.returncode == 4
+        assert [line.split()[:2] for line in told.stdout.splitlines()[-3:]] == [
+            [f"{number}.ask", str(number + 1)] for number in range(3)
+        ]
+        assert "--not-placed --row N" in told.stderr
+        assert "--from-export" not in told.stderr
+        listed = json.loads(shop.type("settle", "1", "--json").stdout)
+        assert [(one["imei"], one["value"], one["line"]) for one in listed] == [
+            (None, f"{number}.ask", number + 1) for number in range(3)
+        ]
+        shown = shop.type("show", "1").stdout
+        assert "  1.ask  20" in shown
+        assert "None" not in shown
+        by_name = shop.type("settle", "1", "--imei", "1.ask", "--placed", "--yes")
+        assert by_name.returncode == 2
+        assert "--row" in by_name.stderr
+        for wrong in (["--row", "2", "--all"], ["--row", "4"], ["--row", "0"]):
+            assert shop.type("settle", "1", *wrong, "--not-placed", "--yes").returncode == 2
+        reference = shop.simulator.book()[1].reference
+        done = shop.type("settle", "1", "--row", "2", "--placed", reference, "--yes")
+        assert (done.returncode, done.stderr.count("2 unconfirmed")) == (4, 1)
+        orders = json.loads(shop.type("orders", "--job", "1", "--json").stdout)
+        assert [(one["value"], one["state"]) for one in orders] == [
+            ("2.ask", "unconfirmed"),
+            ("1.ask", "accepted"),
+            ("0.ask", "unconfirmed"),
+        ]
 
 
 def test_a_price_that_rose_since_the_preview_is_shown_and_asked_about_anew(shop: Shop, tmp_path: Path):

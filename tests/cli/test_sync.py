@@ -133,7 +133,7 @@ def test_what_the_provider_says_wrongly_is_shown_and_not_believed(tmp_path: Path
         assert done.returncode == 4
         assert "the provider has another IMEI under this reference; nothing was taken over" in done.stdout
         shown = shop.type("show", "1").stdout
-        assert re.search(r"order \d+, foreign imei, \d{4}-", shown)
+        assert re.search(r"reference \d+, foreign imei, \d{4}-", shown)
         told = look(shop)["status_anomalies"]
         shop.type("sync", "1")
         timeline = shop.type("orders", "--reference", told[0]["reference"], "--timeline").stdout

@@ -100,6 +100,36 @@ def test_seconds_for_an_instant_service_hours_for_a_slow_unlock():
     assert count_questions(INSTANT, 7 * DAY) < 120  # one that is stuck
 
 
+@pytest.mark.parametrize(
+    ("delivery", "first", "least", "most"),
+    [
+        (INSTANT, 5.0, 5.0, 30.0),
+        (Delivery(MINUTE, 5 * MINUTE), 15.0, 5.0, 37.5),
+        (Delivery(HOUR, DAY), 15 * MINUTE, 3 * MINUTE, 3 * HOUR),
+        (Delivery(DAY, 3 * DAY), 6 * HOUR, HOUR, 6 * HOUR),
+        (UNKNOWN, 15.0, 5.0, 3 * HOUR),
+    ],
+)
+def test_how_often_is_asked_is_what_the_page_on_results_says(
+    delivery: Delivery, first: float, least: float, most: float
+):
+    assert first_wait(delivery) == first
+    assert next_wait(delivery, 0.0) == least
+    assert next_wait(delivery, 3 * delivery.most_s) == most
+    for age in (6 * least, 6 * (least + most) / 2, 6 * most):
+        assert next_wait(delivery, age) == pytest.approx(min(age / 6, most))
+    overdue = 3 * delivery.most_s + 1
+    assert next_wait(delivery, overdue) == pytest.approx(min(overdue / 6, 6 * HOUR))
+    assert next_wait(delivery, 0.0, misses=3) == 8 * least
+
+
+def test_how_many_questions_an_order_takes_is_what_the_page_on_results_says():
+    delivery = read_delivery("1-24 Hours")
+    assert delivery is not None
+    assert 26 <= count_questions(delivery, 16 * HOUR) <= 28
+    assert count_questions(INSTANT, 2 * MINUTE) == 14
+
+
 @given(st.floats(5, DAY), shares, shares, st.integers(0, 10**9))
 def test_a_planned_time_is_the_wait_with_a_tenth_of_jitter_and_up_to_a_sixth_of_rounding(
     wait: float, jitter: float, phase: float, seconds: int

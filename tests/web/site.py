@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from imeiflow.domain.ident import JobId
+from imeiflow.domain.item import Item
 from imeiflow.domain.order import JobState, OrderState
 from imeiflow.domain.user import Role
 from imeiflow.ledger.record import NewOrder
@@ -28,7 +29,7 @@ from imeiflow.web.access import cookie_name
 from imeiflow.web.server import WebServer, open_socket
 from imeiflow.web.setting import WebSettings
 from tests.judge import Verdict, judge
-from tests.operations.stand import add_draft, add_job, answer, make_configuration, make_imei
+from tests.operations.stand import add_draft, add_item_job, add_job, answer, finish, make_configuration, make_imei
 from tests.rig import make_behaviour
 
 PASSWORD = "seven brass kettles sing"
@@ -128,6 +129,20 @@ class Site:
             self.session.ledger.change_job(job, {JobState.RUNNING}, state, None)
             return job
 
+        return self._add_at_rest(add)
+
+    def add_doubtful_items(self, *items: Item) -> JobId:
+        """Add a finished job of items, each in doubt; the server is stopped meanwhile."""
+
+        def add() -> JobId:
+            job = add_item_job(self.session, *items)
+            answer(self.session, job, dict.fromkeys(range(1, len(items) + 1), OrderState.UNCONFIRMED))
+            finish(self.session, job)
+            return job
+
+        return self._add_at_rest(add)
+
+    def _add_at_rest(self, add: Callable[[], JobId]) -> JobId:
         port = int(self.base_url.rpartition(":")[2])
         self.stop()
         with ThreadPoolExecutor(1) as pool:  # the tests' own thread has an event loop: Playwright's

@@ -8,6 +8,7 @@ import pytest
 from playwright.sync_api import expect
 
 from imeiflow.domain.ident import JobId
+from imeiflow.domain.item import FileItem
 from imeiflow.domain.order import JobState, OrderState, Policy
 from imeiflow.domain.user import Role
 from imeiflow.ledger.record import NewOrder
@@ -72,6 +73,15 @@ def test_of_a_cancelled_job_what_was_not_placed_is_said_to_be_cancelled(site, ad
     assert told in person.ask("GET", f"/jobs/{job}").body
     assert told not in person.ask("GET", f"/jobs/{job}").body
     assert count(site, job, OrderState.CANCELLED) == 1
+
+
+def test_a_file_in_doubt_goes_by_its_name_and_no_export_of_imeis_is_asked_for(site, admin):
+    job = site.add_doubtful_items(FileItem("phone.ask", b"1"), FileItem("other.ask", b"2"))
+    page = Asker(site, admin).ask("GET", f"/jobs/{job}/unconfirmed").body
+    assert re.findall(r'aria-label="(\w+\.ask)"', page) == ["phone.ask", "other.ask"]
+    assert "<th>File</th>" in page
+    assert ">None<" not in page
+    assert "Advanced Export" not in page
 
 
 def test_nothing_is_settled_that_was_sent_since_the_page_was_drawn(site, admin, doubtful):

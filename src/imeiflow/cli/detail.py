@@ -65,7 +65,9 @@ def _tell_terms(job: Job) -> Iterator[str]:
         f"{job.chunk_size} IMEIs a call" if job.chunk_size and job.kind is OrderKind.IMEI else "",
         f"at most {job.max_concurrency} calls at once" if job.max_concurrency else "",
         f"at most {job.rate:g} calls a minute" if job.rate else "",
-        "unconfirmed orders are held, never repeated" if job.policy is Policy.HOLD else "",
+        "unconfirmed orders are held, never repeated"
+        if job.policy is Policy.HOLD and job.kind is OrderKind.IMEI
+        else "",
     ]
     if any(terms):
         yield f"  yours     {'; '.join(term for term in terms if term)}"
@@ -99,6 +101,7 @@ def _tell_odd_replies(detail: JobDetail) -> Iterator[str]:
         yield f"  {number:,} × {kind.sentence}"
     for one in detail.odd_replies[:_SHOWN_DOUBTS]:
         yield f"  attempt {one.attempt}, {show_time(one.at)}: {one.kind.replace('_', ' ')}, {cut(clean(one.value), 60)}"
+    yield from _tell_more(detail, sum(detail.odd_counts.values()), len(detail.odd_replies))
 
 
 def _tell_results(detail: JobDetail) -> Iterator[str]:
@@ -119,7 +122,15 @@ def _tell_results(detail: JobDetail) -> Iterator[str]:
     for one in detail.anomalies[:_SHOWN_DOUBTS]:
         often = f", {one.times:,} times" if one.times > 1 else ""
         said = f": {cut(clean(one.detail), 60)}" if one.detail else ""
-        yield f"  order {one.reference}, {one.kind.replace('_', ' ')}, {show_time(one.last_at)}{often}{said}"
+        yield f"  reference {one.reference}, {one.kind.replace('_', ' ')}, {show_time(one.last_at)}{often}{said}"
+    yield from _tell_more(detail, sum(kinds.values()), len(detail.anomalies))
+
+
+def _tell_more(detail: JobDetail, total: int, listed: int) -> Iterator[str]:
+    """Say how many others there are, and where they are named."""
+    if total > _SHOWN_DOUBTS:
+        which = "them" if listed == total else f"the first {listed:,}"
+        yield f"  and {total - _SHOWN_DOUBTS:,} more: `imeiflow show {detail.job.id} --json` names {which}"
 
 
 def tell_findings(findings: Findings, width: int) -> Iterator[str]:
@@ -158,7 +169,8 @@ def _tell_doubts(detail: JobDetail) -> Iterator[str]:
     yield f"In doubt: {count(total, 'order')}, which may have been placed and charged"
     for one in detail.doubts[:_SHOWN_DOUBTS]:
         at = f"{one.last_began_at.astimezone():%Y-%m-%d %H:%M:%S}"
-        yield f"  {one.imei}  {at}, attempt {one.attempt}: {_describe_attempt(one)}"
+        subject = cut(clean(one.subject), _LONGEST_VALUE)
+        yield f"  {subject}  {at}, attempt {one.attempt}: {_describe_attempt(one)}"
     if total > _SHOWN_DOUBTS:
         yield f"  and {total - _SHOWN_DOUBTS:,} more: `imeiflow settle {detail.job.id}` lists them"
 

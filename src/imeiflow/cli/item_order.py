@@ -64,7 +64,12 @@ def _order_options(function: F) -> F:
             help="Order only if one costs this or less, even if it has risen.",
         ),
         click.option("--max-spend", type=AMOUNT, metavar="AMOUNT", help="Pause before more than this is spent."),
-        click.option("--name", default="", metavar="TEXT", help="What the job is called; otherwise its first order."),
+        click.option(
+            "--name",
+            default="",
+            metavar="TEXT",
+            help="What the job is called; otherwise by its first order, or by the table.",
+        ),
         account_option,
     ):
         function = add(function)
@@ -124,6 +129,8 @@ def order_server(
     if bool(fields) == (table is not None):
         raise UsageError(problem="say either --field NAME=VALUE, for one order, or --from FILE, for several")
     items = (_read_fields(fields),) if table is None else read_server_items(_open_table(table))
+    if not options["name"] and table is not None and table != "-":
+        options["name"] = Path(table).name
     return _order(items, service, is_input_taken=table == "-", **options)
 
 

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, TextIO
 from imeiflow.cli.output import count, cut, screen_width, show_seconds, tell
 from imeiflow.cli.state import TOLD, name_state
 from imeiflow.domain.ident import JobId
+from imeiflow.domain.item import OrderKind
 from imeiflow.domain.money import Money
 from imeiflow.domain.order import JobState, OrderState, Policy
 from imeiflow.domain.progress import Summary, Tally
@@ -143,7 +144,9 @@ def next_steps(job: Job, tally: Tally, probe: Money | None = None, awaited: int 
         these = "accepted order to its result" if awaited == 1 else f"{awaited:,} accepted orders to their results"
         steps.append(Step(f"imeiflow sync {id_} --watch", f"follow the {these}"))
     if job.state in {JobState.FINISHED, JobState.CANCELLED}:
-        steps.append(Step(f"imeiflow export {id_} -o FILE", "your file back, with what became of every row"))
+        is_list = job.kind is OrderKind.IMEI
+        does = "your file back, with what became of every row" if is_list else "a table of what became of every order"
+        steps.append(Step(f"imeiflow export {id_} -o FILE", does))
     return steps
 
 

@@ -10,12 +10,11 @@ import click
 
 from imeiflow.cli.frame import confirm, open_session, read_pasted
 from imeiflow.cli.option import command, job_argument, json_option, yes_option
-from imeiflow.cli.output import count, print_json, print_json_list, print_table, say, show_time, tell
+from imeiflow.cli.output import count, cut, print_json, print_json_list, print_table, say, show_time, tell
 from imeiflow.cli.reconcile import Manner
 from imeiflow.cli.server import find_client
-from imeiflow.cli.settling import LocalDesk, SettlingDesk, Word
+from imeiflow.cli.settling import LocalDesk, SettlingDesk, Which, Word
 from imeiflow.domain.ident import JobId
-from imeiflow.domain.imei import Imei
 from imeiflow.domain.order import JobState, OrderState
 from imeiflow.errors import UsageError
 from imeiflow.operations.json_text import as_values, clean
@@ -25,6 +24,7 @@ from imeiflow.operations.settlement import DoubtfulOrder, Doubts
 #: The status while orders are unconfirmed (design: Command line).
 _UNCONFIRMED = 4
 _SHOWN = 20
+_LONGEST_SUBJECT = 40
 
 
 @command(
@@ -33,6 +33,7 @@ _SHOWN = 20
     imeiflow settle 7 --placed --all    all of them are there
     imeiflow settle 7 --placed 4711 --imei 350000000000014
     imeiflow settle 7 --not-placed --imei - < missing.txt
+    imeiflow settle 8 --placed 4712 --row 3     of files, or of a server service: by its row
     imeiflow settle 7 --from-export orders.csv --dry-run     what the provider's export would settle
     imeiflow settle 7 --from-export orders.csv --complete    what it leaves out was not placed
     """,
@@ -55,6 +56,9 @@ _SHOWN = 20
 )
 @click.option("--dry-run", "is_dry", is_flag=True, help="Say what the export would change; change nothing.")
 @click.option("--imei", "imeis", multiple=True, metavar="IMEI", help="These: repeat it, use commas, or - for a list.")
+@click.option(
+    "--row", "rows", multiple=True, type=click.IntRange(min=1), metavar="N", help="The one in this row; repeatable."
+)
 @click.option("--all", "is_all", is_flag=True, help="All unconfirmed orders of the job.")
 @click.option("--note", default="", metavar="TEXT", help="How you know; it is kept in the log.")
 @yes_option
@@ -69,6 +73,7 @@ def settle(
     is_complete: bool,
     is_dry: bool,
     imeis: tuple[str, ...],
+    rows: tuple[int, ...],
     is_all: bool,
     note: str,
     is_sure: bool,
@@ -84,10 +89,10 @@ def settle(
     """
     if export is None and (zone is not None or is_complete or is_dry):
         raise UsageError(problem="--timezone, --complete and --dry-run are about --from-export FILE")
-    if export is not None and (placed is not None or not_placed or imeis or is_all):
+    if export is not None and (placed is not None or not_placed or imeis or rows or is_all):
         raise UsageError(problem="--from-export says itself which orders were placed")
     is_listing = export is None and placed is None and not not_placed
-    if is_listing and (imeis or is_all or note):
+    if is_listing and (imeis or rows or is_all or note):
         raise UsageError(problem="say what became of them: --placed or --not-placed")
     if placed is not None and not_placed:
         raise UsageError(problem="--placed and --not-placed contradict each other")
@@ -98,7 +103,7 @@ def settle(
             how = Manner(is_complete=is_complete, is_dry=is_dry, is_sure=is_sure, is_json=is_json)
             desk.settle_by_export(Path(export), how, zone=zone, note=note)
             return _say_status(desk) if is_dry else _report(desk, is_json=is_json)
-        word = desk.take_word(_choose(imeis, is_all=is_all), placed, note)
+        word = desk.take_word(_choose(imeis, rows, is_all=is_all), placed, note)
         if not word.number:
             say(f"Nothing of job {job} is unconfirmed.")
         elif not _settle(word, is_sure=is_sure):
@@ -119,17 +124,20 @@ def _open_desk(job: JobId) -> Iterator[SettlingDesk]:
         yield LocalDesk(session, job)
 
 
-def _choose(texts: tuple[str, ...], *, is_all: bool) -> tuple[Imei, ...] | None:
-    """Give the IMEIs that were named; None is all. Raises UsageError unless exactly one of both was said."""
-    if is_all == bool(texts):
-        raise UsageError(problem="say which: --imei for some of them, or --all")
+def _choose(texts: tuple[str, ...], rows: tuple[int, ...], *, is_all: bool) -> Which:
+    """Give which orders were named. Raises UsageError unless it was said in exactly one way."""
+    if [is_all, bool(texts), bool(rows)].count(True) != 1:
+        raise UsageError(problem="say which: --row or --imei for some of them, or --all")
     if is_all:
-        return None
+        return Which()
+    if rows:
+        return Which(rows=tuple(dict.fromkeys(rows)))
     wanted = read_wanted(read_pasted() if text.strip() == "-" else text for text in texts)
     if wanted.unreadable or not wanted.imeis:
         shown = ", ".join(clean(text)[:40] for text in wanted.unreadable[:3]) or "the list is empty"
-        raise UsageError(problem=f"no IMEI: {shown}", remedy="Nothing was changed. Give IMEIs of 15 digits.")
-    return tuple(wanted.imeis)
+        remedy = "Nothing was changed. Give IMEIs of 15 digits, or name what has none by --row."
+        raise UsageError(problem=f"no IMEI: {shown}", remedy=remedy)
+    return Which(imeis=tuple(wanted.imeis))
 
 
 def _settle(word: Word, *, is_sure: bool) -> bool:
@@ -196,18 +204,26 @@ def _list(desk: SettlingDesk, *, is_json: bool) -> int:
     click.echo(f"{count(found.total, 'order')} of job {job} may or may not have been placed.\n")
     _print_calls(found)
     click.echo()
-    rows = [[one.imei, str(one.attempt), show_time(one.began_at)] for one in found.orders]
-    print_table(["IMEI", "ATTEMPT", "SENT"], rows, right={1})
+    is_of_imeis = all(one.imei is not None for one in found.orders)
+    rows = [
+        [cut(clean(one.subject), _LONGEST_SUBJECT), str(one.line), str(one.attempt), show_time(one.began_at)]
+        for one in found.orders
+    ]
+    print_table(["IMEI" if is_of_imeis else "ORDER", "ROW", "ATTEMPT", "SENT"], rows, right={1, 2})
     if found.total > _SHOWN:
         click.echo(f"… and {found.total - _SHOWN:,} more: `imeiflow orders --job {job} --state unconfirmed --limit 0`")
-    lines = (
+    some = "--imei …" if is_of_imeis else "--row N "
+    lines = [
         "",
         "Look them up on the provider's order page, then:",
         f"  imeiflow settle {job} --placed --all           all of them are there",
-        f"  imeiflow settle {job} --not-placed --imei …    these are not: order them again",
-        "Or save the provider's own list of orders, and let it settle what it names:",
-        f"  imeiflow settle {job} --from-export FILE --dry-run",
-    )
+        f"  imeiflow settle {job} --not-placed {some}    these are not: order them again",
+    ]
+    if is_of_imeis:
+        lines += [
+            "Or save the provider's own list of orders, and let it settle what it names:",
+            f"  imeiflow settle {job} --from-export FILE --dry-run",
+        ]
     tell(lines, is_aside=True)
     return _UNCONFIRMED
 

@@ -38,6 +38,14 @@ class Word:
     give: Callable[[], None]
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Which:
+    """Which unconfirmed orders a word is about: those of some IMEIs, those in some rows of the list; neither: all."""
+
+    imeis: tuple[Imei, ...] | None = None
+    rows: tuple[int, ...] | None = None
+
+
 class SettlingDesk(Protocol):
     """Where one job's doubts are settled."""
 
@@ -52,8 +60,8 @@ class SettlingDesk(Protocol):
     def find_summary(self) -> Summary:
         """Give how the job stands."""
 
-    def take_word(self, imeis: tuple[Imei, ...] | None, placed: str | None, note: str) -> Word:
-        """Take the user's word about some IMEIs, None for all: placed, be it with a reference, or not (None)."""
+    def take_word(self, which: Which, placed: str | None, note: str) -> Word:
+        """Take the user's word about some orders: placed, be it with a reference, or not (None)."""
 
     def settle_by_export(self, file: Path, how: Manner, *, zone: str | None, note: str) -> None:
         """Compare with the provider's export, show it, ask, settle."""
@@ -83,10 +91,10 @@ class LocalDesk:
         """Give how the job stands."""
         return self._session.ledger.summary(self.job)
 
-    def take_word(self, imeis: tuple[Imei, ...] | None, placed: str | None, note: str) -> Word:
-        """Take the user's word about some IMEIs."""
+    def take_word(self, which: Which, placed: str | None, note: str) -> Word:
+        """Take the user's word about some orders."""
         session, reference = self._session, read_reference(placed)
-        plan = plan_settlement(session, self.job, imeis)
+        plan = plan_settlement(session, self.job, which.imeis, lines=which.rows)
 
         def give() -> None:
             if placed is None:

@@ -173,7 +173,7 @@ def describe_sync(progress: SyncProgress) -> str:
     """Say a moment in one line."""
     tally = progress.tally
     parts = [f"{_share(tally):.0%} final", describe_counts(tally)]
-    parts += [value for _, value in _describe_asking(progress)]
+    parts += [f"asked by {value}" if label == "asked by" else value for label, value in _describe_asking(progress)]
     return f"{_name(progress)}: " + "; ".join(part for part in parts if part)
 
 

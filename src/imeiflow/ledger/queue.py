@@ -60,6 +60,8 @@ class Queue(Access):
                 func.coalesce(earliest_doubt, attempt.c.started_at).label("at"),
                 attempt.c.started_at,
                 attempt.c.ended_at,
+                orders.c.line,
+                orders.c.value,
             )
             .join(attempt, attempt.c.id == orders.c.attempt_id)
             .where(orders.c.job_id == job_id, orders.c.state == OrderState.UNCONFIRMED.value, orders.c.id > after)
@@ -69,8 +71,17 @@ class Queue(Access):
         with self._read() as connection:
             rows = fetch_rows(connection, query)
         found = (
-            Doubt(OrderId(id_), Imei(imei), AttemptId(last), _at(at), _at(last_at), from_micros(ended_at))
-            for id_, imei, last, at, last_at, ended_at in rows
+            Doubt(
+                order=OrderId(id_),
+                imei=Imei(imei or ""),
+                attempt=AttemptId(last),
+                began_at=_at(at),
+                last_began_at=_at(last_at),
+                ended_at=from_micros(ended_at),
+                line=line,
+                value="" if imei else value or "",
+            )
+            for id_, imei, last, at, last_at, ended_at, line, value in rows
         )
         return sorted(found, key=lambda doubt: doubt.order)
 

@@ -177,11 +177,13 @@ class Doubt:
     """An unconfirmed order, its last attempt, and when the earliest and the last began that may have placed it."""
 
     order: OrderId
-    imei: Imei
+    imei: Imei  #: empty where it is about a file, or the fields of a server service
     attempt: AttemptId
     began_at: datetime
     last_began_at: datetime
     ended_at: datetime | None = None  #: when the last of them did
+    line: int = 0
+    value: str = ""  #: the file, or the fields, that it is about where that is no IMEI
 
 
 @dataclass(frozen=True, slots=True)

@@ -141,7 +141,7 @@ def propose_items(session: Session, request: ItemRequest) -> ItemProposal:
         items=request.items,
         service=request.service,
         service_name=service.name if service is not None else "",
-        name=request.name or request.items[0].subject,
+        name=request.name or _name_job(request.items),
         price=name_currency(service.price if service is not None else None, offer.credit.balance),
         prices=prices,
         credit=offer.credit,
@@ -204,6 +204,12 @@ def name_columns(items: Sequence[Item]) -> tuple[str, ...]:
     """Name what tells the items apart, as the columns of their list: `file`, or the fields in the order they came."""
     names = dict.fromkeys(name for item in items for name in item.cells)
     return tuple(names)
+
+
+def _name_job(items: Sequence[Item]) -> str:
+    """Name a job by its first order, and say how many others it has: its name stands beside each of them."""
+    first = items[0].subject
+    return first if len(items) == 1 else f"{first} and {len(items) - 1:,} more"
 
 
 def _read_file(path: Path) -> bytes:

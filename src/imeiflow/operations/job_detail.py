@@ -52,13 +52,20 @@ class ShownReason:
 class ShownDoubt:
     """An unconfirmed order with the last call that may have placed it, and what came back."""
 
-    imei: Imei
+    imei: Imei | None
     attempt: AttemptId
     began_at: datetime
     last_began_at: datetime
     http_status: int | None
     elapsed_ms: int | None
     message: str
+    line: int
+    value: str | None  #: the file, or the fields, that it is about where that is no IMEI
+
+    @property
+    def subject(self) -> str:
+        """Say what it is about: its IMEI, or a file, the fields of a server service."""
+        return self.imei or self.value or f"row {self.line}"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -192,13 +199,15 @@ def show_reason(reason: Reason) -> ShownReason:
 def _show_doubt(session: Session, doubt: Doubt) -> ShownDoubt:
     one = _find_last_attempt(session, doubt)
     return ShownDoubt(
-        imei=doubt.imei,
+        imei=doubt.imei or None,
         attempt=doubt.attempt,
         began_at=doubt.began_at,
         last_began_at=doubt.last_began_at,
         http_status=None if one is None else one.attempt.http_status,
         elapsed_ms=None if one is None else one.attempt.elapsed_ms,
         message="" if one is None else one.said,
+        line=doubt.line,
+        value=doubt.value or None,
     )
 
 

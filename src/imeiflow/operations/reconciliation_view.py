@@ -46,7 +46,7 @@ def _tell_clock(found: Reconciliation) -> Iterator[str]:
         yield f"  Its dates are read as {found.clock.describe()}{why}."
     elif found.statement.has_dates:
         yield "  In which time zone its dates are cannot be told from orders that are certain: say it with --timezone."
-    else:
+    elif found.statement.orders:
         yield "  It does not say when orders were placed: they are told by IMEI and service alone."
 
 

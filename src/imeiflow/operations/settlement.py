@@ -29,7 +29,7 @@ _PAGE: Final = 1000
 class DoubtfulOrder:
     """An unconfirmed order and its evidence: the call that may have placed it, and what came back."""
 
-    imei: Imei
+    imei: Imei | None
     attempt: AttemptId
     began_at: datetime
     size: int  #: how many orders the call carried
@@ -37,6 +37,13 @@ class DoubtfulOrder:
     http_status: int | None
     message: str  #: what came back, in words
     attempts_in_doubt: int
+    line: int
+    value: str | None  #: the file, or the fields, that it is about where that is no IMEI
+
+    @property
+    def subject(self) -> str:
+        """Say what it is about: its IMEI, or a file, the fields of a server service."""
+        return self.imei or self.value or f"row {self.line}"
 
 
 @dataclass(slots=True)
@@ -119,24 +126,30 @@ def find_last_attempt(session: Session, job: JobId) -> AttemptId:
 
 
 def plan_settlement(
-    session: Session, job: JobId, imeis: Collection[Imei] | None, *, seen: AttemptId | None = None
+    session: Session,
+    job: JobId,
+    imeis: Collection[Imei] | None,
+    *,
+    lines: Collection[int] | None = None,
+    seen: AttemptId | None = None,
 ) -> SettlementPlan:
-    """Find the unconfirmed orders of some IMEIs, or all (None).
+    """Find the unconfirmed orders of some IMEIs, on some lines of the list, or all (both None).
 
     `seen` is the newest attempt that whoever gives their word knew of, None where nothing was shown before. Raises
-    UnknownJobError, JobStateError for a job that is being worked on, UsageError for an IMEI that is not unconfirmed in
-    it, or where orders came into doubt by a later attempt.
+    UnknownJobError, JobStateError for a job that is being worked on, UsageError for an IMEI or a line that is not
+    unconfirmed in it, or where orders came into doubt by a later attempt.
     """
     recover_orphans(session)
     found = _find_at_rest(session, job)
-    wanted = None if imeis is None else frozenset(imeis)
-    doubts = [doubt for doubt in read_doubts(session, job) if wanted is None or doubt.imei in wanted]
-    if wanted is not None:
-        missing = sorted(wanted - {doubt.imei for doubt in doubts})
-        if missing:
-            shown = ", ".join(missing[:3]) + (", …" if len(missing) > 3 else "")
-            problem = f"{shown}: not unconfirmed in job {job}"
-            raise UsageError(problem=problem, remedy=f"`imeiflow settle {job}` lists what is.")
+    doubts = list(read_doubts(session, job))
+    if imeis is not None:
+        wanted = frozenset(imeis)
+        doubts = [doubt for doubt in doubts if doubt.imei in wanted]
+        _check_found(job, sorted(wanted - {doubt.imei for doubt in doubts}))
+    if lines is not None:
+        rows = frozenset(lines)
+        doubts = [doubt for doubt in doubts if doubt.line in rows]
+        _check_found(job, [f"row {line}" for line in sorted(rows - {doubt.line for doubt in doubts})])
     if seen is not None and any(doubt.attempt > seen for doubt in doubts):
         raise _sent_again(job)
     return SettlementPlan(
@@ -177,7 +190,8 @@ def settle_placed(
     """
     if reference is not None and len(plan.orders) != 1:
         raise UsageError(
-            problem="a reference belongs to one order", remedy="Name its IMEI with --imei, or leave the reference out."
+            problem="a reference belongs to one order",
+            remedy="Name its IMEI with --imei or its row with --row, or leave the reference out.",
         )
     _check_unchanged(session, plan)
     wanted = frozenset(plan.orders)
@@ -244,6 +258,13 @@ def _check_unchanged(session: Session, plan: SettlementPlan) -> JobState:
     return state
 
 
+def _check_found(job: JobId, missing: Sequence[str]) -> None:
+    if missing:
+        shown = ", ".join(missing[:3]) + (", …" if len(missing) > 3 else "")
+        problem = f"{shown}: not unconfirmed in job {job}"
+        raise UsageError(problem=problem, remedy=f"`imeiflow settle {job}` lists what is.")
+
+
 def _sent_again(job: JobId) -> UsageError:
     remedy = f"Nothing was changed. Look again: `imeiflow settle {job}`."
     return UsageError(problem="orders were sent or sent again since they were shown", remedy=remedy)
@@ -273,7 +294,7 @@ def _is_in_doubt(one: OrderAttempt) -> bool:
 def _describe(doubt: Doubt, told: Sequence[OrderAttempt]) -> DoubtfulOrder:
     first = told[0]
     return DoubtfulOrder(
-        imei=doubt.imei,
+        imei=doubt.imei or None,
         attempt=first.attempt.id,
         began_at=first.attempt.started_at,
         size=first.attempt.size,
@@ -281,4 +302,6 @@ def _describe(doubt: Doubt, told: Sequence[OrderAttempt]) -> DoubtfulOrder:
         http_status=first.attempt.http_status,
         message=first.said or "nothing came back",
         attempts_in_doubt=len(told),
+        line=doubt.line,
+        value=doubt.value or None,
     )

@@ -23,12 +23,13 @@ OTHER = make_imei(500)
 
 
 def fill(session: Session) -> None:
-    """Add seven jobs alike, and one whose only order is unconfirmed."""
+    """Add seven jobs alike, one whose only order is unconfirmed, and one more as the seven."""
     for _ in range(7):
         add_paused(session)
     job = add_job(session, [NewOrder(line=2, imei=OTHER)])
     answer(session, job, {2: OrderState.UNCONFIRMED})
     session.ledger.change_job(job, {JobState.RUNNING}, JobState.PAUSED, "paused by the user")
+    add_paused(session)
 
 
 @pytest.fixture(scope="module")
@@ -94,6 +95,12 @@ def test_a_doubt_is_settled_as_placed_with_its_reference(site, type_remotely):
     assert (tally[OrderState.UNCONFIRMED], tally[OrderState.ACCEPTED]) == (0, 4)
     again = type_remotely("settle", "6", "--placed", "--all", "--yes")
     assert "Nothing of job 6 is unconfirmed." in again.err
+
+
+def test_a_doubt_is_settled_by_its_row(site, type_remotely):
+    assert type_remotely("settle", "9", "--placed", "--row", "5", "--yes").status == 2
+    assert type_remotely("settle", "9", "--placed", "4712", "--row", "6", "--yes").status == 0
+    assert site.session.ledger.tally(9)[OrderState.UNCONFIRMED] == 0
 
 
 def test_a_doubt_is_settled_as_not_placed_and_waits_again(site, type_remotely):

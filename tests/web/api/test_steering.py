@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from imeiflow.domain.item import FileItem
 from imeiflow.domain.order import JobState, OrderState
 from imeiflow.domain.user import Scope
 from imeiflow.ledger.record import NewOrder
@@ -105,6 +106,20 @@ def test_a_settlement_is_weighed_first_and_given_once(steered, boss):
     assert (order["state"], order["reference"]) == ("accepted", "4711")
 
 
+def test_a_file_in_doubt_is_settled_by_its_line(site, program):
+    job = site.add_doubtful_items(FileItem("phone.ask", b"1"), FileItem("other.ask", b"2"))
+    found = program.get(f"/jobs/{job}/doubts")
+    check_schema(found, "DoubtPage")
+    assert [(one["imei"], one["value"], one["line"]) for one in found["orders"]] == [
+        (None, "phone.ask", 1),
+        (None, "other.ask", 2),
+    ]
+    told = program.post(f"/jobs/{job}/settlements", {"outcome": "placed", "lines": [2], "reference": "4713"})
+    assert (told["settled"], told["job"]["unconfirmed"]) == (1, 1)
+    (order,) = program.get("/orders", reference="4713")["orders"]
+    assert (order["value"], order["state"]) == ("other.ask", "accepted")
+
+
 def test_a_word_settles_nothing_that_was_sent_since_it_was_weighed(steered, boss):
     body = {"outcome": "not_placed", "imeis": "all"}
     last = boss.post("/jobs/6/settlements", {**body, "dry_run": True})["last_attempt"]
@@ -121,6 +136,9 @@ def test_a_word_settles_nothing_that_was_sent_since_it_was_weighed(steered, boss
         ({"outcome": "placed", "imeis": ["nonsense"]}, 404, "imei"),
         ({"outcome": "placed", "imeis": []}, 422, "invalid"),
         ({"outcome": "placed"}, 422, "invalid"),
+        ({"outcome": "placed", "imeis": "all", "lines": [4]}, 409, "contradiction"),
+        ({"outcome": "placed", "lines": []}, 422, "invalid"),
+        ({"outcome": "placed", "lines": [77]}, 409, "usage"),
         ({"outcome": "perhaps", "imeis": "all"}, 422, "invalid"),
         ({"outcome": "placed", "imeis": "some"}, 422, "invalid"),
         ({"outcome": "not_placed", "imeis": "all", "reference": "1"}, 409, "contradiction"),

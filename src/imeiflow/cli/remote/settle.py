@@ -12,9 +12,8 @@ from imeiflow.cli.output import count, print_json, say, tell
 from imeiflow.cli.reconcile import Manner
 from imeiflow.cli.remote.following import find_detail
 from imeiflow.cli.remote.submit import check_file
-from imeiflow.cli.settling import Word, read_reference
+from imeiflow.cli.settling import Which, Word, read_reference
 from imeiflow.domain.ident import JobId
-from imeiflow.domain.imei import Imei
 from imeiflow.domain.money import Money
 from imeiflow.domain.progress import Summary
 from imeiflow.operations.settlement import DoubtfulOrder, Doubts
@@ -54,12 +53,12 @@ class RemoteDesk:
         """Give how the job stands."""
         return find_detail(self._client, self.job).summary
 
-    def take_word(self, imeis: tuple[Imei, ...] | None, placed: str | None, note: str) -> Word:
-        """Take the user's word about some IMEIs."""
+    def take_word(self, which: Which, placed: str | None, note: str) -> Word:
+        """Take the user's word about some orders."""
         reference = read_reference(placed)
         body: dict[str, Any] = {
             "outcome": "not_placed" if placed is None else "placed",
-            "imeis": "all" if imeis is None else list(imeis),
+            **_name_orders(which),
             "note": note,
             **({} if reference is None else {"reference": reference}),
         }
@@ -103,6 +102,12 @@ class RemoteDesk:
         if how.is_complete and found["not_named_within"] and _agree_missing(found, is_sure=how.is_sure):
             settled = send(is_dry=False, is_complete=True)["not_placed"]
             say(f"{count(settled, 'order')} marked as not placed.")
+
+
+def _name_orders(which: Which) -> dict[str, Any]:
+    if which.rows is not None:
+        return {"lines": list(which.rows)}
+    return {"imeis": "all" if which.imeis is None else list(which.imeis)}
 
 
 def _agree(found: Mapping[str, Any], *, is_sure: bool) -> bool:

@@ -42,7 +42,7 @@ class DoubtfulOrder(Out):
     """An order that may have been placed, and the call that may have done it."""
 
     order: int
-    imei: str
+    imei: str | None
     attempt: int
     began_at: str
     size: Annotated[int, Meta(description="How many orders the call carried.")]
@@ -50,6 +50,8 @@ class DoubtfulOrder(Out):
     http_status: int | None
     message: Annotated[str, Meta(description="What came back, in words.")]
     attempts_in_doubt: int
+    line: int
+    value: Annotated[str | None, Meta(description="The file, or the fields, where it is about no IMEI.")]
 
 
 class DoubtPage(Out):
@@ -67,9 +69,13 @@ class Settlement(In):
         Meta(description="placed: the provider has them. not_placed: it has not, and they are queued again."),
     ]
     imeis: Annotated[
-        Literal["all"] | Annotated[list[Text], Meta(min_length=1, max_length=100_000)],
+        Literal["all"] | Annotated[list[Text], Meta(min_length=1, max_length=100_000)] | None,
         Meta(description="These; or `all`: every unconfirmed order of the job."),
-    ]
+    ] = None
+    lines: Annotated[
+        Annotated[list[Number], Meta(min_length=1, max_length=100_000)] | None,
+        Meta(description="Instead of `imeis`: what stands on these lines of the list."),
+    ] = None
     reference: (
         Annotated[str, Meta(min_length=1, max_length=200, description="The provider's own id, of one order.")] | None
     ) = None
@@ -134,8 +140,12 @@ def settle_orders(call: Call) -> dict[str, Any]:
     job, body = _find(call), call.body
     if body.outcome == "not_placed" and body.reference is not None:
         raise contradict("body.reference", "what was not placed has none", "Leave it out.", body.reference)
+    if body.imeis is None and body.lines is None:
+        raise refuse("body.imeis", "it is missing", "Name IMEIs, or `all`; or lines of the list, as `lines`.")
+    if body.imeis is not None and body.lines is not None:
+        raise contradict("body.lines", "`imeis` says already which", "Leave one of them out.")
     imeis = None
-    if body.imeis != "all":
+    if body.imeis is not None and body.imeis != "all":
         wanted = read_wanted(body.imeis)
         if wanted.unreadable or not wanted.imeis:
             shown = wanted.unreadable[0][:80] if wanted.unreadable else None
@@ -144,7 +154,7 @@ def settle_orders(call: Call) -> dict[str, Any]:
         imeis = tuple(wanted.imeis)
     last = find_last_attempt(call.session, job)  # first: what is sent from here on was not seen
     seen = None if body.last_attempt is None else AttemptId(body.last_attempt)
-    plan = plan_settlement(call.session, job, imeis, seen=seen)
+    plan = plan_settlement(call.session, job, imeis, lines=body.lines, seen=seen)
     if body.dry_run:
         pass
     elif plan.orders and body.outcome == "placed":
@@ -226,6 +236,8 @@ OPERATIONS: Final = (
                     "http_status": None,
                     "message": "nothing came back",
                     "attempts_in_doubt": 1,
+                    "line": 42,
+                    "value": None,
                 }
             ],
             "next": None,
