@@ -16,7 +16,6 @@ from sqlalchemy import (
     Connection,
     Integer,
     LargeBinary,
-    Select,
     Text,
     and_,
     case,
@@ -37,11 +36,11 @@ from imeiflow.ledger.dialect import (
     Exact,
     Instant,
     Json,
+    Listing,
     block_rows,
     encode_json,
     encode_pairs,
     encode_rows,
-    fetch_rows,
     json_rows,
     mend_text,
     to_micros,
@@ -166,6 +165,18 @@ _AFTER_SENDING = frozenset(state for state in OrderState if may_follow(OrderStat
 #: A doubt that was sent again keeps why it is one where these are all that came of it.
 _UNHEARD = frozenset({Outcome.THROTTLED, Outcome.UNSENT})
 _named = json_rows(position=Integer(), attempt_id=Id, order_id=Id)
+_HELD = Listing(
+    select(_named.c.position, func.count())
+    .join(orders, orders.c.id == _named.c.order_id)
+    .join(attempt, attempt.c.id == _named.c.attempt_id)
+    .where(
+        orders.c.attempt_id == attempt.c.id,
+        orders.c.state == OrderState.SENDING.value,
+        attempt.c.ended_at.is_(None),
+        attempt.c.kind != literal(AttemptKind.PROBE.value),
+    )
+    .group_by(_named.c.position)
+)
 
 
 def write_conclusions(connection: Connection, conclusions: Sequence[Conclusion]) -> None:
@@ -195,7 +206,7 @@ def find_odd(connection: Connection, conclusions: Sequence[Conclusion]) -> set[i
         for position, conclusion in enumerate(conclusions)
         for change in conclusion.changes
     ]
-    held: dict[int, int] = dict(fetch_rows(connection, _count_held(), {"rows": encode_rows(asked)}))
+    held: dict[int, int] = dict(_HELD.fetch(connection, {"rows": encode_rows(asked)}))
     seen: set[int] = set()
     odd: set[int] = set()
     for position, conclusion in enumerate(conclusions):
@@ -206,21 +217,6 @@ def find_odd(connection: Connection, conclusions: Sequence[Conclusion]) -> set[i
             odd.add(position)
         seen.add(conclusion.attempt)
     return odd
-
-
-def _count_held() -> Select[tuple[int, int]]:
-    return (
-        select(_named.c.position, func.count())
-        .join(orders, orders.c.id == _named.c.order_id)
-        .join(attempt, attempt.c.id == _named.c.attempt_id)
-        .where(
-            orders.c.attempt_id == attempt.c.id,
-            orders.c.state == OrderState.SENDING.value,
-            attempt.c.ended_at.is_(None),
-            attempt.c.kind != literal(AttemptKind.PROBE.value),
-        )
-        .group_by(_named.c.position)
-    )
 
 
 def end_attempts(connection: Connection, conclusions: Sequence[Conclusion]) -> None:

@@ -273,13 +273,27 @@ def add_up(table: Table, rows: Select[Any], column: str) -> Executable:
     )
 
 
+class Listing:
+    """A statement all of whose rows are fetched in one step.
+
+    One that is asked often is made once: to put it together takes longer than to carry it out.
+    """
+
+    __slots__ = ("_whole",)
+
+    def __init__(self, statement: Select[Any]) -> None:
+        self._whole = select(_Array(*statement.subquery("s").c))
+
+    def fetch(self, connection: Connection, parameters: dict[str, object] | None = None) -> list[list[Any]]:
+        """Fetch its rows, as lists in its order; times and amounts stay as stored."""
+        return json.loads(connection.execute(self._whole, parameters or {}).scalar_one())  # type: ignore[no-any-return]
+
+
 def fetch_rows(
     connection: Connection, statement: Select[Any], parameters: dict[str, object] | None = None
 ) -> list[list[Any]]:
-    """Fetch all rows of `statement` in one step, as lists in its order; times and amounts stay as stored."""
-    inner = statement.subquery("s")
-    whole = select(_Array(*inner.c))
-    return json.loads(connection.execute(whole, parameters or {}).scalar_one())  # type: ignore[no-any-return]
+    """Fetch all rows of a statement that is asked once as a `Listing` does."""
+    return Listing(statement).fetch(connection, parameters)
 
 
 @cache

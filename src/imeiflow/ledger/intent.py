@@ -30,7 +30,7 @@ from imeiflow.domain.outcome import Outcome
 from imeiflow.errors import FencedError, GuardError, LedgerError
 from imeiflow.ledger.bulk import Bulk
 from imeiflow.ledger.change import UNSTOPPED, AttemptKind, Intent
-from imeiflow.ledger.dialect import Instant, block_rows, encode_rows, fetch_rows, json_rows, next_ids, to_micros
+from imeiflow.ledger.dialect import Instant, Listing, block_rows, encode_rows, json_rows, next_ids, to_micros
 from imeiflow.ledger.fault import Mismatch
 from imeiflow.ledger.schema import Id, attempt, attempt_order, job, lane, orders
 
@@ -95,7 +95,7 @@ _INSERT_PROBED = Bulk(
 _TEXTS: dict[StrEnum, str] = {member: member.value for enum in (OrderState, AttemptKind) for member in enum}
 
 _asked = json_rows(position=Integer(), order_id=Id, job_id=Id, expected=Text())
-_COUNT_MATCHING = (
+_MATCHING = Listing(
     select(_asked.c.position, func.count())
     .join(
         orders,
@@ -162,7 +162,7 @@ def find_refused(connection: Connection, intents: Sequence[Intent], path: str) -
         for position, intent in enumerate(intents)
         for order in intent.orders
     ]
-    matching: dict[int, int] = dict(fetch_rows(connection, _COUNT_MATCHING, {"rows": encode_rows(asked)}))
+    matching: dict[int, int] = dict(_MATCHING.fetch(connection, {"rows": encode_rows(asked)}))
     refused: dict[int, LedgerError] = {}
     taken: set[int] = set()
     for position, intent in enumerate(intents):

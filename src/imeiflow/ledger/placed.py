@@ -11,14 +11,14 @@ from datetime import datetime
 from decimal import Decimal
 from typing import Any, Final
 
-from sqlalchemy import ColumnElement, FromClause, Select, exists, func, or_, select
+from sqlalchemy import BindParameter, ColumnElement, FromClause, Select, bindparam, exists, func, or_, select
 
 from imeiflow.domain.ident import AccountName, AttemptId, JobId, OrderId, Reference, ServiceId
 from imeiflow.domain.imei import Imei
 from imeiflow.domain.order import JobState, OrderState, ResultStatus
 from imeiflow.domain.outcome import Outcome
 from imeiflow.ledger.access import Access
-from imeiflow.ledger.dialect import fetch_rows, from_micros
+from imeiflow.ledger.dialect import Listing, from_micros
 from imeiflow.ledger.record import PlacedOrder
 from imeiflow.ledger.schema import attempt, attempt_order, job, orders
 
@@ -31,6 +31,8 @@ _other = orders.alias("other")
 _other_job = job.alias("other_job")
 _other_call = attempt.alias("other_call")
 _told = attempt_order.alias("told")
+_account: BindParameter[str] = bindparam("account")
+_service: BindParameter[str] = bindparam("service")
 
 
 class Placed(Access):
@@ -43,7 +45,9 @@ class Placed(Access):
 
         Only those that are the newest of their IMEI there, of a few thousand.
         """
-        return self._read_newest(select_oldest(account, service, job_id=job_id).limit(limit))
+        if job_id is None:
+            return self._read_newest(_OLDEST, account, service, most=limit)
+        return self._read_newest(_OLDEST_OF_JOB, account, service, most=limit, job_id=job_id)
 
     def accepted_before(
         self, account: AccountName, service: ServiceId, moment: datetime, *, limit: int = 50
@@ -52,48 +56,49 @@ class Placed(Access):
 
         Only those that are the newest of their IMEI there, of a few thousand.
         """
-        return self._read_newest(select_before(account, service, moment).limit(limit))
+        return self._read_newest(_BEFORE, account, service, most=limit, moment=moment)
 
     def is_newest(self, order: OrderId, *, besides: AttemptId) -> bool:
         """Say whether an accepted order is the newest of its IMEI under its service, an attempt left aside."""
         with self._read() as connection:
-            return connection.execute(select_newest(order, besides)).first() is not None
+            return connection.execute(NEWEST, {"order": order, "besides": besides}).first() is not None
 
-    def _read_newest(self, query: Select[Any]) -> list[PlacedOrder]:
+    def _read_newest(
+        self, listing: Listing, account: AccountName, service: ServiceId, **values: object
+    ) -> list[PlacedOrder]:
         with self._read() as connection:
-            return [_make_order(row) for row in fetch_rows(connection, query)]
+            rows = listing.fetch(connection, {"account": account, "service": service, **values})
+        return [_make_order(row) for row in rows]
 
 
-def select_oldest(account: AccountName, service: ServiceId, *, job_id: JobId | None = None) -> Select[Any]:
+def _select_oldest(*of_job: ColumnElement[bool]) -> Select[Any]:
     """Select accepted orders that are the newest of their IMEI, those accepted longest ago first."""
-    query = _accepted(account, service)
-    if job_id is not None:
-        query = query.where(orders.c.job_id == job_id)
+    query = _accepted().where(*of_job)
     found = query.order_by(orders.c.accepted_at, orders.c.id).limit(_LOOKED_AT).subquery("found")
-    return _keep_newest(found, account, service).order_by(found.c.accepted_at, found.c.id)
+    return _keep_newest(found).order_by(found.c.accepted_at, found.c.id)
 
 
-def select_before(account: AccountName, service: ServiceId, moment: datetime) -> Select[Any]:
+def _select_before() -> Select[Any]:
     """Select accepted orders that are the newest of their IMEI, of calls before a moment, the youngest first."""
-    query = _accepted(account, service).where(attempt.c.started_at < moment)
+    query = _accepted().where(attempt.c.started_at < bindparam("moment"))
     found = query.order_by(attempt.c.started_at.desc(), orders.c.id).limit(_LOOKED_AT).subquery("found")
-    return _keep_newest(found, account, service).order_by(found.c.started_at.desc(), found.c.id)
+    return _keep_newest(found).order_by(found.c.started_at.desc(), found.c.id)
 
 
-def select_newest(order: OrderId, besides: AttemptId) -> Select[Any]:
+def _select_newest() -> Select[Any]:
     """Select an order's id where it is accepted, and the newest of its IMEI; `besides`: an attempt left aside."""
     found = (
         select(orders.c.id, orders.c.imei, orders.c.attempt_id, attempt.c.started_at, job.c.account, job.c.service)
         .join(job, job.c.id == orders.c.job_id)
         .join(attempt, attempt.c.id == orders.c.attempt_id)
-        .where(orders.c.id == order, orders.c.state == OrderState.ACCEPTED.value)
+        .where(orders.c.id == bindparam("order"), orders.c.state == OrderState.ACCEPTED.value)
         .subquery("found")
     )
-    is_newer = _is_newer(found, found.c.account, found.c.service, _other_call.c.id != besides)
+    is_newer = _is_newer(found, found.c.account, found.c.service, _other_call.c.id != bindparam("besides"))
     return select(found.c.id).where(~is_newer)
 
 
-def _accepted(account: AccountName, service: ServiceId) -> Select[Any]:
+def _accepted() -> Select[Any]:
     return (
         select(
             orders.c.id,
@@ -109,15 +114,16 @@ def _accepted(account: AccountName, service: ServiceId) -> Select[Any]:
         )
         .join(job, job.c.id == orders.c.job_id)
         .join(attempt, attempt.c.id == orders.c.attempt_id)
-        .where(job.c.account == account, job.c.service == service, orders.c.state == OrderState.ACCEPTED.value)
+        .where(job.c.account == _account, job.c.service == _service, orders.c.state == OrderState.ACCEPTED.value)
         .where(func.coalesce(orders.c.accepted_at, attempt.c.ended_at).is_not(None))
         .where(orders.c.imei.is_not(None))  # a repeat of another kind teaches nothing of IMEIs
     )
 
 
-def _keep_newest(found: FromClause, account: AccountName, service: ServiceId) -> Select[Any]:
+def _keep_newest(found: FromClause) -> Select[Any]:
     columns = [found.c[name] for name in ("id", "imei", "reference", "started_at", "placed_by", "status", "price")]
-    return select(*columns, found.c.job_id).where(~_is_newer(found, account, service))
+    is_newer = _is_newer(found, _account, _service)
+    return select(*columns, found.c.job_id).where(~is_newer).limit(bindparam("most"))
 
 
 def _is_newer(found: FromClause, account: Any, service: Any, *also: ColumnElement[bool]) -> ColumnElement[bool]:
@@ -148,6 +154,13 @@ def _is_newer(found: FromClause, account: Any, service: Any, *also: ColumnElemen
         .where(_told.c.outcome.in_(_MAY_HAVE_PLACED), _other_call.c.id != found.c.attempt_id, is_late, *also)
     )
     return or_(exists(same.where(_other.c.state.in_(_ABOUT_TO_BE))), exists(placed))
+
+
+OLDEST: Final = _select_oldest()
+OLDEST_OF_JOB: Final = _select_oldest(orders.c.job_id == bindparam("job_id"))
+BEFORE: Final = _select_before()
+NEWEST: Final = _select_newest()
+_OLDEST, _OLDEST_OF_JOB, _BEFORE = (Listing(query) for query in (OLDEST, OLDEST_OF_JOB, BEFORE))
 
 
 def _make_order(row: Sequence[Any]) -> PlacedOrder:

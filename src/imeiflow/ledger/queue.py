@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from datetime import datetime, timedelta
 from typing import Any
 
-from sqlalchemy import Text, delete, func, insert, select, update
+from sqlalchemy import Text, bindparam, delete, func, insert, select, update
 
 from imeiflow.domain.doubt import RepeatEvidence
 from imeiflow.domain.ident import AccountName, AttemptId, JobId, OrderId, Reference, ServiceId
@@ -17,7 +17,7 @@ from imeiflow.domain.outcome import Outcome
 from imeiflow.ledger.access import Access
 from imeiflow.ledger.change import AttemptKind
 from imeiflow.ledger.charge import earliest_doubt
-from imeiflow.ledger.dialect import encode_rows, fetch_rows, from_micros, json_rows
+from imeiflow.ledger.dialect import Listing, encode_rows, fetch_rows, from_micros, json_rows
 from imeiflow.ledger.log import PROBE_IN_DOUBT
 from imeiflow.ledger.price_schema import service_price
 from imeiflow.ledger.record import Doubt, Learned, QueuedOrder
@@ -27,6 +27,35 @@ _LATEST = 200  #: calls: more than are ever under way at once
 _NO_HOLD = 1 << 62  #: above every order's id
 
 _asked = json_rows("refs", reference=Text(), imei=Text())
+_of_job = orders.c.job_id == bindparam("job_id")
+_held = select(job.c.hold_after).where(job.c.id == bindparam("job_id")).scalar_subquery()
+_QUEUED = Listing(
+    select(orders.c.id, func.coalesce(orders.c.imei, orders.c.value), orders.c.attempts, orders.c.line)
+    .where(
+        _of_job,
+        orders.c.state == OrderState.QUEUED.value,
+        orders.c.id > bindparam("after"),
+        orders.c.id <= func.coalesce(_held, _NO_HOLD),
+    )
+    .order_by(orders.c.id)
+    .limit(bindparam("most"))
+)
+_DOUBTS = Listing(
+    select(
+        orders.c.id,
+        orders.c.imei,
+        orders.c.attempt_id,
+        func.coalesce(earliest_doubt, attempt.c.started_at).label("at"),
+        attempt.c.started_at,
+        attempt.c.ended_at,
+        orders.c.line,
+        orders.c.value,
+    )
+    .join(attempt, attempt.c.id == orders.c.attempt_id)
+    .where(_of_job, orders.c.state == OrderState.UNCONFIRMED.value, orders.c.id > bindparam("after"))
+    .order_by(orders.c.id)
+    .limit(bindparam("most"))
+)
 
 
 class Queue(Access):
@@ -34,42 +63,14 @@ class Queue(Access):
 
     def queued_orders(self, job_id: JobId, *, after: OrderId = OrderId(0), limit: int = 1000) -> list[QueuedOrder]:  # noqa: B008
         """List orders that wait, in file order, those with an id above `after`; while a trial goes on, only its own."""
-        held = select(job.c.hold_after).where(job.c.id == job_id).scalar_subquery()
-        query = (
-            select(orders.c.id, func.coalesce(orders.c.imei, orders.c.value), orders.c.attempts, orders.c.line)
-            .where(
-                orders.c.job_id == job_id,
-                orders.c.state == OrderState.QUEUED.value,
-                orders.c.id > after,
-                orders.c.id <= func.coalesce(held, _NO_HOLD),
-            )
-            .order_by(orders.c.id)
-            .limit(limit)
-        )
         with self._read() as connection:
-            rows = fetch_rows(connection, query)
+            rows = _QUEUED.fetch(connection, {"job_id": job_id, "after": after, "most": limit})
         return sorted((QueuedOrder(*row) for row in rows), key=lambda order: order.id)
 
     def doubts(self, job_id: JobId, *, after: OrderId = OrderId(0), limit: int = 1000) -> list[Doubt]:  # noqa: B008
         """List unconfirmed orders in file order, each with the start of its earliest attempt still in doubt."""
-        query = (
-            select(
-                orders.c.id,
-                orders.c.imei,
-                orders.c.attempt_id,
-                func.coalesce(earliest_doubt, attempt.c.started_at).label("at"),
-                attempt.c.started_at,
-                attempt.c.ended_at,
-                orders.c.line,
-                orders.c.value,
-            )
-            .join(attempt, attempt.c.id == orders.c.attempt_id)
-            .where(orders.c.job_id == job_id, orders.c.state == OrderState.UNCONFIRMED.value, orders.c.id > after)
-            .order_by(orders.c.id)
-            .limit(limit)
-        )
         with self._read() as connection:
-            rows = fetch_rows(connection, query)
+            rows = _DOUBTS.fetch(connection, {"job_id": job_id, "after": after, "most": limit})
         found = (
             Doubt(
                 order=OrderId(id_),

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from datetime import datetime, timedelta
 from decimal import Decimal
+from functools import cache
 from typing import Any, TypeAlias
 
-from sqlalchemy import ColumnElement, Connection, Select, func, literal, select
+from sqlalchemy import ColumnElement, Connection, Select, bindparam, func, literal, select
 
 from imeiflow.domain.ident import AccountName, JobId
 from imeiflow.domain.order import JobState, OrderState, Policy, ResultStatus
@@ -16,7 +17,7 @@ from imeiflow.domain.outcome import Outcome
 from imeiflow.ledger.access import Access
 from imeiflow.ledger.change import AttemptKind
 from imeiflow.ledger.charge import QUARTER_US, sum_up
-from imeiflow.ledger.dialect import fetch_rows, from_micros
+from imeiflow.ledger.dialect import Listing, from_micros
 from imeiflow.ledger.log import PRICE_ACCEPTED
 from imeiflow.ledger.record import Expense
 from imeiflow.ledger.schema import attempt, attempt_order, charge, event, job, orders
@@ -47,6 +48,19 @@ _probes = (
 )
 
 
+@dataclass(frozen=True, slots=True, eq=False)
+class _Source:
+    """Rows of (job, instant, price, times), and the column of their time."""
+
+    rows: Select[Any]
+    at: ColumnElement[datetime]
+
+
+_CHARGES = (_Source(_charges, charge.c.at),)
+_REFUNDS = (_Source(_refunds, orders.c.completed_at),)
+_DOUBTS = (_Source(_doubts, attempt.c.started_at), _Source(_probes, attempt.c.started_at))
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SpendingFilter:
     """Which money is asked about; None is any. `until` itself is not part of it."""
@@ -57,13 +71,18 @@ class SpendingFilter:
     since: datetime | None = None
     until: datetime | None = None
 
+    def as_dict(self) -> dict[str, object]:
+        """Give what is asked about by name, without what may be any."""
+        named = ((field.name, getattr(self, field.name)) for field in fields(self))
+        return {name: value for name, value in named if value is not None}
+
 
 class Spending(Access):
     """The part of the ledger that tells where the money went."""
 
     def charges(self, wanted: SpendingFilter) -> list[Expense]:
         """List what was charged, by the quarter of an hour in which the calls left."""
-        return self._list_expenses([_charges], charge.c.at, wanted)
+        return self._list_expenses(_CHARGES, wanted)
 
     def charged_as_agreed(self, wanted: SpendingFilter) -> Decimal:
         """Add up what was charged, each time at no less than what was agreed to by then: for caps.
@@ -72,17 +91,17 @@ class Spending(Access):
         counts nothing.
         """
         with self._read() as connection:
-            expenses = _read_expenses(connection, [_charges], charge.c.at, wanted)
+            expenses = _read_expenses(connection, _CHARGES, wanted)
             agreed = _read_agreed(connection, {one.job for one in expenses})
         return sum((_as_agreed(one, agreed[one.job]) * one.times for one in expenses), Decimal(0))
 
     def refunds(self, wanted: SpendingFilter) -> list[Expense]:
         """List what rejected orders had cost, by when it was seen that they are rejected."""
-        return self._list_expenses([_refunds], orders.c.completed_at, wanted)
+        return self._list_expenses(_REFUNDS, wanted)
 
     def possible_charges(self, wanted: SpendingFilter) -> list[Expense]:
         """List what may have been charged besides: unconfirmed orders, those under way, and probes without answer."""
-        return self._list_expenses([_doubts, _probes], attempt.c.started_at, wanted)
+        return self._list_expenses(_DOUBTS, wanted)
 
     def commitment(self, submitter: str, since: datetime) -> dict[str, Decimal | None]:
         """Add up by currency what a submitter's jobs were charged since a time, may have been, and will be.
@@ -93,8 +112,8 @@ class Spending(Access):
         """
         wanted = SpendingFilter(submitted_by=submitter, since=since)
         with self._read() as connection:
-            charged = _read_expenses(connection, [_charges], charge.c.at, wanted)
-            possible = _read_expenses(connection, [_doubts, _probes], attempt.c.started_at, wanted)
+            charged = _read_expenses(connection, _CHARGES, wanted)
+            possible = _read_expenses(connection, _DOUBTS, wanted)
             jobs = {one.job for one in (*charged, *possible)}
             named = select(job.c.id, job.c.currency).where(job.c.id.in_(jobs))
             currencies: dict[int, str] = {row[0]: row[1] for row in connection.execute(named)}
@@ -112,11 +131,9 @@ class Spending(Access):
         with self._read() as connection:
             return int(connection.execute(_with_calls(query)).scalar_one())
 
-    def _list_expenses(
-        self, queries: Sequence[Select[Any]], at: ColumnElement[datetime], wanted: SpendingFilter
-    ) -> list[Expense]:
+    def _list_expenses(self, sources: Sequence[_Source], wanted: SpendingFilter) -> list[Expense]:
         with self._read() as connection:
-            return _read_expenses(connection, queries, at, wanted)
+            return _read_expenses(connection, sources, wanted)
 
 
 def _with_calls(query: Select[Any]) -> Select[Any]:
@@ -183,18 +200,17 @@ def _as_agreed(expense: Expense, agreed: _Agreed) -> Decimal:
 
 
 def _all_charges(connection: Connection, job_id: JobId) -> list[Expense]:
-    return _read_expenses(connection, [_charges], charge.c.at, SpendingFilter(jobs=[job_id]))
+    return _read_expenses(connection, _CHARGES, SpendingFilter(jobs=[job_id]))
 
 
 def add_up_refunds(connection: Connection, jobs: Sequence[JobId]) -> dict[JobId, Decimal | None]:
     """Add up what the rejected orders of each job had cost; None where a price is not known."""
-    return _add_up(jobs, _read_expenses(connection, [_refunds], orders.c.completed_at, SpendingFilter(jobs=jobs)))
+    return _add_up(jobs, _read_expenses(connection, _REFUNDS, SpendingFilter(jobs=jobs)))
 
 
 def add_up_doubts(connection: Connection, jobs: Sequence[JobId]) -> dict[JobId, Decimal | None]:
     """Add up what doubts, orders under way and probes without answer may have cost each job; None: not known."""
-    wanted = SpendingFilter(jobs=jobs)
-    return _add_up(jobs, _read_expenses(connection, [_doubts, _probes], attempt.c.started_at, wanted))
+    return _add_up(jobs, _read_expenses(connection, _DOUBTS, SpendingFilter(jobs=jobs)))
 
 
 def _add_up(jobs: Sequence[JobId], expenses: Sequence[Expense]) -> dict[JobId, Decimal | None]:
@@ -205,25 +221,28 @@ def _add_up(jobs: Sequence[JobId], expenses: Sequence[Expense]) -> dict[JobId, D
     return totals
 
 
-def _read_expenses(
-    connection: Connection, queries: Sequence[Select[Any]], at: ColumnElement[datetime], wanted: SpendingFilter
-) -> list[Expense]:
-    conditions = [job.c.state != JobState.DRAFT.value]
-    if wanted.jobs is not None:
-        conditions.append(job.c.id.in_(wanted.jobs))
-    if wanted.submitted_by is not None:
-        conditions.append(job.c.submitted_by == wanted.submitted_by)
-    if wanted.account is not None:
-        conditions.append(job.c.account == wanted.account)
-    if wanted.since is not None:
-        conditions.append(at >= wanted.since)
-    if wanted.until is not None:
-        conditions.append(at < wanted.until)
-    rows = [row for query in queries for row in fetch_rows(connection, sum_up(query.where(*conditions)))]
+def _read_expenses(connection: Connection, sources: Sequence[_Source], wanted: SpendingFilter) -> list[Expense]:
+    values = wanted.as_dict()
+    asked = frozenset(values)
+    rows = [row for source in sources for row in _list_sums(source, asked).fetch(connection, values)]
     return [
         Expense(JobId(its_job), _at(micros), Decimal(price) if price else None, times)
         for its_job, micros, price, times in rows
     ]
+
+
+@cache
+def _list_sums(source: _Source, asked: frozenset[str]) -> Listing:
+    """Give the listing of a source's sums, narrowed by those fields of a filter that are asked about."""
+    narrowing = {
+        "jobs": job.c.id.in_(bindparam("jobs", expanding=True)),
+        "submitted_by": job.c.submitted_by == bindparam("submitted_by"),
+        "account": job.c.account == bindparam("account"),
+        "since": source.at >= bindparam("since"),
+        "until": source.at < bindparam("until"),
+    }
+    is_asked = (narrowing[name] for name in sorted(asked))
+    return Listing(sum_up(source.rows.where(job.c.state != JobState.DRAFT.value, *is_asked)))
 
 
 def _at(micros: int) -> Any:

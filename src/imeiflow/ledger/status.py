@@ -15,7 +15,7 @@ from collections.abc import Set as AbstractSet
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Connection, Integer, Select, Text, case, func, insert, literal_column, or_, select, update
+from sqlalchemy import Connection, Integer, Text, case, func, insert, literal_column, or_, select, update
 
 from imeiflow.domain.ident import AccountName, JobId, OrderId, Reference, ServiceId
 from imeiflow.domain.imei import Imei
@@ -28,8 +28,8 @@ from imeiflow.ledger.change import PutOff, StatusUpdate
 from imeiflow.ledger.dialect import (
     AnyRow,
     Instant,
+    Listing,
     encode_rows,
-    fetch_rows,
     json_rows,
     mend_text,
     to_micros,
@@ -216,13 +216,15 @@ class Statuses(Access):
 _STATUSES: dict[str | None, ResultStatus | None] = {None: None, **{status.value: status for status in ResultStatus}}
 
 
+_STANDING = Listing(
+    select(orders.c.id, orders.c.status, orders.c.result, orders.c.due_at, orders.c.reference)
+    .join(_named, orders.c.id == _named.c.order_id)
+    .where(orders.c.state.in_(_FOLLOWED))
+)
+
+
 def _find_standing(connection: Connection, wanted: AbstractSet[OrderId]) -> list[list[Any]]:
-    query: Select[Any] = (
-        select(orders.c.id, orders.c.status, orders.c.result, orders.c.due_at, orders.c.reference)
-        .join(_named, orders.c.id == _named.c.order_id)
-        .where(orders.c.state.in_(_FOLLOWED))
-    )
-    return fetch_rows(connection, query, {"rows": encode_rows([(order,) for order in wanted])})
+    return _STANDING.fetch(connection, {"rows": encode_rows([(order,) for order in wanted])})
 
 
 def _store(
