@@ -40,7 +40,7 @@ PATIENCE_S = 150.0  #: a test that hangs fails instead
 TIMEOUTS = Timeouts(connect_s=5.0, pool_s=30.0, read_s=20.0, total_s=30.0)
 #: Soon tired of a server that is silent.
 IMPATIENT = replace(TIMEOUTS, read_s=0.25)
-SETTINGS = DispatchSettings(poll_s=0.02, settle_patience_s=60.0)
+SETTINGS = DispatchSettings(poll_s=0.05, settle_patience_s=60.0)
 LASTING: dict[str, Any] = {"pending_for": "3600", "process_for": "3600"}
 INSTANT: dict[str, Any] = {"pending_for": "0", "process_for": "0"}
 

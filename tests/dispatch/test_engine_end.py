@@ -131,7 +131,7 @@ async def test_stopping_lets_calls_that_place_end_and_gives_up_those_that_only_r
             running = asyncio.create_task(engine.run(stays=lambda: True))
             async with asyncio.timeout(PATIENCE_S):
                 while not rig.sim.stats.actions["getimeis"]:  # noqa: ASYNC110 - the simulator tells nobody
-                    await asyncio.sleep(0)
+                    await asyncio.sleep(0.01)
                 job = rig.add_job(1, chunk_size=1)
                 engine.look_again()
                 engine.wake()
@@ -139,7 +139,7 @@ async def test_stopping_lets_calls_that_place_end_and_gives_up_those_that_only_r
                 engine.stop(pause="enough for today")
                 assert engine.poller is not None
                 while engine.poller.view().under_way:  # noqa: ASYNC110 - the engine tells nobody
-                    await asyncio.sleep(0)
+                    await asyncio.sleep(0.01)
                 assert not running.done()
                 release.set()
                 await running

@@ -72,7 +72,7 @@ async def test_a_stop_gives_up_a_question_that_is_under_way_and_concludes_nothin
             running = asyncio.create_task(work(engine))
             async with asyncio.timeout(PATIENCE_S):
                 while "list" not in connection.made:  # noqa: ASYNC110 - the engine tells nobody
-                    await asyncio.sleep(0)
+                    await asyncio.sleep(0.01)
                 engine.stop(pause="enough for today")
                 await running
             assert engine.desk.lane.in_flight == 0

@@ -69,4 +69,4 @@ async def test_calls_that_are_to_ask_count_as_calls_that_are_still_to_be_made(tm
 async def until(is_so: Callable[[], bool]) -> None:
     """Wait for something that another task does."""
     while not is_so():  # noqa: ASYNC110 - the engine tells nobody
-        await asyncio.sleep(0)
+        await asyncio.sleep(0.01)
