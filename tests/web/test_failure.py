@@ -102,3 +102,22 @@ def test_what_a_job_waits_for_is_told_without_where_the_ledger_lies(make_site):
     office.runner = runner
     assert "There is no room left for the ledger ledger.sqlite." in told
     assert str(site.session.configuration.home) not in told
+
+
+def test_a_bug_is_told_as_ours_on_a_page_and_beside_what_asked_for_a_part(site, admin):
+    boss = Asker(site, admin)
+    find = site.session.ledger.find_job
+
+    def fail(*_, **__):
+        raise RuntimeError("a secret")
+
+    site.session.ledger.find_job = fail
+    page, part = boss.ask("GET", "/jobs/1"), boss.ask("GET", "/jobs/1/cancel", hx_request="true")
+    done = boss.ask("POST", "/jobs/1/pause", form={"csrf": boss.csrf}, hx_request="true")
+    site.session.ledger.find_job = find
+    assert [one.status for one in (page, part, done)] == [500] * 3
+    assert "secret" not in page.body + part.body + done.body
+    assert "<h1>An error of ours</h1>" in page.body
+    assert "<strong>An error of ours.</strong> It is in the log of the server. Try it again." in part.body
+    assert "<strong>An error of ours.</strong>" in done.body
+    assert "It may have been done all the same" in done.body

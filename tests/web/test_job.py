@@ -118,7 +118,7 @@ def test_a_job_that_its_cap_paused_goes_on_with_another_one(site, visitor, admin
     page.get_by_role("button", name="Go on…").click()
     dialog = page.get_by_role("dialog")
     expect(dialog).to_contain_text("4 orders wait to be sent, at most $0.32.")
-    expect(dialog).to_contain_text("$0.08 is spent")
+    expect(dialog).to_contain_text("$0.08 is spent, and all of it needs $0.40")
     assert find_flaws(page) == []
     dialog.get_by_label("Spending cap").fill("0.15")
     dialog.get_by_role("button", name="Go on", exact=True).click()

@@ -209,7 +209,7 @@ def test_a_viewer_may_look_and_order_nothing(site, visitor):
     page = visitor.open("/jobs", user=viewer)
     expect(page.get_by_role("link", name="New job")).to_have_count(0)
     page.goto("/jobs/new")
-    expect(page.get_by_text("This needs the role operator.")).to_be_visible()
+    expect(page.get_by_text("This needs the role operator. An administrator can give it to you")).to_be_visible()
 
 
 def test_nobody_sees_the_list_of_another_user(site, visitor, admin):

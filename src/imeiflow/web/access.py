@@ -26,6 +26,7 @@ UNATTENDED: Final = "x-unattended"
 #: What is the same for anybody, and asked for often.
 _ANYBODY_S: Final = ("/static/", "/healthz", "/readyz", "/metrics")
 _TROUBLE: Final = "trouble"
+_ASK: Final = "An administrator can give it to you, under “Settings”."
 
 
 def cookie_name(settings: WebSettings) -> str:
@@ -92,7 +93,7 @@ class RoleGuard:
         """Raise PermissionDeniedException for all others."""
         principal: Principal | None = connection.scope.get("user")
         if principal is None or not principal.user.role.allows(self.role):
-            raise PermissionDeniedException(detail=f"This needs the role {self.role.value}.")
+            raise PermissionDeniedException(detail=f"This needs the role {self.role.value}. {_ASK}")
 
 
 def needs(role: Role) -> RoleGuard:

@@ -41,7 +41,7 @@ def show_problem(
     if status == 401:
         return _ask_to_sign_in(request, is_part=is_part)
     values: dict[str, Any] = {"title": _TITLES.get(status, _TITLES[400]), "message": say_sentence(message)}
-    values |= {"remedy": remedy, "back": _find_way_back(request)}
+    values |= {"remedy": remedy, "back": _find_way_back(request), "is_ours": status == 500}
     return draw(request, "template/error.html", "notice" if is_part else None, status=status, **values)
 
 

@@ -192,6 +192,9 @@ def _ask_to_go_on(
     waiting = line.tally.waiting
     values: dict[str, Any] = {"waiting": waiting, "cost": None if job.price is None else job.price * waiting}
     values |= {"cap": job.max_spend if cap is None else cap, "spent": line.spent, "rise": rise, "prices": prices}
+    price = job.price if rise is None or rise.price is None else rise.price
+    if line.spent is not None and line.at_stake is not None and price is not None:
+        values["needed"] = line.spent + line.at_stake + price * waiting
     return draw(request, "page/job/resume.html", job=job, **values)
 
 
