@@ -79,6 +79,7 @@ def make_view(tally: Tally = HALF, **changes: Any) -> JobView:
     view = JobView(
         tally=tally,
         spent=Money(Decimal("792.00"), "USD"),
+        probed=Money(Decimal(0), "USD"),
         calls_under_way=10,
         orders_under_way=1_000,
         chunk_size=100,
@@ -160,6 +161,13 @@ def test_cost_is_what_was_spent_of_the_most_and_what_is_in_doubt():
     told = describe_cost(make_progress(make_view(tally), job=job))
     assert told == "$792.00 of at most $792.80, and up to $0.80 in doubt; cap $1,000.00"
     assert describe_cost(make_progress(make_view(), job=make_job(unit_price=None))) == ""
+
+
+def test_what_a_repeat_probe_cost_is_said_beside_what_the_list_costs_at_most():
+    spent, probed = Money(Decimal("800.08"), "USD"), Money(Decimal("0.08"), "USD")
+    tally = Tally({OrderState.ACCEPTED: 9_998, OrderState.UNCONFIRMED: 2})
+    told = describe_cost(make_progress(make_view(tally, spent=spent, probed=probed)))
+    assert told == "$800.08 of at most $800.00 for the list and $0.08 for repeat probes, and up to $0.16 in doubt"
 
 
 @pytest.mark.parametrize(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from decimal import Decimal
 
 import pytest
@@ -86,6 +87,23 @@ def test_money_says_what_was_spent_and_what_may_have_been():
     assert "not known" in tell_money(make_job(unit_price=None), make_summary())
 
 
+def test_money_says_what_a_repeat_probe_cost_beyond_the_list():
+    summary = replace(make_summary(Tally({OrderState.ACCEPTED: 80})), probed=Money(Decimal("0.08"), "USD"))
+    assert tell_money(make_job(), summary) == (
+        "Spent: $6.40. $0.08 of it, beyond what the list costs, for repeat probes: repeats are charged here."
+    )
+
+
+def test_where_repeats_are_charged_nobody_is_told_that_going_on_repeats_any():
+    tally = Tally({OrderState.ACCEPTED: 3, OrderState.UNCONFIRMED: 1})
+    job = make_job(state=JobState.PAUSED)
+    does = [next_steps(job, tally, no_repeat=why)[0].does for why in ("", "repeats are charged here")]
+    assert does == [
+        "settle what is unconfirmed as far as can be known",
+        "look for what is unconfirmed in the provider's list of orders, and repeat nothing",
+    ]
+
+
 @pytest.mark.parametrize(
     ("state", "tally", "expected"),
     [
@@ -115,7 +133,7 @@ def test_a_retry_is_offered_with_its_cost():
 )
 def test_what_still_has_no_result_can_be_followed(awaited, told):
     (follow,) = [
-        step for step in next_steps(make_job(state=JobState.FINISHED), MIXED, None, awaited) if "sync" in step.command
+        step for step in next_steps(make_job(state=JobState.FINISHED), MIXED, awaited=awaited) if "sync" in step.command
     ]
     assert follow.does == f"follow {told}"
 

@@ -81,11 +81,27 @@ async def test_a_probe_that_is_accepted_is_the_whole_loss_and_is_reported(tmp_pa
         assert rig.reason(job).startswith("repeats are charged here (one repeated order cost $0.08)")
         assert verdict.count("unconfirmed") == 2
         assert rig.ledger.spending(job).amount == 29 * PRICE
+        assert rig.summary(job).probed.amount == PRICE
         rig.resume(job)
         assert kinds(await rig.run(job)) == ["probe"]
         rig.behave(faults=("reset:after@#40",))
         assert kinds(await rig.run(rig.add_job(20, chunk_size=1))) == ["probe"]
         assert rig.repeats == 1
+        doubts = [doubt.order for doubt in rig.ledger.doubts(job)]
+        assert rig.reason(job)
+        rig.ledger.mark_placed(doubts)
+        assert rig.reason(job) == ""
+
+
+async def test_a_cap_of_just_what_the_list_costs_is_not_passed_by_a_probe(tmp_path: Path):
+    async with open_rig(tmp_path, {"faults": (LOST,), "repeats": Repeat.CHARGE}) as rig:
+        job = rig.add_job(30, chunk_size=1, max_spend=30 * PRICE)
+        verdict = await rig.run(job)
+        assert kinds(verdict) == []
+        assert rig.reason(job) == "the spending cap leaves no room for a repeat probe"
+        rig.ledger.mark_placed([doubt.order for doubt in rig.ledger.doubts(job)])
+        summary = rig.summary(job)
+        assert (summary.spent.amount, summary.probed.amount, summary.reason) == (30 * PRICE, 0, None)
 
 
 @pytest.mark.parametrize("limit", [Decimal("0.07"), Decimal(0)])

@@ -16,6 +16,7 @@ from imeiflow.domain.doubt import (
     OPEN_SLACK,
     Coverage,
     RepeatEvidence,
+    are_repeats_charged,
     cover,
     covers_from,
 )
@@ -153,6 +154,22 @@ def test_a_doubt_is_covered_only_by_a_refusal(age, evidence_):
 @given(ages, evidence)
 def test_a_charge_that_was_seen_last_forbids_every_repeat(age, evidence_):
     assert ask(age, *evidence_, charge()) is Coverage.CHARGED
+
+
+@given(st.lists(ages, max_size=3), evidence)
+def test_where_repeats_are_charged_no_doubt_of_any_age_is_covered(doubts, evidence_):
+    if are_repeats_charged(evidence_, NOW):
+        assert any(not one.is_refusal for one in evidence_)
+        assert all(ask(age, *evidence_) is Coverage.CHARGED for age in doubts)
+
+
+def test_repeats_are_charged_until_a_refusal_that_still_counts_is_newer_than_the_last_charge():
+    told = refusal(MINUTE, ago=2 * MINUTE)
+    assert not are_repeats_charged([], NOW)
+    assert not are_repeats_charged([told], NOW)
+    assert are_repeats_charged([told, charge(ago=MINUTE)], NOW)
+    assert not are_repeats_charged([told, charge(ago=3 * MINUTE)], NOW)
+    assert are_repeats_charged([refusal(MINUTE, ago=LASTS + MINUTE), charge(ago=LASTS + 2 * MINUTE)], NOW)
 
 
 @given(ages, evidence)

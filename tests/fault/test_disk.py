@@ -203,13 +203,13 @@ async def test_a_ledger_that_is_locked_when_a_job_ends_is_waited_for(
 
             tries = 0
 
-            def finish_job(self, *args: Any) -> Any:
+            def finish_job(self, *args: Any, **kwargs: Any) -> Any:
                 self.tries += 1
                 if self.tries == 1:
                     rival.execute("BEGIN IMMEDIATE")
                 elif rival.in_transaction:
                     rival.execute("ROLLBACK")
-                return self.inner.finish_job(*args)
+                return self.inner.finish_job(*args, **kwargs)
 
         ledger = LockingLedger(rig.ledger)
         async with rig.engine(ledger=ledger) as engine, asyncio.timeout(20):

@@ -198,6 +198,42 @@ async def test_a_late_reply_that_proves_a_placement_is_applied(desk: Desk, state
     assert desk.ledger.events(job=desk.job)[-1].kind == "late_reply"
 
 
+@pytest.mark.parametrize("reason", ["the spending cap is reached", None])
+async def test_why_doubts_are_held_is_said_until_the_last_of_them_is_settled(desk: Desk, reason: str | None):
+    ledger, job = desk.ledger, desk.job
+    attempt = await desk.send(0, 1, 2)
+    late = await desk.send(3)
+    await desk.end(attempt, *(desk.change(position, S.UNCONFIRMED) for position in range(3)))
+    ledger.take_lane(ACCOUNT, "worker 2")
+    ledger.change_job(job, {JobState.RUNNING}, JobState.PAUSED, reason, held="repeats are charged here")
+    told = "repeats are charged here" if reason is None else f"{reason}; repeats are charged here"
+
+    def said() -> str | None:
+        found = ledger.find_job(job)
+        assert found is not None
+        assert ledger.summary(job).reason == found.reason
+        return found.reason
+
+    assert said() == told
+    ledger.mark_placed(desk.ids(0))
+    ledger.mark_not_placed(desk.ids(1), note="")
+    assert said() == told
+    await desk.end(late, desk.change(3, S.ACCEPTED))
+    assert said() == told
+    ledger.mark_placed(desk.ids(2))
+    assert said() == reason
+
+
+async def test_a_late_reply_that_settles_the_last_doubt_ends_why_it_was_held(desk: Desk):
+    attempt = await desk.send(0)
+    desk.ledger.take_lane(ACCOUNT, "worker 2")
+    desk.ledger.cancel_queued(desk.job)
+    assert desk.ledger.finish_job(desk.job, None, held="repeats are charged here")
+    assert desk.ledger.summary(desk.job).reason == "repeats are charged here"
+    assert (await desk.end(attempt, desk.change(0, S.ACCEPTED))).applied == 1
+    assert desk.ledger.summary(desk.job).reason is None
+
+
 @pytest.mark.parametrize("state", [S.REFUSED, S.QUEUED, S.FAILED, S.UNCONFIRMED])
 async def test_a_late_reply_that_proves_no_placement_frees_no_order(desk: Desk, state: OrderState):
     attempt = await desk.send(0)

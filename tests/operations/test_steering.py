@@ -187,7 +187,7 @@ def test_orders_are_queued_again_and_their_job_goes_on_in_one_transaction(sessio
     before, events, tally = session.find_job(job), session.ledger.events(job=job), session.ledger.tally(job)
     change = session.ledger._change
 
-    def die(*_: object) -> None:
+    def die(*_: object, **__: object) -> None:
         raise ProcessLookupError
 
     session.ledger._change = die  # type: ignore[method-assign]

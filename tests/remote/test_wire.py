@@ -25,7 +25,7 @@ PROBLEM = (
 SUMMARY = (
     '{"job": 7, "state": "%s", "total": 2, "accepted": 1, "duplicate": 0, "refused": 0, "failed": 0, "unconfirmed": 0,'
     ' "queued": 1, "invalid": 0, "repeated": 0, "cancelled": 0, "sending": 1, "attempts": 1, "spent": 0.10,'
-    ' "refunded": 0, "in_doubt": 0.1, "currency": "USD", "seconds": 1.5, "reason": null}'
+    ' "refunded": 0, "in_doubt": 0.1, "probed": 0, "currency": "USD", "seconds": 1.5, "reason": null}'
 )
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import html
 import re
 
 import pytest
@@ -12,6 +13,7 @@ from imeiflow.domain.item import FileItem
 from imeiflow.domain.order import JobState, OrderState, Policy
 from imeiflow.domain.user import Role
 from imeiflow.ledger.record import NewOrder
+from imeiflow.simulator.behaviour import Repeat
 from tests.operations.stand import add_job, answer, finish, make_imei
 from tests.web import seed
 from tests.web.ask import Asker
@@ -198,3 +200,28 @@ def test_the_pages_are_open_to_all(visitor, admin, doubtful):
     for path in ("/unconfirmed", f"/jobs/{doubtful}/unconfirmed"):
         page.goto(path)
         assert find_flaws(page) == []
+
+
+def test_where_repeats_are_charged_a_job_says_what_that_cost_and_promises_nothing_that_is_not_done(make_site):
+    site = make_site(repeats=Repeat.CHARGE, faults=("reset:after@#2",))
+    job = site.add_job(30, chunk_size=1, max_concurrency=1)
+    site.wait_for(job, JobState.FINISHED)
+    person = Asker(site, site.add_user())
+
+    def read() -> str:
+        told = html.unescape(re.sub(r"<[^>]*>", "", person.ask("GET", f"/jobs/{job}").body))
+        return " ".join(told.split())
+
+    told = read()
+    assert "Repeats are charged here (one repeated order cost $0.08)" in told
+    assert "$2.40 of at most $2.40 for the list, and $0.08 for an order sent twice as a test" in told
+    assert "“Go on” only looks for them in the provider's list once more, and sends none again" in told
+    assert "tries once more" not in told
+    seen = re.search(r'name="seen" value="(\d+)"', person.ask("GET", f"/jobs/{job}/unconfirmed").body)[1]
+    form = {"csrf": person.csrf, "scope": "all", "verdict": "placed", "seen": seen}
+    assert person.ask("POST", f"/jobs/{job}/unconfirmed/settle", form=form).status == 200
+    told = read()
+    assert "1 order was marked as placed." in told
+    assert "$2.48 of at most $2.40 for the list, and $0.08 for an order sent twice as a test" in told
+    assert not re.search("held|Go on|unconfirmed orders", told)
+    assert len(site.sim.book) == 31

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 
 from imeiflow.cli.output import count, cut, screen_width, show_seconds, show_time
-from imeiflow.cli.report import headline, next_steps, tell_counts, tell_money, tell_steps
+from imeiflow.cli.report import find_steps, headline, tell_counts, tell_money, tell_steps
 from imeiflow.cli.watching import tell_statuses
 from imeiflow.dispatch.kind import CHUNK_KIND, LANE_KIND
 from imeiflow.domain.item import OrderKind
@@ -47,8 +47,7 @@ def tell_job(detail: JobDetail) -> Iterator[str]:
     yield from _tell_doubts(detail)
     yield from _tell_probes(detail)
     yield from _tell_limits(detail)
-    told = next_steps(found, summary.tally, detail.dear_probe, detail.statuses.open)
-    steps = [step for step in told if not step.command.startswith("imeiflow show")]
+    steps = [step for step in find_steps(detail, summary.tally) if not step.command.startswith("imeiflow show")]
     if steps:
         yield ""
         yield from tell_steps(steps)

@@ -78,6 +78,8 @@ def describe_cost(progress: Progress) -> str:
         return ""
     spent = progress.view.spent if progress.view is not None else price * tally[OrderState.ACCEPTED]
     text = f"{spent} of at most {price * (tally.to_place - tally[OrderState.CANCELLED])}"
+    if progress.view is not None and progress.view.probed.amount:
+        text += f" for the list and {progress.view.probed} for repeat probes"
     if tally[OrderState.UNCONFIRMED]:
         text += f", and up to {price * tally[OrderState.UNCONFIRMED]} in doubt"
     if job.max_spend is not None:

@@ -66,7 +66,7 @@ def report_detail(detail: JobDetail, followed: Followed | None = None, *, is_asi
         lines.append(money)
     if summary.reason:
         lines.append(f"Why: {clean(summary.reason)}.")
-    lines += tell_steps(next_steps(found, summary.tally, detail.dear_probe, detail.statuses.open))
+    lines += tell_steps(find_steps(detail, summary.tally))
     tell(lines, is_aside=is_aside)
 
 
@@ -105,6 +105,8 @@ def tell_money(job: Job, summary: Summary) -> str:
     if spent is None or job.price is None:
         return "" if job.price is not None else "What it cost is not known: the provider gave no price."
     text = f"Spent: {spent}."
+    if summary.probed is not None and summary.probed.amount:
+        text += f" {summary.probed} of it, beyond what the list costs, for repeat probes: repeats are charged here."
     if summary.refunded is not None and summary.refunded.amount:
         text += f" {summary.refunded} of it for rejected orders, which the provider gives back."
     if summary.in_doubt is not None and summary.in_doubt.amount:
@@ -112,10 +114,19 @@ def tell_money(job: Job, summary: Summary) -> str:
     return text
 
 
-def next_steps(job: Job, tally: Tally, probe: Money | None = None, awaited: int = 0) -> list[Step]:
+def find_steps(detail: JobDetail, tally: Tally) -> list[Step]:
+    """List what the user can do next about a job of which all is known."""
+    probe, awaited = detail.dear_probe, detail.statuses.open
+    return next_steps(detail.job, tally, probe=probe, awaited=awaited, no_repeat=detail.no_repeat)
+
+
+def next_steps(
+    job: Job, tally: Tally, *, probe: Money | None = None, awaited: int = 0, no_repeat: str = ""
+) -> list[Step]:
     """List what the user can do next, the most urgent first.
 
-    `probe` is the cost of one that needs the user's word; `awaited` orders are waiting for their results.
+    `probe` is the cost of one that needs the user's word; `awaited` orders are waiting for their results; `no_repeat`
+    says why going on would send no doubt again.
     """
     id_, steps = job.id, []
     price = job.price
@@ -124,7 +135,8 @@ def next_steps(job: Job, tally: Tally, probe: Money | None = None, awaited: int 
     if job.state is JobState.PAUSED:
         parts = [f"send the {waiting:,} that wait{'s' if waiting == 1 else ''}"] if waiting else []
         if doubts and job.policy is Policy.SETTLE:
-            parts.append("settle what is unconfirmed as far as can be known")
+            listed = "look for what is unconfirmed in the provider's list of orders, and repeat nothing"
+            parts.append(listed if no_repeat else "settle what is unconfirmed as far as can be known")
         what = ", then ".join(parts) or "finish it: nothing of it waits"
         steps.append(Step(f"imeiflow resume {id_}", what))
     if job.state is JobState.RUNNING:

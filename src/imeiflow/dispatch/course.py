@@ -106,9 +106,8 @@ class Course:
                 return
             task.result()
         settlement = self._engine.desk.settlements.get(work.job.id)
-        reasons = [text for text in (reason, settlement and settlement.reason) if text]
         if to is JobState.FINISHED or work.is_capped or reason == TRIED:
-            await self._end_job(work, to, "; ".join(reasons) or None)
+            await self._end_job(work, to, reason, None if settlement is None else settlement.reason)
 
     async def _has_queued(self, work: Work) -> bool:
         """Say whether the ledger has orders of a job that may be sent now."""
@@ -130,10 +129,10 @@ class Course:
         self._tasks.pop(work.job.id, None)
         self._engine.desk.settlements.pop(work.job.id, None)
 
-    async def _end_job(self, work: Work, to: JobState, reason: str | None) -> None:
-        """Write the end of the engine's work on a job, and let go of it."""
+    async def _end_job(self, work: Work, to: JobState, reason: str | None, held: str | None = None) -> None:
+        """Write the end of the engine's work on a job, and let go of it; `held` says why its doubts are held."""
         try:
-            if not await asyncio.to_thread(self._engine.desk.end_job, work, to, reason):
+            if not await asyncio.to_thread(self._engine.desk.end_job, work, to, reason, held):
                 self._forget_settlement(work)
                 work.forget_waiting()
                 self._engine.wake()
@@ -146,7 +145,7 @@ class Course:
             self._engine.fail(error)
             return
         self._tasks.pop(work.job.id, None)
-        if to is JobState.PAUSED and (reason or "").startswith(TRIED):
+        if to is JobState.PAUSED and reason == TRIED:
             with suppress(LedgerError):  # then it pauses like this once more
                 await asyncio.to_thread(self._engine.ledger.end_trial, work.job.id)
         self._engine.on_change()

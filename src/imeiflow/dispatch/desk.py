@@ -163,17 +163,17 @@ class Desk:
                 calls += work.counts[OrderState.UNCONFIRMED]
         self.lane.pace.calls_left = calls
 
-    def end_job(self, work: Work, to: JobState, reason: str | None) -> bool:
+    def end_job(self, work: Work, to: JobState, reason: str | None, held: str | None = None) -> bool:
         """Write a job's end, and say whether it has ended: a job is not finished while the ledger has queued orders.
 
-        Cancelling also cancels what is still queued. Blocks.
+        `held` says why its doubts are held. Cancelling also cancels what is still queued. Blocks.
         """
         if to is JobState.CANCELLED:
             self._ledger.cancel_queued(work.job.id)
         with suppress(JobStateError):  # another process has moved it on: its word stands
             if to is not JobState.FINISHED:
-                self._ledger.change_job(work.job.id, {JobState.RUNNING}, to, reason)
-            elif not self._ledger.finish_job(work.job.id, reason):
+                self._ledger.change_job(work.job.id, {JobState.RUNNING}, to, reason, held=held)
+            elif not self._ledger.finish_job(work.job.id, reason, held=held):
                 return False
         self.budget.add(work.at_risk)  # until the ledger is asked about it
         self.works.pop(work.job.id, None)
@@ -184,7 +184,8 @@ class Desk:
         """Ask the ledger what a job was charged; `unknown` is told where some of it has no price."""
         spending = self._ledger.spending(job)
         capped = self._ledger.charged_as_agreed(SpendingFilter(jobs=[job]))
-        return JobSpent(spending.amount if spending else unknown, capped)
+        probed = self._ledger.probed(job)
+        return JobSpent(spending.amount if spending else unknown, capped, probed.amount if probed else Decimal(0))
 
     def recount(self, work: Work) -> None:
         """Take over what the ledger says of a job that has nothing under way. Blocks."""

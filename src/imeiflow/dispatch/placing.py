@@ -274,7 +274,7 @@ class Placing:
             if ended.chunk.kind is AttemptKind.PROBE and change.outcome is Outcome.UNCONFIRMED:
                 work.lost_probes += 1
             if change.charges and change.price is not None:
-                work.spend(change.price)
+                work.spend(change.price, is_probe=ended.chunk.kind is AttemptKind.PROBE)
             self.repeats.pop(change.order, None)
         again = ended.again
         if again:

@@ -20,6 +20,7 @@ class JobView:
 
     tally: Tally
     spent: Money
+    probed: Money  #: what of it is for repeat probes
     calls_under_way: int
     orders_under_way: int
     chunk_size: int
@@ -52,6 +53,7 @@ def view_job(
     return JobView(
         tally=tally,
         spent=Money(work.spent, work.job.currency),
+        probed=Money(work.probed, work.job.currency),
         calls_under_way=work.calls_under_way,
         orders_under_way=work.orders_under_way,
         chunk_size=work.chunk_size.usual,

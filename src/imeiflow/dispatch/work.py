@@ -49,6 +49,7 @@ class JobSpent:
 
     told: Decimal = Decimal(0)
     capped: Decimal = Decimal(0)
+    probed: Decimal = Decimal(0)  #: what of it is for repeat probes
 
 
 class Work:
@@ -61,7 +62,7 @@ class Work:
         self.delivery = UNKNOWN  #: how long the service takes
         self.breaker = Breaker(policy)
         self.counts: Counter[OrderState] = Counter(tally.counts)
-        self.spent, self.capped = spent.told, spent.capped
+        self.spent, self.capped, self.probed = spent.told, spent.capped, spent.probed
         self.price = job.unit_price  #: of the next orders: what the list said last, and never more than was agreed to
         self.awaits_price = False  #: nothing leaves before the price list was looked at
         self.budget = Budget(None, ())  #: of the account, for the day
@@ -123,7 +124,7 @@ class Work:
     def recount(self, tally: Tally, spent: JobSpent, lost_probes: int) -> None:
         """Replace the counts by the ledger's; only when nothing is under way."""
         self.counts = Counter(tally.counts)
-        self.spent, self.capped = spent.told, spent.capped
+        self.spent, self.capped, self.probed = spent.told, spent.capped, spent.probed
         self.lost_probes = lost_probes
         self.is_stale = False
 
@@ -155,10 +156,11 @@ class Work:
         """Say whether it is the job's own cap that allows nothing more."""
         return self._within_cap() == 0
 
-    def spend(self, amount: Decimal) -> None:
+    def spend(self, amount: Decimal, *, is_probe: bool = False) -> None:
         """Count what was charged."""
         capped = max(amount, self.job.unit_price or amount)
         self.spent += amount
+        self.probed += amount if is_probe else 0
         self.capped += capped
         self.budget.add(capped)
 

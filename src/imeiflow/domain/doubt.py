@@ -69,6 +69,17 @@ def keep_lasting(evidence: Iterable[RepeatEvidence]) -> list[RepeatEvidence]:
     return [seen for seen in evidence if seen.of_completed or not seen.is_refusal]
 
 
+def are_repeats_charged(evidence: Iterable[RepeatEvidence], now: datetime, *, lasts: timedelta = LASTS) -> bool:
+    """Say whether a charge is newer than all refusals that still count: no doubt of any age is covered then."""
+    charged_at = refused_at = None
+    for seen in evidence:
+        if not seen.is_refusal:
+            charged_at = max(charged_at or seen.observed_at, seen.observed_at)
+        elif now - seen.observed_at <= lasts:
+            refused_at = max(refused_at or seen.observed_at, seen.observed_at)
+    return charged_at is not None and (refused_at is None or charged_at >= refused_at)
+
+
 class Coverage(StrEnum):
     """What the evidence says about sending a doubtful order again."""
 

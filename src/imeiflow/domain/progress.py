@@ -54,6 +54,7 @@ class Summary:
     reason: str | None
     refunded: Money | None = None  #: what rejected orders had cost; None where that is not known
     in_doubt: Money | None = None  #: what may have been charged beyond `spent`; None where that is not known
+    probed: Money | None = None  #: the part of `spent` that is for repeat probes; None where that is not known
 
     def as_dict(self) -> dict[str, object]:
         """Give the JSON object of `design.md`; amounts stay Decimal. `sending` is the part of `queued` under way."""
@@ -68,6 +69,7 @@ class Summary:
             "spent": None if self.spent is None else self.spent.amount,
             "refunded": None if self.refunded is None else self.refunded.amount,
             "in_doubt": None if self.in_doubt is None else self.in_doubt.amount,
+            "probed": None if self.probed is None else self.probed.amount,
             "currency": "" if self.spent is None else self.spent.currency,
             "seconds": round(self.seconds, 3),
             "reason": self.reason,

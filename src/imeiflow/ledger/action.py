@@ -20,6 +20,7 @@ from imeiflow.ledger.dialect import Instant, encode_rows, json_rows
 from imeiflow.ledger.log import MARKED_NOT_PLACED, ORDERS_RETRIED, write_event
 from imeiflow.ledger.rival import last_elsewhere, stands_elsewhere
 from imeiflow.ledger.schema import Id, attempt_order, job, orders
+from imeiflow.ledger.standing import forget_doubts
 
 _named = json_rows(order_id=Id)
 _job_price = select(job.c.unit_price).where(job.c.id == orders.c.job_id).correlate(orders).scalar_subquery()
@@ -266,7 +267,9 @@ class Actions(Access):
                 .values(settled_at=now),
                 rows,
             )
-            for job_id, order, reference in connection.execute(_NAME_SETTLED, rows).all():
+            named = connection.execute(_NAME_SETTLED, rows).all()
+            forget_doubts(connection, {job_id for job_id, _, _ in named})
+            for job_id, order, reference in named:
                 data = {"note": settlement.note, "actor": settlement.actor}
                 if settlement.to is OrderState.ACCEPTED:
                     data["reference"] = reference

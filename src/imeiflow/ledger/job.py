@@ -38,6 +38,7 @@ from imeiflow.ledger.mask import Masked
 from imeiflow.ledger.record import Confirmed, Job, JobDraft, Mark, NewOrder, Reason
 from imeiflow.ledger.rival import has_rivals
 from imeiflow.ledger.schema import job, order_item, orders
+from imeiflow.ledger.standing import say_standing
 
 _ENDED = frozenset({JobState.FINISHED, JobState.PAUSED, JobState.CANCELLED})
 _REQUESTS = frozenset({JobState.PAUSED, JobState.CANCELLED})
@@ -171,18 +172,27 @@ class Jobs(Access):
         with self._read() as connection:
             return int(connection.execute(query, given).scalar_one())
 
-    def change_job(self, job_id: JobId, expected: AbstractSet[JobState], to: JobState, reason: str | None) -> None:
+    def change_job(
+        self,
+        job_id: JobId,
+        expected: AbstractSet[JobState],
+        to: JobState,
+        reason: str | None,
+        *,
+        held: str | None = None,
+    ) -> None:
         """Move a job from one of the `expected` states on, and clear what was wanted of it.
 
-        Raises UnknownJobError, or JobStateError where it is in another state.
+        `held` says why its doubts are held: it is part of the job's reason until none is left. Raises UnknownJobError,
+        or JobStateError where it is in another state.
         """
         self._guard(is_met=to is not JobState.DRAFT, problem="no job becomes a draft")
-        self._write(lambda connection: self._change(connection, job_id, expected, to, reason))
+        self._write(lambda connection: self._change(connection, job_id, expected, to, reason, held=held))
 
-    def finish_job(self, job_id: JobId, reason: str | None, *, expected: JobState = JobState.RUNNING) -> bool:
-        """Finish a job unless orders of it are queued, be it since a moment; say whether it is finished.
+    def finish_job(self, job_id: JobId, reason: str | None, *, held: str | None = None) -> bool:
+        """Finish a running job unless orders of it are queued, be it since a moment; say whether it is finished.
 
-        Raises UnknownJobError, or JobStateError where it is not in the `expected` state.
+        `held` as in `change_job`. Raises UnknownJobError, or JobStateError where it does not run.
         """
         waiting = (
             select(literal(1)).where(orders.c.job_id == job_id, orders.c.state == OrderState.QUEUED.value).limit(1)
@@ -191,7 +201,7 @@ class Jobs(Access):
         def finish(connection: Connection) -> bool:
             if connection.execute(waiting).scalar() is not None:
                 return False
-            self._change(connection, job_id, {expected}, JobState.FINISHED, reason)
+            self._change(connection, job_id, {JobState.RUNNING}, JobState.FINISHED, reason, held=held)
             return True
 
         return self._write(finish)
@@ -280,14 +290,22 @@ class Jobs(Access):
         write_event(connection, PRICE_ACCEPTED, at=self.clock(), job=job_id, data=data, actor=actor or None)
 
     def _change(
-        self, connection: Connection, job_id: JobId, expected: AbstractSet[JobState], to: JobState, reason: str | None
+        self,
+        connection: Connection,
+        job_id: JobId,
+        expected: AbstractSet[JobState],
+        to: JobState,
+        reason: str | None,
+        *,
+        held: str | None = None,
     ) -> None:
         now = self.clock()
         before = self._require(connection, job_id, set(expected) - {JobState.DRAFT}, to.value)
         ended_at = now if to in _ENDED else None
-        values = {"state": to.value, "reason": reason, "wanted": None, "ended_at": ended_at}
+        standing = say_standing(reason, held)
+        values = {"state": to.value, **standing, "wanted": None, "ended_at": ended_at}
         connection.execute(update(job).where(job.c.id == job_id).values(values))
-        data = {"from": before.value, "to": to.value, "reason": reason}
+        data = {"from": before.value, "to": to.value, "reason": standing["reason"]}
         write_event(connection, "job_changed", at=now, job=job_id, data=data)
 
     def _require(self, connection: Connection, job_id: JobId, states: AbstractSet[JobState], wanted: str) -> JobState:
@@ -360,6 +378,7 @@ def _delete_drafts(connection: Connection, ids: Sequence[JobId]) -> None:
 
 def _read_job(row: AnyRow) -> Job:
     values = row._asdict()
+    del values["settled_reason"]
     values["id"] = JobId(row.id)
     values["account"] = AccountName(row.account)
     values["service"] = ServiceId(row.service)

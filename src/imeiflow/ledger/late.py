@@ -27,6 +27,7 @@ from imeiflow.ledger.conclusion import (
 from imeiflow.ledger.dialect import AnyRow, Instant
 from imeiflow.ledger.log import PROBE_CHARGED, PROBE_IN_DOUBT, write_event
 from imeiflow.ledger.schema import attempt, attempt_evidence, attempt_order, orders
+from imeiflow.ledger.standing import forget_doubts
 
 _PROVES_PLACED = frozenset({Outcome.ACCEPTED, Outcome.DUPLICATE})
 
@@ -67,6 +68,7 @@ def write_odd(connection: Connection, conclusion: Conclusion, path: str, now: da
             held_back.append(change)
     _keep_evidence(connection, conclusion)
     if late:
+        forget_doubts(connection, [row.job_id])
         _log_late(connection, conclusion, row, held_back, now)
     return Concluded(late=late, applied=applied)
 

@@ -49,6 +49,7 @@ REVISIONS = (
     "0013",
     "0014",
     "0015",
+    "0016",
 )
 HEAD = REVISIONS[-1]
 
@@ -84,6 +85,7 @@ job = Table(
     Column("state", String(16), nullable=False),
     Column("wanted", String(16)),
     Column("reason", Text),
+    Column("settled_reason", Text),  # what is left of the reason once nothing is unconfirmed
     Column("priority", Integer, nullable=False),
     Column("policy", String(16), nullable=False),
     Column("unit_price", Exact),

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from decimal import Decimal
-from typing import Final
+from typing import Any, Final
 
 from sqlalchemy import Connection, func, select
 
@@ -14,7 +14,8 @@ from imeiflow.domain.order import JobState, OrderState
 from imeiflow.domain.progress import Summary, Tally
 from imeiflow.errors import UnknownJobError
 from imeiflow.ledger.access import Access
-from imeiflow.ledger.schema import attempt, charge, job, orders
+from imeiflow.ledger.change import AttemptKind
+from imeiflow.ledger.schema import attempt, attempt_order, charge, job, orders
 from imeiflow.ledger.spending import add_up_doubts, add_up_refunds
 
 _AT_ONCE: Final = 500
@@ -39,6 +40,14 @@ class Summaries(Access):
             if currency is None:
                 raise UnknownJobError(job=job_id)
             return _money(_spending(connection, [job_id])[job_id], currency)
+
+    def probed(self, job_id: JobId) -> Money | None:
+        """Add up what repeat probes of a job's orders were charged, which is part of its spending; None: not known."""
+        with self._read() as connection:
+            currency = connection.execute(select(job.c.currency).where(job.c.id == job_id)).scalar()
+            if currency is None:
+                raise UnknownJobError(job=job_id)
+            return _money(_probed(connection, [job_id])[job_id], currency)
 
     def summary(self, job_id: JobId) -> Summary:
         """Sum up one job from a single consistent view. Raises UnknownJobError."""
@@ -73,6 +82,7 @@ def _sum_up(connection: Connection, jobs: Sequence[JobId]) -> dict[JobId, Summar
     attempts: dict[int, int] = {row[0]: row[1] for row in connection.execute(counting)}
     tallies, spent = _tallies(connection, jobs), _spending(connection, jobs)
     refunds, doubts = add_up_refunds(connection, jobs), add_up_doubts(connection, jobs)
+    probed = _probed(connection, jobs)
     return {
         row.id: Summary(
             job=row.id,
@@ -82,6 +92,7 @@ def _sum_up(connection: Connection, jobs: Sequence[JobId]) -> dict[JobId, Summar
             spent=_money(spent[row.id], row.currency),
             refunded=_money(refunds[row.id], row.currency),
             in_doubt=_money(doubts[row.id], row.currency),
+            probed=_money(probed[row.id], row.currency),
             seconds=row.worked_s,
             reason=row.reason,
         )
@@ -95,8 +106,22 @@ def _spending(connection: Connection, jobs: Sequence[JobId]) -> dict[JobId, Deci
         .where(charge.c.job_id.in_(jobs))
         .group_by(charge.c.job_id, charge.c.price)
     )
+    return _add_up(jobs, connection.execute(query))
+
+
+def _probed(connection: Connection, jobs: Sequence[JobId]) -> dict[JobId, Decimal | None]:
+    """Add up what repeat probes were charged, with the jobs of the orders that they repeated."""
+    query = (
+        select(attempt.c.job_id, attempt_order.c.price, attempt_order.c.charges)
+        .join(attempt_order, attempt_order.c.attempt_id == attempt.c.id)
+        .where(attempt.c.job_id.in_(jobs), attempt.c.kind == AttemptKind.PROBE.value, attempt_order.c.charges > 0)
+    )
+    return _add_up(jobs, connection.execute(query))
+
+
+def _add_up(jobs: Sequence[JobId], charges: Iterable[Any]) -> dict[JobId, Decimal | None]:
     totals: dict[JobId, Decimal | None] = dict.fromkeys(jobs, Decimal(0))
-    for job_id, price, times in connection.execute(query):
+    for job_id, price, times in charges:
         total = totals[job_id]
         totals[job_id] = total + Decimal(price) * times if total is not None and price else None
     return totals

@@ -27,6 +27,7 @@ from imeiflow.ledger.record import Doubt, Event, Job, Learned, Reason
 from imeiflow.ledger.status_record import KeptAnomaly
 from imeiflow.operations.finding import Findings, count_findings
 from imeiflow.operations.json_text import as_values, clean
+from imeiflow.operations.prospect import explain_no_repeat
 from imeiflow.operations.session import Session
 from imeiflow.operations.status_tally import StatusTally, count_statuses
 from imeiflow.operations.steering import find_dear_probe
@@ -96,7 +97,10 @@ class ShownProbe:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class JobDetail:
-    """A job, its sum, and why it stands as it stands. `dear_probe` is what a probe costs that needs the user's word."""
+    """A job, its sum, and why it stands as it stands. `dear_probe` is what a probe costs that needs the user's word.
+
+    `no_repeat` says why going on would send none of its doubts again; empty where it may, or there are none.
+    """
 
     job: Job
     summary: Summary
@@ -110,6 +114,7 @@ class JobDetail:
     odd_replies: tuple[OddReply, ...]
     limits: tuple[Learned, ...]
     dear_probe: Money | None
+    no_repeat: str = ""
     findings: Findings | None = None
 
 
@@ -120,10 +125,10 @@ def read_job_detail(session: Session, job: JobId, *, has_findings: bool = False)
     """
     ledger, found = session.ledger, session.find_job(job)
     events = ledger.events(job=job, kinds=(PROBE_CHARGED, PROBE_IN_DOUBT))
-    odd = list_odd_replies(session, job)
+    odd, summary = list_odd_replies(session, job), ledger.summary(job)
     return JobDetail(
         job=found,
-        summary=ledger.summary(job),
+        summary=summary,
         reasons=tuple(map(show_reason, ledger.reasons(job))),
         doubts=tuple(_show_doubt(session, doubt) for doubt in ledger.doubts(job, limit=_LISTED)),
         probes=tuple(_show_probe(found, event) for event in events),
@@ -134,6 +139,7 @@ def read_job_detail(session: Session, job: JobId, *, has_findings: bool = False)
         odd_replies=odd[:_LISTED],
         limits=tuple(one for one in ledger.learned(found.account) if one.service in {WHOLE_ACCOUNT, found.service}),
         dear_probe=find_dear_probe(session, job),
+        no_repeat=explain_no_repeat(session, found) if summary.tally[OrderState.UNCONFIRMED] else "",
         findings=count_findings(session, job) if has_findings else None,
     )
 
@@ -163,6 +169,7 @@ def describe_job(detail: JobDetail) -> dict[str, object]:
         "doubts": [as_values(one) for one in detail.doubts],
         "probes": [as_values(one) for one in detail.probes],
         "dear_probe": None if detail.dear_probe is None else detail.dear_probe.amount,
+        "no_repeat": detail.no_repeat,
         "statuses": {
             **statuses,
             "unheard": detail.statuses[None],

@@ -56,6 +56,7 @@ class JobLine:
     tally: Tally
     spent: Money | None
     view: JobView | None
+    probed: Money | None = None  #: the part of `spent` that is for repeat probes
 
     @property
     def parts(self) -> list[tuple[OrderState, int]]:
@@ -136,17 +137,18 @@ class _Memory(Generic[T]):
             return counted
 
 
-_counts: Final = _Memory[tuple[Tally, Money | None]]()
+_counts: Final = _Memory[tuple[Tally, Money | None, Money | None]]()
 _reasons: Final = _Memory[list[Reason]]()
 
 
 def count_job(session: Session, job: Job, view: JobView | None = None) -> JobLine:
     """Count one job, as cheaply as can be."""
     if view is not None:
-        return JobLine(job=job, tally=view.tally, spent=view.spent, view=view)
-    ledger = session.ledger
-    tally, spent = _counts.find(session, job, lambda: (ledger.tally(job.id), ledger.spending(job.id)))
-    return JobLine(job=job, tally=tally, spent=spent, view=None)
+        return JobLine(job=job, tally=view.tally, spent=view.spent, view=view, probed=view.probed)
+    ledger, id_ = session.ledger, job.id
+    counted = _counts.find(session, job, lambda: (ledger.tally(id_), ledger.spending(id_), ledger.probed(id_)))
+    tally, spent, probed = counted
+    return JobLine(job=job, tally=tally, spent=spent, view=None, probed=probed)
 
 
 def group_reasons(session: Session, job: Job) -> list[Reason]:

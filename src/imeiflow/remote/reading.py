@@ -95,6 +95,7 @@ def read_summary(told: Mapping[str, Any]) -> Summary:
         reason=told["reason"],
         refunded=money("refunded"),
         in_doubt=money("in_doubt"),
+        probed=money("probed"),
     )
 
 
@@ -140,6 +141,7 @@ def read_detail(told: Mapping[str, Any]) -> JobDetail:
         ),
         limits=tuple(_read_learned(one, job.account) for one in told["limits"]),
         dear_probe=None if probe is None else Money(Decimal(probe), job.currency),
+        no_repeat=str(told["no_repeat"]),
         findings=None if told["findings"] is None else read_as(told["findings"], Findings),
     )
 

@@ -61,6 +61,13 @@ class JobSummary(Out):
     spent: Annotated[Amount, Meta(description="Null where a price is not known.")] | None
     refunded: Amount | None
     in_doubt: Annotated[Amount, Meta(description="What may have been charged besides.")] | None
+    probed: (
+        Annotated[
+            Amount,
+            Meta(description="Part of `spent` beyond what the list costs: orders repeated to learn how repeats fare."),
+        ]
+        | None
+    )
     currency: str
     seconds: float
     reason: Annotated[str, Meta(description="Why it is paused.")] | None

@@ -57,6 +57,7 @@ EXAMPLE: Final = {
     "spent": Decimal("1599.20"),
     "refunded": Decimal("0.00"),
     "in_doubt": Decimal("0.16"),
+    "probed": Decimal("0.00"),
     "currency": "USD",
     "seconds": 31.2,
     "reason": None,
@@ -142,6 +143,9 @@ class ShownJob(JobSummary):
     probes: Annotated[list[dict[str, Any]], Meta(description="Repeat probes that cost, or may have cost, something.")]
     statuses: Annotated[dict[str, int], Meta(description="Accepted orders by what became of them.")]
     dear_probe: Annotated[Amount, Meta(description="What the repeat probe costs that waits for your word.")] | None
+    no_repeat: Annotated[
+        str, Meta(description="Why going on would send none of its unconfirmed orders again; empty where it may.")
+    ]
     status_anomaly_counts: dict[str, int]
     status_anomalies: Annotated[list[dict[str, Any]], Meta(description="What the provider said that does not fit.")]
     reply_anomaly_counts: dict[str, int]

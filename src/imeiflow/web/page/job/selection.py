@@ -18,6 +18,7 @@ from imeiflow.operations.catalogue import PriceList
 from imeiflow.operations.job_control import Adopt, Shown, list_choices
 from imeiflow.operations.job_view import count_job
 from imeiflow.operations.order_list import read_wanted
+from imeiflow.operations.prospect import explain_no_repeat
 from imeiflow.web.office import Office, WebRequest, office_of
 from imeiflow.web.page_template import draw
 from imeiflow.web.thread import in_thread
@@ -117,5 +118,6 @@ def draw_job(request: WebRequest, job_id: int, block: str | None, **where: Any) 
     job = office.session.find_job(JobId(job_id))
     line = count_job(office.session, job, office.runner.view(job.id))
     values = {"states": [], "imei": "", "after": None, "query": "", **where}
-    owner = office.runner.busy_owner(job.account)
-    return draw(request, _TEMPLATE, block, job=job, line=line, choices=list_choices(line), owner=owner, **values)
+    values |= {"owner": office.runner.busy_owner(job.account), "choices": list_choices(line)}
+    values["no_repeat"] = explain_no_repeat(office.session, job) if line.unconfirmed and not line.view else ""
+    return draw(request, _TEMPLATE, block, job=job, line=line, **values)
