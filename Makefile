@@ -31,6 +31,11 @@ test: $(READY) browser ## run the tests (WORKERS=n processes, ARGS="..." for pyt
 collect: $(READY)
 	@$(BIN)/python -m pytest --collect-only -qq >/dev/null 2>&1 || true
 
+# The tests as soon as they are compiled: what else is checked, types above all, takes one processor beside them.
+.PHONY: suite
+suite: collect
+	@$(MAKE) --no-print-directory test
+
 # What the tests of pages need: Debian's Chromium. Without it they are skipped, and in CI they fail.
 .PHONY: browser
 browser:
