@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from datetime import timedelta
+from typing import Any
 
 import pytest
 from sqlalchemy import Select
@@ -14,7 +15,7 @@ from imeiflow.domain.order import JobState, OrderState
 from imeiflow.domain.outcome import Outcome
 from imeiflow.ledger.change import AttemptKind
 from imeiflow.ledger.ledger import Ledger
-from imeiflow.ledger.placed import BEFORE, NEWEST, OLDEST, OLDEST_OF_JOB
+from imeiflow.ledger.placed import select_before, select_newest, select_oldest, select_oldest_of_job
 from imeiflow.ledger.record import JobDraft, NewOrder
 from tests.ledger.conftest import ACCOUNT, SERVICE, Clock, Desk, make_imei
 
@@ -147,12 +148,12 @@ async def test_an_order_that_was_in_doubt_before_it_was_accepted_is_as_young_as_
     assert found.placed_by >= clock()
 
 
-@pytest.mark.parametrize(
-    "query", [OLDEST, OLDEST_OF_JOB, BEFORE, NEWEST], ids=["oldest", "oldest of a job", "before", "newest"]
-)
-def test_what_was_ordered_again_is_looked_up_by_imei_and_no_table_is_read_whole(ledger: Ledger, query: Select[object]):
+@pytest.mark.parametrize("select_", [select_oldest, select_oldest_of_job, select_before, select_newest])
+def test_what_was_ordered_again_is_looked_up_by_imei_and_no_table_is_read_whole(
+    ledger: Ledger, select_: Callable[[], Select[Any]]
+):
     values = dict.fromkeys(("account", "service", "job_id", "moment", "most", "order", "besides"))
-    sql = str(query.params(values).compile(dialect=sqlite.dialect(), compile_kwargs={"render_postcompile": True}))
+    sql = str(select_().params(values).compile(dialect=sqlite.dialect(), compile_kwargs={"render_postcompile": True}))
     with ledger._read() as connection:
         cursor = connection.connection.cursor()
         plan = [row[3] for row in cursor.execute(f"EXPLAIN QUERY PLAN {sql}", [None] * sql.count("?"))]

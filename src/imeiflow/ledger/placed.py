@@ -6,9 +6,10 @@ have been placed later, under the same service of the account, it may be about t
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from datetime import datetime
 from decimal import Decimal
+from functools import cache
 from typing import Any, Final
 
 from sqlalchemy import BindParameter, ColumnElement, FromClause, Select, bindparam, exists, func, or_, select
@@ -46,8 +47,8 @@ class Placed(Access):
         Only those that are the newest of their IMEI there, of a few thousand.
         """
         if job_id is None:
-            return self._read_newest(_OLDEST, account, service, most=limit)
-        return self._read_newest(_OLDEST_OF_JOB, account, service, most=limit, job_id=job_id)
+            return self._read_newest(select_oldest, account, service, most=limit)
+        return self._read_newest(select_oldest_of_job, account, service, most=limit, job_id=job_id)
 
     def accepted_before(
         self, account: AccountName, service: ServiceId, moment: datetime, *, limit: int = 50
@@ -56,36 +57,47 @@ class Placed(Access):
 
         Only those that are the newest of their IMEI there, of a few thousand.
         """
-        return self._read_newest(_BEFORE, account, service, most=limit, moment=moment)
+        return self._read_newest(select_before, account, service, most=limit, moment=moment)
 
     def is_newest(self, order: OrderId, *, besides: AttemptId) -> bool:
         """Say whether an accepted order is the newest of its IMEI under its service, an attempt left aside."""
         with self._read() as connection:
-            return connection.execute(NEWEST, {"order": order, "besides": besides}).first() is not None
+            return connection.execute(select_newest(), {"order": order, "besides": besides}).first() is not None
 
     def _read_newest(
-        self, listing: Listing, account: AccountName, service: ServiceId, **values: object
+        self, select_: Callable[[], Select[Any]], account: AccountName, service: ServiceId, **values: object
     ) -> list[PlacedOrder]:
         with self._read() as connection:
-            rows = listing.fetch(connection, {"account": account, "service": service, **values})
+            rows = _list(select_).fetch(connection, {"account": account, "service": service, **values})
         return [_make_order(row) for row in rows]
 
 
-def _select_oldest(*of_job: ColumnElement[bool]) -> Select[Any]:
+@cache
+def _list(select_: Callable[[], Select[Any]]) -> Listing:
+    return Listing(select_())
+
+
+def select_oldest(*of_job: ColumnElement[bool]) -> Select[Any]:
     """Select accepted orders that are the newest of their IMEI, those accepted longest ago first."""
     query = _accepted().where(*of_job)
     found = query.order_by(orders.c.accepted_at, orders.c.id).limit(_LOOKED_AT).subquery("found")
     return _keep_newest(found).order_by(found.c.accepted_at, found.c.id)
 
 
-def _select_before() -> Select[Any]:
+def select_oldest_of_job() -> Select[Any]:
+    """Select the same of one job."""
+    return select_oldest(orders.c.job_id == bindparam("job_id"))
+
+
+def select_before() -> Select[Any]:
     """Select accepted orders that are the newest of their IMEI, of calls before a moment, the youngest first."""
     query = _accepted().where(attempt.c.started_at < bindparam("moment"))
     found = query.order_by(attempt.c.started_at.desc(), orders.c.id).limit(_LOOKED_AT).subquery("found")
     return _keep_newest(found).order_by(found.c.started_at.desc(), found.c.id)
 
 
-def _select_newest() -> Select[Any]:
+@cache
+def select_newest() -> Select[Any]:
     """Select an order's id where it is accepted, and the newest of its IMEI; `besides`: an attempt left aside."""
     found = (
         select(orders.c.id, orders.c.imei, orders.c.attempt_id, attempt.c.started_at, job.c.account, job.c.service)
@@ -154,13 +166,6 @@ def _is_newer(found: FromClause, account: Any, service: Any, *also: ColumnElemen
         .where(_told.c.outcome.in_(_MAY_HAVE_PLACED), _other_call.c.id != found.c.attempt_id, is_late, *also)
     )
     return or_(exists(same.where(_other.c.state.in_(_ABOUT_TO_BE))), exists(placed))
-
-
-OLDEST: Final = _select_oldest()
-OLDEST_OF_JOB: Final = _select_oldest(orders.c.job_id == bindparam("job_id"))
-BEFORE: Final = _select_before()
-NEWEST: Final = _select_newest()
-_OLDEST, _OLDEST_OF_JOB, _BEFORE = (Listing(query) for query in (OLDEST, OLDEST_OF_JOB, BEFORE))
 
 
 def _make_order(row: Sequence[Any]) -> PlacedOrder:
