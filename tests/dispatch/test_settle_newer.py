@@ -11,12 +11,14 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import pytest
+
 from imeiflow.domain.ident import JobId, OrderId
 from imeiflow.domain.imei import Imei
 from imeiflow.domain.order import JobState, OrderState, Policy
 from imeiflow.ledger.change import AttemptKind
 from imeiflow.simulator.behaviour import Repeat
-from tests.rig import ACCOUNT, SERVICE, FastClock, Rig, Wire, make_imei, open_rig, work
+from tests.rig import ACCOUNT, PRICE, SERVICE, FastClock, Rig, Wire, make_imei, open_rig, work
 
 S = OrderState
 OPEN = {"repeats": Repeat.REFUSE_OPEN, "pending_for": "60", "process_for": "0"}
@@ -105,6 +107,23 @@ async def test_a_repeat_whose_reply_was_lost_is_not_made_of_the_same_order_again
         assert "$0.08 more for 1 whose reply was lost" in rig.reason(job)
         assert rig.count(job, S.UNCONFIRMED) == 1
         assert rig.repeats == 2  # the probes
+
+
+@pytest.mark.parametrize("room", [0, 1])
+async def test_no_order_is_repeated_that_its_own_job_s_cap_has_no_room_for(tmp_path: Path, room: int):
+    """A probe is charged to the job of the order that it repeats, whichever job it is made for."""
+    clock = FastClock()
+    async with open_rig(tmp_path, {"repeats": Repeat.CHARGE}, clock=clock) as rig:
+        capped = rig.add_job(5, chunk_size=1, max_spend=(5 + room) * PRICE)
+        await rig.run(capped)
+        clock.skip(3600)
+        job = await leave_doubt(rig)
+        rig.resume(job)
+        await rig.run(job)
+        summary = rig.summary(capped)
+        assert (len(probed(rig)), rig.repeats) == (room, room)
+        assert (summary.spent.amount, summary.probed.amount) == ((5 + room) * PRICE, room * PRICE)
+        assert rig.reason(job).startswith("repeats are charged here" if room else "no accepted order is known")
 
 
 class Meddler:

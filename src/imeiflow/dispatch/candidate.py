@@ -14,11 +14,13 @@ from typing import TYPE_CHECKING
 
 from imeiflow.dispatch.work import Work
 from imeiflow.domain.doubt import covers_from
-from imeiflow.domain.ident import OrderId
-from imeiflow.domain.order import ResultStatus
+from imeiflow.domain.ident import JobId, OrderId
+from imeiflow.domain.order import OrderState, ResultStatus
 from imeiflow.errors import LedgerBusyError
 from imeiflow.ledger.change import StatusUpdate
+from imeiflow.ledger.ledger import Ledger
 from imeiflow.ledger.record import PlacedOrder
+from imeiflow.ledger.spending import SpendingFilter
 
 if TYPE_CHECKING:
     from imeiflow.dispatch.engine import Engine
@@ -30,11 +32,15 @@ _NEIGHBOURS = 20
 
 @dataclass(frozen=True, slots=True)
 class Candidate:
-    """An accepted order that could be repeated. `is_own`: it is of the job whose doubts are settled."""
+    """An accepted order that could be repeated. `is_own`: it is of the job whose doubts are settled.
+
+    `has_room`: the spending cap of its job allows it to be charged once more.
+    """
 
     order: PlacedOrder
     is_completed: bool
     is_own: bool
+    has_room: bool = True
 
     def covers_from(self, doubt_at: datetime, takes: timedelta) -> datetime | None:
         """Say from when on its refusal would cover a doubt that leaves `takes` after; None where it never would."""
@@ -52,9 +58,10 @@ async def find_candidates(
     """
     orders = await asyncio.to_thread(_read_candidates, engine, work, span)
     statuses = await fetch_statuses(engine, orders, is_stopped)
+    full = await asyncio.to_thread(_find_full, engine.ledger, {order.job for order in orders} - {work.job.id})
     found = [(order, statuses.get(order.order, order.status)) for order in orders]
     return [
-        Candidate(order, status is ResultStatus.COMPLETED, order.job == work.job.id)
+        Candidate(order, status is ResultStatus.COMPLETED, order.job == work.job.id, order.job not in full)
         for order, status in found
         if status is not ResultStatus.REJECTED
     ]
@@ -66,7 +73,7 @@ def choose(candidates: Iterable[Candidate], doubt_at: datetime, now: datetime, t
     The job's oldest that is old enough, else the youngest of another job that is: some services refuse for a time
     only. Where none is old enough yet, the oldest.
     """
-    every = list(candidates)
+    every = [one for one in candidates if one.has_room]
     pool = [one for one in every if one.is_completed] or every
     ready = [one for one in pool if (at := one.covers_from(doubt_at, takes)) is not None and at <= now]
     own = [one for one in ready if one.is_own]
@@ -84,6 +91,21 @@ def _read_candidates(engine: Engine, work: Work, span: tuple[datetime, datetime]
     found += ledger.accepted_before(account, service, youngest, limit=_NEIGHBOURS)
     found = found or ledger.oldest_accepted(account, service, limit=_OWN)
     return list({order.order: order for order in found}.values())
+
+
+def _find_full(ledger: Ledger, jobs: Iterable[JobId]) -> frozenset[JobId]:
+    """Find the jobs whose spending cap leaves no room for one of their orders to be charged once more."""
+    return frozenset(job for job in jobs if not _has_room(ledger, job))
+
+
+def _has_room(ledger: Ledger, job_id: JobId) -> bool:
+    job = ledger.find_job(job_id)
+    if job is None or job.max_spend is None or job.unit_price is None:
+        return True
+    tally = ledger.tally(job_id)
+    at_risk = tally[OrderState.UNCONFIRMED] + tally[OrderState.SENDING] + ledger.lost_probes(job_id)
+    spent = ledger.charged_as_agreed(SpendingFilter(jobs=[job_id]))
+    return job.max_spend - spent >= (at_risk + 1) * job.unit_price
 
 
 async def fetch_statuses(
