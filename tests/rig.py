@@ -35,12 +35,14 @@ from tests.mould import cast_ledger
 ACCOUNT = AccountName("gsm-fusion")
 SERVICE = ServiceId("1")
 PRICE = Decimal("0.08")
-PATIENCE_S = 150.0  #: a test that hangs fails instead
+PATIENCE_S = 300.0  #: a test that hangs fails instead
 
 TIMEOUTS = Timeouts(connect_s=5.0, pool_s=30.0, read_s=20.0, total_s=30.0)
 #: Soon tired of a server that is silent.
 IMPATIENT = replace(TIMEOUTS, read_s=0.25)
-SETTINGS = DispatchSettings(poll_s=0.05, settle_patience_s=60.0)
+#: A machine that stands still while a call is under way makes what it accepts seem young, and ten times as long is
+#: waited until it is old enough to be repeated.
+SETTINGS = DispatchSettings(poll_s=0.05, settle_patience_s=120.0)
 LASTING: dict[str, Any] = {"pending_for": "3600", "process_for": "3600"}
 INSTANT: dict[str, Any] = {"pending_for": "0", "process_for": "0"}
 

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from tests.cli import warm
 
-PATIENCE_S = 60.0
+PATIENCE_S = 120.0
 COMMAND = (sys.executable, "-m", "imeiflow.cli")
 
 

@@ -21,7 +21,7 @@ from imeiflow.ledger.log import PROBE_CHARGED
 from imeiflow.providers.contract import Connection, Placement, Timeouts
 from imeiflow.simulator.behaviour import Repeat
 from tests.judge import Verdict
-from tests.rig import ACCOUNT, PRICE, SERVICE, SETTINGS, FastClock, Rig, Wire, make_imei, open_rig, work
+from tests.rig import ACCOUNT, PATIENCE_S, PRICE, SERVICE, SETTINGS, FastClock, Rig, Wire, make_imei, open_rig, work
 
 S = OrderState
 LOST = "reset:after@#3,7"
@@ -137,7 +137,7 @@ async def test_probes_whose_replies_are_lost_risk_no_more_than_the_limit_in_all(
                 return getattr(self.inner, name)
 
         for _ in range(3):
-            async with rig.engine(connection=Spoiler(rig.connect())) as engine, asyncio.timeout(20):
+            async with rig.engine(connection=Spoiler(rig.connect())) as engine, asyncio.timeout(PATIENCE_S):
                 await engine.run()
             verdict = rig.judge()
             assert kinds(verdict) == ["probe", "probe"]
@@ -344,7 +344,7 @@ async def test_a_doubt_that_the_user_settles_while_it_is_about_to_be_repeated_is
             def __getattr__(self, name: str) -> Any:
                 return getattr(rig.ledger, name)
 
-        async with rig.engine(ledger=Meddler()) as engine, asyncio.timeout(20):
+        async with rig.engine(ledger=Meddler()) as engine, asyncio.timeout(PATIENCE_S):
             await engine.run()
         verdict = rig.judge()
         assert rig.state(job) is JobState.FINISHED
@@ -393,7 +393,7 @@ async def test_a_ledger_that_is_locked_while_doubt_is_settled_ends_no_call_of_ot
                     return getattr(self.inner, name)
 
             connection = Locker(rig.connect())
-            async with rig.engine(connection=connection) as engine, asyncio.timeout(20):
+            async with rig.engine(connection=connection) as engine, asyncio.timeout(PATIENCE_S):
                 await engine.run()
             assert connection.was_locked
         verdict = rig.judge()

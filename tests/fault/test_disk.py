@@ -23,7 +23,7 @@ import pytest
 from imeiflow.domain.order import JobState
 from imeiflow.errors import LedgerBusyError, LedgerError, LedgerFullError
 from imeiflow.ledger.ledger import Ledger
-from tests.rig import Rig, open_rig
+from tests.rig import PATIENCE_S, Rig, open_rig
 
 MOUNT, UMOUNT = shutil.which("mount") or "mount", shutil.which("umount") or "umount"
 ROOM = 48 * 1024 * 1024  #: more than the write-ahead log takes before it is copied back
@@ -105,7 +105,7 @@ async def test_on_a_full_disk_nothing_more_leaves_and_no_outcome_is_lost(disk: D
         ledger = TellingLedger(rig.ledger)
         async with rig.engine(ledger=ledger) as engine:
             running = asyncio.create_task(engine.run())
-            async with asyncio.timeout(20):
+            async with asyncio.timeout(PATIENCE_S):
                 await ledger.refused.wait()
                 received = rig.sim.stats.received
                 assert isinstance(rig.ledger.trouble, LedgerFullError)
@@ -173,7 +173,7 @@ async def test_while_the_ledger_is_locked_nothing_leaves_and_then_all_goes_on(
         ledger = TellingLedger(rig.ledger)
         async with rig.engine(ledger=ledger) as engine:
             running = asyncio.create_task(engine.run())
-            async with asyncio.timeout(20):
+            async with asyncio.timeout(PATIENCE_S):
                 await ledger.refused.wait()
                 received = rig.sim.stats.received
                 assert isinstance(rig.ledger.trouble, LedgerBusyError)
@@ -212,7 +212,7 @@ async def test_a_ledger_that_is_locked_when_a_job_ends_is_waited_for(
                 return self.inner.finish_job(*args, **kwargs)
 
         ledger = LockingLedger(rig.ledger)
-        async with rig.engine(ledger=ledger) as engine, asyncio.timeout(20):
+        async with rig.engine(ledger=ledger) as engine, asyncio.timeout(PATIENCE_S):
             await engine.run()
         assert ledger.tries == 2
         assert rig.state(job) is JobState.FINISHED

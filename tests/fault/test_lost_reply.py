@@ -5,7 +5,6 @@ Where repeats are refused, every doubt is settled in the end; where they are cha
 
 from __future__ import annotations
 
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -15,16 +14,13 @@ from imeiflow.domain.order import JobState, OrderState, Policy
 from imeiflow.providers.contract import Timeouts
 from imeiflow.simulator.behaviour import Repeat
 from imeiflow.simulator.fault import FaultKind, Moment
-from tests.rig import IMPATIENT, PRICE, SETTINGS, TIMEOUTS, Rig, open_rig
+from tests.rig import IMPATIENT, PRICE, TIMEOUTS, Rig, open_rig
 
 ONE_BY_ONE, BY_HUNDREDS = 1, 100
 SIZES = {ONE_BY_ONE: 40, BY_HUNDREDS: 120}  #: orders of a job, by its chunk size
 HIT = {ONE_BY_ONE: "#2,9,17", BY_HUNDREDS: "#2"}  #: the calls whose replies are lost: fewer than trip the breaker
 STORM = {ONE_BY_ONE: 100, 7: 180, BY_HUNDREDS: 700, None: 500}
 REFUSING = (Repeat.REFUSE, Repeat.REFUSE_OPEN)
-#: A machine that stands still while a call is under way makes what it accepts seem young, and ten times as long is
-#: waited until it is old enough to be repeated.
-PATIENT = replace(SETTINGS, settle_patience_s=120.0)
 
 #: A page that says "busy" is taken for a refusal at the door: it is no lost reply, unless the server lies.
 LOSSES = [
@@ -39,7 +35,7 @@ async def test_a_lost_reply_loses_nothing_and_pays_nothing_twice(
     tmp_path: Path, kind: FaultKind, moment: Moment, repeats: Repeat, chunk: int
 ):
     behaviour = {"faults": (f"{kind}:{moment}@{HIT[chunk]}",), "repeats": repeats}
-    async with open_rig(tmp_path, behaviour, timeouts=choose_timeouts(kind), settings=PATIENT) as rig:
+    async with open_rig(tmp_path, behaviour, timeouts=choose_timeouts(kind)) as rig:
         job = rig.add_job(SIZES[chunk], chunk_size=chunk)
         verdict = await rig.run(job)
         assert sum(rig.sim.stats.faults.values()) == HIT[chunk].count(",") + 1

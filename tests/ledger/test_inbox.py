@@ -53,7 +53,7 @@ def test_a_lone_change_is_taken_at_once(pool: ThreadPoolExecutor):
     inbox: Inbox[int] = Inbox(linger_s=LONG_S)
     future = take_patiently(pool, inbox)
     inbox.put(7)
-    assert future.result(timeout=10) == [7]
+    assert future.result(timeout=60) == [7]
 
 
 def test_beside_a_busy_loop_the_writer_waits_for_half_of_what_is_under_way(pool: ThreadPoolExecutor):
@@ -62,7 +62,7 @@ def test_beside_a_busy_loop_the_writer_waits_for_half_of_what_is_under_way(pool:
     future = take_patiently(pool, inbox, under_way=6)
     inbox.put(2)
     inbox.put(3)
-    assert future.result(timeout=10) == [1, 2, 3]
+    assert future.result(timeout=60) == [1, 2, 3]
 
 
 def test_a_thread_that_waits_makes_it_go_on_at_once(pool: ThreadPoolExecutor):
@@ -70,7 +70,7 @@ def test_a_thread_that_waits_makes_it_go_on_at_once(pool: ThreadPoolExecutor):
     inbox.put(1)
     future = take_patiently(pool, inbox, under_way=100)
     inbox.put(2, is_urgent=True)
-    assert future.result(timeout=10) == [1, 2]
+    assert future.result(timeout=60) == [1, 2]
 
 
 def test_it_goes_on_alone_when_no_company_comes():
@@ -87,7 +87,7 @@ def test_closing_ends_every_wait_and_lets_the_rest_be_taken(pool: ThreadPoolExec
     inbox.put(1)
     future = take_patiently(pool, inbox, under_way=100)
     inbox.close()
-    assert future.result(timeout=10) == [1]
+    assert future.result(timeout=60) == [1]
     assert not inbox.put(2)
     assert inbox.take(is_patient=True) == []
 

@@ -49,7 +49,7 @@ def test_the_end_is_told_however_it_comes():
     for work in (lambda: give(1), fail):
         ended = threading.Event()
         Run(work, ended.set)
-        ends.append(ended.wait(10))
+        ends.append(ended.wait(60))
     assert ends == [True, True]
 
 

@@ -25,7 +25,7 @@ sys.stdin.read()
 
 def place(base_url: str, *numbers: int) -> str:
     address = urlsplit(base_url)
-    connection = http.client.HTTPConnection(address.hostname, address.port, timeout=10)
+    connection = http.client.HTTPConnection(address.hostname, address.port, timeout=60)
     form = urlencode(make_order(*(make_imei(number) for number in numbers)))
     connection.request("POST", PATH, form, {"Content-Type": "application/x-www-form-urlencoded"})
     body = connection.getresponse().read().decode()
@@ -64,12 +64,12 @@ def test_the_server_ends_with_a_parent_that_is_killed():
         server = psutil.Process(int(parent.stdout.readline()))
         assert server.is_running()
         os.kill(parent.pid, signal.SIGKILL)
-        parent.wait(10)
-        psutil.wait_procs([server], timeout=10)
+        parent.wait(60)
+        psutil.wait_procs([server], timeout=60)
         assert not server.is_running()
     finally:
         parent.kill()
-        parent.wait(10)
+        parent.wait(60)
         parent.stdin.close()
         parent.stdout.close()
 

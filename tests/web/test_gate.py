@@ -15,7 +15,7 @@ PATHS = ["/sign-in", "/jobs", "/healthz", "/no-such-page", "/static/x/app.css", 
 
 def ask(site, path: str, method: str = "GET", **headers: str) -> http.client.HTTPResponse:
     parts = urlsplit(site.base_url)
-    connection = http.client.HTTPConnection(parts.hostname, parts.port, timeout=30)
+    connection = http.client.HTTPConnection(parts.hostname, parts.port, timeout=120)
     try:
         connection.request(method, path, headers={name.replace("_", "-"): value for name, value in headers.items()})
         answer = connection.getresponse()

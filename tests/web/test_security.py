@@ -425,7 +425,7 @@ def test_a_body_that_is_too_large_is_turned_away(site, anybody):
 )
 def test_a_request_that_two_servers_could_read_in_two_ways_is_refused(site, text):
     parts = urlsplit(site.base_url)
-    with socket.create_connection((parts.hostname, parts.port), timeout=30) as connection:
+    with socket.create_connection((parts.hostname, parts.port), timeout=120) as connection:
         connection.sendall(text.encode())
         assert connection.recv(200).split(b" ")[1][:1] == b"4"
 

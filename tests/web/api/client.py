@@ -18,7 +18,7 @@ from imeiflow.operations.identity import create_api_token
 from imeiflow.web.api.description import BASE, describe
 from tests.web.site import Site
 
-PATIENCE_S = 30.0
+PATIENCE_S = 120.0
 
 
 @dataclass(frozen=True)

@@ -87,7 +87,7 @@ def test_a_job_s_name_does_not_get_into_the_headers_of_its_export(site, program)
 def test_an_upload_without_a_length_is_cut_off_at_the_limit(tmp_path):
     with open_site(tmp_path / "home", max_upload_bytes=100_000) as site:
         program = enter(site, Scope.ORDER)
-        connection = http.client.HTTPConnection(urlsplit(site.base_url).netloc, timeout=30)
+        connection = http.client.HTTPConnection(urlsplit(site.base_url).netloc, timeout=120)
         headers = {
             "authorization": f"Bearer {program.secret}",
             "content-type": f"multipart/form-data; boundary={BOUNDARY}",
