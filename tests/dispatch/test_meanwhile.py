@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from pathlib import Path
+from typing import Any
 
 from imeiflow.domain.order import JobState, OrderState, Policy
 from imeiflow.simulator.behaviour import Repeat
@@ -21,11 +22,11 @@ async def test_an_order_marked_not_placed_while_the_job_runs_is_sent_before_the_
         rig.resume(job)
         finish = rig.ledger.finish_job
 
-        def settle_then_finish(*arguments: object) -> bool:
+        def settle_then_finish(*arguments: Any, **named: Any) -> bool:
             """Do as a person who settles in the very moment in which the engine is about to finish."""
             rig.ledger.finish_job = finish  # type: ignore[method-assign]
             rig.ledger.mark_not_placed(doubts[:2], note="not on the order page")
-            return finish(*arguments)  # type: ignore[arg-type]
+            return finish(*arguments, **named)
 
         rig.ledger.finish_job = settle_then_finish  # type: ignore[method-assign]
         await rig.run(job)
