@@ -1,6 +1,7 @@
 """What becomes of a full ledger: how fast a million rows are exported, how fast orders are found among millions.
 
 python -m benchmarks.export csv|xlsx|jsonl|search LEDGER      measures one thing in this process, and prints JSON
+python -m benchmarks.export jobs FOLDER                       makes a ledger of 6,000 jobs, and measures searches in it
 """
 
 from __future__ import annotations
@@ -164,6 +165,37 @@ def _measure_search(path: Path) -> dict[str, float]:
     return taken
 
 
+#: Of each job half was completed at one time, the other half rejected at another; all jobs went on side by side.
+_SIDE_BY_SIDE = """
+UPDATE orders SET state = 'accepted', status = CASE WHEN line < {half} THEN 'completed' ELSE 'rejected' END,
+accepted_at = {start} + (line * {jobs} + job_id) * {second} + CASE WHEN line < {half} THEN 0 ELSE 100 * {day} END,
+completed_at = {start} + (line * {jobs} + job_id) * {second} + CASE WHEN line < {half} THEN 0 ELSE 100 * {day} END
++ 3600 * {second}
+"""
+
+
+def _measure_jobs(folder: Path, jobs: int = 6_000, size: int = 100) -> dict[str, float]:
+    """Give for each search among many jobs, which have what is wanted at another time, the milliseconds as above."""
+    path = fill_ledger(folder, jobs * size, jobs)
+    first, second = Span(_EPOCH, _EPOCH + timedelta(days=50)), Span(_EPOCH + timedelta(days=50))
+    rejected = frozenset({ResultStatus.REJECTED})
+    taken: dict[str, float] = {}
+    with Ledger.open(path, clock=now) as ledger:
+        places = {"start": int(_EPOCH.timestamp()) * _SECOND, "second": _SECOND, "day": 86_400 * _SECOND}
+        statement = _SIDE_BY_SIDE.format(half=size // 2 + 2, jobs=jobs, **places)
+        ledger._write(lambda c: _execute(c, statement))  # noqa: SLF001
+        ids = [job.id for job in ledger.list_jobs()]
+        wishes = {
+            "a service, by time": Filter(service=SERVICE, accepted=second),
+            "rejected, in the time of the others": Filter(statuses=rejected, accepted=first),
+            "the same of 300 jobs": Filter(statuses=rejected, accepted=first, jobs=ids[:300]),
+            "accepted at the one time, completed at the other": Filter(accepted=first, completed=second),
+        }
+        for name, wanted in wishes.items():
+            taken[name] = _time(lambda wanted=wanted: ledger.page_orders(wanted))  # type: ignore[misc]
+    return taken
+
+
 def _time(work: Callable[[], object]) -> float:
     times = []
     for _ in range(5):
@@ -175,7 +207,14 @@ def _time(work: Callable[[], object]) -> float:
 
 def main(what: str, path: Path) -> None:
     """Measure one thing and print it."""
-    print(json.dumps(_measure_search(path) if what == "search" else _measure_export(ExportFormat(what), path)))
+    match what:
+        case "search":
+            taken = _measure_search(path)
+        case "jobs":
+            taken = _measure_jobs(path)
+        case _:
+            taken = _measure_export(ExportFormat(what), path)
+    print(json.dumps(taken))
 
 
 if __name__ == "__main__":

@@ -182,6 +182,21 @@ def test_a_price_is_stored_again_only_when_it_changed(ledger: Ledger, clock: Clo
     assert [one.price for one in ledger.price_history(ACCOUNT, SERVICE)] == [cheap.price, dear.price]
 
 
+def test_a_service_that_comes_back_is_listed_again_though_its_price_is_the_same(ledger: Ledger, clock: Clock):
+    cheap = PricedService(id=SERVICE, name="Check", price=Money(Decimal("0.08"), "USD"))
+    other = PricedService(id=ServiceId("9"), name="Unlock", price=Money(Decimal(20), "USD"))
+    ledger.record_prices(ACCOUNT, [cheap, other])
+    clock.move(days=1)
+    assert ledger.record_prices(ACCOUNT, [cheap]) == 1
+    assert [one.id for one in ledger.price_list(ACCOUNT)] == [SERVICE]
+    assert [one.price for one in ledger.price_history(ACCOUNT, other.id)] == [other.price]
+    clock.move(days=1)
+    assert ledger.record_prices(ACCOUNT, [cheap]) == 0
+    assert ledger.record_prices(ACCOUNT, [cheap, other]) == 1
+    assert {one.id: one.seen_at for one in ledger.price_list(ACCOUNT)}[other.id] == clock()
+    assert [one.price for one in ledger.price_history(ACCOUNT, other.id)] == [other.price, other.price]
+
+
 def test_price_lists_of_different_kinds_keep_out_of_each_other_though_their_ids_are_the_same(ledger: Ledger):
     """An id of one kind may be that of another: its price, delivery time and name are not this one's."""
     check = PricedService(id=SERVICE, name="Check", price=Money(Decimal("0.08"), "USD"), delivery="Instant")

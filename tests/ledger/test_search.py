@@ -8,7 +8,7 @@ from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 import pytest
-from sqlalchemy import Select, event
+from sqlalchemy import Select, event, text
 from sqlalchemy.dialects import sqlite
 
 from imeiflow.domain.ident import AccountName, JobId, Reference, ServiceId
@@ -18,7 +18,7 @@ from imeiflow.ledger.filter import Cursor, Filter, Span
 from imeiflow.ledger.ledger import Ledger
 from imeiflow.ledger.record import FoundOrder, JobDraft, NewOrder
 from imeiflow.ledger.search import end_with, select_jobs, select_named, select_of_job, select_rows
-from imeiflow.ledger.search_condition import Key
+from imeiflow.ledger.search_condition import Key, TimeKey
 from imeiflow.ledger.search_time import Few, find_by_time, select_by_time, select_in_job, select_latest
 from tests.ledger.conftest import ACCOUNT, SERVICE, Clock, Desk, make_imei
 
@@ -162,7 +162,7 @@ def test_whatever_is_asked_for_all_that_matches_is_found_once_in_one_order_in_pa
             assert list_all(filled, wanted, size) == found, wanted
 
 
-@pytest.mark.parametrize("few", [Few(jobs=0), Few(jobs=0, in_all=0), Few(in_job=0), Few(in_job=1), Few(in_job=2)])
+@pytest.mark.parametrize("few", [Few(jobs=0), Few(jobs=0, orders=0), Few(jobs=2)])
 def test_by_time_the_same_is_found_whatever_leads(filled: Ledger, clock: Clock, few: Few):
     compared = 0
     for wanted in wishes(clock):
@@ -181,6 +181,32 @@ def test_by_time_the_same_is_found_whatever_leads(filled: Ledger, clock: Clock, 
                     break
                 after = page.next
     assert compared > 50
+
+
+@pytest.mark.parametrize("limit", [1, 7, 100])
+def test_no_more_jobs_are_read_than_a_page_has_orders(ledger: Ledger, add_job: Callable[..., JobId], limit: int):
+    """Each has orders in the wanted time, and orders of the wanted status, and few have both."""
+    jobs = [add_job(2) for _ in range(40)]
+    at = int(EARLY.timestamp()) * 1_000_000
+    fill = """
+        UPDATE orders SET state = 'accepted', accepted_at = :at + id, completed_at = :at + id + 3600000000,
+        status = CASE WHEN line = 2 THEN 'rejected' ELSE 'completed' END;
+        UPDATE orders SET accepted_at = :at - 1000000 WHERE line = 2 AND job_id % 8 <> 0
+    """
+    for statement in fill.split(";"):
+        ledger._write(lambda connection, sql=statement: connection.execute(text(sql), {"at": at}))
+    asked: list[str] = []
+    event.listen(ledger._readers, "before_cursor_execute", lambda *told: asked.append(told[2]))
+    rejected = frozenset({ResultStatus.REJECTED})
+    found = ledger.page_orders(Filter(statuses=rejected, accepted=Span(EARLY)), limit=limit).orders
+    expected = [job for job in reversed(jobs) if job % 8 == 0]
+    assert [order.job for order in found] == expected[:limit]
+    assert len(asked) <= 3 + min(limit + 1, len(expected))
+    asked.clear()
+    assert not ledger.page_orders(
+        Filter(statuses=rejected, accepted=Span(EARLY, EARLY + timedelta(seconds=0.00001)))
+    ).orders
+    assert len(asked) <= 4
 
 
 def test_with_a_time_the_latest_come_first(filled: Ledger):
@@ -250,6 +276,9 @@ ALL = Filter(
 NO_TIME = replace(ALL, imeis=None, references=None, accepted=None, completed=None)
 NO_NAME = replace(ALL, imeis=None, references=None)
 BEHIND = Cursor(5, 6)
+KEY = TimeKey("completed", "accepted")
+ACCEPTED = "(job_id=? AND status=? AND accepted_at>? AND accepted_at<?)"
+COMPLETED = "(job_id=? AND status=? AND state=? AND completed_at>? AND completed_at<?)"
 PLANS: list[tuple[Select[object], str]] = [
     (select_named(Filter(imeis=[])), "orders USING INDEX ix_orders_imei (imei=?)"),
     (select_named(ALL, BEHIND), "orders USING INDEX ix_orders_imei (imei=?)"),
@@ -264,30 +293,38 @@ PLANS: list[tuple[Select[object], str]] = [
         "ix_orders_accepted_at (accepted_at>? AND accepted_at<?)",
     ),
     (select_by_time(NO_NAME, BEHIND), "ix_orders_completed_at (completed_at>? AND completed_at<?)"),
-    (select_by_time(NO_NAME, BEHIND, is_few=True), "ix_orders_status (job_id=? AND status=? AND state=?)"),
+    (
+        select_by_time(NO_NAME, BEHIND, is_few=True),
+        "ix_orders_job_completed_at (job_id=? AND status=? AND state=?)",
+    ),
     (
         select_by_time(replace(NO_NAME, statuses=None), is_few=True),
+        "ix_orders_job_completed_at (job_id=? AND status=? AND state=?)",
+    ),
+    (
+        select_by_time(replace(NO_NAME, completed=None), is_few=True),
         "ix_orders_status (job_id=? AND status=? AND state=?)",
     ),
     (
         select_by_time(replace(NO_NAME, statuses=None, states=None), is_few=True),
         "orders USING INDEX ix_orders_job_completed_at (job_id=?)",
     ),
-    (select_latest(NO_NAME), "ix_orders_job_completed_at (job_id=? AND completed_at>? AND completed_at<?)"),
-    (select_latest(NO_NAME), "ix_orders_job_accepted_at (job_id=? AND accepted_at>? AND accepted_at<?)"),
-    (select_latest(NO_NAME), "ix_orders_status (job_id=? AND status=? AND state=?)"),
-    (select_latest(NO_NAME, BEHIND), "ix_orders_job_completed_at (job_id=? AND completed_at>? AND completed_at<?)"),
-    (select_in_job(NO_NAME), "ix_orders_job_completed_at (job_id=? AND completed_at>? AND completed_at<?)"),
-    (select_in_job(NO_NAME, BEHIND), "ix_orders_job_completed_at (job_id=? AND completed_at>? AND completed_at<?)"),
+    (select_latest(NO_NAME), f"USING COVERING INDEX ix_orders_job_completed_at {COMPLETED}"),
+    (select_latest(NO_NAME), f"ix_orders_job_accepted_at {ACCEPTED}"),
+    (select_latest(NO_NAME, BEHIND), f"ix_orders_job_completed_at {COMPLETED}"),
+    (select_latest(replace(NO_NAME, completed=None)), f"USING COVERING INDEX ix_orders_job_accepted_at {ACCEPTED}"),
+    (select_latest(replace(NO_NAME, accepted=None)), f"USING COVERING INDEX ix_orders_job_completed_at {COMPLETED}"),
     (
-        select_in_job(replace(NO_NAME, completed=None), BEHIND),
-        "ix_orders_job_accepted_at (job_id=? AND accepted_at>? AND accepted_at<?)",
+        select_latest(replace(NO_NAME, completed=None, statuses=None)),
+        f"USING COVERING INDEX ix_orders_job_accepted_at {ACCEPTED}",
     ),
+    (select_in_job(NO_NAME, KEY), f"USING COVERING INDEX ix_orders_job_completed_at {COMPLETED}"),
+    (select_in_job(NO_NAME, KEY, BEHIND), f"USING COVERING INDEX ix_orders_job_completed_at {COMPLETED}"),
+    (select_in_job(replace(NO_NAME, completed=None), KEY, BEHIND), f"ix_orders_job_accepted_at {ACCEPTED}"),
     (
-        select_in_job(NO_NAME, BEHIND, led_by="other"),
-        "ix_orders_job_accepted_at (job_id=? AND accepted_at>? AND accepted_at<?)",
+        select_in_job(replace(NO_NAME, completed=None), TimeKey(None, "accepted"), BEHIND),
+        f"ix_orders_job_accepted_at {ACCEPTED}",
     ),
-    (select_in_job(NO_NAME, BEHIND, led_by="key"), "ix_orders_status (job_id=? AND status=? AND state=?)"),
     (select_jobs(NO_TIME, 9), "orders USING INDEX ix_orders_status (job_id=? AND status=? AND state=?)"),
     (select_jobs(Filter(states=ALL.states), 9), "orders USING INDEX ix_orders_claim (job_id=? AND state=?)"),
     (

@@ -346,6 +346,8 @@ def test_file_and_server_orders_are_placed_and_found():
     assert etree.fromstring(body.encode()).findtext("order/id") == "10000002"
     body = shop.ask(make_form("getserverorder", orderId="10000002"), 10.0)
     assert etree.fromstring(body.encode()).findtext("serverorder/statusId") == "2"
+    code = etree.fromstring(body.encode()).findtext("serverorder/code")
+    assert re.fullmatch(r"(Unlock code: |NCK=)?\d{16}", code), "a result, and not what was ordered"
     assert error_of(shop.ask(make_form("getfileorder", orderId="10000002"))) == "Invalid Order ID"
     assert error_of(shop.ask(make_form("placefileorder", networkId="901"))) == "Invalid File!"
     assert shop.book.charged == Decimal("3.30")

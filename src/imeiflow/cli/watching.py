@@ -172,7 +172,7 @@ def describe_counts(tally: StatusTally) -> str:
 def describe_sync(progress: SyncProgress) -> str:
     """Say a moment in one line."""
     tally = progress.tally
-    parts = [f"{_share(tally):.0%} final", describe_counts(tally)]
+    parts = [f"{_percent(tally)}% final", describe_counts(tally)]
     parts += [f"asked by {value}" if label == "asked by" else value for label, value in _describe_asking(progress)]
     return f"{_name(progress)}: " + "; ".join(part for part in parts if part)
 
@@ -185,7 +185,7 @@ def draw_sync(progress: SyncProgress, width: int) -> RenderableType:
     from rich.text import Text
 
     tally = progress.tally
-    done = f" {_share(tally):4.0%}"
+    done = f" {_percent(tally):3}%"
     bar = Table.grid(padding=0)
     bar.add_column(width=max(10, min(60, width - len(done) - 1)))
     bar.add_column(no_wrap=True)
@@ -206,6 +206,11 @@ def _name(progress: SyncProgress) -> str:
 
 def _share(tally: StatusTally) -> float:
     return tally.final / tally.total if tally.total else 1.0
+
+
+def _percent(tally: StatusTally) -> int:
+    """Give the final share in whole percent, rounded down: 100 only where all is final."""
+    return tally.final * 100 // tally.total if tally.total else 100
 
 
 def _describe_asking(progress: SyncProgress) -> Iterator[tuple[str, str]]:

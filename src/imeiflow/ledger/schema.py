@@ -50,6 +50,7 @@ REVISIONS = (
     "0014",
     "0015",
     "0016",
+    "0017",
 )
 HEAD = REVISIONS[-1]
 
@@ -184,12 +185,18 @@ orders = Table(
         Index(
             f"ix_orders_job_{column}",
             "job_id",
+            *keys,
             column,
             "id",
+            other,
             sqlite_where=text(f"{column} IS NOT NULL"),
             postgresql_where=text(f"{column} IS NOT NULL"),
         )
-        for column in ("accepted_at", "completed_at")
+        for column, keys, other in (
+            # What is behind the time is looked at without reading the order.
+            ("accepted_at", ("status",), "completed_at"),
+            ("completed_at", ("status", "state"), "accepted_at"),
+        )
     ),
     Index(
         "ix_orders_rejected",

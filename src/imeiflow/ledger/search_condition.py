@@ -8,7 +8,7 @@ from typing import Any, Final, NamedTuple
 from sqlalchemy import BigInteger, Join, Select, Text, exists, literal, or_, select, true, type_coerce
 from sqlalchemy.sql.elements import ColumnElement
 
-from imeiflow.domain.order import JobState
+from imeiflow.domain.order import JobState, OrderState, ResultStatus
 from imeiflow.ledger.dialect import encode_rows, json_rows, to_micros
 from imeiflow.ledger.filter import FINAL, WITH_STATUS, Filter, Span
 from imeiflow.ledger.record import FoundOrder
@@ -29,6 +29,18 @@ class Key(NamedTuple):
         """Give what an order has to meet."""
         status = [] if self.status is None else [orders.c.status == self.status]
         return [*status, orders.c.state == self.state]
+
+
+class TimeKey(NamedTuple):
+    """A status, or none, and a state: what leads to the times of a job's orders, in their order."""
+
+    status: str | None
+    state: str
+
+    def conditions(self, name: str) -> list[ColumnElement[bool]]:
+        """Give what an order has to meet; what was accepted at a time `accepted_at` is in no other state."""
+        status = orders.c.status.is_(None) if self.status is None else orders.c.status == self.status
+        return [status] if name == "accepted_at" else [status, orders.c.state == self.state]
 
 
 _COLUMNS = [name for name in FoundOrder.__dataclass_fields__ if name not in {"job", "account", "service"}]
@@ -83,6 +95,20 @@ def list_keys(wanted: Filter) -> list[Key]:
         states = WITH_STATUS if states is None else states & WITH_STATUS
         return [Key(state.value, status.value) for status in sorted(statuses) for state in sorted(states)]
     return [] if states is None else [Key(state.value) for state in sorted(states)]
+
+
+def list_time_keys(wanted: Filter) -> list[TimeKey]:
+    """Give the keys of which each order in a wanted time has one, and that a reduced filter allows.
+
+    What came to its end has a final status; what has a time of acceptance is accepted, and may have no status yet.
+    """
+    statuses: list[str | None] = [] if wanted.statuses is None else [*sorted(wanted.statuses)]
+    if wanted.statuses is None:
+        statuses = [*sorted(FINAL)] if wanted.completed is not None else [None, *sorted(ResultStatus)]
+    states = {OrderState.ACCEPTED} if wanted.accepted is not None else WITH_STATUS
+    if wanted.states is not None:
+        states = states & wanted.states
+    return [TimeKey(status, state) for status in statuses for state in sorted(states)]
 
 
 def has_any(keys: Sequence[Key]) -> ColumnElement[bool]:

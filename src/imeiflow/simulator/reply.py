@@ -12,7 +12,7 @@ from random import Random
 from typing import NamedTuple
 
 from imeiflow.domain.order import ResultStatus
-from imeiflow.simulator.behaviour import Behaviour, Declaration, ReplyLayout, StatusStyle
+from imeiflow.simulator.behaviour import Behaviour, Declaration, ReplyLayout, ResultLayout, StatusStyle
 from imeiflow.simulator.book import Entry
 from imeiflow.simulator.catalogue import Offer
 from imeiflow.simulator.result import make_result
@@ -76,8 +76,12 @@ class Writer:
 
     def write_record(self, name: str, entry: Entry, title: str, now: float) -> bytes:
         """Write the reply about one file or server order."""
-        number, word = _WORDS[entry.status_at(now)]
-        code = _escape(entry.imei) if entry.status_at(now).is_final else ""
+        status, code = entry.status_at(now), ""
+        number, word = _WORDS[status]
+        if status.is_final:
+            is_rejected, layout = status is ResultStatus.REJECTED, ResultLayout.CODE
+            told = make_result(entry.imei, entry.service, self._behaviour.seed, layout, is_rejected=is_rejected)
+            code = self._write_code(told)
         fields = f"<id>{entry.reference}</id><package>{_escape(title)}</package><statusId>{number}</statusId>"
         fields += f"<status>{word}</status><code>{code}</code><requestedat>{_write_time(entry.placed_at)}</requestedat>"
         return self._wrap(f"<{name}>{fields}</{name}>\n")
