@@ -54,6 +54,14 @@ def test_where_several_refusals_may_be_borne_a_leap_goes_to_the_middle() -> None
     assert _leaps(Caution(bans=1, warnings=4, run=100, floor_s=1.0), spread(3.0)) == [10.0, 5.0, 2.0]
 
 
+def test_a_period_that_is_set_most_often_is_tried_before_the_middle_where_the_run_was_long() -> None:
+    assert (
+        Caution(bans=1, warnings=4, run=100, floor_s=2.0).next_period(spread(2.8), 0.0) == 10.0
+    )  # of 5, 10, 15, 20, 30
+    assert Caution(bans=1, warnings=4, run=100, floor_s=10.0).next_period(spread(2.8), 0.0) == 20.0
+    assert Caution(bans=1, warnings=4, run=5, floor_s=2.0).next_period(spread(0.14), 0.0) == 15.0
+
+
 def test_fewer_refusals_are_borne_than_led_to_the_ban_and_none_twice() -> None:
     caution = Caution()
     for at in (0.0, 1.0, 2.0):

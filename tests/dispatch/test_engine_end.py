@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
@@ -191,6 +192,52 @@ async def test_a_connection_that_raises_ends_the_run_and_leaves_doubt(tmp_path: 
         verdict = rig.judge()
         assert verdict.count("unconfirmed") == 1
         assert (await rig.run_to_the_end(job)).count("accepted", "duplicate") == 100
+
+
+async def test_an_error_while_the_next_calls_are_chosen_does_not_cost_the_record_of_the_last(tmp_path: Path):
+    async with open_rig(tmp_path) as rig:
+        job = rig.add_job(40, chunk_size=10, max_concurrency=1)
+        async with rig.engine() as engine:
+            lane, next_work = engine.desk.lane, engine.desk.next_work
+            end, has_ended = lane.end, False
+
+            def note_end(*args: Any) -> None:
+                nonlocal has_ended
+                has_ended = True
+                end(*args)
+
+            def fail_after_a_call() -> Any:
+                if has_ended:
+                    raise RuntimeError("nobody foresaw it")
+                return next_work()
+
+            lane.end = note_end  # type: ignore[method-assign]
+            engine.desk.next_work = fail_after_a_call  # type: ignore[method-assign]
+            with pytest.raises(RuntimeError, match="nobody foresaw it"):
+                await work(engine)
+        rig.take_lane()
+        assert rig.judge().count("unconfirmed") == 0
+        assert rig.count(job, S.ACCEPTED) == 10
+
+
+async def test_what_a_call_makes_room_for_does_not_wait_for_a_look_into_the_ledger(tmp_path: Path):
+    async with open_rig(tmp_path) as rig:
+        job = rig.add_job(40, chunk_size=10, max_concurrency=1)
+        wire = Wire(rig.connect())
+        async with rig.engine(connection=wire) as engine:
+            look = engine.desk.look
+
+            def look_slowly() -> Any:
+                deadline = time.monotonic() + PATIENCE_S / 5
+                while 0 < len(wire.sent) < 4:
+                    assert time.monotonic() < deadline, "the next call waits for the look"
+                    time.sleep(0.005)
+                return look()
+
+            engine.desk.look = look_slowly  # type: ignore[method-assign]
+            await work(engine)
+        rig.judge()
+        assert rig.count(job, S.ACCEPTED) == 40
 
 
 # what other processes do meanwhile

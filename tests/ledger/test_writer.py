@@ -11,6 +11,7 @@ import signal
 import sqlite3
 import subprocess
 import sys
+import threading
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -112,6 +113,40 @@ async def test_closing_writes_what_waits(desk: Desk):
     assert (await ending).applied == 1
     with Ledger.open(desk.ledger.path, clock=desk.clock) as again:
         assert again.tally(desk.job)[S.ACCEPTED] == 1
+
+
+@pytest.mark.parametrize(
+    ("sizes", "transactions"),
+    [
+        pytest.param([60, 70, 80], [(1, 1), (0, 2)], id="most wait"),
+        pytest.param([1200, 1300, 1400], [(1, 3)], id="too many wait"),
+    ],
+)
+async def test_an_intent_does_not_wait_for_the_conclusions_of_large_calls(ledger, clock, add_job, sizes, transactions):
+    count = sum(sizes)
+    job = add_job(count + 20)
+    token, _ = ledger.take_lane(ACCOUNT, "worker 1")
+    desk = Desk(ledger, clock, job, token, ledger.queued_orders(job, limit=count + 20))
+    conclusions, first = [], 0
+    for size in sizes:
+        places = range(first, first + size)
+        attempt = await desk.send(*places)
+        conclusions.append(desk.conclusion(attempt, *(desk.change(place, S.ACCEPTED) for place in places)))
+        first += size
+    written: list[tuple[int, int]] = []
+    write = ledger._writer._write
+    ledger._writer._write = lambda group: written.append((len(group.intents), len(group.conclusions))) or write(group)
+    is_busy, go_on = threading.Event(), threading.Event()
+    busy = asyncio.create_task(asyncio.to_thread(ledger._write, lambda _: is_busy.set() or go_on.wait(30)))
+    await asyncio.to_thread(is_busy.wait, 30)
+    ending = [asyncio.create_task(ledger.conclude(conclusion)) for conclusion in conclusions]
+    sending = asyncio.create_task(desk.send(*range(count, count + 20)))
+    await asyncio.sleep(0)
+    go_on.set()
+    await asyncio.gather(busy, sending, *ending)
+    assert written == [(0, 0), *transactions]
+    assert desk.count(S.ACCEPTED) == count
+    assert desk.count(S.SENDING) == 20
 
 
 def test_a_call_that_fails_undoes_itself_and_nothing_else(ledger: Ledger):

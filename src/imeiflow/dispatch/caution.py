@@ -3,7 +3,8 @@
 Nothing is risked where the first refusal is already a ban. Where refusals came before it, fewer of them are borne
 within a while, and never as many as led to it. A ban of unknown length hides the length of a window: it is found by
 leaps, with as many calls as were once admitted in a row spread over a usual period. Where several refusals may be
-borne a leap goes to the middle of what is left, otherwise only to the next shorter period.
+borne a leap goes to the middle of what is left, or to what is set most often; otherwise only to the next shorter
+period.
 """
 
 from __future__ import annotations
@@ -12,7 +13,7 @@ import math
 from collections import deque
 from collections.abc import Collection, Sequence
 
-from imeiflow.dispatch.rate import MARGIN, USUAL_PERIODS_S, Bucket, Model, spread
+from imeiflow.dispatch.rate import MARGIN, MOST_USUAL_S, USUAL_PERIODS_S, Bucket, Model, spread
 
 #: After a refusal nothing more is tried for so long.
 QUIET_S = 120.0
@@ -109,7 +110,9 @@ class Caution:
         if not shorter:
             return None
         if can_spare:
-            return shorter[len(shorter) // 2]
+            middle = shorter[len(shorter) // 2]
+            usual = MOST_USUAL_S.intersection(shorter) if self.run >= _MIN_RUN else ()  # few may be a bucket's burst
+            return min(usual, key=lambda p: abs(math.log(p / middle)), default=middle)
         return max((p for p in shorter if MARGIN * self.run / p >= _LEAP * model.rate), default=shorter[-1])
 
     def leap(self, period_s: float) -> Model:

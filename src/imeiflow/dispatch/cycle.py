@@ -15,6 +15,7 @@ from dataclasses import dataclass
 
 from imeiflow.dispatch.rate import (
     MARGIN,
+    MOST_USUAL_S,
     REMEMBER_S,
     USUAL_PERIODS_S,
     Bucket,
@@ -34,7 +35,6 @@ _LONG_WAIT_S = 1.5
 GUESS_S = 3.0
 MIN_COUNT = 3
 FIRST_GAP_S = 0.25
-_MOST_USUAL_S = frozenset({1.0, 10.0, 60.0, 3600.0})
 _HALF = 0.5
 _FULL = 0.9
 _ENOUGH = 10  #: then one more or less is a matter of a tenth
@@ -166,7 +166,7 @@ def measure(cycle: Cycle, again_at: float) -> Measurement:
         earliest_s = max(earliest_s, cycle.due_at - _ROUNDING_S - cycle.began_at)
     usual = [period_s for period_s in USUAL_PERIODS_S if earliest_s < period_s <= elapsed_s + 0.01]
     if usual:  # a second, ten, a minute, an hour are set most often; the longest is not refused at once
-        period_s = next((period_s for period_s in reversed(usual) if period_s in _MOST_USUAL_S), usual[-1])
+        period_s = next((period_s for period_s in reversed(usual) if period_s in MOST_USUAL_S), usual[-1])
         return Measurement(Window(cycle.count, pad(period_s)), MIN_STEP if len(usual) == 1 else MAX_STEP)
     unsure = max(MIN_STEP, 1 / (cycle.count + 1), 0.5 * (elapsed_s - earliest_s) / elapsed_s)
     wait_s = again_at - cycle.refused_at

@@ -212,7 +212,7 @@ class Engine:
     # the loop
 
     def _fill(self) -> float:
-        """Let as many calls leave as may; say when the next one may."""
+        """Let as many calls begin as may; say when the next one may."""
         lane = self.desk.lane
         while not self.is_stopping:
             now = self.clock.monotonic()
@@ -242,6 +242,13 @@ class Engine:
                 self._note_placing()
                 self._start(self._placing.attempt(work, chunk, call))
         return math.inf
+
+    def refill(self) -> None:
+        """Let as many calls begin as may, in the middle of another's end, which an error here must not leave undone."""
+        try:
+            self._fill()
+        except Exception as error:  # noqa: BLE001 - it ends the engine
+            self.fail(error)
 
     def _next_question(self) -> Callable[[float], Coroutine[None, None, None]] | None:
         """Give what asks the provider before anything is placed, as a call that begins in the lane; None where none."""

@@ -32,6 +32,8 @@ log = structlog.get_logger(__name__)
 _TROUBLE_PAUSE_S = 0.5
 #: An intent that took longer to write may be that of a process that stood still meanwhile.
 _FROZEN_S = 2.0
+#: A call of so many orders takes a while to read and to record.
+_LARGE = 10
 _PLACING = frozenset({AttemptKind.PLACE, AttemptKind.CANARY})
 _REFUSED_MEANWHILE = "the provider refused another call meanwhile"
 _WHY_NOT = {
@@ -95,6 +97,11 @@ class Placing:
             placement = doubt_refusal(placement)
         is_newest = chunk.kind is not AttemptKind.PROBE or await self._is_newest(chunk, attempt)
         ended_at, poller = self._engine.clock.now(), self._engine.poller
+        is_reachable = self._reach.was_reached_since(call.began_at)
+        self._learn(work, chunk, call, placement)
+        if len(chunk.orders) >= _LARGE:
+            self._engine.refill()  # what this call's end makes room for is recorded while the ends of others are read
+        self._engine.wake()
         ended = conclude(
             chunk,
             placement,
@@ -107,10 +114,8 @@ class Placing:
             is_newest=is_newest,
             began_at=left_at,
             asked_by=work.job.id,
-            is_reachable=self._reach.was_reached_since(call.began_at),
+            is_reachable=is_reachable,
         )
-        self._learn(work, chunk, call, placement)
-        self._engine.wake()
         await self._engine.ledger.conclude(ended.conclusion)
         self._close(work, ended)
 

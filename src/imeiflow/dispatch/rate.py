@@ -7,6 +7,8 @@ from dataclasses import dataclass
 
 #: Periods that limiters are usually set to: right after the end of one is a good moment to ask again.
 USUAL_PERIODS_S = (1.0, 2.0, 5.0, 10.0, 15.0, 20.0, 30.0, 60.0, 120.0, 300.0, 600.0, 3600.0)
+#: Those of them that are set most often.
+MOST_USUAL_S = frozenset({1.0, 10.0, 60.0, 3600.0})
 #: So far back departures and refusals tell something.
 REMEMBER_S = 60.0
 #: So much of what was measured is used.

@@ -16,6 +16,7 @@ from concurrent.futures import Future
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from datetime import datetime
+from itertools import accumulate
 from typing import Any, TypeVar, cast
 
 from sqlalchemy import Connection, Engine
@@ -33,6 +34,10 @@ T = TypeVar("T")
 
 _FIRST_PAUSE_S = 0.02
 _LONGEST_PAUSE_S = 1.0
+#: Beside intents a transaction takes the conclusions of so many orders: a place at the provider is empty until the
+#: next intent is durable. Where those of so many wait, it takes them all.
+_FEW_ORDERS = 100
+_MANY_ORDERS = 3000
 
 
 @dataclass(slots=True, eq=False)
@@ -126,8 +131,11 @@ class Writer:
             entries = self._inbox.take(is_patient=not kept, under_way=self._under_way)
             if not entries and not kept:
                 return
-            kept = self._commit(_group(kept, entries))
-            if not kept:
+            group = _group(kept, entries)
+            later = _put_off(group)
+            failed = self._commit(group)
+            kept = failed + later
+            if not failed:
                 pause_s = _FIRST_PAUSE_S
                 continue
             if self._give_up.is_set():
@@ -256,6 +264,19 @@ def _group(kept: list[_Waiter], entries: list[_Waiter | _Call]) -> _Group:
         else:
             group.conclusions.append(entry)
     return group
+
+
+def _put_off(group: _Group) -> list[_Waiter]:
+    """Take most conclusions out of a group with intents, for a transaction after theirs; give what was taken out."""
+    if not group.intents:
+        return []
+    sizes = [len(cast("Conclusion", waiter.request).changes) for waiter in group.conclusions]
+    if sum(sizes) >= _MANY_ORDERS:
+        return []
+    beside = sum(1 for orders in accumulate(sizes) if orders <= _FEW_ORDERS)
+    later = group.conclusions[beside:]
+    del group.conclusions[beside:]
+    return later
 
 
 def _written(group: _Group, verdicts: list[Verdict]) -> tuple[list[tuple[AttemptId, Intent]], list[Conclusion]]:
