@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
+import json
 import re
 import zipfile
 from dataclasses import replace
@@ -15,7 +16,8 @@ from playwright.sync_api import Page, expect
 from imeiflow.domain.ident import JobId
 from imeiflow.domain.order import JobState, OrderState
 from imeiflow.domain.user import Role
-from tests.operations.stand import make_imei
+from tests.operations.stand import ACCOUNT, make_imei
+from tests.web.ask import Asker
 from tests.web.conftest import Visitor, find_violations
 from tests.web.look import find_flaws
 
@@ -129,6 +131,23 @@ def test_a_double_click_orders_once(site, visitor, admin):
     page.goto(path)  # the preview of what was ordered leads to its job
     page.wait_for_url(re.compile(r"/jobs/\d+$"))
     assert len(site.session.ledger.list_jobs()) == 1
+
+
+def test_a_word_that_is_given_twice_leads_to_the_same_job(site, admin):
+    person = Asker(site, admin)
+    how = {"content_type": "text/plain", "x_csrf_token": person.csrf}
+    listed = "".join(f"{make_imei(number)}\n" for number in range(3)).encode()
+    told = person.ask("POST", f"/jobs/new/upload?service=1&account={ACCOUNT}", body=listed, **how)
+    place = json.loads(told.body)["location"]
+    site.wait_until(lambda: 'name="version"' in person.ask("GET", place).body, "the list is not read")
+    version = re.search(r'name="version" value="(\d+)"', person.ask("GET", place).body)[1]
+    form = {"csrf": person.csrf, "version": version}
+    answers = [person.ask("POST", f"{place}/order", form=form) for _ in range(2)]
+    assert [one.status for one in answers] == [303, 303]
+    assert [one.headers["location"] for one in answers] == ["/jobs/1"] * 2
+    site.wait_for(JobId(1), JobState.FINISHED)
+    assert len(site.session.ledger.list_jobs()) == 1
+    assert site.judge().count("accepted") == 3
 
 
 def test_a_large_sum_has_to_be_typed(site, visitor, admin):

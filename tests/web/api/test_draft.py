@@ -17,7 +17,7 @@ from imeiflow.domain.order import JobState
 from imeiflow.domain.user import Role, Scope
 from imeiflow.errors import LedgerBusyError
 from tests.operations.stand import make_imei
-from tests.web.api.client import Program, check_problem, check_schema, enter, with_key
+from tests.web.api.client import PATIENCE_S, Program, check_problem, check_schema, enter, with_key
 from tests.web.ask import Asker
 
 BOUNDARY = "a-line-that-stands-in-no-list"
@@ -136,6 +136,36 @@ def test_the_same_key_gives_the_same_answer_and_another_request_with_it_is_turne
     assert again.headers["idempotency-replayed"] == "true"
     other = program.ask("POST", "/drafts", {**body, "again": True}, headers=with_key("k1"))
     check_problem(other, 409, "key-used")
+
+
+def test_a_key_of_one_file_is_not_good_for_another_of_the_same_name(program):
+    asked = [make_form(f"IMEI\n{make_imei(number)}\n".encode(), "stock.csv", service="1") for number in (1, 2)]
+    answers = [program.ask("POST", "/drafts", body, headers={**head, **with_key("k1")}) for body, head in asked]
+    assert answers[0].status == 201
+    check_problem(answers[1], 409, "key-used")
+
+
+def test_while_a_request_is_carried_out_the_same_one_is_told_to_wait(site, program, monkeypatch):
+    body = {"service": "1", "imeis": [make_imei(1)]}
+    preparations, begun, may_go_on = site.server.office.preparations, threading.Event(), threading.Event()
+    begin = preparations.begin
+
+    def begin_slowly(*args, **how):
+        begun.set()
+        assert may_go_on.wait(PATIENCE_S)
+        return begin(*args, **how)
+
+    monkeypatch.setattr(preparations, "begin", begin_slowly)
+    with ThreadPoolExecutor(1) as pool:
+        first = pool.submit(program.ask, "POST", "/drafts", body, headers=with_key("k1"))
+        assert begun.wait(PATIENCE_S)
+        told = [program.ask("POST", "/drafts", body, headers=with_key("k1")) for _ in range(2)]
+        may_go_on.set()
+    assert [one.headers["retry-after"] for one in told] == ["1", "1"]
+    for one in told:
+        check_problem(one, 409, "under-way")
+    again = program.ask("POST", "/drafts", body, headers=with_key("k1"))
+    assert (again.raw, again.headers["idempotency-replayed"]) == (first.result().raw, "true")
 
 
 def test_a_key_orders_at_no_price_that_nobody_was_told_of(site, program):
