@@ -118,6 +118,19 @@ def test_an_end_that_the_placing_call_named_is_not_taken_back():
     assert (news.status, news.is_change, news.anomaly) == (COMPLETED, False, StatusAnomalyKind.BACKWARDS)
 
 
+@pytest.mark.parametrize("known", [Standing(PENDING), Standing(IN_PROCESS), Standing(COMPLETED, "X", is_closed=True)])
+def test_the_same_once_more_is_neither_news_nor_an_anomaly(known: Standing):
+    assert known.status is not None
+    news = decide_status(known, known.status, known.code)
+    assert (news.status, news.code, news.is_change, news.anomaly) == (known.status, known.code, False, None)
+
+
+def test_a_status_that_goes_on_is_news_and_no_anomaly():
+    for before, after in ((None, PENDING), (PENDING, IN_PROCESS), (IN_PROCESS, COMPLETED), (PENDING, REJECTED)):
+        news = decide_status(Standing(before), after, None)
+        assert (news.status, news.is_change, news.was, news.anomaly) == (after, True, before, None)
+
+
 def test_a_status_before_the_end_may_go_back_and_that_is_an_anomaly():
     news = decide_status(Standing(IN_PROCESS), PENDING, None)
     assert (news.status, news.is_change, news.anomaly) == (PENDING, True, StatusAnomalyKind.BACKWARDS)

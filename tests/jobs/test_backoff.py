@@ -62,3 +62,10 @@ def test_it_is_given_up_after_a_day_and_some_tries_and_not_before(chances):
 def test_a_time_to_wait_is_obeyed_but_for_no_longer_than_we_would():
     assert after(429, retry_after_s=120).at == START + timedelta(seconds=120)
     assert after(429, retry_after_s=1e9).at == START + timedelta(seconds=LONGEST_S)
+
+
+def test_the_delays_are_those_of_the_page_on_webhooks_moved_by_up_to_a_quarter():
+    assert [delay_s(failures, 0.5) for failures in (1, 2, 3, 20)] == [10, 30, 90, 4 * 3600]
+    for failures in (1, 2, 3, 20):
+        middle = delay_s(failures, 0.5)
+        assert (delay_s(failures, 0.0), delay_s(failures, 1.0)) == (0.75 * middle, 1.25 * middle)
