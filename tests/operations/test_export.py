@@ -9,6 +9,7 @@ import os
 import re
 from dataclasses import replace
 from datetime import timedelta
+from decimal import Decimal
 from pathlib import Path
 
 import openpyxl
@@ -25,7 +26,7 @@ from imeiflow.ledger.change import StatusUpdate
 from imeiflow.ledger.filter import Filter, Span
 from imeiflow.ledger.record import NewOrder
 from imeiflow.operations import export
-from imeiflow.operations.cell import ADDED, make_keys, make_safe
+from imeiflow.operations.cell import ADDED, describe_row, make_keys, make_safe
 from imeiflow.operations.export import ExportFormat, Layout, Wish
 from imeiflow.operations.new_file import ExistsError, ExportError
 from imeiflow.operations.session import Session
@@ -496,3 +497,34 @@ def test_a_date_that_can_be_read_in_two_ways_is_left_as_it_stood_and_said(sessio
     assert "1 result: A date can be read in more than one way; it is left as it stood." in list(
         tell_done(done, wish(again, ExportFormat.CSV), target)
     )
+
+
+@pytest.mark.parametrize("text", ["-2+3", "+1-1", "-1*9", "--1", "+-1", "-1/2", "-1-2"])
+def test_a_sum_is_no_number(text: str):
+    assert make_safe(text) == f"'{text}"
+
+
+@pytest.mark.parametrize("text", ["-5.50", "+4,5", "-1.000,00", "+491234"])
+def test_a_number_stays_as_it_is(text: str):
+    assert make_safe(text) == text
+
+
+def test_a_heading_of_a_csv_is_no_formula_either(session, tmp_path):
+    rows = [NewOrder(line=2, imei=make_imei(77), columns=(str(make_imei(77)), "x"))]
+    job = add_job(session, rows, columns=("IMEI", "=1+cmd|A0"), has_header=True)
+    export.export_to_file(session, wish(job, ExportFormat.CSV), tmp_path / "out.csv")
+    assert read_csv(tmp_path / "out.csv")[0][:2] == ["IMEI", "'=1+cmd|A0"]
+
+
+def test_what_was_charged_twice_cost_twice_its_price(session, job):
+    row = next(iter(session.ledger.order_rows(job)))
+    place = ADDED.index("price")
+    for charges, cost in ((0, None), (1, Decimal("0.08")), (2, Decimal("0.16"))):
+        assert describe_row(replace(row, price=Decimal("0.08"), charges=charges))[place] == cost
+
+
+def test_of_failed_rows_only_those_in_a_wanted_state_are_written(session, job, tmp_path):
+    wanted = wish(job, ExportFormat.CSV, layout=Layout.FAILED, filter=Filter(states=frozenset({OrderState.REFUSED})))
+    everything = wish(job, ExportFormat.CSV, layout=Layout.FAILED)
+    some = export.export_to_file(session, wanted, tmp_path / "some.csv").rows
+    assert 0 < some < export.export_to_file(session, everything, tmp_path / "all.csv").rows
