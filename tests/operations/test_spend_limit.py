@@ -9,6 +9,7 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from datetime import timedelta
 from decimal import Decimal
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +21,7 @@ from imeiflow.domain.order import JobState, OrderState, Policy
 from imeiflow.domain.user import Role
 from imeiflow.ledger.record import JobDraft, NewOrder, PricedService
 from imeiflow.operations.identity import accept_invitation, invite_user
+from imeiflow.operations.job_control import Shown, go_on, send_again
 from imeiflow.operations.session import Session
 from imeiflow.operations.spend_limit import (
     NotTheirsError,
@@ -29,7 +31,7 @@ from imeiflow.operations.spend_limit import (
     weigh_list,
     weigh_rest,
 )
-from imeiflow.operations.steering import resume_job, retry_job
+from imeiflow.operations.steering import RETRIED, resume_job, retry_job
 from tests.operations.stand import ACCOUNT, PRICE, SERVICE, add_job, answer, finish, make_imei, open_session
 
 LIMIT = Decimal("1.00")
@@ -175,6 +177,20 @@ def test_a_limited_user_lets_only_their_own_jobs_go_on(session):
     with pytest.raises(NotTheirsError):
         retry_job(session, job, most=1, spender="otto")
     resume_job(session, job, spender="mia").lock.release()
+
+
+@pytest.mark.parametrize("is_retry", [False, True])
+def test_what_a_page_lets_go_on_is_held_to_the_limit_of_whoever_asks(session, is_retry):
+    job = add_job(session, rows(14), submitted_by="otto")
+    answer(session, job, {2: OrderState.REFUSED})
+    session.ledger.change_job(job, {JobState.RUNNING}, JobState.PAUSED, None)
+    adopted, before = [], session.ledger.tally(job)
+    how = {"adopt": lambda *one: adopted.append(one)}
+    shown = Shown(count=1, price=PRICE, waiting=13)
+    act = partial(send_again, states=RETRIED, shown=shown) if is_retry else go_on
+    with pytest.raises(SpendLimitError):
+        act(session, job, actor="otto", **how)
+    assert (adopted, session.ledger.tally(job), session.find_job(job).state) == ([], before, JobState.PAUSED)
 
 
 def test_a_price_that_a_job_may_not_go_on_at_is_not_kept(session):
