@@ -266,3 +266,50 @@ def test_the_writer_commits_to_the_disk_every_time(tmp_path: Path):
         }
     engine.dispose()
     assert settings == {"journal_mode": "wal", "synchronous": 2, "foreign_keys": 1}
+
+
+async def test_a_call_finds_what_was_concluded_before_it_whatever_else_waits(ledger, clock, add_job):
+    """Whoever takes the lane would find answered calls under way, and their orders in doubt."""
+    job = add_job(140)
+    token, _ = ledger.take_lane(ACCOUNT, "worker 1")
+    desk = Desk(ledger, clock, job, token, ledger.queued_orders(job, limit=140))
+    conclusions = [
+        desk.conclusion(await desk.send(*places), *(desk.change(place, S.REFUSED) for place in places))
+        for places in (range(60), range(60, 130))
+    ]
+    is_busy, go_on = threading.Event(), threading.Event()
+    busy = asyncio.create_task(asyncio.to_thread(ledger._write, lambda _: is_busy.set() or go_on.wait(30)))
+    await asyncio.to_thread(is_busy.wait, 30)
+    ending = [asyncio.create_task(ledger.conclude(conclusion)) for conclusion in conclusions]
+    sending = asyncio.create_task(desk.send(*range(130, 140)))
+    await asyncio.sleep(0)
+    waits = len(ledger._writer._inbox._waiting)
+    taking = asyncio.create_task(asyncio.to_thread(ledger.take_lane, ACCOUNT, "worker 2"))
+    async with asyncio.timeout(30):
+        while len(ledger._writer._inbox._waiting) == waits:  # noqa: ASYNC110 - the inbox tells nobody
+            await asyncio.sleep(0.005)
+    go_on.set()
+    await asyncio.gather(busy, sending, *ending, taking)
+    assert desk.count(S.REFUSED) == 130
+    assert desk.count(S.UNCONFIRMED) == 10
+
+
+async def test_a_conclusion_of_more_orders_than_go_beside_intents_does_not_wait_for_their_end(ledger, clock, add_job):
+    job = add_job(170)
+    token, _ = ledger.take_lane(ACCOUNT, "worker 1")
+    desk = Desk(ledger, clock, job, token, ledger.queued_orders(job, limit=170))
+    attempt = await desk.send(*range(150))
+    conclusion = desk.conclusion(attempt, *(desk.change(place, S.ACCEPTED) for place in range(150)))
+    written: list[tuple[int, int]] = []
+    write = ledger._writer._write
+    ledger._writer._write = lambda group: written.append((len(group.intents), len(group.conclusions))) or write(group)
+    is_busy, go_on = threading.Event(), threading.Event()
+    busy = asyncio.create_task(asyncio.to_thread(ledger._write, lambda _: is_busy.set() or go_on.wait(30)))
+    await asyncio.to_thread(is_busy.wait, 30)
+    ending = asyncio.create_task(ledger.conclude(conclusion))
+    sending = asyncio.create_task(desk.send(*range(150, 170)))
+    await asyncio.sleep(0)
+    go_on.set()
+    await asyncio.gather(busy, sending, ending)
+    assert written == [(0, 0), (1, 1)]
+    assert desk.count(S.ACCEPTED) == 150

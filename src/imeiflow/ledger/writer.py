@@ -267,13 +267,16 @@ def _group(kept: list[_Waiter], entries: list[_Waiter | _Call]) -> _Group:
 
 
 def _put_off(group: _Group) -> list[_Waiter]:
-    """Take most conclusions out of a group with intents, for a transaction after theirs; give what was taken out."""
-    if not group.intents:
+    """Take most conclusions out of a group with intents, for a transaction after theirs; give what was taken out.
+
+    None from a group with a call: whoever takes or releases a lane, say, relies on all that was handed over before.
+    """
+    if not group.intents or group.calls:
         return []
     sizes = [len(cast("Conclusion", waiter.request).changes) for waiter in group.conclusions]
     if sum(sizes) >= _MANY_ORDERS:
         return []
-    beside = sum(1 for orders in accumulate(sizes) if orders <= _FEW_ORDERS)
+    beside = max(1, sum(1 for orders in accumulate(sizes) if orders <= _FEW_ORDERS))
     later = group.conclusions[beside:]
     del group.conclusions[beside:]
     return later
