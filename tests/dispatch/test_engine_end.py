@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import threading
 import time
 from decimal import Decimal
 from pathlib import Path
@@ -238,6 +239,43 @@ async def test_what_a_call_makes_room_for_does_not_wait_for_a_look_into_the_ledg
             await work(engine)
         rig.judge()
         assert rig.count(job, S.ACCEPTED) == 40
+
+
+async def test_nothing_of_a_job_leaves_while_the_ledger_is_asked_what_has_become_of_it(tmp_path: Path):
+    """What it spent meanwhile would be counted twice or not at all, and its cap is kept by that count."""
+    async with open_rig(tmp_path) as rig:
+        recounted, other = (rig.add_job(40, chunk_size=10, max_concurrency=1) for _ in range(2))
+        is_counting = threading.Event()
+
+        async def make_stale(number: int) -> None:
+            if number == 2:
+                job = engine.desk.works[recounted]
+                async with asyncio.timeout(PATIENCE_S):
+                    while job.calls_under_way:  # noqa: ASYNC110 - the engine tells nobody
+                        await asyncio.sleep(0.005)
+                    job.is_stale = True
+                    engine.wake()
+                    while not is_counting.is_set():  # noqa: ASYNC110 - an event of threads
+                        await asyncio.sleep(0.005)
+
+        wire = Wire(rig.connect(), before=make_stale)
+        async with rig.engine(connection=wire) as engine:
+            recount = engine.desk.recount
+
+            def recount_slowly(work_: Any) -> None:
+                is_counting.set()
+                deadline = time.monotonic() + PATIENCE_S / 5
+                while len(wire.sent) < 3:
+                    assert time.monotonic() < deadline, "the other job's next call waits for the count"
+                    time.sleep(0.005)
+                recount(work_)
+
+            engine.desk.recount = recount_slowly  # type: ignore[method-assign]
+            await work(engine)
+        rig.judge()
+        assert set(wire.sent[0]) <= {row.imei for row in rig.rows(recounted)}
+        assert set(wire.sent[2]) <= {row.imei for row in rig.rows(other)}
+        assert rig.count(recounted, S.ACCEPTED) == rig.count(other, S.ACCEPTED) == 40
 
 
 # what other processes do meanwhile

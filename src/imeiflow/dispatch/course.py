@@ -64,7 +64,7 @@ class Course:
 
     async def _move(self, work: Work) -> None:
         if work.is_stale:
-            await asyncio.to_thread(self._engine.desk.recount, work)
+            await self._recount(work)
         if work.stop is not None:
             if not self.is_settling(work.job.id):
                 await self._end_job(work, *work.stop)
@@ -83,6 +83,14 @@ class Course:
                 await self._end_settled(work, JobState.PAUSED, TRIED)
         else:
             await self._end_settled(work, JobState.FINISHED, None)
+
+    async def _recount(self, work: Work) -> None:
+        """Take over what the ledger says of a job; calls of other jobs that end meanwhile let none of it leave."""
+        work.is_recounted = True
+        try:
+            await asyncio.to_thread(self._engine.desk.recount, work)
+        finally:
+            work.is_recounted = False
 
     def _explain_cap(self, work: Work) -> str:
         if not work.is_over_cap:

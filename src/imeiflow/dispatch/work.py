@@ -77,6 +77,7 @@ class Work:
         self.is_reading = False
         self.settle_after = 0.0  #: not before, in the engine's time: the ledger was busy
         self.is_stale = False  #: the ledger knows better how many orders are in which state
+        self.is_recounted = False  #: the ledger is being asked: nothing may leave that it would miss, or count twice
         self._waiting: deque[QueuedOrder] = deque()
         self._alone: deque[Chunk] = deque()
 
@@ -98,6 +99,8 @@ class Work:
     @property
     def has_work(self) -> bool:
         """Say whether a call could leave for it now. What settles a doubt costs no more than is held back for it."""
+        if self.is_recounted:
+            return False
         is_ready = self.stop is None and not self.awaits_price
         return bool(self._alone) or (is_ready and bool(self._waiting) and self.affordable() != 0)
 
