@@ -18,7 +18,7 @@ from imeiflow.domain.imei import Imei
 from imeiflow.domain.order import JobState, OrderState, Policy
 from imeiflow.ledger.change import AttemptKind
 from imeiflow.simulator.behaviour import Repeat
-from tests.rig import ACCOUNT, PRICE, SERVICE, FastClock, Rig, Wire, make_imei, open_rig, work
+from tests.rig import ACCOUNT, PATIENCE_S, PRICE, SERVICE, FastClock, Rig, Wire, make_imei, open_rig, work
 
 S = OrderState
 OPEN = {"repeats": Repeat.REFUSE_OPEN, "pending_for": "60", "process_for": "0"}
@@ -124,6 +124,42 @@ async def test_no_order_is_repeated_that_its_own_job_s_cap_has_no_room_for(tmp_p
         assert (len(probed(rig)), rig.repeats) == (room, room)
         assert (summary.spent.amount, summary.probed.amount) == ((5 + room) * PRICE, room * PRICE)
         assert rig.reason(job).startswith("repeats are charged here" if room else "no accepted order is known")
+
+
+@pytest.mark.parametrize("waits", ["until the probe has ended", "until the probe is under way"])
+async def test_a_job_that_runs_beside_keeps_to_its_cap_when_an_order_of_it_is_repeated(tmp_path: Path, waits: str):
+    clock = FastClock()
+    async with open_rig(tmp_path, {"repeats": Repeat.CHARGE}, clock=clock) as rig:
+        capped = rig.add_job(9, chunk_size=1, max_spend=3 * PRICE)
+        await rig.run(capped)
+        clock.skip(3600)
+        job = await leave_doubt(rig)
+        before = rig.sim.stats.actions["placeorder"]
+        rig.ledger.set_max_spend(capped, 6 * PRICE)
+        rig.resume(capped)
+        rig.resume(job)
+
+        async def hold(number: int) -> None:
+            if number == 1 and waits == "until the probe is under way":
+                other.awaits_price = False
+                engine.wake()
+                async with asyncio.timeout(PATIENCE_S):
+                    while rig.sim.stats.actions["placeorder"] < before + 2 or other.calls_under_way:  # noqa: ASYNC110
+                        await asyncio.sleep(0.005)
+
+        async def let_go(_: int) -> None:
+            other.awaits_price = False
+
+        wire = Wire(rig.connect(), before=hold, after=let_go)
+        async with rig.engine(connection=wire) as engine:
+            engine.desk.take(engine.desk.look())
+            other = engine.desk.works[capped]
+            other.awaits_price = True
+            await work(engine)
+        summary = rig.summary(capped)
+        assert wire.sent[0][0] in {row.imei for row in rig.rows(capped)[:3]}
+        assert (summary.spent.amount, summary.probed.amount) == (6 * PRICE, PRICE)
+        assert len(wire.sent) == 3
 
 
 class Meddler:

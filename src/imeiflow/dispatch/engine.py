@@ -238,7 +238,7 @@ class Engine:
                 self._start(self.poller.ask(batch, lane.begin(now, -len(batch.orders))))
             elif work is not None and (chunk := work.take_chunk()) is not None and self._placing.admits(work, chunk):
                 call = lane.claim(now, len(chunk.orders))
-                work.begin(chunk)
+                self._placing.begin(work, chunk)
                 self._note_placing()
                 self._start(self._placing.attempt(work, chunk, call))
         return math.inf

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import math
+from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
 import structlog
@@ -19,6 +20,7 @@ from imeiflow.dispatch.work import Chunk, Work
 from imeiflow.domain.decision import is_of_service, reason_to_pause
 from imeiflow.domain.ident import AttemptId, OrderId
 from imeiflow.domain.item import Item, OrderKind
+from imeiflow.domain.order import OrderState
 from imeiflow.domain.outcome import Ending, Outcome
 from imeiflow.errors import FencedError, GuardError, LedgerBusyError, LedgerError
 from imeiflow.ledger.change import AttemptKind, Intent
@@ -47,6 +49,7 @@ class Placing:
 
     def __init__(self, engine: Engine) -> None:
         self.repeats: dict[OrderId, Repeat] = {}
+        self._payers: dict[OrderId, Work] = {}  #: of probes under way that repeat an order of another job on the desk
         self._engine = engine
         self._reach = Reach()
         self._fastest_s = math.inf
@@ -56,11 +59,27 @@ class Placing:
 
         Nothing is held back for a probe: what may be spent may have been spent while it waited.
         """
-        is_affordable = chunk.kind is not AttemptKind.PROBE or work.affordable() != 0
-        if is_affordable and self._may_leave(work, chunk):
+        payers = {work, self._find_payer(work, chunk)} if chunk.kind is AttemptKind.PROBE else ()
+        if all(payer.affordable() != 0 for payer in payers) and self._may_leave(work, chunk):
             return True
         self._withdraw(work, chunk)
         return False
+
+    def begin(self, work: Work, chunk: Chunk) -> None:
+        """Count a call that leaves."""
+        work.begin(chunk)
+        if (payer := self._find_payer(work, chunk)) is not work:
+            self._payers[chunk.orders[0].id] = payer
+            payer.probes_for_others += 1
+
+    def _end(self, work: Work, chunk: Chunk, states: Iterable[OrderState]) -> None:
+        work.end(chunk, states)
+        if (payer := self._payers.pop(chunk.orders[0].id, None)) is not None:
+            payer.probes_for_others -= 1
+
+    def _find_payer(self, work: Work, chunk: Chunk) -> Work:
+        """Give the job that a charge is counted with: that of the order, where a probe repeats another job's."""
+        return self._engine.desk.works.get(chunk.job, work)
 
     async def attempt(self, work: Work, chunk: Chunk, call: Call) -> None:
         """Make one call, from the durable intent to the durable conclusion."""
@@ -181,7 +200,7 @@ class Placing:
         self._withdraw_canary(work, chunk)
         conclusion = withhold(chunk, attempt=attempt, ended_at=self._engine.clock.now(), problem=f"withheld: {why}")
         await self._engine.ledger.conclude(conclusion)
-        work.end(chunk, [chunk.expected for _ in chunk.orders])
+        self._end(work, chunk, [chunk.expected for _ in chunk.orders])
 
     def _may_leave(self, work: Work, chunk: Chunk) -> bool:
         """Say whether a call may be made now; of one that settles doubt its settlement knows."""
@@ -202,7 +221,7 @@ class Placing:
         now = self._engine.clock.monotonic()
         self._engine.desk.lane.withhold(call)
         self._withdraw_canary(work, chunk)
-        work.end(chunk, [chunk.expected for _ in chunk.orders])
+        self._end(work, chunk, [chunk.expected for _ in chunk.orders])
         match error:
             case LedgerBusyError():
                 self._engine.trouble = error
@@ -274,12 +293,14 @@ class Placing:
         """Count what the durable conclusion says."""
         self._engine.trouble = None
         work.attempts += 1
-        work.end(ended.chunk, ended.states.values())
+        self._end(work, ended.chunk, ended.states.values())
+        payer = self._find_payer(work, ended.chunk)
         for change in ended.conclusion.changes:
             if ended.chunk.kind is AttemptKind.PROBE and change.outcome is Outcome.UNCONFIRMED:
-                work.lost_probes += 1
+                for one in {work, payer}:  # as the ledger counts it
+                    one.lost_probes += 1
             if change.charges and change.price is not None:
-                work.spend(change.price, is_probe=ended.chunk.kind is AttemptKind.PROBE)
+                payer.spend(change.price, is_probe=ended.chunk.kind is AttemptKind.PROBE)
             self.repeats.pop(change.order, None)
         again = ended.again
         if again:

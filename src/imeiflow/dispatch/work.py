@@ -67,6 +67,7 @@ class Work:
         self.awaits_price = False  #: nothing leaves before the price list was looked at
         self.budget = Budget(None, ())  #: of the account, for the day
         self.lost_probes = 0  #: repeat probes whose reply was lost: each may have been charged
+        self.probes_for_others = 0  #: repeat probes of its orders that are under way for other jobs
         self.attempts = 0
         self.calls_under_way = 0
         self.orders_under_way = 0
@@ -146,7 +147,8 @@ class Work:
     @property
     def at_risk(self) -> Decimal:
         """Give what may have been charged beyond `spent`: under way, unconfirmed, probes without answer."""
-        risky = self.orders_under_way + self.counts[OrderState.UNCONFIRMED] + self.lost_probes
+        probes = self.probes_for_others + self.lost_probes
+        risky = self.orders_under_way + self.counts[OrderState.UNCONFIRMED] + probes
         return risky * (self.job.unit_price or Decimal(0))
 
     def affordable(self) -> int | None:

@@ -180,7 +180,8 @@ class Actions(Access):
 
         `notes` are those of the ones and of the others. Raises as `mark_placed` and `mark_not_placed` do.
         """
-        told, (note, other_note) = {id_: known for id_, known in references.items() if id_ in set(placed)}, notes
+        chosen, (note, other_note) = set(placed), notes
+        told = {id_: known for id_, known in references.items() if id_ in chosen}
         there = self._as_placed(told, note, actor)
         missing = _Settlement(MARKED_NOT_PLACED, OrderState.QUEUED, other_note, actor, {}, references={})
         plans = [(there, placed), (missing, not_placed)]
