@@ -394,3 +394,13 @@ def test_near_the_end_of_a_job_nothing_more_is_tried() -> None:
         now = max(now, pace.ready_at(now))
         pace.started(now)
     assert pace.model.rate > 10.0  # type: ignore[union-attr]
+
+
+@pytest.mark.parametrize("slots", [20, 200])
+def test_a_refusal_of_one_beyond_a_number_that_is_known_holds_up_nobody(slots: int) -> None:
+    """It was to be expected: no more leave alone, nor in steps, than after any other end."""
+    server = {"latency": steady(1.0), "slots": slots, "on_full": "refuse"}
+    learned = _learned(ServerModel(**server), slots * 30)  # type: ignore[arg-type]
+    run = run_lane(Lane(ceiling=256, learned=learned), ServerModel(**server), slots * 30)  # type: ignore[arg-type]
+    assert run.refused > 0
+    assert run.seconds <= 30.2

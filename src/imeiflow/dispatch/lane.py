@@ -21,6 +21,7 @@ from imeiflow.dispatch.call import Call, CallEnd, Refusal
 from imeiflow.dispatch.learned import read_count, read_pace
 from imeiflow.dispatch.limit import ConcurrencyLimit
 from imeiflow.dispatch.rate import Model, Window, per_time
+from imeiflow.dispatch.suspicion import Suspicion
 
 #: How many calls at once the canaries' neighbours may prove; beyond, only calls of the real size are worth a slot.
 _CANARY_BOUND = 20
@@ -39,19 +40,6 @@ _MAX_ALONE_S = 1.0
 _REFUSALS = 256
 _SUSPECT_S = 1.5
 _HALF_FULL = 0.75
-
-
-@dataclass(slots=True)
-class _Suspicion:
-    """Refusals without words, taken for a matter of number."""
-
-    first_at: float  #: when the first refused call began
-    began_at: float  #: when the last one did
-    refused_at: float
-    crowd: int
-    value: float  #: the limit before the first of them
-    in_a_row: int = 1  #: refusals since a call was last served
-    verified: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,6 +76,7 @@ class Lane:
         )
         self.pace = read_pace(rate, learned.get("pace"))
         self._sure = self.limit.proven  #: an earlier session had so many at once
+        self._is_cap_recalled = self.limit.cap is not None
         self.in_flight = 0
         self.refused = 0
         self._hold_until = -math.inf
@@ -96,7 +85,7 @@ class Lane:
         self._refusals: deque[tuple[float, float]] = deque(maxlen=_REFUSALS)  #: when each left, and was heard
         #: For a refusal, or since an earlier session: the way back is taken in steps.
         self._has_waited = self.pace.model is not None
-        self._suspicion: _Suspicion | None = None
+        self._suspicion: Suspicion | None = None
         self._unexplained: deque[float] = deque(maxlen=_MAX_UNEXPLAINED)
         self._speaks_of_rate = False  #: whoever says so when it is the rate means something else when silent
         self._rate_refused_at = -math.inf
@@ -148,7 +137,7 @@ class Lane:
     def _is_refilling(self, now: float) -> bool:
         """Say whether many have ended at once, soon after a refusal without words: others follow one by one."""
         suspicion, limit = self._suspicion, self.limit
-        is_recent = suspicion is not None and now < suspicion.refused_at + _SUSPECT_S
+        is_recent = suspicion is not None and suspicion.is_news and now < suspicion.refused_at + _SUSPECT_S
         return is_recent and not limit.is_eased and self.in_flight < limit.allowed * _HALF_FULL
 
     @property
@@ -328,17 +317,19 @@ class Lane:
         """Take a refusal for one call too many, and plan to ask once more."""
         limit, before = self.limit, self._suspicion
         is_trial = call.is_trial and limit.is_trying
+        is_sure = self._is_cap_recalled or (before is not None and before.verified >= len(_VERIFY_GAPS_S))
+        is_news = not (is_sure and is_trial and call.crowd >= limit.admits)
         if before is None:
-            self._suspicion = before = _Suspicion(call.began_at, call.began_at, now, call.crowd, limit.value)
+            self._suspicion = before = Suspicion(call.began_at, call.began_at, now, call.crowd, limit.value, is_news)
         else:
             before.in_a_row += not is_trial and call.crowd < _surely(limit.cap or limit.proven)
-            before.began_at, before.refused_at, before.crowd = call.began_at, now, call.crowd
-        self._has_waited = True
+            before.began_at, before.refused_at, before.crowd, before.is_news = call.began_at, now, call.crowd, is_news
+        self._has_waited = self._has_waited or is_news
         self.pace.discount(call.began_at)
         self.pace.caution.warn(now)
         limit.refused(now, crowd=call.crowd)
         self._verify_began_at = None
-        self._hold_until = now + max(self._grace_s, _HOLD_S)
+        self._hold_until = now + max(self._grace_s, _HOLD_S if is_news else 0.0)
         self._is_cautious = True
         if before.verified < len(_VERIFY_GAPS_S):
             gap_s = max(_VERIFY_GAPS_S[before.verified], 3 * self._grace_s)
@@ -366,10 +357,11 @@ class Lane:
             self._free_limit(self._suspicion)
         self._refuse_rate(now, call, Refusal())
 
-    def _free_limit(self, suspicion: _Suspicion) -> None:
+    def _free_limit(self, suspicion: Suspicion) -> None:
         self.pace.note_spent(suspicion.first_at)
         if self.limit.cap is not None:
             self.limit.free(value=max(suspicion.value, self.limit.value))
+        self._is_cap_recalled = False
         self._drop_suspicion()
         self._unexplained.clear()
 
