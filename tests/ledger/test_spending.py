@@ -9,7 +9,7 @@ from pathlib import Path
 
 from imeiflow.domain.doubt import RepeatEvidence
 from imeiflow.domain.ident import AccountName, JobId, Reference
-from imeiflow.domain.order import OrderState, ResultStatus
+from imeiflow.domain.order import JobState, OrderState, ResultStatus
 from imeiflow.ledger import spending
 from imeiflow.ledger.change import AttemptKind, StatusUpdate
 from imeiflow.ledger.charge import sum_up
@@ -46,10 +46,12 @@ async def test_only_what_was_asked_for_is_told(desk: Desk):
     await place(desk, 0)
     desk.clock.move(days=1)
     await place(desk, 1)
+    desk.clock.move(days=1)
+    await place(desk, 2)
     day = SpendingFilter(since=MIDNIGHT + timedelta(days=1), until=MIDNIGHT + timedelta(days=2))
     assert [one.at for one in desk.ledger.charges(day)] == [MIDNIGHT + timedelta(days=1)]
     assert desk.ledger.charges(SpendingFilter(account=AccountName("other"))) == []
-    assert sum(one.times for one in desk.ledger.charges(SpendingFilter(account=ACCOUNT, jobs=[desk.job]))) == 2
+    assert sum(one.times for one in desk.ledger.charges(SpendingFilter(account=ACCOUNT, jobs=[desk.job]))) == 3
 
 
 async def test_a_doubt_may_have_been_charged_and_counts_as_charged_when_the_user_says_so_at_the_time_of_its_call(
@@ -97,6 +99,50 @@ async def test_a_rejected_order_is_given_back_when_it_is_seen_to_be_rejected(des
     desk.ledger.update_statuses(ACCOUNT, [StatusUpdate(order=first, status=ResultStatus.REJECTED)])
     assert desk.ledger.refunds(EVERYTHING) == [Expense(desk.job, MIDNIGHT + timedelta(days=1), PRICE, 1)]
     assert str(desk.ledger.spending(desk.job)) == "$0.16"
+
+
+async def test_nothing_is_given_back_for_a_rejected_order_that_was_never_charged(desk: Desk):
+    """The provider had it before: that nobody knows what it cost makes no sum unknown."""
+    await place(desk, 0)
+    await place(desk, 1, state=S.DUPLICATE)
+    rejected = [StatusUpdate(order=order, status=ResultStatus.REJECTED) for order in desk.ids(0, 1)]
+    desk.ledger.update_statuses(ACCOUNT, rejected)
+    assert desk.ledger.refunds(EVERYTHING) == [Expense(desk.job, MIDNIGHT, PRICE, 1)]
+    assert str(desk.ledger.summary(desk.job).refunded) == "$0.08"
+
+
+async def test_for_a_cap_what_was_agreed_to_within_a_quarter_of_an_hour_holds_for_all_that_it_charged(desk: Desk):
+    """Sums do not tell which of its charges came before the new price: rather too much is counted than too little."""
+
+    async def place_at_five_cents(position: int) -> Decimal:
+        was = desk.ledger.charged_as_agreed(EVERYTHING)
+        await place(desk, position, price=Decimal("0.05"))
+        return desk.ledger.charged_as_agreed(EVERYTHING) - was
+
+    def agree_to(price: str) -> None:
+        desk.ledger.change_job(desk.job, {JobState.RUNNING}, JobState.PAUSED, "the price changed")
+        desk.ledger.accept_price(desk.job, Decimal(price))
+        desk.ledger.change_job(desk.job, {JobState.PAUSED}, JobState.RUNNING, None)
+
+    assert await place_at_five_cents(0) == PRICE
+    desk.clock.move(minutes=5)
+    agree_to("0.12")
+    desk.clock.move(minutes=3)
+    assert desk.ledger.charged_as_agreed(EVERYTHING) == Decimal("0.12")
+    assert await place_at_five_cents(1) == Decimal("0.12")
+    desk.clock.move(minutes=10)
+    assert await place_at_five_cents(2) == Decimal("0.12")
+    agree_to("0.06")
+    desk.clock.move(minutes=15)
+    assert await place_at_five_cents(3) == Decimal("0.06")
+
+
+async def test_a_price_that_was_agreed_to_later_changes_nothing_of_what_was_charged_before(desk: Desk):
+    await place(desk, 0)
+    desk.clock.move(minutes=15)
+    desk.ledger.change_job(desk.job, {JobState.RUNNING}, JobState.PAUSED, "the price rose")
+    desk.ledger.accept_price(desk.job, Decimal("0.12"))
+    assert desk.ledger.charged_as_agreed(EVERYTHING) == PRICE
 
 
 async def test_a_price_that_is_not_known_is_said_to_be_unknown(desk: Desk):

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from imeiflow.domain.ident import AttemptId, JobId, OrderId, ServiceId
+from imeiflow.domain.ident import AttemptId, JobId, OrderId, Reference, ServiceId
 from imeiflow.domain.order import OrderState
 from imeiflow.ledger.record import KnownOrder
 from imeiflow.operations.claim import Obscurity, claim_rows
@@ -61,6 +62,20 @@ def test_what_a_probe_placed_a_second_time_takes_no_row_that_a_doubt_may_have():
     claims = claim_rows([first, near, later], [placed, doubt], CLOCK, has_dates=True)
     assert claims.placed == [(placed, first), (placed, later)]
     assert claims.settled == [(doubt, near)]
+
+
+def test_a_row_is_the_first_order_s_of_two_that_share_its_reference():
+    """The ledger has one reference twice where a provider gave it twice: the second has no row, and takes nobody's."""
+    shared = Reference("R1")
+    first, second = (
+        replace(make_known(number, OrderState.ACCEPTED, NOON, charges=1), reference=shared) for number in (1, 2)
+    )
+    row = replace(make_row(2, NOON), reference=shared)
+    claims = claim_rows([row], [first, second], CLOCK, has_dates=True)
+    assert (claims.placed, claims.left) == ([(first, row)], [])
+    unnamed = make_row(3, NOON + timedelta(seconds=5))
+    claims = claim_rows([row, unnamed], [first, second], CLOCK, has_dates=True)
+    assert claims.placed == [(first, row), (second, unnamed)]
 
 
 def test_a_row_two_minutes_from_its_call_is_a_doubt_s_and_one_three_minutes_away_is_not():

@@ -416,6 +416,19 @@ def test_rows_can_be_chosen_by_state_status_service_and_time(session, completed,
     assert lines(service=ServiceId("other")) == []
 
 
+def test_of_chosen_orders_no_other_is_written_and_none_where_none_is_chosen(session, completed, tmp_path):
+    ids = {row.line: row.id for row in session.ledger.order_rows(completed)}
+
+    def lines(*chosen: int, **more) -> list[str]:
+        wanted = wish(completed, orders=frozenset(ids[line] for line in chosen), **more)
+        export.export_to_file(session, wanted, tmp_path / "out.csv", replaces=True)
+        return [row[0] for row in read_csv(tmp_path / "out.csv")[1:]]
+
+    assert lines(3, 6) == [make_imei(3), make_imei(6)]
+    assert lines(3, 6, layout=Layout.FAILED) == [make_imei(6)]
+    assert lines() == []
+
+
 def test_several_jobs_go_into_one_file_with_columns_of_one_name_in_one_place(session, job, completed, tmp_path):
     everything = Wish(jobs=None)
     done = export.export_to_file(session, everything, tmp_path / "out.csv")
@@ -465,7 +478,12 @@ def test_the_reason_of_a_rejected_order_says_so_once(session, completed, said, t
 
 def test_a_result_about_another_phone_than_the_one_that_was_ordered_is_said(session, tmp_path):
     own = make_imei(1)
-    said = {1: f"IMEI: {own[:8]} {own[8:]}", 2: f"IMEI: {own}", 3: f"IMEI: {own}, IMEI2: {make_imei(3)}"}
+    said = {
+        1: f"IMEI: {own[:8]} {own[8:]}",
+        2: f"IMEI: {own}",
+        3: f"IMEI: {own}, IMEI2: {make_imei(3)}",
+        4: f"Ordered by: {make_imei(4)}<br>IMEI: {own}",  # it may be the phone's other one
+    }
     job = add_job(session, [NewOrder(line=line, imei=make_imei(line), columns=(make_imei(line),)) for line in said])
     answer(session, job, dict.fromkeys(said, OrderState.ACCEPTED))
     complete(session, job, [(line, ResultStatus.COMPLETED, text) for line, text in said.items()])
@@ -474,7 +492,7 @@ def test_a_result_about_another_phone_than_the_one_that_was_ordered_is_said(sess
         done = export.export_to_file(session, wish(job, format_), target)
         assert done.notes == {Note.FOREIGN_IMEI: 1}
     told = map(json.loads, (tmp_path / "out.jsonl").read_text().splitlines())
-    assert [one.get("notes") for one in told] == [None, ["foreign_imei"], None]
+    assert [one.get("notes") for one in told] == [None, ["foreign_imei"], None, None]
     assert "1 result: A result names another IMEI than the one that was ordered; ask the provider whose it is." in list(
         tell_done(done, wish(job, ExportFormat.XLSX), target)
     )

@@ -256,6 +256,32 @@ def test_a_provider_s_clock_that_is_wrong_is_set_by_the_orders_that_are_certain(
     assert found.settled == {}
 
 
+def test_a_wrong_clock_is_set_where_the_export_names_its_time_zone_too(session, job, tmp_path):
+    def zoned(number: int, at: datetime) -> str:
+        shown = row(number, at).rsplit("\t", 2)[1]
+        return row(number, at).replace(shown, f"{at:%Y-%m-%dT%H:%M:%S+00:00}")
+
+    late = START + timedelta(minutes=6)
+    found = reconcile(session, job, write(tmp_path, *(zoned(n, late) for n in (2, 3, 4, 5, 6))))
+    assert (found.clock.zones, found.clock.ahead) == ((UTC,), timedelta(minutes=6))
+    assert [one.imei for one in found.settled.values()] == [make_imei(6)]
+    found = reconcile(session, job, write(tmp_path, *(zoned(n, late) for n in (2, 3, 4, 5)), zoned(6, START)))
+    assert found.settled == {}
+
+
+@pytest.mark.parametrize(("agreeing", "is_believed"), [((2, 3, 4), True), ((2,), False)])
+def test_a_time_zone_is_believed_only_where_most_of_the_certain_orders_tell_it(
+    session, job, tmp_path, agreeing: tuple[int, ...], is_believed: bool
+):
+    """Each of the others was ordered again by hand, hours later: the time zones that they tell are none."""
+    others = [n for n in (2, 3, 4, 5) if n not in agreeing]
+    rows = [row(n) for n in (*agreeing, 6)] + [row(n, START + timedelta(hours=n)) for n in others]
+    found = reconcile(session, job, write(tmp_path, *rows))
+    assert (found.clock is not None) is is_believed
+    assert [one.imei for one in found.settled.values()] == ([make_imei(6)] if is_believed else [])
+    assert [why for _, why in found.obscure] == ([] if is_believed else [Obscurity.TIME_UNKNOWN])
+
+
 def test_a_row_that_belongs_to_an_accepted_order_does_not_settle_a_doubt_about_the_same_imei(session, job, tmp_path):
     second = add_job(session, [NewOrder(line=2, imei=make_imei(2))], service_name=NAME)
     answer(session, second, {2: OrderState.UNCONFIRMED}, Ending.IN_DOUBT)
