@@ -2,15 +2,21 @@
 
 from __future__ import annotations
 
+import http.client
+from contextlib import closing, suppress
+from pathlib import Path
+from urllib.parse import urlsplit
+
 import pytest
 from litestar._parsers import parse_url_encoded_form_data
 
 from imeiflow.domain.order import JobState
 from imeiflow.domain.user import Role
 from tests.web.ask import Asker
-from tests.web.site import PASSWORD
+from tests.web.site import PASSWORD, Site, open_site
 
 FORM = "application/x-www-form-urlencoded"
+UPLOAD = "/jobs/new/upload?service=1&account=gsm-fusion"
 HUGE = [10**25, 2**63, 2**63 - 1, 10**18]
 
 
@@ -78,6 +84,30 @@ def test_a_body_of_parts_is_no_form_of_a_page(site, admin):
 
 def test_a_list_that_says_it_is_a_form_is_not_searched_for_its_token(site, admin):
     somebody = Asker(site, admin)
-    path = "/jobs/new/upload?service=1&account=gsm-fusion"
     body = b"csrf=" + somebody.csrf.encode() + b"&a=" + b"1" * 3_000_000
-    assert somebody.ask("POST", path, body=body, content_type=FORM).status == 403
+    assert somebody.ask("POST", UPLOAD, body=body, content_type=FORM).status == 403
+
+
+@pytest.fixture
+def narrow(tmp_path: Path):
+    with open_site(tmp_path / "home", max_upload_bytes=1_048_576) as opened:
+        yield opened
+
+
+def test_a_list_that_says_it_is_too_large_is_turned_away_unread(narrow: Site, tmp_path):
+    somebody = Asker(narrow, narrow.add_user())
+    answer = somebody.ask("POST", UPLOAD, content_length="1048577", x_csrf_token=somebody.csrf)
+    assert answer.status == 413
+    assert "The file is larger than 1 MB." in answer.body
+    assert list((tmp_path / "home" / "uploads").iterdir()) == []
+
+
+def test_a_list_that_does_not_say_how_long_it_is_is_cut_off_at_the_limit(narrow: Site, tmp_path):
+    somebody = Asker(narrow, narrow.add_user())
+    headers = {"cookie": somebody._cookie, "x-csrf-token": somebody.csrf, "transfer-encoding": "chunked"}
+    parts = [b"1" * 65_536] * 16
+    with closing(http.client.HTTPConnection(urlsplit(narrow.base_url).netloc, timeout=120)) as connection:
+        with suppress(BrokenPipeError, ConnectionResetError):  # it does not read what it does not take
+            connection.request("POST", UPLOAD, iter([*parts, b"1"]), headers, encode_chunked=True)
+        assert connection.getresponse().status == 413
+    assert list((tmp_path / "home" / "uploads").iterdir()) == []

@@ -20,7 +20,7 @@ import imeiflow.web
 from imeiflow.domain.order import JobState
 from imeiflow.domain.user import Role
 from imeiflow.errors import ConfigurationError
-from imeiflow.operations.identity import SESSION_IDLE, invite_user
+from imeiflow.operations.identity import SESSION_IDLE, invite_user, open_web_session
 from imeiflow.web import thread
 from imeiflow.web.access import make_cookie
 from imeiflow.web.gate import POLICY
@@ -184,6 +184,13 @@ def test_the_cookie_is_out_of_reach_for_scripts_and_other_sites(site, admin, any
     assert "path=/" in secure
 
 
+def test_signing_out_takes_the_cookie_from_the_browser(site, admin):
+    somebody = Asker(site, admin)
+    taken = somebody.ask("POST", "/sign-out", form={"csrf": somebody.csrf}).headers["set-cookie"].lower()
+    assert taken.partition(";")[0].strip('"') in {"imeiflow=", 'imeiflow="'}
+    assert "max-age=0" in taken
+
+
 def test_a_session_ends_when_its_user_is_shut_out_or_changes_the_password(site, admin):
     other = site.add_user("ann", Role.VIEWER)
     somebody = Asker(site, other)
@@ -281,6 +288,9 @@ def test_guesses_elsewhere_shut_nobody_out_of_where_they_work(site, admin, anybo
         site.server.office.throttle.fail("name mia")
     form = {"name": "mia", "password": PASSWORD}
     assert anybody.ask("POST", "/sign-in", form=form).status == 429
+    assert anybody.ask("POST", "/sign-in", form={**form, "name": " MIA "}).status == 429
+    open_web_session(site.session, admin, address="192.0.2.7", agent="")
+    assert anybody.ask("POST", "/sign-in", form=form).status == 429
     site.sign_in(admin)
     wrong = {**form, "password": "wrong"}
     assert anybody.ask("POST", "/sign-in", form=form).status == 303
@@ -330,6 +340,16 @@ def test_who_has_signed_in_cannot_wash_an_address_clean(site, admin):
     assert throttle.wait_s("address 1") > 0
     throttle.undo("address 1")
     assert throttle.wait_s("address 1") == 0
+
+
+def test_an_account_of_one_s_own_between_guesses_washes_no_address_clean(site, admin, anybody):
+    site.server.office.throttle = Throttle(lambda: 0.0)
+    site.add_user("ann", Role.VIEWER)
+    for number in range(4):
+        assert sign_in(anybody, name=f"nobody{number}").status == 401
+    assert sign_in(anybody, name="ann").status == 303
+    assert sign_in(anybody, password="wrong").status == 401
+    assert sign_in(anybody, name="ann").status == 429
 
 
 def test_one_visitor_has_no_more_addresses_than_one():

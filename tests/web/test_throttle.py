@@ -50,6 +50,27 @@ def test_a_wait_ends_and_success_forgets():
     assert throttle.wait_s("name mia") == 0
 
 
+def test_an_hour_after_the_last_failure_all_are_forgotten_and_not_before():
+    for pause, wait in ((3600, 15), (3601, 0)):
+        clock = Clock()
+        throttle = Throttle(clock)
+        fail(throttle, 4, "name mia")
+        clock.now += pause
+        throttle.fail("name mia")
+        assert throttle.wait_s("name mia") == wait
+
+
+def test_a_failure_that_was_none_leaves_those_before_it_and_their_wait():
+    throttle = Throttle(Clock())
+    fail(throttle, 6, "address 1")
+    throttle.undo("address 1")
+    assert throttle.wait_s("address 1") > 0
+    throttle.undo("address 1")
+    assert throttle.wait_s("address 1") == 0
+    throttle.fail("address 1")
+    assert throttle.wait_s("address 1") == 15
+
+
 def test_any_of_the_keys_makes_wait():
     throttle = Throttle(Clock())
     fail(throttle, 5, "address 1")
@@ -61,3 +82,5 @@ def test_what_it_holds_does_not_grow_with_the_names_that_are_tried():
     for number in range(10_050):
         throttle.fail(f"name {number}")
     assert len(throttle._records) == 10_000
+    fail(throttle, 5, "name mia")
+    assert throttle.wait_s("name mia") == 15

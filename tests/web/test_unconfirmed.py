@@ -155,6 +155,37 @@ def test_the_provider_s_export_says_what_it_would_settle_and_then_does(site, vis
     assert (count(site, doubtful, OrderState.ACCEPTED), count(site, doubtful, OrderState.UNCONFIRMED)) == (3, 2)
 
 
+def test_an_export_settles_the_job_that_it_was_compared_for_by_whom_it_was_shown_and_nothing_else(
+    site, admin, doubtful
+):
+    other = site.add_answered({7: OrderState.UNCONFIRMED}, service_name=SERVICE_NAME)
+    at = site.session.clock.now().strftime("%Y-%m-%d %H:%M:%S")
+    rows = [f"{SERVICE_NAME}\t{make_imei(line)}\t$0.08\tPending\t\t{at}" for line in (2, 3, 4, 7)]
+    export = "\n".join(["SERVICE\tIMEI NO.\tCREDITS\tSTATUS\tCODE\tORDER DATE", *rows]).encode()
+    boss, colleague = Asker(site, admin), Asker(site, site.add_user("olga", Role.OPERATOR))
+    shown = boss.ask("POST", f"/jobs/{doubtful}/unconfirmed/export", body=export, x_csrf_token=boss.csrf)
+    assert shown.status == 200
+    name = re.search(rf"/jobs/{doubtful}/unconfirmed/export/([\w-]+)", shown.body)[1]
+
+    def settle(asker: Asker, job: JobId) -> int:
+        return asker.ask("POST", f"/jobs/{job}/unconfirmed/export/{name}", form={"csrf": asker.csrf}).status
+
+    for asker, job in ((boss, other), (colleague, doubtful)):
+        assert settle(asker, job) == 400
+        assert (count(site, other, OrderState.UNCONFIRMED), count(site, doubtful, OrderState.UNCONFIRMED)) == (1, 4)
+    assert settle(boss, doubtful) == 200
+    assert (count(site, other, OrderState.UNCONFIRMED), count(site, doubtful, OrderState.UNCONFIRMED)) == (1, 2)
+    assert settle(boss, doubtful) == 400  # it is gone
+
+
+def test_an_export_that_says_it_is_too_large_is_turned_away_unread(site, admin, doubtful):
+    boss = Asker(site, admin)
+    said = {"content_length": str(64 * 1_048_576 + 1), "x_csrf_token": boss.csrf}
+    answer = boss.ask("POST", f"/jobs/{doubtful}/unconfirmed/export", **said)
+    assert answer.status == 413
+    assert "The file is larger than 64 MB." in answer.body
+
+
 def test_an_export_that_names_orders_and_settles_none_is_not_said_to_name_none(site, visitor, admin, tmp_path):
     states = {2: OrderState.UNCONFIRMED, 3: OrderState.UNCONFIRMED}
     job = site.add_answered(states, service_name=SERVICE_NAME)
