@@ -18,6 +18,7 @@ from imeiflow.jobs.goal import FinalGoal, OnceGoal
 from imeiflow.jobs.runner import Runner
 from imeiflow.jobs.tracker import Tracker
 from imeiflow.ledger.record import PricedService
+from imeiflow.simulator.behaviour import ResultLayout
 from imeiflow.simulator.result import make_result
 from tests.dispatch.test_item import BOTH
 from tests.dispatch.test_item import add_job as add_item_job
@@ -46,10 +47,12 @@ def agree(rig: Rig, job: JobId, *, is_of_items: bool = False) -> None:
             assert row.result is None
             continue
         assert row.status is entry.status_at(now)
-        told = (
-            entry.imei
-            if is_of_items
-            else make_result(entry.imei, entry.service, seed, layout, is_rejected=row.status is REJECTED)
+        told = make_result(
+            entry.imei,
+            entry.service,
+            seed,
+            ResultLayout.CODE if is_of_items else layout,
+            is_rejected=row.status is REJECTED,
         )
         assert (row.result or "").split() == told.split()
         assert row.completed_at is not None

@@ -135,7 +135,7 @@ def test_a_word_settles_nothing_that_was_sent_since_it_was_weighed(steered, boss
     [
         ({"outcome": "placed", "imeis": ["nonsense"]}, 404, "imei"),
         ({"outcome": "placed", "imeis": []}, 422, "invalid"),
-        ({"outcome": "placed"}, 422, "invalid"),
+        ({"outcome": "placed"}, 409, "contradiction"),
         ({"outcome": "placed", "imeis": "all", "lines": [4]}, 409, "contradiction"),
         ({"outcome": "placed", "lines": []}, 422, "invalid"),
         ({"outcome": "placed", "lines": [77]}, 409, "usage"),

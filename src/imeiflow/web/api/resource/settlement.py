@@ -141,7 +141,8 @@ def settle_orders(call: Call) -> dict[str, Any]:
     if body.outcome == "not_placed" and body.reference is not None:
         raise contradict("body.reference", "what was not placed has none", "Leave it out.", body.reference)
     if body.imeis is None and body.lines is None:
-        raise refuse("body.imeis", "it is missing", "Name IMEIs, or `all`; or lines of the list, as `lines`.")
+        remedy = "Name IMEIs, or `all`; or lines of the list, as `lines`."
+        raise contradict("body.imeis", "neither it nor `lines` says which are meant", remedy)
     if body.imeis is not None and body.lines is not None:
         raise contradict("body.lines", "`imeis` says already which", "Leave one of them out.")
     imeis = None
