@@ -542,6 +542,28 @@ async def test_the_key_stands_in_the_request_and_in_nothing_that_comes_out() -> 
         assert piece not in repr(placement)
 
 
+@pytest.mark.parametrize(
+    "said",
+    [
+        f"<result><imeierrors><imei>{IMEI}</imei><error>Bad key {{}}</error></imeierrors></result>",
+        "<result><error>Bad key {}</error></result>",
+        "<html><body><h1>Error</h1>Bad key {}</body></html>",
+    ],
+    ids=["of an order", "of the call", "a page"],
+)
+async def test_no_message_that_is_made_of_a_reply_names_the_key(said: str) -> None:
+    """A letter as a number hides it in the evidence, and is one again in what is said."""
+
+    async def script(wire: Wire) -> None:
+        await wire.read()
+        wire.reply(said.format(KEY.replace("&", "&amp;").replace("A", "&#65;")).encode())
+
+    placement, _ = await place_once(script)
+    told = repr(placement)
+    assert "Bad key ***" in told
+    assert "1A2B" not in told
+
+
 def make_certificate(folder: Path, days: int = 1) -> ssl.SSLContext:
     key = ec.generate_private_key(ec.SECP256R1())
     name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "localhost")])
