@@ -14,6 +14,7 @@ import sys
 import threading
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -115,6 +116,22 @@ async def test_closing_writes_what_waits(desk: Desk):
         assert again.tally(desk.job)[S.ACCEPTED] == 1
 
 
+async def keep_busy(ledger: Ledger) -> tuple[list[tuple[int, int]], threading.Event, asyncio.Task[Any]]:
+    """Hold the writer at work until told to go on; note how many intents and conclusions each transaction has."""
+    written: list[tuple[int, int]] = []
+    write = ledger._writer._write
+
+    def note(group: Any) -> Any:
+        written.append((len(group.intents), len(group.conclusions)))
+        return write(group)
+
+    ledger._writer._write = note  # type: ignore[method-assign]
+    is_busy, go_on = threading.Event(), threading.Event()
+    busy = asyncio.create_task(asyncio.to_thread(ledger._write, lambda _: is_busy.set() or go_on.wait(30)))
+    await asyncio.to_thread(is_busy.wait, 30)
+    return written, go_on, busy
+
+
 @pytest.mark.parametrize(
     ("sizes", "transactions"),
     [
@@ -133,12 +150,7 @@ async def test_an_intent_does_not_wait_for_the_conclusions_of_large_calls(ledger
         attempt = await desk.send(*places)
         conclusions.append(desk.conclusion(attempt, *(desk.change(place, S.ACCEPTED) for place in places)))
         first += size
-    written: list[tuple[int, int]] = []
-    write = ledger._writer._write
-    ledger._writer._write = lambda group: written.append((len(group.intents), len(group.conclusions))) or write(group)
-    is_busy, go_on = threading.Event(), threading.Event()
-    busy = asyncio.create_task(asyncio.to_thread(ledger._write, lambda _: is_busy.set() or go_on.wait(30)))
-    await asyncio.to_thread(is_busy.wait, 30)
+    written, go_on, busy = await keep_busy(ledger)
     ending = [asyncio.create_task(ledger.conclude(conclusion)) for conclusion in conclusions]
     sending = asyncio.create_task(desk.send(*range(count, count + 20)))
     await asyncio.sleep(0)
@@ -300,12 +312,7 @@ async def test_a_conclusion_of_more_orders_than_go_beside_intents_does_not_wait_
     desk = Desk(ledger, clock, job, token, ledger.queued_orders(job, limit=170))
     attempt = await desk.send(*range(150))
     conclusion = desk.conclusion(attempt, *(desk.change(place, S.ACCEPTED) for place in range(150)))
-    written: list[tuple[int, int]] = []
-    write = ledger._writer._write
-    ledger._writer._write = lambda group: written.append((len(group.intents), len(group.conclusions))) or write(group)
-    is_busy, go_on = threading.Event(), threading.Event()
-    busy = asyncio.create_task(asyncio.to_thread(ledger._write, lambda _: is_busy.set() or go_on.wait(30)))
-    await asyncio.to_thread(is_busy.wait, 30)
+    written, go_on, busy = await keep_busy(ledger)
     ending = asyncio.create_task(ledger.conclude(conclusion))
     sending = asyncio.create_task(desk.send(*range(150, 170)))
     await asyncio.sleep(0)

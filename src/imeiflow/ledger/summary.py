@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from decimal import Decimal
 from typing import Any, Final
 
@@ -35,19 +35,11 @@ class Summaries(Access):
 
     def spending(self, job_id: JobId) -> Money | None:
         """Add up exactly what a job's orders were charged; None where the price of any of them is not known."""
-        with self._read() as connection:
-            currency = connection.execute(select(job.c.currency).where(job.c.id == job_id)).scalar()
-            if currency is None:
-                raise UnknownJobError(job=job_id)
-            return _money(_spending(connection, [job_id])[job_id], currency)
+        return self._total(job_id, _spending)
 
     def probed(self, job_id: JobId) -> Money | None:
         """Add up what repeat probes of a job's orders were charged, which is part of its spending; None: not known."""
-        with self._read() as connection:
-            currency = connection.execute(select(job.c.currency).where(job.c.id == job_id)).scalar()
-            if currency is None:
-                raise UnknownJobError(job=job_id)
-            return _money(_probed(connection, [job_id])[job_id], currency)
+        return self._total(job_id, _probed)
 
     def summary(self, job_id: JobId) -> Summary:
         """Sum up one job from a single consistent view. Raises UnknownJobError."""
@@ -63,6 +55,15 @@ class Summaries(Access):
             with self._read() as connection:
                 found.update(_sum_up(connection, jobs[start : start + _AT_ONCE]))
         return found
+
+    def _total(
+        self, job_id: JobId, add_up: Callable[[Connection, Sequence[JobId]], dict[JobId, Decimal | None]]
+    ) -> Money | None:
+        with self._read() as connection:
+            currency = connection.execute(select(job.c.currency).where(job.c.id == job_id)).scalar()
+            if currency is None:
+                raise UnknownJobError(job=job_id)
+            return _money(add_up(connection, [job_id])[job_id], currency)
 
 
 def _tallies(connection: Connection, jobs: Sequence[JobId]) -> dict[JobId, Tally]:
