@@ -45,6 +45,24 @@ def test_carriers_locks_and_find_my_are_counted_however_results_write_them(tmp_p
         assert "What the first 3 results say (`imeiflow export` has all):" in list(tell_findings(part, 80))
 
 
+def test_results_about_other_phones_are_counted_and_told_first(tmp_path: Path):
+    said = {2: f"IMEI: {make_imei(2)}", 3: f"IMEI: {make_imei(2)}", 4: f"IMEI: {make_imei(2)}<br>IMEI2: {make_imei(4)}"}
+    with open_session(tmp_path / "home") as session:
+        job = add_job(session, [NewOrder(line=n, imei=make_imei(n)) for n in said])
+        answer(session, job, dict.fromkeys(said, OrderState.ACCEPTED))
+        rows = {row.line: row.id for row in session.ledger.order_rows(job)}
+        told = [StatusUpdate(order=rows[n], status=ResultStatus.COMPLETED, result=text) for n, text in said.items()]
+        session.ledger.update_statuses(ACCOUNT, told)
+        found = count_findings(session, job)
+    assert (found.foreign, found.counts) == (1, {})
+    assert list(tell_findings(found, 80)) == [
+        "",
+        "Other phones: 1 result of 3",
+        "  A result names another IMEI than the one that was ordered; ask the provider whose it is.",
+        "  Which ones: `imeiflow export` says it of each row, in the column `notes`.",
+    ]
+
+
 def test_many_values_are_folded_and_the_rest_is_counted():
     carriers = {f"A carrier with a long name {n}": 50 - n for n in range(20)}
     lines = list(tell_findings(Findings(1_000, True, {"carrier": carriers}), 80))

@@ -167,6 +167,18 @@ async def test_completed_orders_are_told_many_in_a_message_with_their_results(tm
         assert first["reference"]
 
 
+async def test_a_result_about_another_phone_is_told_with_a_note(tmp_path):
+    async with open_told(tmp_path, events=[Told.ORDER_COMPLETED]) as told:
+        job = told.rig.add_job(2)
+        await told.rig.run(job)
+        own, other = (row.imei for row in told.rig.rows(job))
+        told.complete(job, text=f"IMEI: {own}")
+        await told.tell()
+        (got,) = told.receiver.received
+        notes = {order["imei"]: order["notes"] for order in got.message["data"]["orders"]}
+        assert notes == {own: [], other: ["foreign_imei"]}
+
+
 async def test_a_rejected_order_is_told_as_such(tmp_path):
     async with open_told(tmp_path, events=[Told.ORDER_COMPLETED, Told.ORDER_REJECTED]) as told:
         job = told.rig.add_job(2)

@@ -482,7 +482,8 @@ def test_a_result_about_another_phone_than_the_one_that_was_ordered_is_said(sess
         1: f"IMEI: {own[:8]} {own[8:]}",
         2: f"IMEI: {own}",
         3: f"IMEI: {own}, IMEI2: {make_imei(3)}",
-        4: f"Ordered by: {make_imei(4)}<br>IMEI: {own}",  # it may be the phone's other one
+        4: f"Ordered by: {make_imei(4)}<br>IMEI: {own}",  # that it was asked for does not make it the phone's
+        5: f"IMEI: {own}<br>Alternate IMEI: {make_imei(5)}",
     }
     job = add_job(session, [NewOrder(line=line, imei=make_imei(line), columns=(make_imei(line),)) for line in said])
     answer(session, job, dict.fromkeys(said, OrderState.ACCEPTED))
@@ -490,11 +491,17 @@ def test_a_result_about_another_phone_than_the_one_that_was_ordered_is_said(sess
     for format_ in ExportFormat:
         target = tmp_path / f"out.{format_}"
         done = export.export_to_file(session, wish(job, format_), target)
-        assert done.notes == {Note.FOREIGN_IMEI: 1}
+        assert done.notes == {Note.FOREIGN_IMEI: 2}
     told = map(json.loads, (tmp_path / "out.jsonl").read_text().splitlines())
-    assert [one.get("notes") for one in told] == [None, ["foreign_imei"], None, None]
-    assert "1 result: A result names another IMEI than the one that was ordered; ask the provider whose it is." in list(
-        tell_done(done, wish(job, ExportFormat.XLSX), target)
+    assert [one.get("notes") for one in told] == [None, ["foreign_imei"], None, ["foreign_imei"], None]
+    sentence = Note.FOREIGN_IMEI.sentence
+    with (tmp_path / "out.csv").open(encoding="utf-8-sig", newline="") as file:
+        assert [row["notes"] for row in csv.DictReader(file)] == ["", sentence, "", sentence, ""]
+    head, *rows = openpyxl.load_workbook(tmp_path / "out.xlsx").active.iter_rows(values_only=True)
+    assert [row[head.index("notes")] for row in rows] == [None, sentence, None, sentence, None]
+    assert (
+        "2 results: A result names another IMEI than the one that was ordered; ask the provider whose it is."
+        in list(tell_done(done, wish(job, ExportFormat.XLSX), target))
     )
 
 

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from imeiflow.results.column import MOST_UNKNOWN, Cell, Column, ColumnCollector
 from imeiflow.results.reader import read_result
-from imeiflow.results.result import Kind, Result
+from imeiflow.results.result import Kind, Note, Result
 from imeiflow.results.vocabulary import NAMES
 
 from .sample import KNOWN_KEYS, unknown_keys, words
@@ -43,6 +43,16 @@ def test_known_columns_have_one_order_and_unknown_ones_follow_as_they_were_seen(
 
 def test_remarks_have_the_last_column_where_there_are_any():
     assert headings("Model: A<br>Zebra: 1", "Not found") == ["model", "Zebra", "remarks"]
+
+
+def test_what_must_be_said_of_a_result_stands_behind_it_in_words_unless_it_is_seen_anyway():
+    twice, ambiguous = "Carrier: A<br>Carrier: B", "Purchase Date: 03/04/2024"
+    assert headings(twice) == ["carrier"]
+    collector = ColumnCollector()
+    cells = [collector.add(read_result(text)) for text in (twice, ambiguous)]
+    column = collector.list_columns()[-1]
+    assert column.heading == "notes"
+    assert [one.get(column.name) for one in cells] == [None, Note.AMBIGUOUS_DATE.sentence]
     _, rows = lay_out([read_result("Not found<br>Sorry"), read_result("Model: A")])
     assert rows == [[None, "Not found; Sorry"], ["A", None]]
 
@@ -55,9 +65,12 @@ def test_a_heading_that_is_taken_is_told_apart():
 def test_cells_are_typed_normalised_and_hold_every_value_once():
     text = "FMI: ON ❌<br>Purchase Date: 14 Nov 2023<br>Carrier: A<br>Carrier: B<br>Network: A<br>Model: <br>IMEI: 35*"
     columns, rows = lay_out([read_result(text), read_result("Purchase Date: 03/04/2024")])
-    assert [column.heading for column in columns] == ["model", "imei", "carrier", "find_my", "purchase_date"]
-    assert [column.kind for column in columns] == [Kind.TEXT, Kind.IMEI, Kind.TEXT, Kind.SWITCH, Kind.DATE]
-    assert rows == [["", "35*", "A; B", "on", date(2023, 11, 14)], [None, None, None, None, "03/04/2024"]]
+    assert [column.heading for column in columns] == ["model", "imei", "carrier", "find_my", "purchase_date", "notes"]
+    assert [column.kind for column in columns] == [Kind.TEXT, Kind.IMEI, Kind.TEXT, Kind.SWITCH, Kind.DATE, Kind.TEXT]
+    assert rows == [
+        ["", "35*", "A; B", "on", date(2023, 11, 14), None],
+        [None, None, None, None, "03/04/2024", Note.AMBIGUOUS_DATE.sentence],
+    ]
 
 
 def test_too_many_unknown_keys_share_a_column_in_which_none_is_lost():

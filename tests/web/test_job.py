@@ -13,6 +13,7 @@ from playwright.sync_api import Page, expect
 from imeiflow.domain.ident import JobId
 from imeiflow.domain.money import Money
 from imeiflow.domain.order import JobState, OrderState, Policy
+from imeiflow.domain.status import StatusAnomaly, StatusAnomalyKind
 from imeiflow.domain.user import Role
 from imeiflow.ledger.record import PricedService
 from tests.operations.stand import ACCOUNT, SERVICE, make_imei
@@ -202,6 +203,22 @@ def test_reasons_are_grouped_and_orders_are_filtered_in_the_address(site, visito
     page.get_by_placeholder("IMEI, or several").fill(str(make_imei(1)))
     page.get_by_placeholder("IMEI, or several").press("Enter")
     expect(page.get_by_text("No order matches.")).to_be_visible()
+
+
+def test_statuses_that_do_not_fit_are_counted_and_listed_with_their_orders(site, visitor, admin, refused):
+    ledger = site.session.ledger
+    (row,) = (row for row in ledger.order_rows(refused) if row.state is OrderState.ACCEPTED)
+    said = f"IMEI {make_imei(999)}: completed"
+    odd = StatusAnomaly(StatusAnomalyKind.FOREIGN_IMEI, row.reference, row.id, said)
+    ledger.update_statuses(ACCOUNT, [], anomalies=[odd])
+    page = visitor.open(f"/jobs/{refused}", user=admin)
+    misfits = page.locator("#odd-statuses")
+    expect(misfits).to_contain_text(f"1 × {StatusAnomalyKind.FOREIGN_IMEI.sentence}")
+    misfits.get_by_text("Which").click()
+    row_of = misfits.locator("tbody tr").filter(has_text=said)  # the provider, which is asked, knows no such reference
+    expect(row_of).to_have_count(1)
+    expect(row_of.get_by_role("link", name=row.reference)).to_have_attribute("href", f"/orders/{row.id}")
+    assert find_flaws(page) == []
 
 
 def test_the_list_comes_back_as_a_file(site, visitor, admin, refused):

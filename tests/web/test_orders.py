@@ -7,9 +7,12 @@ import re
 import pytest
 from playwright.sync_api import expect
 
-from imeiflow.domain.order import JobState
+from imeiflow.domain.order import JobState, ResultStatus
 from imeiflow.domain.user import Role
-from tests.operations.stand import make_imei
+from imeiflow.ledger.change import StatusUpdate
+from imeiflow.results.result import Note
+from tests.operations.stand import ACCOUNT, make_imei
+from tests.web.conftest import Visitor
 from tests.web.look import find_flaws
 
 
@@ -104,6 +107,22 @@ def test_an_order_tells_all_that_happened_to_it_and_what_went_over_the_wire(site
     expect(evidence).to_contain_text(make_imei(5))
     expect(evidence).to_contain_text("Keys are blanked.")
     assert site.sim.api_key not in page.content()
+
+
+def test_an_order_whose_result_is_about_another_phone_says_so(make_site, browser):
+    site = make_site(pending_for="600")
+    job = site.add_job(2)
+    site.wait_for(job, JobState.FINISHED)
+    ids = [row.id for row in site.session.ledger.order_rows(job)]
+    text = f"IMEI: {site.session.ledger.find_order(ids[0]).imei}<br>Carrier: O2"
+    told = [StatusUpdate(order=one, status=ResultStatus.COMPLETED, result=text) for one in ids]
+    site.session.ledger.update_statuses(ACCOUNT, told)
+    visitor = Visitor(browser, site)
+    user = site.add_user()
+    for order, times in zip(ids, (0, 1), strict=True):
+        page = visitor.open(f"/orders/{order}", user=user)
+        expect(page.locator(".pairs")).to_contain_text("O2")
+        expect(page.get_by_text(Note.FOREIGN_IMEI.sentence)).to_have_count(times)
 
 
 def test_evidence_is_shown_only_with_an_order_of_its_attempt(site, visitor, admin, job):

@@ -16,6 +16,7 @@ from imeiflow.operations.account_view import name_learned, say_learned
 from imeiflow.operations.finding import Findings
 from imeiflow.operations.job_detail import JobDetail, ShownDoubt, ShownReason
 from imeiflow.operations.json_text import clean
+from imeiflow.results.result import Note
 
 _SHOWN_DOUBTS = 5
 _MOST_REASONS = 50
@@ -134,6 +135,11 @@ def _tell_more(detail: JobDetail, total: int, listed: int) -> Iterator[str]:
 
 def tell_findings(findings: Findings, width: int) -> Iterator[str]:
     """Say how often results say what, a line a field."""
+    if findings.foreign:
+        yield ""
+        yield f"Other phones: {count(findings.foreign, 'result')} of {findings.read:,}"
+        yield f"  {Note.FOREIGN_IMEI.sentence}"
+        yield "  Which ones: `imeiflow export` says it of each row, in the column `notes`."
     if not findings.counts:
         return
     yield ""

@@ -130,7 +130,7 @@ def tell_done(done: Exported, wish: Wish, target: Path) -> Iterator[str]:
     if done.cut:
         yield f"{count(done.cut, 'text')} too long for a cell, cut with a note that says so: a .csv has them whole."
     for note in Note:
-        if note is not Note.REPEATED_KEY and done.notes.get(note):
+        if not note.is_plain and done.notes.get(note):
             yield f"{count(done.notes[note], 'result')}: {note.sentence}"
     if done.open:
         yield f"{count(done.open, 'order')} had no answer yet: export again when the job has ended."

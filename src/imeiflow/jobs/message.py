@@ -15,12 +15,13 @@ from datetime import datetime, timedelta
 from decimal import Decimal
 
 from imeiflow.domain.ident import JobId
+from imeiflow.domain.imei import Imei
 from imeiflow.domain.notice import Told
 from imeiflow.domain.order import OrderState
 from imeiflow.domain.progress import Summary
 from imeiflow.ledger.notice import Notice, ToldOrder
 from imeiflow.ledger.record import Job
-from imeiflow.results.reader import read_result
+from imeiflow.results.anomaly import read_order_result
 
 MOST = 200
 #: So long an order's notice waits for others.
@@ -81,7 +82,7 @@ def describe_orders(job: Job, orders: Sequence[ToldOrder]) -> dict[str, object]:
 
 
 def _describe_order(job: Job, order: ToldOrder) -> dict[str, object]:
-    fields = {} if order.result is None else {one.name: one.shown for one in read_result(order.result).fields}
+    result = None if order.result is None else read_order_result(order.result, Imei(order.imei) if order.imei else None)
     return {
         "order": order.id,
         "row": order.line,
@@ -90,7 +91,8 @@ def _describe_order(job: Job, order: ToldOrder) -> dict[str, object]:
         "reference": order.reference,
         "status": None if order.status is None else order.status.value,
         "result": order.result,
-        "fields": fields,
+        "fields": {} if result is None else {one.name: one.shown for one in result.fields},
+        "notes": [] if result is None else [note.value for note in result.notes],
         "error": order.error,
         "price": order.price,
         "currency": job.currency,

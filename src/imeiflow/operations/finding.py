@@ -14,7 +14,8 @@ from typing import Final
 from imeiflow.domain.ident import JobId
 from imeiflow.domain.order import OrderState
 from imeiflow.operations.session import Session
-from imeiflow.results.reader import read_result
+from imeiflow.results.anomaly import read_order_result
+from imeiflow.results.result import Note
 
 #: The fields that a shop sorts phones by.
 NAMES: Final = ("carrier", "simlock", "find_my", "gsma_status")
@@ -26,24 +27,28 @@ _MOST_VALUES: Final = 1_000
 class Findings:
     """How often results of a job say what, by field, the most frequent first; of `read` results.
 
-    Without `is_all` there are more results than were read. What a result does not say is not counted.
+    Without `is_all` there are more results than were read. What a result does not say is not counted. `foreign` of them
+    speak of another phone than the one that was ordered.
     """
 
     read: int
     is_all: bool
     counts: Mapping[str, Mapping[str, int]]
+    foreign: int = 0
 
 
 def count_findings(session: Session, job: JobId, *, most: int = _MOST) -> Findings:
     """Count what the first results of a job say. Raises UnknownJobError."""
     session.find_job(job)
-    texts = (row.result for row in session.ledger.order_rows(job, frozenset({OrderState.ACCEPTED})) if row.result)
+    rows = session.ledger.order_rows(job, frozenset({OrderState.ACCEPTED}))
+    texts = ((row.result, row.imei) for row in rows if row.result)
     counters = {name: Counter[str]() for name in NAMES}
     spellings: dict[str, str] = {}
-    read = 0
-    for text in islice(texts, most):
+    read = foreign = 0
+    for text, imei in islice(texts, most):
         read += 1
-        result = read_result(text)
+        result = read_order_result(text, imei)
+        foreign += Note.FOREIGN_IMEI in result.notes
         for name, counter in counters.items():
             field = result.find(name)
             if field is not None and (field.shown.casefold() in counter or len(counter) < _MOST_VALUES):
@@ -54,4 +59,4 @@ def count_findings(session: Session, job: JobId, *, most: int = _MOST) -> Findin
         for name, counter in counters.items()
         if counter
     }
-    return Findings(read, next(texts, None) is None, counts)
+    return Findings(read, next(texts, None) is None, counts, foreign)

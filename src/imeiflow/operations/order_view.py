@@ -14,7 +14,7 @@ from imeiflow.ledger.record import FoundOrder, Job
 from imeiflow.operations.order_list import find_orders
 from imeiflow.operations.session import Session
 from imeiflow.operations.timeline import Happening, read_timeline, say_result
-from imeiflow.results.reader import read_result
+from imeiflow.results.anomaly import read_order_result
 from imeiflow.results.result import Result
 
 _MOST_SHOWN: Final = 20_000  #: characters of a request or a reply
@@ -82,7 +82,7 @@ def read_order(session: Session, order: OrderId) -> OrderView | None:
     return OrderView(
         line=OrderLine(found, session.find_job(found.job)),
         happenings=read_timeline(session, found),
-        result=None if not found.result else read_result(found.result),
+        result=None if not found.result else read_order_result(found.result, found.imei),
     )
 
 

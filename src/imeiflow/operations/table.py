@@ -8,7 +8,6 @@ from __future__ import annotations
 import re
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import replace
 from datetime import datetime
 from functools import lru_cache
 from typing import Any, Final, Protocol
@@ -29,7 +28,7 @@ from imeiflow.operations.cell import (
     show_cell,
 )
 from imeiflow.operations.spool import Spool, Spooled
-from imeiflow.results.anomaly import find_foreign_imeis
+from imeiflow.results.anomaly import read_order_result
 from imeiflow.results.column import ColumnCollector
 from imeiflow.results.reader import read_result
 from imeiflow.results.result import Note, Result
@@ -83,9 +82,7 @@ class Notes:
 
     def read(self, text: str, imei: Imei | None) -> Result:
         """Read the result of an order about `imei`, if it is about one, and count what is to be said of it."""
-        result: Result = _read(text)
-        if imei is not None and imei not in text and find_foreign_imeis(result, imei):
-            result = replace(result, notes=(*result.notes, Note.FOREIGN_IMEI))
+        result = read_order_result(text, imei, read=_read)
         self.counts.update(result.notes)
         return result
 

@@ -33,6 +33,7 @@ class Column:
 #: Names of the columns that are not fields; no key can be one, since it would end in a colon.
 _REMARKS: Final = "remarks:"
 _OTHERS: Final = "others:"
+_NOTES: Final = "notes:"
 
 
 class ColumnCollector:
@@ -46,6 +47,7 @@ class ColumnCollector:
         self._unknown: dict[str, str] = {}
         self._has_remarks = False
         self._has_others = False
+        self._has_notes = False
 
     def add(self, result: Result) -> dict[str, Cell]:
         """Take note of what columns a result needs, and fill its cells, by the names of their columns.
@@ -60,6 +62,10 @@ class ColumnCollector:
         if result.remarks:
             self._has_remarks = True
             cells[_REMARKS] = _JOINT.join(result.remarks)
+        notes = [note.sentence for note in result.notes if not note.is_plain]
+        if notes:
+            self._has_notes = True
+            cells[_NOTES] = " ".join(notes)
         return cells
 
     def _find_column(self, field: Field) -> str:
@@ -81,6 +87,7 @@ class ColumnCollector:
         wanted += [Column(key, Kind.TEXT, name) for name, key in self._unknown.items()]
         wanted += [Column("other_results", Kind.TEXT, _OTHERS)] if self._has_others else []
         wanted += [Column("remarks", Kind.TEXT, _REMARKS)] if self._has_remarks else []
+        wanted += [Column("notes", Kind.TEXT, _NOTES)] if self._has_notes else []
         used = {heading.casefold() for heading in taken}
         columns = []
         for column in wanted:

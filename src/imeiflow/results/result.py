@@ -46,6 +46,11 @@ class Note(StrEnum):
         """Say it to a person."""
         return _SENTENCES[self]
 
+    @property
+    def is_plain(self) -> bool:
+        """Say whether a reader of the fields sees it without being told."""
+        return self is Note.REPEATED_KEY
+
 
 _SENTENCES: Final = {
     Note.TOO_LONG: "The result is too long to be read; only its raw text is kept.",

@@ -123,6 +123,8 @@ def job_reasons(request: WebRequest, job_id: FromPath[int]) -> Response[str]:
         mendable=mendable,
         odd=odd[:_MOST_ODD],
         odd_counts=count_odd(odd),
+        misfits=office.session.ledger.status_anomalies(job_id=job.id, limit=_MOST_ODD),
+        misfit_counts=office.session.ledger.count_anomalies(job.id),
     )
 
 
