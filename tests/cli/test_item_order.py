@@ -56,9 +56,9 @@ def test_a_table_orders_a_server_service_row_by_row_and_comes_back_with_what_bec
         "email_951=b@example.com, quantity_951=1",
     }
     rows = list(csv.DictReader(shop.type("export", job, "-o", "-", "--format", "csv").stdout.splitlines()))
-    assert [(row["email_951"], row["quantity_951"], row["state"]) for row in rows] == [
-        ("a@example.com", "2", "accepted"),
-        ("b@example.com", "1", "accepted"),
+    assert [(row["row"], row["email_951"], row["quantity_951"], row["state"]) for row in rows] == [
+        ("2", "a@example.com", "2", "accepted"),
+        ("4", "b@example.com", "1", "accepted"),
     ]
     assert all(row["reference"] for row in rows)
     listed = json.loads(shop.type("orders", "--job", job, "--json").stdout)

@@ -31,7 +31,7 @@ def add_job(rig: Rig, service: str, price: str, items: Sequence[Item], **values:
     base: dict[str, Any] = {"account": ACCOUNT, "provider": "gsm-fusion", "service": ServiceId(service)}
     base |= {"unit_price": Decimal(price), "currency": "USD", "policy": Policy.HOLD, "chunk_size": 1}
     job = rig.ledger.create_draft(JobDraft(**{**base, "kind": items[0].kind, **values}))
-    rig.ledger.add_items(job, items, name_columns(items))
+    rig.ledger.add_items(job, dict(enumerate(items, 1)), name_columns(items))
     rig.ledger.start_job(job)
     return job
 

@@ -27,7 +27,7 @@ def add_items(ledger: Ledger, *items: FileItem) -> JobId:
     job = ledger.create_draft(
         JobDraft(account=ACCOUNT, provider="gsm-fusion", service=SERVICE, kind=OrderKind.FILE, chunk_size=1)
     )
-    ledger.add_items(job, items, ["file"])
+    ledger.add_items(job, dict(enumerate(items, 1)), ["file"])
     return job
 
 

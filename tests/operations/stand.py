@@ -178,6 +178,7 @@ def propose(*items: Item) -> ItemProposal:
         account=ACCOUNT,
         kind=items[0].kind,
         items=items,
+        lines=tuple(range(1, len(items) + 1)),
         service=SERVICE,
         service_name="",
         name="items",

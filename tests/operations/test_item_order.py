@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 from dataclasses import replace
 from decimal import Decimal
 from pathlib import Path
@@ -18,6 +19,7 @@ from imeiflow.operations.item_order import (
     ItemRequest,
     order_items,
     propose_items,
+    read_server_items,
 )
 from imeiflow.operations.price import PriceRoseError, agree_price, find_rise, renew_prices
 from imeiflow.operations.session import Session
@@ -138,6 +140,30 @@ def test_without_an_answer_the_list_of_last_time_is_shown_as_such(session: Sessi
     assert (second.price, second.prices.is_fresh) == (first.price, False)
     assert second.prices.problem
     assert second.prices.as_of is not None
+
+
+@BOTH
+def test_a_price_of_last_time_is_in_the_money_that_the_account_is_known_to_have(
+    session: Session, simulator, kind: OrderKind
+):
+    job, lock, _ = order_items(session, propose(session, kind))
+    lock.release()
+    assert session.find_job(job).currency == "USD"
+    simulator.set_behaviour(faults="reset:before@100%", fault_actions="all")
+    found = propose(session, kind)
+    assert (found.price, found.credit.balance) == (usd(WAS[kind]), None)
+
+
+def test_rows_are_those_of_the_table_and_the_job_is_called_by_what_is_ordered(session: Session):
+    table = io.BytesIO(b"email_951;quantity_951\r\na@example.com;2\r\n;\r\nb@example.com;1\r\n")
+    read = read_server_items(table)
+    assert list(read) == [2, 4]
+    request = ItemRequest(items=tuple(read.values()), lines=tuple(read), service=ServiceId("951"))
+    job, lock, _ = order_items(session, propose_items(session, request))
+    lock.release()
+    told = [(row.line, row.value) for row in session.ledger.order_rows(job)]
+    assert told == [(2, "email_951=a@example.com, quantity_951=2"), (4, "email_951=b@example.com, quantity_951=1")]
+    assert session.find_job(job).name == "email_951=a@example.com, quantity_951=2 and 1 more"
 
 
 @BOTH

@@ -315,6 +315,19 @@ def test_without_a_fresh_price_list_the_ledger_s_own_is_used_and_said_to_be_old(
         assert proposal.prices.as_of is not None
 
 
+def test_a_price_of_last_time_is_in_the_money_that_the_account_is_known_to_have(
+    session: Session, simulator: SimulatorProcess
+):
+    draft, proposal = read_list(session, make_request(make_imei(1)))
+    with draft:
+        draft.start(proposal)
+    draft.lock.release()
+    simulator.set_behaviour(faults=("html-500@100%",), fault_actions=("all",))
+    draft, proposal = read_list(session, make_request(make_imei(2)))
+    with draft:
+        assert (str(proposal.price), proposal.credit.balance) == ("$0.08", None)
+
+
 def test_a_service_that_the_price_list_does_not_have_is_refused(session: Session):
     with pytest.raises(UnknownServiceError):
         read_list(session, Request(source=make_list(make_imei(1)), service=ServiceId("999999")))

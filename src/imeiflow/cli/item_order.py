@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping
 from decimal import Decimal
 from pathlib import Path
 from typing import Any, BinaryIO, TypedDict, TypeVar, Unpack
@@ -98,7 +98,7 @@ def order_file(
     What was ordered before is told by the content of the file, not by its name, and left out unless you say
     --again. One whose reply was lost is held as unconfirmed, and never sent again by itself.
     """
-    return _order(read_files(files), service, **options)
+    return _order(dict(enumerate(read_files(files), 1)), service, **options)
 
 
 @command(
@@ -128,15 +128,18 @@ def order_server(
     """
     if bool(fields) == (table is not None):
         raise UsageError(problem="say either --field NAME=VALUE, for one order, or --from FILE, for several")
-    items = (_read_fields(fields),) if table is None else read_server_items(_open_table(table))
+    items = {1: _read_fields(fields)} if table is None else read_server_items(_open_table(table))
     if not options["name"] and table is not None and table != "-":
         options["name"] = Path(table).name
     return _order(items, service, is_input_taken=table == "-", **options)
 
 
-def _order(items: Sequence[Item], service: str, *, is_input_taken: bool = False, **options: Unpack[_Options]) -> int:
+def _order(
+    items: Mapping[int, Item], service: str, *, is_input_taken: bool = False, **options: Unpack[_Options]
+) -> int:
     request = ItemRequest(
-        items=tuple(items),
+        items=tuple(items.values()),
+        lines=tuple(items),
         service=ServiceId(service),
         account=options["account"],
         name=options["name"],

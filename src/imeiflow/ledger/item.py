@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from sqlalchemy import Connection, insert, select
 
@@ -17,8 +17,8 @@ from imeiflow.ledger.schema import job, order_item, orders
 class Items(Jobs):
     """The part of the ledger that keeps what file and server orders are about."""
 
-    def add_items(self, job_id: JobId, items: Sequence[Item], columns: Sequence[str]) -> None:
-        """Add an order an item to a draft, in order, the first on line 1, with its cells under `columns`; all or none.
+    def add_items(self, job_id: JobId, items: Mapping[int, Item], columns: Sequence[str]) -> None:
+        """Add an order an item to a draft, each by its line, with its cells under `columns`; all or none.
 
         Raises JobStateError where the job is no draft, GuardError where an item is not of its kind.
         """
@@ -26,9 +26,9 @@ class Items(Jobs):
         def add(connection: Connection) -> None:
             self._require(connection, job_id, {JobState.DRAFT}, "added to")
             kind = connection.execute(select(job.c.kind).where(job.c.id == job_id)).scalar_one()
-            is_met = all(item.kind == kind for item in items)
+            is_met = all(item.kind == kind for item in items.values())
             self._guard(is_met=is_met, problem=f"a job of {kind} orders takes no others")
-            for line, item in enumerate(items, 1):
+            for line, item in items.items():
                 key = connection.execute(
                     insert(orders).values(
                         job_id=job_id,

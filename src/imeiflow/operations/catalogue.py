@@ -137,6 +137,13 @@ def recall_currency(ledger: Ledger, account: AccountSettings) -> str:
     return next((job.currency for job in newest if job.currency), "")
 
 
+def find_currency(ledger: Ledger | None, account: AccountSettings, balance: Money | None) -> str:
+    """Give the currency of an account's prices: that of its balance, where it was told, or else as it is known."""
+    if balance is not None and balance.currency:
+        return balance.currency
+    return account.currency if ledger is None else recall_currency(ledger, account)
+
+
 async def ask_directly(
     configuration: Configuration, account: AccountSettings, question: Callable[[Connection], Awaitable[T]]
 ) -> T:

@@ -26,7 +26,7 @@ from imeiflow.ledger.ledger import Ledger
 from imeiflow.ledger.record import JobDraft, PastOrder, PricedService
 from imeiflow.operations.account import AccountSettings
 from imeiflow.operations.admission import WaitingItemError, admit_one, start_unrivalled
-from imeiflow.operations.catalogue import Credit, Offer, PriceList, fetch_offer, recall_prices
+from imeiflow.operations.catalogue import Credit, Offer, PriceList, fetch_offer, find_currency, recall_prices
 from imeiflow.operations.price import fetch_again, say_accept, say_total
 from imeiflow.operations.session import Session, find_account_provider
 from imeiflow.operations.submit import PriceAboveError, UnknownPriceError, UnknownServiceError, name_currency
@@ -55,9 +55,13 @@ class ItemPriceChangedError(ImeiflowError):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ItemRequest:
-    """What a user wants ordered: one or more items of one kind."""
+    """What a user wants ordered: one or more items of one kind. `lines`: theirs in the table that they come from.
+
+    Without `lines` they are counted from 1, as they were given.
+    """
 
     items: tuple[Item, ...]
+    lines: tuple[int, ...] = ()
     service: ServiceId
     account: str | None = None
     name: str = ""
@@ -66,11 +70,15 @@ class ItemRequest:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ItemProposal:
-    """What would be ordered and what it would cost. `earlier`: what was ordered before, by position in `items`."""
+    """What would be ordered and what it would cost. `earlier`: what was ordered before, by position in `items`.
+
+    Without a `name` the job is called by the first that is ordered.
+    """
 
     account: AccountName
     kind: OrderKind
     items: tuple[Item, ...]
+    lines: tuple[int, ...]
     service: ServiceId
     service_name: str
     name: str
@@ -99,10 +107,10 @@ def read_files(paths: Sequence[Path]) -> tuple[FileItem, ...]:
     return tuple(items)
 
 
-def read_server_items(source: Path | BinaryIO) -> tuple[ServerItem, ...]:
-    """Read server orders from a table: a column a field, a row an order. Raises InputError, UsageError."""
+def read_server_items(source: Path | BinaryIO) -> dict[int, ServerItem]:
+    """Read server orders from a table, by line: a column a field, a row an order. Raises InputError, UsageError."""
     items: dict[str, int] = {}
-    found = []
+    found = {}
     for line, fields in read_table(source):
         item = ServerItem(fields)
         if item.digest in items:
@@ -111,10 +119,10 @@ def read_server_items(source: Path | BinaryIO) -> tuple[ServerItem, ...]:
                 problem=problem, remedy="Where it is wanted twice, order it twice: one list after another."
             )
         items[item.digest] = line
-        found.append(item)
+        found[line] = item
         if len(found) > _MOST_ITEMS:
             raise UsageError(problem=f"more than {_MOST_ITEMS:,} orders in one list", remedy="Divide the list.")
-    return tuple(found)
+    return found
 
 
 def propose_items(session: Session, request: ItemRequest) -> ItemProposal:
@@ -133,16 +141,18 @@ def propose_items(session: Session, request: ItemRequest) -> ItemProposal:
     service = _find_service(prices, request.service, kind)
     if request.max_spend is not None and (service is None or service.price is None):
         raise UnknownPriceError(service=request.service)
+    currency = find_currency(session.ledger, account, offer.credit.balance)
     digests = [item.digest for item in request.items]
     past = _find_past(session.ledger, account.name, request.service, digests)
     return ItemProposal(
         account=account.name,
         kind=kind,
         items=request.items,
+        lines=request.lines or tuple(range(1, len(request.items) + 1)),
         service=request.service,
         service_name=service.name if service is not None else "",
-        name=request.name or _name_job(request.items),
-        price=name_currency(service.price if service is not None else None, offer.credit.balance),
+        name=request.name,
+        price=name_currency(service.price if service is not None else None, currency),
         prices=prices,
         credit=offer.credit,
         earlier={place: past[digest] for place, digest in enumerate(digests) if digest in past},
@@ -173,14 +183,19 @@ def order_items(
     with admit_one(session, proposal.account):
         seen = ledger.mark()
         past = _find_past(ledger, proposal.account, proposal.service, [item.digest for item in proposal.items])
-        chosen = [item for item in proposal.items if _is_wanted(item, past.get(item.digest), reorder=reorder)]
+        chosen = {
+            line: item
+            for line, item in zip(proposal.lines, proposal.items, strict=True)
+            if _is_wanted(item, past.get(item.digest), reorder=reorder)
+        }
         if not chosen:
             raise UsageError(
                 problem="all of it was ordered before",
                 remedy="Say --again (`reorder` in the library) to order it once more.",
             )
-        columns = name_columns(chosen)
-        job = ledger.create_draft(_make_draft(account, proposal, columns))
+        columns = name_columns([*chosen.values()])
+        name = proposal.name or _name_job([*chosen.values()])
+        job = ledger.create_draft(_make_draft(account, proposal, name, columns))
         lock = session.job_lock(job)
         lock.acquire()
         try:
@@ -282,7 +297,9 @@ def _renew(session: Session, proposal: ItemProposal) -> ItemProposal:
     if prices is proposal.prices or not prices.is_fresh:
         return replace(proposal, prices=prices)
     service = _find_service(prices, proposal.service, proposal.kind)
-    told = name_currency(service.price if service is not None else None, proposal.credit.balance)
+    account = session.configuration.accounts[proposal.account]
+    currency = find_currency(session.ledger, account, proposal.credit.balance)
+    told = name_currency(service.price if service is not None else None, currency)
     # A list that tells no price any more takes back nothing of what was shown.
     return replace(proposal, prices=prices, price=told or proposal.price)
 
@@ -304,7 +321,7 @@ def _is_wanted(item: Item, past: PastOrder | None, *, reorder: bool) -> bool:
     return reorder
 
 
-def _make_draft(account: AccountSettings, proposal: ItemProposal, columns: tuple[str, ...]) -> JobDraft:
+def _make_draft(account: AccountSettings, proposal: ItemProposal, name: str, columns: tuple[str, ...]) -> JobDraft:
     price = proposal.price
     return JobDraft(
         account=account.name,
@@ -312,8 +329,8 @@ def _make_draft(account: AccountSettings, proposal: ItemProposal, columns: tuple
         kind=proposal.kind,
         service=proposal.service,
         service_name=proposal.service_name,
-        name=proposal.name,
-        source=proposal.name,
+        name=name,
+        source=name,
         policy=Policy.HOLD,
         unit_price=None if price is None else price.amount,
         currency=account.currency if price is None else price.currency,

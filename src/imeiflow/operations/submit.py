@@ -30,7 +30,7 @@ from imeiflow.ledger.ledger import Ledger
 from imeiflow.ledger.record import Confirmed, JobDraft, Mark
 from imeiflow.operations.account import AccountSettings
 from imeiflow.operations.admission import admit_one, start_unrivalled
-from imeiflow.operations.catalogue import Credit, Offer, PriceList, fetch_offer, recall_prices
+from imeiflow.operations.catalogue import Credit, Offer, PriceList, fetch_offer, find_currency, recall_prices
 from imeiflow.operations.configuration import Configuration
 from imeiflow.operations.earlier import Earlier, EarlierSearch
 from imeiflow.operations.price import fetch_again, say_accept, say_total
@@ -319,7 +319,8 @@ def _propose(
     service = prices.find(request.service)
     if service is None and prices.is_fresh:
         raise UnknownServiceError(account=account.name, service=request.service)
-    price = name_currency(service.price if service is not None else None, offer.credit.balance)
+    currency = find_currency(ledger, account, offer.credit.balance)
+    price = name_currency(service.price if service is not None else None, currency)
     if request.max_spend is not None and price is None:
         raise UnknownPriceError(service=request.service)
     return Proposal(
@@ -370,12 +371,14 @@ def _renew(session: Session, proposal: Proposal) -> Proposal:
     if service is None:
         raise UnknownServiceError(account=proposal.account, service=proposal.service)
     # A list that tells no price any more takes back nothing of what was shown.
-    price = name_currency(service.price, proposal.credit.balance) or proposal.price
+    account = session.configuration.accounts[proposal.account]
+    currency = find_currency(session.ledger, account, proposal.credit.balance)
+    price = name_currency(service.price, currency) or proposal.price
     return replace(proposal, prices=prices, price=price, service_name=service.name)
 
 
-def name_currency(price: Money | None, balance: Money | None) -> Money | None:
-    """Give a price the balance's currency where the price list names none."""
-    if price is None or price.currency or balance is None:
+def name_currency(price: Money | None, currency: str) -> Money | None:
+    """Give a price the account's currency where the price list names none."""
+    if price is None or price.currency:
         return price
-    return Money(price.amount, balance.currency)
+    return Money(price.amount, currency)

@@ -21,9 +21,9 @@ from imeiflow.operations.catalogue import (
     Credit,
     PriceList,
     ask_directly,
+    find_currency,
     read_credit,
     read_price_list,
-    recall_currency,
     recall_prices,
 )
 from imeiflow.operations.embedded import EmbeddedRunner
@@ -95,7 +95,7 @@ class Enquiries:
         """Give the currency of an account's money, as it is known without asking; empty where it is not. Blocks."""
         known = self._known.get((account.name, "credit"))
         balance = None if known is None else cast("Credit", known.told).balance
-        return (balance.currency if balance is not None else "") or recall_currency(self._session.ledger, account)
+        return find_currency(self._session.ledger, account, balance)
 
     async def renew(self, job: JobId, *, is_brief: bool = False) -> PriceList | None:
         """Give the price list that a job is judged by, asked for anew; None where the ledger's is new enough.
