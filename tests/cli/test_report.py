@@ -110,7 +110,15 @@ def test_where_repeats_are_charged_nobody_is_told_that_going_on_repeats_any():
         (
             JobState.FINISHED,
             MIXED,
-            ["imeiflow settle", "imeiflow retry", "imeiflow show", "imeiflow export -o FILE"],
+            [
+                *("imeiflow settle", "imeiflow retry", "imeiflow show", "imeiflow export -o FILE"),
+                "imeiflow export --failed -o FILE",
+            ],
+        ),
+        (
+            JobState.FINISHED,
+            Tally({OrderState.INVALID: 1, OrderState.ACCEPTED: 1}),
+            ["imeiflow show", "imeiflow export -o FILE", "imeiflow export --failed -o FILE"],
         ),
         (JobState.FINISHED, Tally({OrderState.ACCEPTED: 1}), ["imeiflow export -o FILE"]),
         (JobState.PAUSED, Tally({OrderState.QUEUED: 5}), ["imeiflow resume"]),

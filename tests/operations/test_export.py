@@ -492,9 +492,15 @@ def test_a_result_about_another_phone_than_the_one_that_was_ordered_is_said(sess
         target = tmp_path / f"out.{format_}"
         done = export.export_to_file(session, wish(job, format_), target)
         assert done.notes == {Note.FOREIGN_IMEI: 2}
-    told = map(json.loads, (tmp_path / "out.jsonl").read_text().splitlines())
+    told = [json.loads(line) for line in (tmp_path / "out.jsonl").read_text().splitlines()]
     assert [one.get("notes") for one in told] == [None, ["foreign_imei"], None, ["foreign_imei"], None]
     sentence = Note.FOREIGN_IMEI.sentence
+    target = tmp_path / "out.tsv"
+    done = export.export_to_file(session, wish(job, layout=Layout.GSM_FUSION), target)
+    assert done.notes == {Note.FOREIGN_IMEI: 2}
+    with target.open(encoding="utf-8", newline="") as file:
+        noted = [row["NOTES"] for row in csv.DictReader(file, delimiter="\t")]
+    assert noted == [f"job {job}, order R{line}" + (f"; {sentence}" if line in {2, 4} else "") for line in said]
     with (tmp_path / "out.csv").open(encoding="utf-8-sig", newline="") as file:
         assert [row["notes"] for row in csv.DictReader(file)] == ["", sentence, "", sentence, ""]
     head, *rows = openpyxl.load_workbook(tmp_path / "out.xlsx").active.iter_rows(values_only=True)

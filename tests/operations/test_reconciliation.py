@@ -222,6 +222,19 @@ def test_a_row_that_cannot_be_read_proves_nothing_of_those_that_it_may_be(
     assert tell_silence(found) == ((0, {Silence.UNREADABLE: 3}) if is_held else (3, {}))
 
 
+def test_an_export_whose_imeis_a_spreadsheet_has_shortened_says_once_what_to_do(tmp_path):
+    shortened = [row(n).replace(make_imei(n), "3.5E+14") for n in (2, 3)]
+    statement = read_statement(write(tmp_path, *shortened, row(6).replace(make_imei(6), "Total")), currency="USD")
+    assert statement.unreadable == 3
+    told = (
+        "A spreadsheet has shortened IMEIs in it (3.57E+14), and their digits are gone: save it from the provider's "
+        "site once more, and give it as it came, without opening it first."
+    )
+    assert statement.notes.count(told) == 1
+    unshortened = read_statement(write(tmp_path, row(6).replace(make_imei(6), "Total")), currency="USD")
+    assert "shortened" not in " ".join(unshortened.notes)
+
+
 def test_an_export_of_imeis_proves_nothing_of_files(session, clock, tmp_path):
     made = add_item_job(session, FileItem("a.bcl", b"abc"))
     answer(session, made, {1: OrderState.UNCONFIRMED}, Ending.IN_DOUBT)

@@ -51,6 +51,7 @@ def test_an_imei_that_is_not_the_orders_is_foreign_however_it_is_written(said):
     "echo",
     [
         *(f"Ordered IMEI: {OWN}", f"Your IMEI: {OWN}", f"Order ref: {OWN}", f"IMEI searched: {OWN}", f"Ref: {OWN}"),
+        f"IMEI Check: {OWN}",
         *(f"Ordered by: {OWN}", f"Note: {OWN}", OWN, f"This is the answer to {OWN}."),
     ],
 )

@@ -159,6 +159,9 @@ def next_steps(
         is_list = job.kind is OrderKind.IMEI
         does = "your file back, with what became of every row" if is_list else "a table of what became of every order"
         steps.append(Step(f"imeiflow export {id_} -o FILE", does))
+        if is_list and (again or tally[OrderState.INVALID]):
+            does = "the rows to mend, with the error beside each"
+            steps.append(Step(f"imeiflow export {id_} --failed -o FILE", does))
     return steps
 
 

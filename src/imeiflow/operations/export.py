@@ -153,7 +153,7 @@ def _make_table(jobs: Sequence[Job], wish: Wish, spool: Spool, notes: Notes) -> 
         case Layout.FAILED:
             return FailedTable(jobs)
         case Layout.GSM_FUSION:
-            return ProviderTable(jobs)
+            return ProviderTable(jobs, notes)
         case _:
             assert_never(wish.layout)
 

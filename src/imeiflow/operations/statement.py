@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import BinaryIO, Final, Protocol
 
 from imeiflow.domain.ident import Reference
-from imeiflow.domain.imei import Imei
+from imeiflow.domain.imei import Flaw, Imei
 from imeiflow.domain.money import Money, read_money
 from imeiflow.domain.order import ResultStatus
 from imeiflow.errors import InputError
@@ -50,6 +50,10 @@ _STATUSES: Final[Mapping[str, ResultStatus]] = {
     "refunded": ResultStatus.REJECTED,
 }
 _MOST_UNREADABLE: Final = 5
+_SHORTENED: Final = (
+    "A spreadsheet has shortened IMEIs in it (3.57E+14), and their digits are gone: save it from the provider's site "
+    "once more, and give it as it came, without opening it first."
+)
 
 
 #: Rows of an export that are held in memory at most.
@@ -205,6 +209,8 @@ def _read_row(row: Row, columns: Mapping[str, int], currency: str) -> ExportedOr
 def _note_unreadable(statement: Statement, row: Row, columns: Mapping[str, int]) -> None:
     service, date = _read_cell(row, columns, "service"), _read_cell(row, columns, "date")
     statement.unread.append(UnreadRow(service, read_moments(date)))
+    if row.reading.flaw is Flaw.DIGITS_LOST and _SHORTENED not in statement.notes:
+        statement.notes.append(_SHORTENED)
     if len(statement.examples) < _MOST_UNREADABLE:
         statement.examples.append(f"line {row.line}: {row.value.strip()[:40]!r}: {row.reading.sentence}")
 

@@ -173,8 +173,9 @@ class ProviderTable:
         "NOTES",
     )
 
-    def __init__(self, jobs: Sequence[Job]) -> None:
+    def __init__(self, jobs: Sequence[Job], notes: Notes) -> None:
         self._jobs = {job.id: job for job in jobs}
+        self._notes = notes
 
     def lay_out_all(self, rows: Iterable[OrderRow]) -> tuple[Sequence[str], Iterator[list[Cell]]]:
         """Give the headings, and the cells of each row, each a text in one line."""
@@ -182,7 +183,8 @@ class ProviderTable:
 
     def _lay_out(self, row: OrderRow) -> list[Cell]:
         job = self._jobs[row.job]
-        result = _read(row.result) if row.result is not None else Result("")
+        result = self._notes.read(row.result, row.imei) if row.result is not None else Result("")
+        origin = f"job {row.job}, order {row.reference}" if row.reference else f"job {row.job}"
         found = {name: result.find(name) for name in ("imei2", "carrier", "simlock", "model", "find_my")}
         cells = (
             job.service_name or job.service,
@@ -192,7 +194,7 @@ class ProviderTable:
             row.result or "",
             *("" if field is None else field.text for field in found.values()),
             _show_provider_time(row.accepted_at),
-            f"job {row.job}, order {row.reference}" if row.reference else f"job {row.job}",
+            "; ".join([origin, *(note.sentence for note in result.notes if not note.is_plain)]),
         )
         return [" ".join(cell.split()) for cell in cells]
 

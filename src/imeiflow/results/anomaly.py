@@ -16,7 +16,7 @@ _NUMBER: Final = re.compile(r"(?<![0-9A-Za-z])(?:[0-9*#•?xX][ \-./]?){13,16}[0
 _NOISE: Final = re.compile(r"[ \-./]")
 #: Words of a key that say of an IMEI that it was asked for, rather than that the phone has it.
 _ECHO: Final = frozenset(
-    {"ask", "asked", "input", "order", "ordered", "query", "ref"}
+    {"ask", "asked", "check", "checked", "input", "lookup", "order", "ordered", "query", "ref"}
     | {"request", "requested", "search", "searched", "submitted", "your"}
 )
 _WORD: Final = re.compile(r"[^\W\d_]+")
