@@ -6,10 +6,11 @@ import asyncio
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 
-from imeiflow.domain.ident import JobId
+from imeiflow.domain.ident import AccountName, JobId
 from imeiflow.domain.notice import Told
 from imeiflow.domain.order import JobState, ResultStatus
 from imeiflow.ledger.record import NewOrder
@@ -64,6 +65,24 @@ def order(session: Session, runner: EmbeddedRunner) -> JobId:
     assert lock.acquire()
     runner.adopt(job, lock)
     return job
+
+
+class Leaving:
+    """A lane that is left, as its last job has ended, while somebody looks at it."""
+
+    def __init__(self, keepers: dict[AccountName, Any]) -> None:
+        self._keepers = keepers
+
+    def view(self, _: JobId) -> None:
+        """Show nothing."""
+        self._keepers.clear()
+
+
+def test_a_page_may_look_at_a_job_while_lanes_come_and_go(session):
+    runner = EmbeddedRunner(session)
+    keepers: dict[AccountName, Any] = runner._keepers  # type: ignore[assignment]
+    keepers |= {AccountName(name): Leaving(keepers) for name in ("north", "south")}
+    assert runner.view(JobId(1)) is None
 
 
 async def serve_until(runner: EmbeddedRunner, is_so: Callable[[], bool]) -> None:

@@ -1,4 +1,7 @@
-"""Calls and orders a second over the last while. Pure: the time is passed in by a clock."""
+"""Calls and orders a second over the last while. Pure: the time is passed in by a clock.
+
+The engine's loop counts; threads that draw pages read meanwhile.
+"""
 
 from __future__ import annotations
 
@@ -35,5 +38,5 @@ class Meter:
         """Give calls and orders a second."""
         now = self._clock()
         span = max(1.0, min(_SPAN_S, now - self._began_at))
-        recent = [slot for slot in self._slots if slot[0] >= now - _SPAN_S]
+        recent = [slot for slot in tuple(self._slots) if slot[0] >= now - _SPAN_S]
         return sum(slot[1] for slot in recent) / span, sum(slot[2] for slot in recent) / span

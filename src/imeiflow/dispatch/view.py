@@ -49,7 +49,7 @@ def view_job(
 ) -> JobView:
     """Make the view of one job from the engine's parts; `now` is the engine's monotonic time."""
     calls_per_s, orders_per_s = meter.rates()
-    tally = work.tally
+    tally, (stopping, stop_reason) = work.tally, work.stop or (None, None)
     return JobView(
         tally=tally,
         spent=Money(work.spent, work.job.currency),
@@ -62,8 +62,8 @@ def view_job(
         calls_per_s=calls_per_s,
         orders_per_s=orders_per_s,
         left_s=tally.waiting / orders_per_s if orders_per_s > 0 else None,
-        stopping=work.stop[0] if work.stop else None,
-        stop_reason=work.stop[1] if work.stop else None,
+        stopping=stopping,
+        stop_reason=stop_reason,
         is_settling=is_settling,
         blocked_s=max(0.0, lane.blocked_until - now),
         trouble=trouble,

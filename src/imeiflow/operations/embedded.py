@@ -167,8 +167,8 @@ class EmbeddedRunner:
         )
 
     def view(self, job: JobId) -> JobView | None:
-        """Give what a person sees of a job that is worked on here; None for one that is not."""
-        for keeper in self._keepers.values():
+        """Give what a person sees of a job that is worked on here; None for one that is not. Any thread may ask."""
+        for keeper in tuple(self._keepers.values()):
             found = keeper.view(job)
             if found is not None:
                 return found
