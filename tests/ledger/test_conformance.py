@@ -336,6 +336,21 @@ async def test_an_intent_whose_wait_is_cancelled_is_withdrawn(desk: Desk):
     assert endings == {Ending.NOT_SENT}
 
 
+async def test_what_was_not_placed_is_cancelled_in_a_cancelled_job_by_the_same_word(desk: Desk):
+    attempt = await desk.send(0, 1, 2)
+    await desk.end(attempt, *(desk.change(n, S.UNCONFIRMED) for n in range(3)))
+    desk.ledger.change_job(desk.job, {JobState.RUNNING}, JobState.CANCELLED, None)
+    waiting = desk.count(S.QUEUED)
+    desk.ledger.mark_not_placed(desk.ids(0), note="not there", actor="ann")
+    assert desk.state(0) is S.CANCELLED
+    words = {"references": {}, "notes": ("there", "not there"), "attempts": dict.fromkeys(desk.ids(1, 2), attempt)}
+    desk.ledger.mark_apart(desk.ids(1), desk.ids(2), **words, actor="ann")
+    assert (desk.state(1), desk.state(2)) == (S.ACCEPTED, S.CANCELLED)
+    told = [event.data for event in desk.ledger.events(job=desk.job) if event.kind == "orders_cancelled"]
+    assert told == [{"count": 1, "note": "not there", "actor": "ann"}] * 2
+    assert desk.count(S.QUEUED) == waiting > 0
+
+
 async def test_doubts_are_settled_by_the_users_word(desk: Desk):
     attempt = await desk.send(0, 1, 2)
     await desk.end(attempt, *(desk.change(n, S.UNCONFIRMED) for n in range(3)))

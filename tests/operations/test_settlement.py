@@ -80,6 +80,8 @@ def test_in_a_cancelled_job_what_was_not_placed_is_cancelled_too(session, job):
     session.ledger.change_job(job, {JobState.FINISHED}, JobState.CANCELLED, None)
     settlement.settle_not_placed(session, settlement.plan_settlement(session, job, None))
     assert states(session, job)[1:4] == [OrderState.CANCELLED] * 3
+    kinds = [event.kind for event in session.ledger.events(job=job)]
+    assert kinds.count("orders_cancelled") == 1
 
 
 def test_a_job_that_is_being_worked_on_is_left_alone(session):

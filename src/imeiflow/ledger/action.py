@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Final
 
 from sqlalchemy import Connection, Text, and_, case, func, literal, or_, select, update
 
@@ -22,6 +22,7 @@ from imeiflow.ledger.rival import last_elsewhere, stands_elsewhere
 from imeiflow.ledger.schema import Id, attempt_order, job, orders
 from imeiflow.ledger.standing import forget_doubts
 
+_CANCELLED: Final = "orders_cancelled"
 _named = json_rows(order_id=Id)
 _job_price = select(job.c.unit_price).where(job.c.id == orders.c.job_id).correlate(orders).scalar_subquery()
 
@@ -46,8 +47,9 @@ class Actions(Access):
         told = {"note": note, "actor": actor}
 
         def cancel(connection: Connection) -> int:
-            kind = "orders_cancelled"
-            return self._move_of_job(connection, job_id, kind, [query], told, chosen=chosen, is_at_rest=is_at_rest)
+            return self._move_of_job(
+                connection, job_id, _CANCELLED, [query], told, chosen=chosen, is_at_rest=is_at_rest
+            )
 
         return self._write(cancel)
 
@@ -160,11 +162,13 @@ class Actions(Access):
     ) -> None:
         """Queue unconfirmed orders again, by the user's word that they were not placed, all or none.
 
-        Raises GuardError unless all of them are unconfirmed, the last attempt of each is that of `attempts`, and no job
-        of them runs where `is_at_rest` was taken for granted.
+        Those of a cancelled job are cancelled in the same transaction: nobody will send them. Raises GuardError unless
+        all of them are unconfirmed, the last attempt of each is that of `attempts`, and no job of them runs where
+        `is_at_rest` was taken for granted.
         """
         settlement = _Settlement(MARKED_NOT_PLACED, OrderState.QUEUED, note, actor, {}, references={})
-        self._settle([self._plan(settlement, not_placed, attempts=attempts, is_at_rest=is_at_rest)])
+        queue = self._plan(settlement, not_placed, attempts=attempts, is_at_rest=is_at_rest)
+        self._settle([queue, self._cancel_idle(not_placed, note, actor)])
 
     def mark_apart(
         self,
@@ -185,7 +189,8 @@ class Actions(Access):
         there = self._as_placed(told, note, actor)
         missing = _Settlement(MARKED_NOT_PLACED, OrderState.QUEUED, other_note, actor, {}, references={})
         plans = [(there, placed), (missing, not_placed)]
-        self._settle([self._plan(one, ids, attempts=attempts, is_at_rest=True) for one, ids in plans])
+        steps = [self._plan(one, ids, attempts=attempts, is_at_rest=True) for one, ids in plans]
+        self._settle([*steps, self._cancel_idle(not_placed, other_note, actor)])
 
     def _refuse_taken(self, connection: Connection, told: Mapping[OrderId, Reference]) -> None:
         """Raise GuardError where a reference is that of another order of the account, or of two of these."""
@@ -221,6 +226,18 @@ class Actions(Access):
         if count:
             write_event(connection, kind, at=self.clock(), job=job_id, data={"count": count, **told})
         return count
+
+    def _cancel_idle(self, queued: Sequence[OrderId], note: str, actor: str) -> Callable[[Connection], None]:
+        """Give what cancels, of orders that were just queued again, those whose job is cancelled."""
+        rows = {"settled": encode_rows([(order, None, None) for order in dict.fromkeys(queued)])}
+        told = {"note": note, "actor": actor}
+
+        def cancel(connection: Connection) -> None:
+            for job_id in connection.scalars(_FIND_CANCELLED, rows).all():
+                query = _move(OrderState.QUEUED, OrderState.CANCELLED).where(orders.c.job_id == job_id)
+                self._move_of_job(connection, JobId(job_id), _CANCELLED, [query], told, chosen=queued)
+
+        return cancel if queued else lambda _: None
 
     def _settle(self, steps: Sequence[Callable[[Connection], None]]) -> None:
         def settle(connection: Connection) -> None:
@@ -295,13 +312,14 @@ _settled = json_rows("settled", order_id=Id, attempt_id=Id, reference=Text())
 _NAME_SETTLED = select(orders.c.job_id, orders.c.id, _settled.c.reference).join(
     _settled, orders.c.id == _settled.c.order_id
 )
-_FIND_RUNNING = (
+_jobs_of_settled = (
     select(job.c.id)
     .join(orders, orders.c.job_id == job.c.id)
     .join(_settled, orders.c.id == _settled.c.order_id)
-    .where(job.c.state == JobState.RUNNING.value)
-    .limit(1)
+    .distinct()
 )
+_FIND_RUNNING = _jobs_of_settled.where(job.c.state == JobState.RUNNING.value).limit(1)
+_FIND_CANCELLED = _jobs_of_settled.where(job.c.state == JobState.CANCELLED.value).order_by(job.c.id)
 _other = orders.alias("other")
 _other_job = job.alias("other_job")
 #: An order of the same account that has a reference already: one that was found to be a duplicate of this one may.

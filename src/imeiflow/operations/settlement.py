@@ -211,11 +211,9 @@ def settle_not_placed(session: Session, plan: SettlementPlan, *, note: str = "",
 
     In a job that was cancelled they are cancelled too: nobody will send them.
     """
-    state = _check_unchanged(session, plan)
+    _check_unchanged(session, plan)
     attempts = dict(zip(plan.orders, plan.attempts, strict=True))
     session.ledger.mark_not_placed(plan.orders, attempts=attempts, is_at_rest=True, note=note, actor=actor)
-    if state is JobState.CANCELLED:
-        session.ledger.cancel_queued(plan.job.id, note=note, actor=actor)
 
 
 def settle_apart(
@@ -229,9 +227,10 @@ def settle_apart(
 ) -> None:
     """Mark the orders of one plan as placed, and queue those of another plan of its job again; `notes` are of each.
 
-    Raises UsageError, JobStateError, GuardError; nothing has changed then.
+    Where the job was cancelled these are cancelled too. Raises UsageError, JobStateError, GuardError; nothing has
+    changed then.
     """
-    state = _check_unchanged(session, placed)
+    _check_unchanged(session, placed)
     _check_unchanged(session, not_placed)
     attempts = {
         order: attempt
@@ -241,21 +240,18 @@ def settle_apart(
     session.ledger.mark_apart(
         placed.orders, not_placed.orders, references=references, attempts=attempts, notes=notes, actor=actor
     )
-    if state is JobState.CANCELLED:
-        session.ledger.cancel_queued(placed.job.id, note=notes[1], actor=actor)
 
 
-def _check_unchanged(session: Session, plan: SettlementPlan) -> JobState:
+def _check_unchanged(session: Session, plan: SettlementPlan) -> None:
     """See that the user's word is still about what was shown: a question may have stood there for hours.
 
     The ledger sees to it once more in the transaction that settles; this says it in the words of the question.
-    Gives the job's state. Raises JobStateError where it runs again, UsageError where orders were sent again since.
+    Raises JobStateError where it runs again, UsageError where orders were sent again since.
     """
-    state = _find_at_rest(session, plan.job.id).state
+    _find_at_rest(session, plan.job.id)
     now = {doubt.order: doubt.attempt for doubt in read_doubts(session, plan.job.id)}
     if any(now.get(order, attempt) != attempt for order, attempt in zip(plan.orders, plan.attempts, strict=True)):
         raise _sent_again(plan.job.id)
-    return state
 
 
 def _check_found(job: JobId, missing: Sequence[str]) -> None:
