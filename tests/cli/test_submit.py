@@ -47,6 +47,8 @@ def test_a_dry_run_says_what_would_be_ordered_and_sends_and_writes_nothing(fresh
     assert "2 invalid" in told
     assert "line 5: hello" in told
     assert "3 × $0.08 = $0.24" in told
+    test = "an order may be sent twice to see whether that is charged"
+    assert f"  besides   $0.08 if replies get lost: {test}; $1.00 at the very most\n" in told
     assert "Nothing was sent." in told
     after = fresh.simulator.stats()
     assert after["orders"] == before["orders"]
@@ -67,9 +69,25 @@ def test_a_dry_run_as_json_has_exact_amounts_and_the_groups(fresh: Shop):
     told = json.loads(done.stdout, parse_float=Decimal, parse_int=Decimal)
     assert (told["total"], told["valid"], told["invalid"], told["repeated"]) == (4, 3, 1, 0)
     assert (told["price"], told["cost"], told["max_spend"]) == (Decimal("0.08"), Decimal("0.24"), 5)
+    assert told["probe_up_to"] == Decimal("1.00")
     assert told["flaws"][0]["examples"][0]["line"] == 5
     assert told["ordered_before"]["count"] == 0
     assert told["currency"] == "USD"
+
+
+@pytest.mark.parametrize(
+    ("options", "is_said"),
+    [
+        (["--service", "1", "--unconfirmed", "hold"], False),  # nothing is repeated then
+        (["--service", "5"], False),  # $1.45: more than may be repeated without a question
+        (["--service", "1", "--max-spend", "0.24"], True),
+    ],
+)
+def test_what_a_repeat_probe_may_cost_is_said_where_one_may_be_made(fresh: Shop, options, is_said):
+    done = fresh.type("submit", fresh.write_list(3, start=130), *options, "--dry-run")
+    assert "= $" in done.stdout
+    assert ("an order may be sent twice" in done.stdout) is is_said
+    assert ("; the cap counts it" in done.stdout) is is_said
 
 
 def test_all_accepted_ends_with_0_and_one_json_object_last_on_standard_output(fresh: Shop):

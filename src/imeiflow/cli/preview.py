@@ -142,11 +142,23 @@ def _tell_cost(proposal: Proposal) -> Iterator[str]:
         yield "  price     not known"
     else:
         yield f"  cost      {proposal.preview.valid:,} × {price} = {cost}"
+    yield from _tell_probe(proposal)
     yield from _tell_balance(proposal, cost)
     if proposal.max_spend is not None and price is not None and cost is not None:
         cap = Money(proposal.max_spend, price.currency)
         enough = "" if cost.amount <= cap.amount else f": pauses after {_affordable(cap, price):,} orders"
         yield f"  cap       {cap}{enough}"
+
+
+def _tell_probe(proposal: Proposal) -> Iterator[str]:
+    """Say what may come on top of the cost where replies get lost."""
+    price, limit = proposal.price, proposal.probe_limit
+    if price is None or limit is None:
+        return
+    most = f"; {limit} at the very most" if limit.amount > price.amount else ""
+    cap = "; the cap counts it" if proposal.max_spend is not None else ""
+    test = "an order may be sent twice to see whether that is charged"
+    yield f"  besides   {price} if replies get lost: {test}{most}{cap}"
 
 
 def _tell_balance(proposal: Proposal, cost: Money | None) -> Iterator[str]:

@@ -37,6 +37,7 @@ _LISTED_ROWS: Final = 1000  #: the most orders of a kind
 def describe_proposal(proposal: Proposal) -> dict[str, object]:
     """Give what `--dry-run --json` prints."""
     price, balance, cost = proposal.price, proposal.credit.balance, proposal.cost
+    probe_limit = proposal.probe_limit
     currency = next((one.currency for one in (price, balance) if one is not None and one.currency), "")
     return {
         "source": proposal.source,
@@ -49,6 +50,7 @@ def describe_proposal(proposal: Proposal) -> dict[str, object]:
         "price_as_of": proposal.prices.as_of,
         "price_problem": proposal.prices.problem,
         "cost": None if cost is None else cost.amount,
+        "probe_up_to": None if probe_limit is None else probe_limit.amount,
         "balance": None if balance is None else balance.amount,
         "balance_problem": proposal.credit.problem,
         "currency": currency,

@@ -113,11 +113,20 @@ class Proposal:
     max_spend: Decimal | None
     columns: tuple[str, ...] = ()
     imei_column: int = 0
+    probe_up_to: Decimal | None = None  #: what repeat probes may cost besides; None where none is made
 
     @property
     def cost(self) -> Money | None:
         """Give count times price; None where the price is not known."""
         return None if self.price is None else self.price * self.preview.valid
+
+    @property
+    def probe_limit(self) -> Money | None:
+        """Give what repeat probes may cost besides the list; None where none is made at its price, or nothing sent."""
+        price, limit = self.price, self.probe_up_to
+        if not self.preview.valid or price is None or limit is None or not 0 < price.amount <= limit:
+            return None
+        return Money(limit, price.currency)
 
 
 class Draft:
@@ -337,6 +346,7 @@ def _propose(
         max_spend=request.max_spend,
         columns=sheet.columns,
         imei_column=sheet.imei_column,
+        probe_up_to=account.repeat_probe_max_price if request.policy is Policy.SETTLE else None,
     )
 
 

@@ -179,6 +179,7 @@ def read_proposal(told: Mapping[str, Any]) -> Proposal:
         preview=_read_preview(told),
         earlier=_read_earlier(told["ordered_before"]),
         max_spend=None if told["max_spend"] is None else Decimal(told["max_spend"]),
+        probe_up_to=None if told["probe_up_to"] is None else Decimal(told["probe_up_to"]),
     )
 
 

@@ -272,6 +272,8 @@ def test_a_dry_run_shows_and_leaves_nothing(desk, capfd):
     assert desk.submit(is_dry=True) == 0
     told = read_last(capfd)
     assert (told["valid"], told["invalid"]) == (4, 1)
+    assert desk.submit(is_dry=True, is_json=False) == 0
+    assert "$0.08 if replies get lost: an order may be sent twice" in capfd.readouterr().out
     assert desk.jobs == []
     assert desk.site.server.office.preparations._known == {}
 

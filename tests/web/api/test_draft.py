@@ -52,6 +52,7 @@ def test_a_list_is_previewed_confirmed_and_ordered(site, program):
     assert draft["stage"] == "ready"
     assert draft["proposal"]["valid"] == 5
     assert draft["proposal"]["cost"] == Decimal("0.40")
+    assert draft["proposal"]["probe_up_to"] == Decimal("1.00")
     assert draft["figure"] is None
     summary = program.post(f"/drafts/{draft['id']}/confirm")
     check_schema(summary, "JobSummary")
