@@ -19,7 +19,7 @@ from typing import Final
 from imeiflow.domain.day import start_of_day
 from imeiflow.domain.ident import JobId
 from imeiflow.domain.money import Money
-from imeiflow.domain.order import OrderState, Policy
+from imeiflow.domain.order import JobState, OrderState, Policy
 from imeiflow.errors import UsageError
 from imeiflow.jobs.lock import LaneLock
 from imeiflow.ledger.record import Job
@@ -78,6 +78,20 @@ def check_owner(session: Session, job: Job, spender: str) -> None:
     if user is not None and job.submitted_by != spender:
         limit = Money(user.spend_limit or Decimal(0), job.currency)
         raise NotTheirsError(job=job.id, owner=job.submitted_by or "the command line", user=spender, limit=limit)
+
+
+def hold_probe(session: Session, job: JobId, spender: str | None, up_to: Decimal | None) -> None:
+    """Hold whoever lets repeat probes of a job that runs cost up to an amount to what they may spend.
+
+    Of a job at rest they are weighed when it goes on. Raises NotTheirsError, SpendLimitError, UnpricedLimitError.
+    """
+    if spender is None or up_to is None:
+        return
+    found = session.find_job(job)
+    if found.state is JobState.RUNNING:
+        check_owner(session, found, spender)
+        with hold_to_limit(session, spender, lambda: Money(up_to, found.currency)):
+            pass  # what it may cost is charged, or not, by the engine
 
 
 def weigh_list(price: Money | None, number: int, *, trial: int | None, cap: Decimal | None) -> Money | None:

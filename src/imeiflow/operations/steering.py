@@ -23,7 +23,7 @@ from imeiflow.ledger.change import Again, Agreed
 from imeiflow.ledger.record import Job
 from imeiflow.operations.orphan import recover_orphans
 from imeiflow.operations.session import Session
-from imeiflow.operations.spend_limit import check_owner, hold_to_limit, weigh_rest
+from imeiflow.operations.spend_limit import check_owner, hold_probe, hold_to_limit, weigh_rest
 
 RETRIED = frozenset({OrderState.FAILED, OrderState.REFUSED})
 _AT_REST = frozenset({JobState.PAUSED, JobState.FINISHED})
@@ -98,6 +98,7 @@ def resume_job(
     found = session.find_job(job)
     session.lane_account(session.configuration.choose_account(found.account))
     if found.state not in _AT_REST:
+        hold_probe(session, job, spender, probe_up_to)
         return _follow(session, found, is_retried=again is not None, has_cap=max_spend is not None)
     from imeiflow.operations.price import agree_price  # noqa: PLC0415 - it asks the provider; listings do not
 

@@ -50,6 +50,27 @@ def test_a_job_is_weighed_by_the_cap_that_it_is_given_and_keeps_its_own_where_it
     assert len(site.sim.book) == 2
 
 
+def test_what_a_repeat_probe_of_a_running_job_may_cost_is_held_to_the_limit(site, otto, admin):
+    theirs = JobId(add_running(site, "mia"))
+    told = check_problem(otto.ask("POST", f"/jobs/{theirs}/resume", {"probe_up_to": 20}), 409, "not-theirs")
+    assert "mia's" in told["detail"]
+    own = JobId(add_running(site, "otto"))
+    check_problem(otto.ask("POST", f"/jobs/{own}/resume", {"probe_up_to": 20}), 409, "spend-limit")
+    limits = site.server.office.runner._probe_limits
+    assert limits == {}
+    otto.post(f"/jobs/{own}/resume", {"probe_up_to": "0.08"})
+    enter(site, Scope.ORDER, user=admin).post(f"/jobs/{theirs}/resume", {"probe_up_to": 20})
+    assert limits == {own: Decimal("0.08"), theirs: Decimal(20)}
+
+
+def add_running(site, owner: str) -> int:
+    """Add a job of somebody that runs on: its second call may leave in an hour and more."""
+    start = 100 * len(site.session.ledger.list_jobs())
+    job = site.add_job(2, start=start, rate=0.01, chunk_size=1, submitted_by=owner)
+    site.wait_until(lambda: site.server.office.runner.view(job) is not None, "it is not worked on")
+    return job
+
+
 def test_somebody_else_s_job_is_not_let_go_on(site, otto, admin):
     theirs = enter(site, Scope.ORDER, user=admin)
     draft = make_draft(theirs, 3)

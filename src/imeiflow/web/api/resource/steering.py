@@ -14,6 +14,7 @@ from imeiflow.domain.user import Scope
 from imeiflow.operations.audit import record_action
 from imeiflow.operations.catalogue import PriceList
 from imeiflow.operations.price import find_rise, refuse_rise
+from imeiflow.operations.spend_limit import hold_probe
 from imeiflow.operations.steering import (
     RETRIED,
     Resumed,
@@ -229,6 +230,7 @@ async def go_on(
     runner = call.office.runner
     amounts: dict[str, Any] = {"accept_price": accept_price, "max_spend": max_spend, "probe_up_to": probe_up_to}
     if probe_up_to is not None:
+        await in_thread(hold_probe, call.session, job, call.actor, probe_up_to)
         runner.allow_probe(job, probe_up_to)  # first: it may come to its doubts at once
     try:
         resumed = await in_thread(resume_job, call.session, job, **amounts, actor=call.actor, spender=call.actor)
