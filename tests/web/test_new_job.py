@@ -8,6 +8,7 @@ import json
 import re
 import zipfile
 from dataclasses import replace
+from decimal import Decimal
 from pathlib import Path
 
 from openpyxl import Workbook
@@ -56,6 +57,7 @@ def test_a_workbook_is_previewed_and_ordered_to_the_end(site, visitor, admin, tm
     expect(page.get_by_role("heading", name="300 to order")).to_be_visible()
     expect(page.get_by_text("The IMEIs are taken from column B ('IMEI').")).to_be_visible()
     expect(page.get_by_text("300 × $0.08")).to_be_visible()
+    expect(page.locator("#probe-note")).to_contain_text("$0.08 more, at the very most $1.00. A spending cap counts it.")
     assert site.sim.stats.actions["placeorder"] == 0
     job = order(page)
     assert site.wait_for(job, JobState.FINISHED, JobState.PAUSED) is JobState.FINISHED
@@ -186,6 +188,30 @@ def test_a_spending_cap_pauses_the_job(site, visitor, admin):
     job = order(page)
     assert site.wait_for(job, JobState.PAUSED, JobState.FINISHED) is JobState.PAUSED
     assert site.session.ledger.tally(job)[OrderState.ACCEPTED] == 10
+
+
+def test_the_preview_says_what_is_left_of_the_limits_of_the_day(site, visitor, admin):
+    accounts = site.session.configuration.accounts
+    accounts[ACCOUNT] = replace(accounts[ACCOUNT], max_spend_per_day=Decimal("0.30"))
+    page = visitor.open("/jobs/new", user=admin)
+    paste(page, *(make_imei(number) for number in range(4)))
+    sums = page.locator("dl.sum")
+    expect(sums).to_contain_text("Account's cap for today $0.30 a day$0.30 left")
+    expect(sums).not_to_contain_text("You may spend")
+    expect(page.locator("#account-limit")).to_contain_text("the job will pause after about 3 orders")
+    otto = site.add_user("otto", Role.OPERATOR)
+    site.session.ledger.change_user(otto.id, actor="a test", spend_limit=Decimal("0.20"))
+    page = visitor.open("/jobs/new", user=otto)
+    paste(page, *(make_imei(number) for number in range(4)))
+    expect(page.locator("dl.sum")).to_contain_text("You may spend today $0.20 a day$0.20 left")
+    expect(page.locator("#user-limit")).to_contain_text(
+        "With a spending cap of $0.20 or less it can, and pauses there."
+    )
+    expect(page.locator("#account-limit")).to_have_count(0)
+    page.locator("#max-spend").fill("0.20")
+    job = order(page)
+    assert site.wait_for(job, JobState.PAUSED, JobState.FINISHED) is JobState.PAUSED
+    assert len(site.sim.book) == 2
 
 
 def test_the_services_are_searched_by_every_word(site, visitor, admin):

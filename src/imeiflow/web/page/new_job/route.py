@@ -13,13 +13,13 @@ from litestar.params import Body, FromPath, FromQuery
 from litestar.response import Redirect, Stream
 
 from imeiflow.domain.ident import ServiceId
-from imeiflow.domain.money import Money
 from imeiflow.domain.user import Role
 from imeiflow.errors import InputError, UsageError
 from imeiflow.intake.column import show_letter
 from imeiflow.ledger.record import PricedService
 from imeiflow.operations.account import AccountSettings
 from imeiflow.operations.catalogue import PriceList, recall_prices
+from imeiflow.operations.day_limit import DayLimit, find_account_limit, find_user_limit
 from imeiflow.operations.export import Layout, Wish
 from imeiflow.operations.preparation import (
     BusyPreparationError,
@@ -35,7 +35,7 @@ from imeiflow.web.amount import read_cap
 from imeiflow.web.delivery import choose_text_format, send_export
 from imeiflow.web.hub import preparation_topic
 from imeiflow.web.navigation import Page
-from imeiflow.web.office import Office, WebRequest, office_of
+from imeiflow.web.office import WebRequest, office_of
 from imeiflow.web.page.new_job.upload import receive
 from imeiflow.web.page_template import draw
 from imeiflow.web.thread import in_thread, threaded
@@ -236,18 +236,21 @@ def _draw_preview(
         proposal=proposal,
         columns=columns,
         topic=preparation_topic(found.id),
-        probe_limit=None if proposal is None else _find_probe_limit(office_of(request), proposal),
         trial=_TRIAL,
+        **({} if proposal is None else _find_limits(request, proposal)),
         size=list_path(found.folder).stat().st_size if list_path(found.folder).exists() else 0,
     )
 
 
-def _find_probe_limit(office: Office, proposal: Proposal) -> Money | None:
-    """Give what may be spent on repeat probes beside the list; None where none is made at its price."""
-    account, price = office.session.configuration.accounts.get(proposal.account), proposal.price
-    if account is None or price is None or not 0 < price.amount <= account.repeat_probe_max_price:
-        return None
-    return Money(account.repeat_probe_max_price, price.currency)
+def _find_limits(request: WebRequest, proposal: Proposal) -> dict[str, DayLimit | None]:
+    """Find what the limits of the day leave for a list, where its cost is known."""
+    session, price = office_of(request).session, proposal.price
+    if price is None or not proposal.preview.valid:
+        return {}
+    return {
+        "account_limit": find_account_limit(session, proposal.account, price.currency),
+        "user_limit": find_user_limit(session, request.user.user.name, price.currency),
+    }
 
 
 def _name(place: int, text: str) -> tuple[str, str]:
