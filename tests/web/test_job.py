@@ -200,6 +200,10 @@ def test_reasons_are_grouped_and_orders_are_filtered_in_the_address(site, visito
     expect(page).to_have_url(re.compile(r"state=unconfirmed$"))
     page.reload()
     expect(rows).to_have_count(1)
+    with page.expect_download() as download:
+        page.locator("#orders").get_by_role("link", name="CSV").click()
+    text = download.value.path().read_text(encoding="utf-8-sig")
+    assert [row["state"] for row in csv.DictReader(io.StringIO(text))] == ["unconfirmed"]
     page.get_by_placeholder("IMEI, or several").fill(str(make_imei(1)))
     page.get_by_placeholder("IMEI, or several").press("Enter")
     expect(page.get_by_text("No order matches.")).to_be_visible()

@@ -69,6 +69,11 @@ class JobLine:
         return self.tally.to_place - self.tally.waiting - self.cancelled
 
     @property
+    def answered(self) -> int:
+        """Count the orders of which is known what became of them: done, and not unconfirmed."""
+        return self.done - self.unconfirmed
+
+    @property
     def cancelled(self) -> int:
         """Count the orders that will never be sent."""
         return self.tally[OrderState.CANCELLED]
