@@ -182,3 +182,58 @@ def test_whatever_asks_the_server_has_a_name_of_its_own_so_that_no_refresh_turns
     ]
     assert len(tags) > 30
     assert [(name, tag) for name, tag in tags if ' id="' not in tag] == []
+
+
+@pytest.mark.parametrize("status", [None, 503])
+def test_a_page_whose_stream_is_held_back_or_refused_asks_by_itself(seeded, site, visitor, admin, status):
+    visitor.watch.expected.add(503)
+    page = visitor.open("/dashboard", user=admin)
+    if status is None:
+        page.route("**/live?*", lambda _: None)  # as a proxy that waits for its end
+    else:
+        page.route("**/live?*", lambda route: route.fulfill(status=status))
+    page.goto(f"/jobs/{seeded}")
+    expect(page.locator("#count-accepted")).to_contain_text("3")
+    site.session.ledger.mark_placed([doubt.order for doubt in site.session.ledger.doubts(seeded)])
+    expect(page.locator("#count-accepted")).to_contain_text("4")
+    page.unroute_all(behavior="ignoreErrors")
+
+
+_BROKEN = '<div class="notice notice-bad" role="alert"><strong>An error of ours.</strong></div>'
+
+
+def fail(route: Route) -> None:
+    """Let the server fail."""
+    route.fulfill(status=500, body=_BROKEN, content_type="text/html")
+
+
+def test_what_went_wrong_with_a_refresh_is_said_until_it_is_answered_again(seeded, site, visitor, admin):
+    visitor.watch.expected.add(500)
+    page = visitor.open(f"/jobs/{seeded}", user=admin)
+    wait_until_drawn(page)
+    notice = page.locator("#notices").get_by_text("An error of ours.")
+    page.route(f"**/jobs/{seeded}", fail)
+    page.evaluate(f"htmx.trigger(document.body, 'changed:job-{seeded}')")
+    expect(notice).to_be_visible()
+    page.evaluate(f"htmx.trigger(document.body, 'slowly:job-{seeded}')")  # other parts are answered
+    wait_until_drawn(page)
+    expect(notice).to_be_visible()
+    page.unroute(f"**/jobs/{seeded}", fail)
+    page.evaluate(f"htmx.trigger(document.body, 'changed:job-{seeded}')")
+    expect(notice).to_have_count(0)
+
+
+def test_what_went_wrong_is_said_until_a_person_does_something_else(seeded, site, visitor, admin):
+    visitor.watch.expected.add(500)
+    page = visitor.open(f"/jobs/{seeded}", user=admin)
+    wait_until_drawn(page)
+    notice = page.locator("#notices").get_by_text("An error of ours.")
+    page.route(f"**/jobs/{seeded}/retry", fail, times=1)
+    page.locator("#do-retry").click()
+    expect(notice).to_be_visible()
+    page.evaluate(f"htmx.trigger(document.body, 'changed:job-{seeded}')")  # which nobody asked for
+    wait_until_drawn(page)
+    expect(notice).to_be_visible()
+    page.locator("#do-retry").click()
+    expect(page.locator("dialog[open]")).to_be_visible()
+    expect(notice).to_have_count(0)

@@ -7,6 +7,8 @@
   // --- live: the server says "changed", htmx fetches the fragments that listen for it -------------------------------
   const topics = () => (body.dataset.topics || "").split(" ").filter(Boolean);
   const POLL_MS = 4000;
+  const FIRST_WORD_MS = 5000; // proxies may hold a stream back: it counts once something is heard of it
+  const SILENCE_MS = 40000; // the server says every fifteen seconds that it is there
   let polling = null;
   let failures = 0;
 
@@ -45,16 +47,24 @@
     const query = names.map((name) => `topic=${encodeURIComponent(name)}`).join("&");
     const source = new EventSource(`/live?${query}`);
     let wasLost = false;
-    source.addEventListener("open", () => {
+    let silence = setTimeout(startPolling, FIRST_WORD_MS);
+    const hear = () => {
+      clearTimeout(silence);
+      silence = setTimeout(startPolling, SILENCE_MS);
       stopPolling();
       setOffline(false);
       failures = 0;
       if (wasLost) announce(names); // what was missed meanwhile
       wasLost = false;
+    };
+    source.addEventListener("here", hear);
+    source.addEventListener("changed", (event) => {
+      hear();
+      announce(event.data.split(" "));
     });
-    source.addEventListener("changed", (event) => announce(event.data.split(" ")));
     source.addEventListener("pace", (event) => (slowMs = Math.max(3000, 5 * Number(event.data))));
     source.addEventListener("error", () => {
+      clearTimeout(silence);
       wasLost = true;
       startPolling();
       if (source.readyState === EventSource.CLOSED) setTimeout(listen, Math.min(30000, 2000 * 2 ** failures++));
@@ -70,6 +80,16 @@
   });
   body.addEventListener("htmx:sendError", () => setOffline(true));
   body.addEventListener("htmx:afterOnLoad", () => setOffline(false));
+
+  // What went wrong stands there no longer than it is so: until what the page asked by itself is answered again, or
+  // until something else that a person asked for is done.
+  let told = null; // whose request went wrong last
+  body.addEventListener("htmx:afterRequest", (event) => {
+    const { elt, failed, successful } = event.detail;
+    const isByItself = /load|from:body|every /.test(elt.getAttribute("hx-trigger") || "");
+    if (failed) told = elt;
+    else if (successful && (elt === told || !isByItself)) document.getElementById("notices").replaceChildren();
+  });
 
   // --- times: drawn by the server in UTC, shown in the viewer's own zone --------------------------------------------
   const full = new Intl.DateTimeFormat(undefined, { dateStyle: "medium", timeStyle: "medium" });
