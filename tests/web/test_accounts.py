@@ -49,6 +49,19 @@ def test_a_search_shows_its_steps_and_plot_and_is_ended_by_a_click(site, visitor
     assert find_flaws(page) == []
 
 
+def test_a_search_that_finds_the_account_at_work_says_so_without_commands(site, visitor, admin):
+    lock = site.session.lane_lock(ACCOUNT)
+    assert lock.acquire()
+    try:
+        page = visitor.open("/accounts", user=admin)
+        page.get_by_role("button", name="Search", exact=True).click()
+        told = page.get_by_text("is worked for just now: a job of it runs, or results are asked for.")
+        expect(told).to_be_visible()
+        expect(told).not_to_contain_text("imeiflow ")
+    finally:
+        lock.release()
+
+
 def test_a_stop_ends_a_search_at_once_whatever_else_is_under_way(site, admin):
     site.change_provider(read_latency="600")
     assert post(site, admin, "/accounts/find-limits", account=ACCOUNT) == 200

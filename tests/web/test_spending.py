@@ -7,6 +7,7 @@ import re
 from playwright.sync_api import expect
 
 from tests.web import seed
+from tests.web.conftest import NARROW
 from tests.web.look import find_flaws
 
 
@@ -21,7 +22,11 @@ def test_sums_are_exact_and_rejected_and_doubtful_stand_apart(tmp_path, request)
         cells = page.locator("tbody td")
         expect(cells).to_have_text([name or re.compile("."), "3", "$0.24", "$0.08", "$0.08"])
     expect(page.locator("svg.plot")).to_be_visible()
+    hint = page.get_by_text("slide it sideways")
+    expect(hint).to_be_hidden()
     assert find_flaws(page) == []
+    page.set_viewport_size(NARROW)
+    expect(hint).to_be_visible()
 
 
 def test_a_range_without_spending_says_so_and_a_wrong_one_what_is_wrong(visitor, admin):

@@ -9,18 +9,24 @@ import asyncio
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import datetime
+from typing import Final
 
 import structlog
 
 from imeiflow.dispatch.ladder import Ladder, Recommendation
 from imeiflow.dispatch.step import Measured
 from imeiflow.domain.ident import AccountName
-from imeiflow.errors import ImeiflowError, UsageError
+from imeiflow.errors import ImeiflowError, LaneBusyError, UsageError
 from imeiflow.operations.account import AccountSettings
 from imeiflow.operations.limit_search import Found, LimitSearch
 from imeiflow.operations.session import Session
 
 log = structlog.get_logger(__name__)
+
+_BUSY: Final = (
+    "{account} is worked for just now: a job of it runs, or results are asked for. A search has the account to itself. "
+    "Pause the job, or search again when that has ended."
+)
 
 
 @dataclass(slots=True, kw_only=True)
@@ -96,6 +102,8 @@ class LimitDesk:
     async def _run(self, search: LimitSearch, watched: Watched) -> None:
         try:
             watched.found = await search.by_reading()
+        except LaneBusyError:
+            watched.problem = _BUSY.format(account=watched.account)
         except ImeiflowError as error:
             watched.problem = f"{error.told} {error.told_remedy}".strip()
         except Exception as error:

@@ -138,7 +138,7 @@ def test_another_site_cannot_use_it(site, program):
 
 def test_its_pages_need_no_token_and_no_script(site, admin):
     page = Program(site, None).ask("GET", "/docs")
-    assert page.status == 200
+    assert (page.status, page.headers["content-type"]) == (200, "text/html; charset=utf-8")
     assert b"<script" not in page.raw
     assert "script-src 'self'" in page.headers["content-security-policy"]
     for operation in OPERATIONS:

@@ -67,7 +67,7 @@ def description() -> Response[bytes]:
 @get("/docs", include_in_schema=False, sync_to_thread=False)
 def document() -> Response[bytes]:
     """Show the description to a person."""
-    return Response(draw_document().encode(), media_type="text/html; charset=utf-8", headers=_KEPT)
+    return Response(draw_document().encode(), media_type="text/html", headers=_KEPT)
 
 
 class Branch:
