@@ -67,7 +67,10 @@ def test_all_are_marked_not_placed_and_wait_to_be_sent_again(site, visitor, admi
 def test_of_a_cancelled_job_what_was_not_placed_is_said_to_be_cancelled(site, admin):
     job = site.add_answered({2: OrderState.ACCEPTED, 3: OrderState.UNCONFIRMED}, state=JobState.CANCELLED)
     person = Asker(site, admin)
-    seen = re.search(r'name="seen" value="(\d+)"', person.ask("GET", f"/jobs/{job}/unconfirmed").body)[1]
+    page = person.ask("GET", f"/jobs/{job}/unconfirmed").body
+    assert "They are cancelled: of this job nothing is sent any more." in page
+    assert "queued again" not in page
+    seen = re.search(r'name="seen" value="(\d+)"', page)[1]
     form = {"csrf": person.csrf, "scope": "all", "verdict": "not-placed", "seen": seen}
     assert person.ask("POST", f"/jobs/{job}/unconfirmed/settle", form=form).status == 200
     told = "1 order was marked as not placed, and is cancelled."
