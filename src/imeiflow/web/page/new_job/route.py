@@ -19,7 +19,7 @@ from imeiflow.intake.column import show_letter
 from imeiflow.ledger.record import PricedService
 from imeiflow.operations.account import AccountSettings
 from imeiflow.operations.catalogue import PriceList, recall_prices
-from imeiflow.operations.day_limit import DayLimit, find_account_limit, find_user_limit
+from imeiflow.operations.day_limit import find_account_limit, find_user_limit
 from imeiflow.operations.export import Layout, Wish
 from imeiflow.operations.preparation import (
     BusyPreparationError,
@@ -242,7 +242,7 @@ def _draw_preview(
     )
 
 
-def _find_limits(request: WebRequest, proposal: Proposal) -> dict[str, DayLimit | None]:
+def _find_limits(request: WebRequest, proposal: Proposal) -> dict[str, Any]:
     """Find what the limits of the day leave for a list, where its cost is known."""
     session, price = office_of(request).session, proposal.price
     if price is None or not proposal.preview.valid:
