@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import json
-from dataclasses import replace
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from msgspec import structs
 
 from imeiflow.dispatch.chunk import ChunkSize, Verdict, has_all, is_spoiled, judge, read_hint
 from imeiflow.domain.outcome import Ending, ErrorKind, Outcome
@@ -416,7 +416,7 @@ def test_only_a_bare_error_for_several_orders_says_that_the_provider_has_them_al
     imeis = [make_imei(1), make_imei(2)]
     assert has_all(2, account_for(imeis, bare))
     assert not has_all(1, account_for(imeis[:1], bare))
-    assert not has_all(2, account_for(imeis, replace(bare, duplicates=(imeis[0],))))
+    assert not has_all(2, account_for(imeis, structs.replace(bare, duplicates=(imeis[0],))))
 
 
 @pytest.mark.parametrize(

@@ -7,9 +7,11 @@ nothing of the code under test but the form in which a reply is handed over.
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from enum import StrEnum
+
+from msgspec.structs import replace
 
 from imeiflow.domain.imei import Imei
 from imeiflow.domain.outcome import Ending, ErrorKind

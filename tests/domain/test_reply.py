@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
+from msgspec import structs
 
 from imeiflow.domain.imei import Imei
 from imeiflow.domain.outcome import Ending, ErrorKind, Outcome
@@ -113,7 +112,7 @@ class TestEveryReply:
 
     @given(chunks, st.lists(named_orders, max_size=5))
     def test_orders_that_nobody_asked_for_are_anomalies_and_prove_nothing(self, sent, orders):
-        strangers = tuple(replace(order, imei=STRANGER, reference=f"s{n}") for n, order in enumerate(orders))
+        strangers = tuple(structs.replace(order, imei=STRANGER, reference=f"s{n}") for n, order in enumerate(orders))
         account = account_for(sent, ReplyContent(orders=strangers, duplicates=(STRANGER,)))
         assert set(outcomes(account)) == {Outcome.UNCONFIRMED}
         assert kinds_of(account) == [AnomalyKind.UNASKED_IMEI] * (len(orders) + 1)
@@ -252,7 +251,7 @@ class TestOneErrorForTheWholeCall:
             "duplicates": (STRANGER,),
             "errors": (NamedError(STRANGER, ErrorKind.ORDER, "no"),),
         }
-        account = account_for(sent, replace(ReplyContent(error=error), **{what: named[what]}))
+        account = account_for(sent, structs.replace(ReplyContent(error=error), **{what: named[what]}))
         assert set(outcomes(account)) == {Outcome.UNCONFIRMED}
 
     @given(chunks)

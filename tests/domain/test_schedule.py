@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from imeiflow.domain.schedule import INSTANT, UNKNOWN, Delivery, first_wait, next_wait, plan, read_delivery
+from imeiflow.domain.schedule import INSTANT, UNKNOWN, Delivery, first_wait, next_wait, plan, plan_first, read_delivery
 
 MINUTE, HOUR, DAY = 60.0, 3600.0, 86_400.0
 NOW = datetime(2025, 6, 1, tzinfo=UTC)
@@ -143,3 +143,22 @@ def test_a_planned_time_is_the_wait_with_a_tenth_of_jitter_and_up_to_a_sixth_of_
 def test_orders_placed_one_by_one_come_due_together(wait: float, phase: float):
     placed = [NOW + timedelta(seconds=wait / 1000 * number) for number in range(100)]
     assert len({plan(now, wait, phase=phase) for now in placed}) <= 5
+
+
+@given(deliveries, shares, st.integers(0, 10**15))
+def test_the_first_question_waits_for_the_delivery_time_and_at_most_a_quarter_of_a_second_longer(
+    delivery: Delivery, phase: float, micros: int
+):
+    placed_at = NOW + timedelta(microseconds=micros)
+    wait = first_wait(delivery)
+    planned = (plan_first(placed_at, delivery, phase) - placed_at).total_seconds()
+    assert 0.9 * wait - 1e-5 <= planned <= 1.1 * wait + max(1.0, 1.1 * wait / 8) + 0.25 + 1e-5
+
+
+@given(deliveries, shares, st.integers(0, 10**9))
+def test_orders_placed_in_one_quarter_of_a_second_are_asked_for_at_one_time(
+    delivery: Delivery, phase: float, quarters: int
+):
+    end = NOW + timedelta(seconds=quarters / 4)
+    within = [end - timedelta(microseconds=before) for before in (0, 1, 125_000, 249_999)]
+    assert len({plan_first(placed_at, delivery, phase) for placed_at in within}) == 1

@@ -28,7 +28,7 @@ from imeiflow.dispatch.meter import Meter
 from imeiflow.domain.ident import JobId, OrderId, ServiceId
 from imeiflow.domain.item import OrderKind
 from imeiflow.domain.order import ResultStatus
-from imeiflow.domain.schedule import UNKNOWN, Delivery, draw_jitter, first_wait, next_wait, plan, read_delivery
+from imeiflow.domain.schedule import UNKNOWN, Delivery, draw_jitter, next_wait, plan, plan_first, read_delivery
 from imeiflow.domain.status import Said, StatusAccount, StatusAnomalyKind
 from imeiflow.errors import LedgerBusyError, LedgerError
 from imeiflow.ledger.change import PutOff, StatusUpdate
@@ -388,7 +388,7 @@ class Poller:
 
     def plan_first(self, placed_at: datetime, delivery: Delivery) -> datetime:
         """Say when orders that were placed just now are asked for first."""
-        return plan(placed_at, first_wait(delivery), jitter=draw_jitter(self._phase, placed_at), phase=self._phase)
+        return plan_first(placed_at, delivery, self._phase)
 
     def _let_go(self, orders: Sequence[DueOrder]) -> None:
         self._known.difference_update(order.id for order in orders)

@@ -153,6 +153,8 @@ class Work:
 
     def affordable(self) -> int | None:
         """Give how many more orders the job's spending cap and the account's for the day allow; None without a cap."""
+        if self.job.max_spend is None and self.budget.cap is None:
+            return None
         limits = (self._within_cap(), self.budget.affordable(self._dearest))
         return min((limit for limit in limits if limit is not None), default=None)
 

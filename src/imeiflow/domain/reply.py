@@ -2,16 +2,19 @@
 
 Pure. A provider reads leniently and hands over `ReplyContent`; `account_for` is strict: each IMEI that was sent
 is looked up, whatever the reply claims as a whole. An IMEI that is not named is unconfirmed, because a known panel
-places and charges them all and reports only the last.
+places and charges them all and reports only the last. What is made for every order is a msgspec struct: as frozen as
+the others, and made in a tenth of the time.
 """
 
 from __future__ import annotations
 
 from collections import Counter, defaultdict
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from enum import StrEnum
 from typing import assert_never
+
+from msgspec import Struct
 
 from imeiflow.domain.ident import Reference
 from imeiflow.domain.imei import Imei
@@ -24,8 +27,7 @@ _OF_WHICH = "it is not said which of the call's orders"
 _BEFORE_CREDIT_ENDED = "some of the call's orders may have been placed before"
 
 
-@dataclass(frozen=True, slots=True)
-class NamedOrder:
+class NamedOrder(Struct, frozen=True):
     """An order that a reply names. `imei` is empty where the server does not echo it."""
 
     imei: str
@@ -60,8 +62,7 @@ class WholeError:
         return self.kind in PROVES_NONE_PLACED and not (self.is_of_credit and count > 1)
 
 
-@dataclass(frozen=True, slots=True)
-class ReplyContent:
+class ReplyContent(Struct, frozen=True):
     """What stands in a reply, in the provider-neutral form that a provider's reader makes of it."""
 
     orders: tuple[NamedOrder, ...] = ()
@@ -121,8 +122,7 @@ def say_anomalies(anomalies: Sequence[Anomaly], most: int = 2) -> str:
     return f"it names {', '.join(told)}{more}"
 
 
-@dataclass(frozen=True, slots=True)
-class Finding:
+class Finding(Struct, frozen=True):
     """What an attempt proves about one order."""
 
     outcome: Outcome
@@ -132,13 +132,12 @@ class Finding:
     message: str = ""
 
 
-@dataclass(frozen=True, slots=True)
-class Account:
+class Account(Struct, frozen=True):
     """What an attempt proves: one finding for each IMEI sent, the error of the whole, what does not fit."""
 
     findings: dict[Imei, Finding]
     error: WholeError | None = None
-    anomalies: tuple[Anomaly, ...] = field(default=())
+    anomalies: tuple[Anomaly, ...] = ()
 
     def count(self, outcome: Outcome) -> int:
         """Count the orders with `outcome`."""

@@ -12,6 +12,7 @@ together, many in a call. Each account's grid has a phase of its own, so that no
 
 from __future__ import annotations
 
+import math
 import re
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -57,6 +58,7 @@ _MISSED_MOST_S = _DAY_S
 _AGE_SHARE = 6
 _OVERDUE = 3
 _GRID_SHARE = 8
+_A_SECOND = 4  #: as many moments of a second are planned apart
 _JITTER = 0.1
 
 
@@ -108,12 +110,23 @@ def next_wait(delivery: Delivery, age_s: float, misses: int = 0) -> float:
     return wait if not misses else min(_MISSED_MOST_S, wait * 2.0 ** min(misses, 20))
 
 
+def plan_first(placed_at: datetime, delivery: Delivery, phase: float) -> datetime:
+    """Say when orders placed at a moment are asked for first; those of one quarter of a second at once."""
+    return _plan_first(math.ceil(placed_at.timestamp() * _A_SECOND), delivery, phase)
+
+
+@lru_cache(maxsize=64)  # asked for with each call
+def _plan_first(moment: int, delivery: Delivery, phase: float) -> datetime:
+    placed_at = _EPOCH + timedelta(seconds=moment / _A_SECOND)
+    return plan(placed_at, first_wait(delivery), jitter=draw_jitter(phase, placed_at), phase=phase)
+
+
 def draw_jitter(phase: float, now: datetime) -> float:
     """Draw a `jitter` that is the same for a moment of an account, so that orders asked for together stay together."""
     return _draw(f"{phase}:{now.timestamp() // 2}")
 
 
-@lru_cache(maxsize=8)  # asked for with each call
+@lru_cache(maxsize=8)
 def _draw(seed: str) -> float:
     return Random(seed).random()
 

@@ -14,30 +14,40 @@ from typing import Generic, TypeVar
 
 T = TypeVar("T")
 
-#: The longest that a change waits for others.
-LINGER_S = 0.003
-#: Company that is expected within this time makes waiting worth while.
-_FEW = 4
+#: Between these a change waits for others, where they come thick.
+_LEAST_LINGER_S = 0.003
+_MOST_LINGER_S = 0.01
+#: Fewer changes a second are not worth waiting for.
+_MANY_PER_S = 1300.0
 
 
 def choose_company(waiting: int, under_way: int, per_s: float) -> int:
     """Say with how many changes to go on, when `waiting` wait, and `per_s` came a second lately.
 
-    `under_way` counts the calls that are out: each brings one more change. Where most callers wait already, where
-    few changes come, or none can, there is nothing to wait for.
+    `under_way` counts the calls that are out: each brings one more change. Where few changes come, or none can,
+    there is nothing to wait for.
     """
-    if per_s * LINGER_S < _FEW:
-        return waiting
-    return max(waiting, under_way // 2)
+    return waiting if per_s < _MANY_PER_S else max(waiting, under_way)
+
+
+def choose_linger(takes_s: float) -> float:
+    """Say how many seconds to wait for company, when the writer is away for `takes_s` with what it took.
+
+    As long as that: a transaction takes longest where event loop and writer compete for the processors, and then one
+    that holds twice as much saves most.
+    """
+    return min(_MOST_LINGER_S, max(_LEAST_LINGER_S, takes_s))
 
 
 class Inbox(Generic[T]):
     """Takes changes from any thread and gives them, all that wait at once, to the one that writes."""
 
-    def __init__(self, *, now: Callable[[], float] = time.monotonic, linger_s: float = LINGER_S) -> None:
+    def __init__(
+        self, *, now: Callable[[], float] = time.monotonic, choose_linger: Callable[[float], float] = choose_linger
+    ) -> None:
         self.is_closed = False
         self._now = now
-        self._linger_s = linger_s
+        self._choose_linger = choose_linger
         self._entry = threading.Lock()
         self._waiting: list[T] = []
         self._is_urgent = False
@@ -46,6 +56,7 @@ class Inbox(Generic[T]):
         self._bell.acquire()
         self._taken_at = now()
         self._per_s = 0.0
+        self._takes_s = 0.0  #: how long the writer is away with what it took
 
     def put(self, change: T, *, is_urgent: bool = False) -> bool:
         """Add a change; False when closed. One that is urgent, because a thread waits, waits for no company."""
@@ -61,9 +72,12 @@ class Inbox(Generic[T]):
 
     def take(self, *, is_patient: bool, under_way: int = 0) -> list[T]:
         """Give all that waits, after waiting for a first change if patient; nothing then means that it is closed."""
+        self._takes_s += 0.3 * (self._now() - self._taken_at - self._takes_s)
         if is_patient:
             self._wait_for(1, None)
-            self._wait_for(choose_company(len(self._waiting), under_way, self._per_s), self._linger_s)
+            self._wait_for(
+                choose_company(len(self._waiting), under_way, self._per_s), self._choose_linger(self._takes_s)
+            )
         with self._entry:
             taken, self._waiting, self._is_urgent = self._waiting, [], False
         now = self._now()

@@ -296,7 +296,7 @@ class GsmFusionConnection:
             wait_s = wait_s if wait_s is not None else error.retry_after_s
             error = replace(error, message=blank(error.message), retry_after_s=wait_s)
         errors = tuple(replace(named, message=blank(named.message)) for named in content.errors)
-        return replace(content, errors=errors, error=error)
+        return structs.replace(content, errors=errors, error=error)
 
 
 def _read_item(root: _Element) -> ReplyContent:

@@ -30,8 +30,8 @@ def read_plain(body: bytes) -> ReplyContent | None:
     if len(body) > _LONGEST:
         return None
     text = body.decode("latin-1")
-    if _REPLY.fullmatch(text) is None:
+    found = _REPLY.fullmatch(text)
+    if found is None:
         return None
-    return ReplyContent(
-        tuple(NamedOrder(imei, reference, read_status(word)) for reference, imei, word in _ORDERS.findall(text))
-    )
+    orders = [found.groups()] if text.count("<imeis>") == 1 else _ORDERS.findall(text)
+    return ReplyContent(tuple([NamedOrder(imei, reference, read_status(word)) for reference, imei, word in orders]))

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import TYPE_CHECKING
 
 from imeiflow.domain.order import ResultStatus
@@ -133,6 +134,7 @@ def read_reference(text: str) -> str:
     return text
 
 
+@lru_cache(maxsize=64)  # a server has few words for it
 def read_status(word: str, number: str = "") -> ResultStatus | None:
     """Read a status, a word or a number (1 Pending, 2 Completed, 3 Rejected, 4 In Process); None if unknown."""
     for text in (word, number):
