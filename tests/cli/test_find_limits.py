@@ -21,7 +21,9 @@ def test_a_table_a_plot_and_a_pin_come_of_reading_alone(tmp_path: Path):
         assert told["job"] is None
         assert [step["grade"] for step in told["steps"]].count("too much") == 1
         assert "1 at once" in done.stderr
-        assert plot.read_text(encoding="utf-8").startswith("<!doctype html>")
+        page = plot.read_text(encoding="utf-8")
+        assert page.startswith("<!doctype html>")
+        assert "It is pinned" in page
         assert "pinned by you" in shop.type("account").stdout
         assert shop.type("find-limits", "--unpin").returncode == 0
         assert "pinned by you" not in shop.type("account").stdout

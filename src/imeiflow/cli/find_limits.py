@@ -184,7 +184,7 @@ def _report(
     else:
         tell(_describe(found, is_pinned=can_pin))
     if plot is not None and found.steps:
-        _save(plot, account, found)
+        _save(plot, account, found, is_pinned=can_pin)
         say(f"The plot is in {plot}.")
     if found.was_interrupted:
         return INTERRUPTED
@@ -242,11 +242,11 @@ def _as_values(account: AccountSettings, found: Found, *, is_pinned: bool) -> di
     }
 
 
-def _save(path: Path, account: AccountSettings, found: Found) -> None:
+def _save(path: Path, account: AccountSettings, found: Found, *, is_pinned: bool) -> None:
     from imeiflow.plot.page import save_plot
 
     rows = [list_cells(one) for one in found.steps]
-    notes = list(_describe(found, is_pinned=False))
+    notes = list(_describe(found, is_pinned=is_pinned))
     save_plot(
         path,
         draw_limits(account.name, found.steps, found.recommendation, is_by_orders=found.job is not None),

@@ -128,12 +128,19 @@ class Ladder:
             most = max(one.per_s for one in good)
             return Recommendation(needed, None, f"more at once only wait at the server: {per_time(most)} is all")
         if last.step.concurrency >= self._ceiling:
-            return Recommendation(self._ceiling, None, "the ceiling was reached, and nothing was refused")
+            return self._recommend_at_ceiling(good)
         if self.measured[-1].grade is Grade.TOO_MUCH or self._is_checked:
             above = next((one.step.concurrency for one in self._climbed if one.grade is Grade.TOO_MUCH), None)
             why = f"{above} at once was too much" if above else "more was not tried"
             return Recommendation(max(1, self._proven), None, why)
         return Recommendation(max(1, self._proven), None, "the search ended before a limit was found")
+
+    def _recommend_at_ceiling(self, good: Sequence[Measured]) -> Recommendation:
+        """Give the ceiling, or fewer where as many did as much; a pace that was given keeps calls few by itself."""
+        why = "the ceiling was reached, and nothing was refused"
+        if self._ceiling_per_s is None and self._enough(good) < self._ceiling:
+            return Recommendation(self._slots(good), None, f"{why}; more at once only wait at the server")
+        return Recommendation(self._ceiling, None, why)
 
     # what steps teach
 
@@ -278,8 +285,12 @@ class Ladder:
         """Give the calls at once that keep the server busy, by Little's law: none of them waits."""
         best = max(one.per_s for one in good)
         alone = next(one for one in good if one.median_s is not None)
-        enough = min(one.step.concurrency for one in good if one.per_s >= best / _GAIN)
-        return max(1, min(enough, math.ceil(best * (alone.median_s or 0.0))))
+        return max(1, min(self._enough(good), math.ceil(best * (alone.median_s or 0.0))))
+
+    def _enough(self, good: Sequence[Measured]) -> int:
+        """Give the fewest calls at once that did about as much as any."""
+        best = max(one.per_s for one in good)
+        return min(one.step.concurrency for one in good if one.per_s >= best / _GAIN)
 
     def _end(self, reason: str) -> None:
         self.end_reason = self.end_reason or reason
