@@ -48,6 +48,16 @@ def test_an_error_that_nobody_took_from_a_task_stands_in_the_log_and_not_on_the_
     assert capfd.readouterr().err == ""
 
 
+def test_what_a_thread_logs_after_the_end_stands_nowhere_and_least_of_all_on_the_terminal(tmp_path: Path, capfd):
+    with keep_log(make_configuration(tmp_path)):
+        log = structlog.get_logger("test")
+        log.warning("in time")
+    log.warning("late")
+    structlog.get_logger("other").warning("late")
+    assert "late" not in (tmp_path / "log" / LOG_NAME).read_text(encoding="utf-8")
+    assert capfd.readouterr() == ("", "")
+
+
 def test_a_large_log_makes_room(tmp_path: Path):
     path = tmp_path / "log" / LOG_NAME
     path.parent.mkdir()

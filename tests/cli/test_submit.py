@@ -13,6 +13,7 @@ from imeiflow.domain.ident import JobId
 from imeiflow.domain.order import JobState
 from imeiflow.domain.progress import Summary, Tally
 from tests.cli.shop import Shop, add_up, last_json, make_imei, open_shop
+from tests.cli.typed import run_typed
 
 KEYS = list(
     Summary(
@@ -88,6 +89,14 @@ def test_what_a_repeat_probe_may_cost_is_said_where_one_may_be_made(fresh: Shop,
     assert "= $" in done.stdout
     assert ("an order may be sent twice" in done.stdout) is is_said
     assert ("; the cap counts it" in done.stdout) is is_said
+
+
+def test_a_dry_run_logs_nothing_between_its_lines_where_the_provider_cannot_be_reached(fresh: Shop):
+    environment = {**fresh.environment, "GSM_FUSION_BASE_URL": "http://127.0.0.1:9"}
+    done = run_typed(("submit", fresh.write_list(3, start=115), "--service", "1", "--dry-run", "--json"), environment)
+    told = json.loads(done.stdout)
+    assert (done.returncode, done.stderr, told["valid"], told["price"]) == (0, "", 3, None)
+    assert not fresh.home.exists()
 
 
 def test_all_accepted_ends_with_0_and_one_json_object_last_on_standard_output(fresh: Shop):

@@ -26,6 +26,7 @@ def keep_log(
 ) -> Iterator[None]:
     """Let this process log to `stream`, or to the log file under the home; where that cannot be, to nothing.
 
+    What is logged afterwards, by a thread that nobody waits for, goes nowhere.
     Without `has_own` only what libraries log is caught: for commands that import no module of ours that logs.
     """
     own = _open_log(configuration) if stream is None else None
@@ -39,7 +40,7 @@ def keep_log(
     finally:
         logging.raiseExceptions = raises
         if has_own:
-            _forget_our_logs()
+            _drop_our_logs()
         logging.getLogger().removeHandler(handler)
         if own is not None:
             own.close()
@@ -72,10 +73,13 @@ def _catch_our_logs(stream: TextIO | None, secrets: list[Secret], *, is_json: bo
     )
 
 
-def _forget_our_logs() -> None:
+def _drop_our_logs() -> None:
     import structlog
 
-    structlog.reset_defaults()
+    def drop(*_: object) -> str:
+        raise structlog.DropEvent
+
+    structlog.configure(processors=[drop])  # by itself it writes on standard output
 
 
 def _drop_nothings(_: object, __: str, entry: MutableMapping[str, Any]) -> MutableMapping[str, Any]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from decimal import Decimal
 from pathlib import Path
 from typing import BinaryIO
@@ -10,6 +11,7 @@ import click
 
 from imeiflow.cli.departure import detach_job
 from imeiflow.cli.frame import confirm, open_input, open_session
+from imeiflow.cli.log import keep_log
 from imeiflow.cli.option import AMOUNT, RATE_TYPE, account_option, command, json_option, yes_option
 from imeiflow.cli.output import count, print_json, say, tell
 from imeiflow.cli.preview import describe_cost, tell_change, tell_proposal
@@ -181,7 +183,9 @@ def _open_source(file: str) -> Path | BinaryIO:
 
 
 def _preview(request: Request, *, is_json: bool) -> int:
-    proposal = preview_list(load_configuration(), request)
+    configuration = load_configuration()
+    with Path(os.devnull).open("w", encoding="utf-8") as nowhere, keep_log(configuration, nowhere):
+        proposal = preview_list(configuration, request)
     if is_json:
         print_json(describe_proposal(proposal))
         return 0
