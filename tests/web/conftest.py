@@ -5,6 +5,7 @@ A page that logs an error, or asks another host for anything, fails its test.
 
 from __future__ import annotations
 
+import asyncio
 import os
 import shutil
 from collections.abc import Callable, Iterator
@@ -13,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from playwright.sync_api import Browser, BrowserContext, Page, Playwright, expect, sync_playwright
+from playwright.sync_api import Browser, BrowserContext, Page, expect, sync_playwright
 
 from imeiflow.domain.user import Role
 from imeiflow.ledger.user import User
@@ -44,21 +45,31 @@ def find_chromium() -> str | None:
     return os.environ.get("CHROMIUM") or shutil.which("chromium-headless-shell") or shutil.which("chromium")
 
 
-@pytest.fixture(scope="module")
-def playwright() -> Iterator[Playwright]:
-    """Start the driver for one file of tests: while it runs, no other event loop can run in this thread."""
-    with sync_playwright() as started:
-        yield started
-
-
-@pytest.fixture(scope="module")
-def browser(playwright: Playwright) -> Iterator[Browser]:
+@pytest.fixture(scope="session")
+def chromium() -> Iterator[tuple[Browser, asyncio.AbstractEventLoop]]:
+    """Start driver and browser once for all tests of this process; between tests its event loop stands still."""
     path = find_chromium()
     if path is None:
         pytest.skip(f"there is no Chromium to test pages in: {INSTALL}")  # a failure in CI, see tests/conftest.py
-    found = playwright.chromium.launch(executable_path=path, headless=True, args=ARGUMENTS)
+    with sync_playwright() as playwright:
+        found = playwright.chromium.launch(executable_path=path, headless=True, args=ARGUMENTS)
+        loop = asyncio.get_running_loop()
+        asyncio._set_running_loop(None)
+        yield found, loop
+        asyncio._set_running_loop(loop)
+        found.close()
+
+
+@pytest.fixture
+def browser(chromium: tuple[Browser, asyncio.AbstractEventLoop]) -> Iterator[Browser]:
+    """Give the browser; for as long as a test has it, no other event loop can run in this thread.
+
+    The driver's loop counts as running also while nobody asks it for anything: only a test of pages may find it so.
+    """
+    found, loop = chromium
+    asyncio._set_running_loop(loop)
     yield found
-    found.close()
+    asyncio._set_running_loop(None)
 
 
 class Watch:
