@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import functools
 import itertools
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -19,11 +20,14 @@ from imeiflow.domain.imei import Imei, check_digit
 from imeiflow.domain.item import Item
 from imeiflow.domain.order import JobState, OrderState
 from imeiflow.domain.outcome import Ending, Outcome
+from imeiflow.domain.user import Role
 from imeiflow.ledger.change import AttemptKind, Conclusion, Intent, OrderChange
 from imeiflow.ledger.record import JobDraft, NewOrder
+from imeiflow.ledger.user import User
 from imeiflow.operations.account import AccountSettings
 from imeiflow.operations.catalogue import Credit, PriceList
 from imeiflow.operations.configuration import Configuration
+from imeiflow.operations.identity import _digest, _hash, invite_user
 from imeiflow.operations.item_order import ItemProposal, order_items
 from imeiflow.operations.session import Session
 from tests.mould import cast_ledger
@@ -31,6 +35,7 @@ from tests.mould import cast_ledger
 ACCOUNT = AccountName("gsm-fusion")
 SERVICE = ServiceId("1")
 PRICE = Decimal("0.08")
+PASSWORD = "seven brass kettles sing"
 
 OUTCOMES = {
     OrderState.ACCEPTED: Outcome.ACCEPTED,
@@ -64,6 +69,18 @@ def make_configuration(
 def open_session(home: Path, clock: SteadyClock | None = None) -> Session:
     session = Session.open(make_configuration(home))
     return session if clock is None else Session(session.configuration, session.ledger, clock)
+
+
+@functools.cache
+def _hash_password() -> str:
+    """Give the hash of the password, made once: it takes a third of a second. It is checked as any other."""
+    return _hash(PASSWORD)
+
+
+def add_user(session: Session, name: str = "mia", role: Role = Role.ADMIN) -> User:
+    """Make somebody who may sign in with `PASSWORD`."""
+    secret = invite_user(session, role=role, actor="a test")
+    return session.ledger.accept_invitation(_digest(secret), name=name, password_hash=_hash_password())
 
 
 def add_job(session: Session, rows: Sequence[NewOrder], **draft: Any) -> JobId:

@@ -20,7 +20,6 @@ from imeiflow.domain.money import Money
 from imeiflow.domain.order import JobState, OrderState, Policy
 from imeiflow.domain.user import Role
 from imeiflow.ledger.record import JobDraft, NewOrder, PricedService
-from imeiflow.operations.identity import accept_invitation, invite_user
 from imeiflow.operations.job_control import Shown, go_on, send_again
 from imeiflow.operations.session import Session
 from imeiflow.operations.spend_limit import (
@@ -32,7 +31,7 @@ from imeiflow.operations.spend_limit import (
     weigh_rest,
 )
 from imeiflow.operations.steering import RETRIED, resume_job, retry_job
-from tests.operations.stand import ACCOUNT, PRICE, SERVICE, add_job, answer, finish, make_imei, open_session
+from tests.operations.stand import ACCOUNT, PRICE, SERVICE, add_job, add_user, answer, finish, make_imei, open_session
 
 LIMIT = Decimal("1.00")
 
@@ -43,8 +42,7 @@ def session(tmp_path: Path) -> Iterator[Session]:
     (tmp_path / "home").mkdir()
     with open_session(tmp_path / "home") as opened:
         for name, role in (("mia", Role.ADMIN), ("otto", Role.OPERATOR)):
-            secret = invite_user(opened, role=role, actor="a test")
-            user = accept_invitation(opened, secret, name=name, password="seven brass kettles sing")
+            user = add_user(opened, name, role)
             if name == "otto":
                 opened.ledger.change_user(user.id, actor="a test", spend_limit=LIMIT)
         yield opened

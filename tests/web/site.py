@@ -12,7 +12,6 @@ from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import replace
-from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -22,24 +21,29 @@ from imeiflow.domain.order import JobState, OrderState
 from imeiflow.domain.user import Role
 from imeiflow.ledger.record import NewOrder
 from imeiflow.ledger.user import User
-from imeiflow.operations.identity import _digest, _hash, invite_user, open_web_session
+from imeiflow.operations.identity import open_web_session
 from imeiflow.operations.session import Session
 from imeiflow.simulator import SimulatedProvider
 from imeiflow.web.access import cookie_name
 from imeiflow.web.server import WebServer, open_socket
 from imeiflow.web.setting import WebSettings
 from tests.judge import Verdict, judge
-from tests.operations.stand import add_draft, add_item_job, add_job, answer, finish, make_configuration, make_imei
+from tests.operations.stand import (
+    PASSWORD,
+    add_draft,
+    add_item_job,
+    add_job,
+    add_user,
+    answer,
+    finish,
+    make_configuration,
+    make_imei,
+)
 from tests.rig import make_behaviour
 
-PASSWORD = "seven brass kettles sing"
+__all__ = ["PASSWORD", "PATIENCE_S", "Site", "open_site"]
+
 PATIENCE_S = 120.0
-
-
-@cache
-def _hash_password() -> str:
-    """Give the hash of the password, made once: it takes a third of a second. Pages check it as any other."""
-    return _hash(PASSWORD)
 
 
 class Site:
@@ -98,8 +102,7 @@ class Site:
 
     def add_user(self, name: str = "mia", role: Role = Role.ADMIN) -> User:
         """Make somebody who may sign in with `PASSWORD`."""
-        secret = invite_user(self.session, role=role, actor="a test")
-        return self.session.ledger.accept_invitation(_digest(secret), name=name, password_hash=_hash_password())
+        return add_user(self.session, name, role)
 
     def sign_in(self, user: User) -> dict[str, str]:
         """Begin a session; give the cookie, as a browser wants it."""
