@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import random
 import resource
 import time
+import zipfile
 from collections.abc import Iterator
 
 import pytest
@@ -37,6 +39,25 @@ def test_a_hostile_workbook_is_turned_away(name, bounded):
         read(HOSTILE[name](), name="phones.xlsx")
     assert str(error.value).startswith("phones.xlsx: it ")
     assert error.value.remedy
+
+
+def test_an_archive_of_too_many_parts_is_turned_away(tmp_path):
+    path = tmp_path / "parts.xlsx"
+    with zipfile.ZipFile(path, "w") as archive:
+        for number in range(10_001):
+            archive.writestr(f"xl/part{number}.xml", b"")
+    with pytest.raises(InputError, match="it has 10,001 parts"):
+        check_workbook(take(path), Format.XLSX)
+
+
+def test_more_cells_than_a_list_has_are_tried_out_first(tmp_path):
+    path = tmp_path / "cells.xlsx"
+    with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive:
+        archive.writestr("xl/media/noise.bin", random.Random(1).randbytes(600_000))  # so that it is not packed too well
+        with archive.open("xl/worksheets/sheet1.xml", "w") as sheet:
+            for _ in range(101):
+                sheet.write(b'<c r="A' * 100_000)
+    assert not _unpack(take(path))
 
 
 def test_sizes_that_lie_are_not_believed(bounded):

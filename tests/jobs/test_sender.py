@@ -48,6 +48,14 @@ async def test_what_comes_back_is_kept_without_the_secret():
     assert sent.reply == "500 said the receiver, who knows ***"
 
 
+async def test_what_keeps_a_message_from_being_sent_is_said_without_the_secret():
+    async with open_receiver() as receiver:
+        sent = await send(receiver, url=f"http://{SECRET}.example/hook")
+    assert sent.http_status is None
+    assert "http://***.example would send results unencrypted" in sent.problem
+    assert receiver.received == []
+
+
 async def test_a_redirect_is_not_followed():
     async with open_receiver((307, {"Location": "/elsewhere"})) as receiver:
         sent = await send(receiver)

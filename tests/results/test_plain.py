@@ -59,8 +59,15 @@ def test_what_is_laid_out_plainly_is_divided_plainly(found):
         ["Zebra: a - Yak: b"],
         ["Model: a\tCarrier: b", "IMEI: c"],
         ["Model\tiPhone 13"],
+        ["IMEI Number: x |", "Model: iPhone 13"],
+        ["Model: iPhone 13", "Carrier: a;"],
         [],
     ],
 )
 def test_what_is_open_to_doubt_is_left_to_be_weighed(found):
     assert divide_plainly(found) is None
+
+
+def test_what_stood_at_an_end_is_not_taken_for_the_same_in_the_middle():
+    assert divide_plainly(["Carrier: Verizon - Model: a;"]) is not None
+    assert divide_plainly(["Model: a; - Carrier: Verizon"]) is None

@@ -54,7 +54,10 @@ def _unpack(origin: Origin) -> bool:
         with origin.open() as file, zipfile.ZipFile(file) as archive:
             entries = archive.infolist()
             told = sum(entry.file_size for entry in entries)
-            if len(entries) > _MOST_ENTRIES or told > most:
+            if len(entries) > _MOST_ENTRIES:
+                problem = f"it has {len(entries):,} parts, and a workbook has some dozens"
+                raise FormatError(source=origin.name, problem=problem, remedy=_REMEDY)
+            if told > most:
                 raise _too_large(origin, told)
             for entry in entries:
                 with archive.open(entry) as unpacked:
