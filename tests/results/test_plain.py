@@ -61,6 +61,7 @@ def test_what_is_laid_out_plainly_is_divided_plainly(found):
         ["Model\tiPhone 13"],
         ["IMEI Number: x |", "Model: iPhone 13"],
         ["Model: iPhone 13", "Carrier: a;"],
+        ["Model: - Model: -  - Model:"],
         [],
     ],
 )

@@ -53,6 +53,8 @@ def _divide_line(line: str) -> tuple[list[Pair], list[str]] | None:
         return None
     parts: list[str] = []
     for part in line.split(_SEPARATOR):
+        if not part.strip():
+            return None  # of two separators with nothing between, one is a value's own
         if parts and not _COLON.search(part):
             parts[-1] += _SEPARATOR + part  # the value before has a dash in it
         else:
@@ -62,7 +64,7 @@ def _divide_line(line: str) -> tuple[list[Pair], list[str]] | None:
     for number, part in enumerate(parts):
         pair = _kept.get(part)
         if pair is None:
-            if not part or (part[-1] in _UNCLEAR_ENDS and number < last) or (pair := _read_pair(part)) is None:
+            if (part[-1] in _UNCLEAR_ENDS and number < last) or (pair := _read_pair(part)) is None:
                 return None
             if number < last:
                 _keep(part, pair)
