@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from imeiflow.dispatch.departure import Departures
+from imeiflow.dispatch.departure import Departures, spread_parts
 from imeiflow.dispatch.rate import Bucket, Model, Window
 
 
@@ -86,3 +86,28 @@ def test_a_claim_that_is_taken_back_leaves_its_token() -> None:
     departures.take_back(bucket)
     departures.claim(0.0, bucket)
     assert departures.by_model(0.0, bucket) == 1.0
+
+
+def test_a_window_counts_what_an_earlier_session_has_sent_until_it_is_a_period_old() -> None:
+    window = Window(3, 10.0)
+    departures = Departures(ceiling=None, model=window, carried=[1.0, 2.0])
+    assert departures.by_model(5.0, window) == 5.0
+    _begin(departures, 5.0, window)
+    assert departures.is_full(window, 5.0)
+    assert departures.by_model(5.0, window) == 11.0
+    _begin(departures, 11.0, window)
+    assert departures.by_model(11.0, window) == 12.0
+    _begin(departures, 12.0, window)
+    assert departures.by_model(12.0, window) == 15.0
+
+
+def test_what_left_within_a_period_comes_back_no_earlier_than_it_was() -> None:
+    window = Window(5, 10.0)
+    departures = Departures(ceiling=None, model=window)
+    starts = [0.0, 3.2, 3.3, 9.9, 11.0]
+    for at in starts:
+        _begin(departures, at, window)
+    parts = departures.count_parts(window)
+    assert sum(parts) == 4  # the first is older than a period
+    again = spread_parts(parts, window, 11.0)
+    assert all(before <= at <= before + 0.5 for before, at in zip(starts[1:], again, strict=True))

@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 
 from imeiflow.dispatch.breaker import BreakerPolicy
-from imeiflow.dispatch.kind import CHUNK_KIND
+from imeiflow.dispatch.kind import CHUNK_KIND, LANE_KIND, WHOLE_ACCOUNT
 from imeiflow.domain.decision import RetryPolicy
 from imeiflow.domain.order import JobState, OrderState
 from imeiflow.domain.outcome import Ending, ErrorKind
@@ -21,7 +21,7 @@ from imeiflow.domain.reply import WholeError, account_for_failure
 from imeiflow.providers.contract import Exchange, Placement
 from imeiflow.simulator.answer import Refusal
 from imeiflow.simulator.behaviour import Cut, Lockout
-from tests.rig import ACCOUNT, PRICE, SERVICE, SETTINGS, FastClock, Wire, make_imei, open_rig, work
+from tests.rig import ACCOUNT, PRICE, SERVICE, SETTINGS, FastClock, Rig, Wire, make_imei, open_rig, work
 
 S = OrderState
 
@@ -56,6 +56,43 @@ async def test_a_size_that_was_found_is_remembered_for_the_next_job(tmp_path: Pa
         verdict = await rig.run(job)
         assert max(call["imeis"] for call in rig.sim.calls[before:]) == limit
         assert all(one.outcome == "accepted" for line in verdict.lines if line.job == job for one in line.tries)
+
+
+HOURLY = {"calls": 20, "period_s": 3600.0}
+
+
+def keep_pace(rig: Rig, **more: Any) -> None:
+    rig.ledger.learn(ACCOUNT, WHOLE_ACCOUNT, LANE_KIND, {"proven": 4, "pace": {**HOURLY, **more}}, "seen")
+
+
+def find_pace(rig: Rig) -> Any:
+    [learned] = [entry for entry in rig.ledger.learned(ACCOUNT) if entry.kind == LANE_KIND]
+    return learned.value["pace"]
+
+
+async def test_what_left_before_still_counts_in_a_window_and_no_longer_than_that(tmp_path: Path):
+    async with open_rig(tmp_path) as rig:
+        keep_pace(rig, left=[20])
+        async with rig.engine() as engine:
+            now = engine.clock.monotonic()
+            assert 3000 < engine.desk.lane.ready_at(now) - now <= 3600
+        with sqlite3.connect(rig.ledger.path) as connection:
+            connection.execute("UPDATE learned SET learned_at = learned_at - 3600000000")
+        async with rig.engine() as engine:
+            now = engine.clock.monotonic()
+            assert engine.desk.lane.ready_at(now) == now
+
+
+async def test_what_has_left_is_remembered_for_the_next_session(tmp_path: Path):
+    async with open_rig(tmp_path) as rig:
+        keep_pace(rig)
+        await rig.run(rig.add_job(7, chunk_size=1))
+        assert sum(find_pace(rig)["left"]) == 7
+        [before] = [entry for entry in rig.ledger.learned(ACCOUNT) if entry.kind == LANE_KIND]
+        async with rig.engine() as engine:
+            await work(engine)
+        [after] = [entry for entry in rig.ledger.learned(ACCOUNT) if entry.kind == LANE_KIND]
+        assert after == before  # nothing left since
 
 
 async def test_a_size_that_was_not_seen_to_work_for_a_day_is_tried_by_one_call_first(tmp_path: Path):

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import math
 from collections import deque
+from collections.abc import Sequence
+from itertools import chain
 
 from imeiflow.dispatch.rate import REMEMBER_S, Bucket, Model, Window
 
@@ -11,17 +13,21 @@ from imeiflow.dispatch.rate import REMEMBER_S, Bucket, Model, Window
 _SOON_S = 0.05
 _FEW_UNHEARD = 4
 _UNHEARD_SHARE = 0.07
+#: What left within a window's period is remembered for the next session in so many parts of it.
+_PARTS = 20
 
 
 class Departures:
     """The calls that left and were not refused, as far back as it matters; `ceiling` is the user's own rate.
 
-    `model` is the rate that is known at the start: a bucket begins full.
+    `model` is the rate that is known at the start: a bucket begins full, and a window with what an earlier session
+    `carried` over.
     """
 
-    def __init__(self, *, ceiling: Window | None, model: Model | None) -> None:
+    def __init__(self, *, ceiling: Window | None, model: Model | None, carried: Sequence[float] = ()) -> None:
         self.ceiling = ceiling
         self.starts: deque[float] = deque()
+        self._carried = tuple(carried)
         self.claimed = 0  #: calls that are to leave as soon as their intent is recorded
         self.last_at = -math.inf  #: when the last call was claimed, or left
         self._under_ceiling: deque[float] = deque()
@@ -46,7 +52,7 @@ class Departures:
             case None:
                 return now
             case Window(calls=calls, period_s=period_s):
-                return self._when_few(calls, period_s, now)
+                return self._when_room(calls, period_s, now)
             case Bucket(rate=rate):
                 self._refill(model, now)
                 return now if self._tokens >= 1 else now + (1 - self._tokens) / rate
@@ -60,7 +66,19 @@ class Departures:
 
     def is_full(self, window: Window, now: float) -> bool:
         """Say whether a window's calls have begun within its period."""
-        return self._when_few(window.calls, window.period_s, now) > now
+        return self._when_room(window.calls, window.period_s, now) > now
+
+    def count_parts(self, window: Window) -> list[int]:
+        """Count what left within a window's period before the last call, by parts of it, the newest first.
+
+        A call has left in this session.
+        """
+        parts = [0] * _PARTS
+        for at in chain(self._carried, self.starts):
+            part = int((self.starts[-1] - at) / window.period_s * _PARTS)
+            if part < _PARTS:
+                parts[part] += 1
+        return parts
 
     def claim(self, now: float, model: Model | None) -> None:
         """Count a call that is to leave soon, under a learned rate."""
@@ -99,6 +117,14 @@ class Departures:
         """Begin a bucket without tokens: the provider has just refused a call."""
         self._tokens, self._tokens_at = 0.0, None
 
+    def _when_room(self, calls: int, period_s: float, now: float) -> float:
+        """Say the same of a window, which also counts what an earlier session has sent."""
+        carried = self._carried
+        missing = calls - self.claimed - len(self.starts)
+        if not 0 < missing <= len(carried):
+            return self._when_few(calls, period_s, now)
+        return max(carried[-missing] + period_s, now)
+
     def _when_few(self, calls: int, period_s: float, now: float) -> float:
         """Say when fewer than `calls` lie within a period, those included that are to leave; it may be past."""
         room = calls - self.claimed
@@ -110,3 +136,9 @@ class Departures:
         if self._tokens_at is not None:
             self._tokens = min(model.burst, self._tokens + (now - self._tokens_at) * model.rate)
         self._tokens_at = now
+
+
+def spread_parts(parts: Sequence[int], window: Window, until: float) -> list[float]:
+    """Give back the times that `count_parts` counted, each at its part's end; the last call left by `until`."""
+    length_s = window.period_s / _PARTS
+    return [until - part * length_s for part, count in reversed(list(enumerate(parts))) for _ in range(count)]

@@ -76,9 +76,11 @@ class Running:
 
 
 class Desk:
-    """The running jobs of one account and its lane."""
+    """The running jobs of one account and its lane. `now` is the lane's time."""
 
-    def __init__(self, ledger: Ledger, provider: Provider, account: AccountName, settings: DispatchSettings) -> None:
+    def __init__(
+        self, ledger: Ledger, provider: Provider, account: AccountName, settings: DispatchSettings, *, now: float
+    ) -> None:
         self.works: dict[JobId, Work] = {}
         self.settlements: dict[JobId, Settlement] = {}
         self.budget = Budget(settings.max_spend_per_day, self.works.values())
@@ -95,11 +97,13 @@ class Desk:
         self._saved: dict[tuple[ServiceId, str], object] = {}
         self._pinned = read_limits(self._learned.get((WHOLE_ACCOUNT, LIMITS_KIND)))
         self._settings = settings = self._pinned.cap(settings)
-        lane = self._learned.get((WHOLE_ACCOUNT, LANE_KIND))
+        lane = next((one for one in learned if (one.service, one.kind) == (WHOLE_ACCOUNT, LANE_KIND)), None)
+        age_s = 0.0 if lane is None else max(0.0, (ledger.clock() - lane.learned_at).total_seconds())
         self.lane = Lane(
             ceiling=settings.max_concurrency,
             rate=_rate_of(settings.rate_per_min),
-            learned=lane if isinstance(lane, Mapping) else None,
+            learned=lane.value if lane is not None and isinstance(lane.value, Mapping) else None,
+            learned_at=now - age_s,
         )
 
     @property
@@ -196,7 +200,8 @@ class Desk:
         """Store what was learned since the last time. Blocks."""
         view = self.lane.view()
         reason = f"{view.concurrency} calls at once: {view.concurrency_reason}; pace: {view.pace_reason}"
-        self.keep(WHOLE_ACCOUNT, LANE_KIND, self.lane.as_learned(), reason)
+        if self.lane.pace.departures.starts:  # without a call nothing was learned, nor is it any newer
+            self.keep(WHOLE_ACCOUNT, LANE_KIND, self.lane.as_learned(), reason)
         for (service, wished), size in list(self._chunk_sizes.items()):
             learned = size.as_learned()
             if wished is None and learned is not None and size.has_news:

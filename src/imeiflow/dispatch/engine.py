@@ -65,7 +65,7 @@ class Engine:
         self.clock = clock
         self.settings = settings
         self.meter = Meter(clock.monotonic)
-        self.desk = Desk(ledger, provider, account, settings)
+        self.desk = Desk(ledger, provider, account, settings, now=clock.monotonic())
         self.trouble: LedgerError | None = None
         self.fatal: Exception | None = None
         self.is_stopping = False

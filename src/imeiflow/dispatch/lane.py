@@ -58,7 +58,10 @@ class LaneView:
 
 
 class Lane:
-    """Concurrency and pace of one account. All jobs of the account share it."""
+    """Concurrency and pace of one account. All jobs of the account share it.
+
+    `learned` is what an earlier session gave as learned, stored at `learned_at` in the lane's own time.
+    """
 
     def __init__(
         self,
@@ -66,6 +69,7 @@ class Lane:
         ceiling: int = 64,
         rate: Window | None = None,
         learned: Mapping[str, object] | None = None,
+        learned_at: float | None = None,
     ) -> None:
         learned = learned or {}
         self.limit = ConcurrencyLimit(
@@ -74,7 +78,7 @@ class Lane:
             cap=read_count(learned.get("cap")),
             queued=read_count(learned.get("queued")),
         )
-        self.pace = read_pace(rate, learned.get("pace"))
+        self.pace = read_pace(rate, learned.get("pace"), learned_at=learned_at)
         self._sure = self.limit.proven  #: an earlier session had so many at once
         self._is_cap_recalled = self.limit.cap is not None
         self.in_flight = 0

@@ -6,6 +6,7 @@ import math
 from collections.abc import Mapping
 
 from imeiflow.dispatch.caution import Caution
+from imeiflow.dispatch.departure import spread_parts
 from imeiflow.dispatch.pace import Pace
 from imeiflow.dispatch.rate import Bucket, Model, Window
 
@@ -19,8 +20,11 @@ def _number_of(value: object) -> float:
     return float(value) if isinstance(value, float | int) and math.isfinite(value) and value > 0 else 0.0
 
 
-def read_pace(ceiling: Window | None, value: object) -> Pace:
-    """Read what `Pace.as_learned` gave; whatever it cannot be is as if nothing were known."""
+def read_pace(ceiling: Window | None, value: object, *, learned_at: float | None = None) -> Pace:
+    """Read what `Pace.as_learned` gave; whatever it cannot be is as if nothing were known.
+
+    `learned_at` is when it was stored, in the lane's time: what left by then still counts in a window.
+    """
     known = value if isinstance(value, Mapping) else {}
     match known:
         case {"calls": int(calls), "period_s": float() | int() as period} if calls > 0 and period > 0:
@@ -41,4 +45,13 @@ def read_pace(ceiling: Window | None, value: object) -> Pace:
             run=read_count(known.get("run")) or 0,
             floor_s=_number_of(known.get("floor_s")),
         ),
+        carried=[] if learned_at is None else _read_carried(known.get("left"), model, learned_at),
     )
+
+
+def _read_carried(parts: object, model: Model, learned_at: float) -> list[float]:
+    """Read when calls left; never more than a window allows."""
+    if not isinstance(model, Window) or not isinstance(parts, list):
+        return []
+    counts = [min(read_count(one) or 0, model.calls) for one in parts]
+    return spread_parts(counts, model, learned_at)[-model.calls :]

@@ -12,6 +12,7 @@ refusal that could not be avoided is also a measurement, and the pace settles ju
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 
 from imeiflow.dispatch.caution import QUIET_S, Caution
 from imeiflow.dispatch.cycle import (
@@ -45,6 +46,7 @@ _SPREAD = 1.1
 _AFTER_BAN = 0.9
 _TRUST_S = 5.0
 _WORTH_S = 6.0
+_GAIN_S = 2.0
 _WORTH_AFTER_BAN_S = 12.0
 _MAX_FIRST_STEP = 4 * MIN_STEP
 _SHUT_OUT = "the provider has shut us out for a while"
@@ -52,7 +54,10 @@ _REFUSED = "the provider refused a call: too many in a short time"
 
 
 class Pace:
-    """The gate of calls over time. `ceiling` is the user's own rate and is never exceeded."""
+    """The gate of calls over time. `ceiling` is the user's own rate and is never exceeded.
+
+    `carried` are the times at which an earlier session's calls left, in ascending order.
+    """
 
     def __init__(
         self,
@@ -62,6 +67,7 @@ class Pace:
         step: float = MIN_STEP,
         grace_s: float = _MIN_GRACE_S,
         caution: Caution | None = None,
+        carried: Sequence[float] = (),
     ) -> None:
         self.model = model
         self.caution = caution or Caution()
@@ -69,7 +75,7 @@ class Pace:
         self.blocked_until = -math.inf
         self.is_at_ceiling = False
         self.calls_left = math.inf  #: as far as is known, how many are still to be made
-        self.departures = Departures(ceiling=ceiling, model=model)
+        self.departures = Departures(ceiling=ceiling, model=model, carried=carried)
         self._cycle: Cycle | None = None
         self._refused_at = -math.inf  #: the last time, of any cycle
         self._spent = Spent()
@@ -127,6 +133,8 @@ class Pace:
         if model is None and self.bans and self._cycle is not None:
             model = spread(self._cycle.count / REMEMBER_S)  # left while shut out: whoever comes next begins slowly
         extra = {"step": min(self._step, _MAX_FIRST_STEP), "grace_s": self._grace_s, **self.caution.as_learned()}
+        if isinstance(model, Window) and self.departures.starts:
+            extra["left"] = self.departures.count_parts(model)
         return None if model is None else {**as_values(model), **extra}
 
     def ready_at(self, now: float) -> float:
@@ -380,12 +388,19 @@ class Pace:
         if self._calls_since_change < (max(self._quiet_calls, least) if period_s is None else wait_s * model.rate - 1):
             return
         self._quiet_since, self._calls_since_change = now, 0
-        if self.calls_left < model.rate * (_WORTH_AFTER_BAN_S if self.bans else _WORTH_S):
+        if self.calls_left < model.rate * self._worth_s(model):
             self._good = None  # what was tried is good, and too little is left to gain from more
             return
         self._count_win(model)
         self.model = self._step_up(model) if period_s is None else self.caution.leap(period_s)
         self.reason = f"trying {describe_model(self.model)}: nothing was refused for a while"
+
+    def _worth_s(self, model: Model) -> float:
+        """Say how many seconds of calls must be left for more to be worth a refusal."""
+        if self.bans:
+            return _WORTH_AFTER_BAN_S
+        # What a bucket lets through is measured less well than a window: it may be far too slow.
+        return max(_WORTH_S, _GAIN_S / self._step) if isinstance(model, Window) else _WORTH_S
 
     def _count_win(self, model: Model) -> None:
         """Take what was tried for good; what succeeds again and again is tried sooner and in larger steps."""
