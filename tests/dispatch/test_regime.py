@@ -7,6 +7,7 @@ import math
 import pytest
 
 from imeiflow.dispatch.lane import Lane
+from imeiflow.dispatch.rate import Bucket
 from tests.dispatch.lane_model import Limit, ServerModel, by, ideal_ends, run_lane, steady
 from tests.dispatch.regime import REGIMES, Regime, show_regime
 
@@ -99,6 +100,37 @@ def test_a_ban_for_what_the_job_before_used_up_does_not_stop_the_next_one(phase_
     again = Lane(ceiling=256, learned=lane.as_learned(), learned_at=first.ends[-1])
     second = run_lane(again, server, 300, at=first.ends[-1])
     assert second.ends[-1] - first.ends[-1] <= 150.0
+
+
+@pytest.mark.parametrize("says", ["plain", "rate", "retry-after"])
+@pytest.mark.parametrize("limit", [("fixed", 100, 10.0), ("fixed", 60, 60.0), ("sliding", 60, 60.0)])
+def test_who_begins_when_others_have_used_up_a_limit_is_nearly_as_fast_as_whoever_knows_it(
+    limit: Limit, says: str
+) -> None:
+    server = ServerModel(latency=steady(0.5), limit=limit, says=says)
+    assert run_lane(Lane(ceiling=256), server, limit[1], until=6.0).refused == 0
+    run = run_lane(Lane(ceiling=256), server, 3 * limit[1], at=4.0)
+    assert run.ends[-1] - 4.0 <= 4 * limit[2]
+    assert run.refused <= 20
+
+
+@pytest.mark.parametrize("ban_s", [30.0, 60.0, 300.0])
+def test_who_begins_during_a_ban_that_others_brought_about_is_not_slow_for_it(ban_s: float) -> None:
+    limit: Limit = ("fixed", 100, 10.0)
+    server = ServerModel(latency=steady(0.5), limit=limit, says="rate", ban_after=5, ban_s=ban_s)
+    assert run_lane(Lane(ceiling=256), server, 150, until=6.0).bans == 1
+    run = run_lane(Lane(ceiling=256), server, 300, at=6.5)
+    assert run.ends[-1] - 6.5 <= 1.5 * ban_s + 150.0
+    assert run.bans == 1
+
+
+def test_who_takes_over_from_a_session_that_was_shut_out_from_the_start_begins_with_a_call_a_second() -> None:
+    limit: Limit = ("fixed", 100, 10.0)
+    server = ServerModel(latency=steady(0.5), limit=limit, says="rate", ban_after=5, ban_s=60.0)
+    run_lane(Lane(ceiling=256), server, 150, until=6.0)
+    shut_out = Lane(ceiling=256)
+    run_lane(shut_out, server, 150, at=6.5, until=20.0)
+    assert Lane(ceiling=256, learned=shut_out.as_learned()).pace.model == Bucket(1.0, 1.0)
 
 
 def test_the_ideal_is_an_ideal() -> None:

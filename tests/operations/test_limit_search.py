@@ -199,7 +199,7 @@ async def test_pinned_limits_are_obeyed_until_they_are_taken_back(tmp_path):
         pin_limits(bench.session, bench.account, Recommendation(7, 2.0, "it bore that"))
 
         def lane() -> Any:
-            desk = Desk(bench.rig.ledger, bench.rig.provider, ACCOUNT, DispatchSettings())
+            desk = Desk(bench.rig.ledger, bench.rig.provider, ACCOUNT, DispatchSettings(), now=0.0)
             desk.take([])
             return desk.lane
 

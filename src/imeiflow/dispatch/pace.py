@@ -50,6 +50,7 @@ _GAIN_S = 2.0
 _WORTH_AFTER_BAN_S = 12.0
 _MAX_FIRST_STEP = 4 * MIN_STEP
 _SHUT_OUT = "the provider has shut us out for a while"
+_USED_UP = "no limit is known: the provider refused from the start, for what had been sent before"
 _REFUSED = "the provider refused a call: too many in a short time"
 
 
@@ -84,6 +85,7 @@ class Pace:
         self.is_probing = False
         self._gate_at = -math.inf  #: while probing: infinity until the call that asks has left
         self._left_at = -math.inf  #: when the last call left
+        self._was_served = False  #: a call of this session
         self._is_rough = False  #: the model is a first guess: its cycle began rested
         self._good: Model | None = None  #: what was not refused, while more is being tried
         self._before_good: Model | None = None  #: the same, before the last success
@@ -130,8 +132,9 @@ class Pace:
     def as_learned(self) -> dict[str, object] | None:
         """Give what is worth remembering, as JSON values; None when no limit is known."""
         model = self._good or self.model
-        if model is None and self.bans and self._cycle is not None:
-            model = spread(self._cycle.count / REMEMBER_S)  # left while shut out: whoever comes next begins slowly
+        if model is None and self.bans and self.is_probing and self._cycle is not None:
+            # Left while shut out: whoever comes next begins slowly.
+            model = spread(self._cycle.count / REMEMBER_S if self._has_sent(before=math.inf) else 1.0)
         extra = {"step": min(self._step, _MAX_FIRST_STEP), "grace_s": self._grace_s, **self.caution.as_learned()}
         if isinstance(model, Window) and self.departures.starts:
             extra["left"] = self.departures.count_parts(model)
@@ -227,6 +230,7 @@ class Pace:
         cycle = self._cycle
         if cycle is not None and cycle.refused_at < began_at:
             self._close_cycle(cycle, began_at, now)
+        self._was_served = True
 
     def good_moment(self, now: float, gap_s: float) -> float:
         """Give a moment about `gap_s` from now, right after the end of a usual period where one is near."""
@@ -292,12 +296,26 @@ class Pace:
     def _close_cycle(self, cycle: Cycle, again_at: float, now: float) -> None:
         """One call is admitted again: measure the cycle that ended and begin the next."""
         before = self.model
-        self._adopt(self._learn(cycle, again_at), before)
-        if cycle.is_banned:
+        is_empty = not self._has_sent(before=again_at)
+        if before is None and is_empty:
+            self._start_afresh()
+        else:
+            self._adopt(self._learn(cycle, again_at), before)
+        if cycle.is_banned or is_empty:
             self._spent.moments.clear()  # what was not sent while shut out says nothing of what may be
         self._cycle = Cycle(again_at, admitted=1)
         self._wins = 0
         self._quiet_since, self._calls_since_change = now, 0
+
+    def _has_sent(self, *, before: float) -> bool:
+        """Say whether a call of this session that left before a time was admitted, as far as is known."""
+        starts = self.departures.starts
+        return self._was_served or (bool(starts) and starts[0] < before)
+
+    def _start_afresh(self) -> None:
+        """Go on as if nothing had been refused: what is allowed had been used up by others before the first call."""
+        self.is_probing = False
+        self.reason = _USED_UP
 
     def _learn(self, cycle: Cycle, again_at: float) -> Model:
         """Choose the pace after a cycle of refusals; sets the size of the next step, too."""
