@@ -83,6 +83,19 @@ async def test_what_left_before_still_counts_in_a_window_and_no_longer_than_that
             assert engine.desk.lane.ready_at(now) == now
 
 
+async def test_what_is_the_same_as_before_and_newer_is_stored_as_newer(tmp_path: Path):
+    async with open_rig(tmp_path) as rig:
+        keep_pace(rig)
+        async with rig.engine() as engine:
+            stored = []
+            for at in (0.0, 4000.0):
+                engine.desk.lane.begin(engine.clock.monotonic() + at)
+                engine.desk.save()
+                stored += [entry for entry in rig.ledger.learned(ACCOUNT) if entry.kind == LANE_KIND]
+        assert stored[0].value["pace"]["left"] == stored[1].value["pace"]["left"]
+        assert stored[0].learned_at < stored[1].learned_at
+
+
 async def test_what_has_left_is_remembered_for_the_next_session(tmp_path: Path):
     async with open_rig(tmp_path) as rig:
         keep_pace(rig)

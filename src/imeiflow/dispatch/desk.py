@@ -95,6 +95,7 @@ class Desk:
         sizes = [entry for entry in learned if entry.kind == CHUNK_KIND and not entry.pinned]
         self._stale = {entry.service for entry in sizes if entry.learned_at < lately}
         self._saved: dict[tuple[ServiceId, str], object] = {}
+        self._left_at = 0.0  #: when the last call left of which was saved what is learned
         self._pinned = read_limits(self._learned.get((WHOLE_ACCOUNT, LIMITS_KIND)))
         self._settings = settings = self._pinned.cap(settings)
         lane = next((one for one in learned if (one.service, one.kind) == (WHOLE_ACCOUNT, LANE_KIND)), None)
@@ -200,8 +201,12 @@ class Desk:
         """Store what was learned since the last time. Blocks."""
         view = self.lane.view()
         reason = f"{view.concurrency} calls at once: {view.concurrency_reason}; pace: {view.pace_reason}"
-        if self.lane.pace.departures.starts:  # without a call nothing was learned, nor is it any newer
+        departures = self.lane.pace.departures
+        if departures.starts:  # without a call nothing was learned
+            if departures.last_at != self._left_at:  # the same as before, and newer: what left counts from now on
+                self._saved.pop((WHOLE_ACCOUNT, LANE_KIND), None)
             self.keep(WHOLE_ACCOUNT, LANE_KIND, self.lane.as_learned(), reason)
+            self._left_at = departures.last_at
         for (service, wished), size in list(self._chunk_sizes.items()):
             learned = size.as_learned()
             if wished is None and learned is not None and size.has_news:
