@@ -27,7 +27,7 @@ def test_an_amount_is_read_with_its_sign_and_its_thousands(text, amount):
 
 
 @pytest.mark.parametrize(
-    "text", ["16,50", "1600,00", "1.600,00", "1,60", ",5", "1,,600", "16,5000", "0", "-5", "ten", "1e3x"]
+    "text", ["16,50", "1600,00", "1.600,00", "1,60", ",5", "1,,600", "16,5000", "0,080", "0", "-5", "ten", "1e3x"]
 )
 def test_what_is_no_amount_or_could_be_another_is_not_guessed(text):
     for read in (read_cap, read_price):

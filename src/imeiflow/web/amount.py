@@ -10,8 +10,8 @@ from imeiflow.errors import UsageError
 from imeiflow.operations.setting import read_amount
 
 _SIGNS: Final = "$€£"
-#: A comma parts thousands only where it can part nothing else: 16,50 is not 1650.
-_WITH_THOUSANDS: Final = re.compile(r"[0-9]{1,3}(?:,[0-9]{3})+(?:\.[0-9]*)?")
+#: A comma parts thousands only where it can part nothing else: 16,50 is not 1650, nor 0,080 80.
+_WITH_THOUSANDS: Final = re.compile(r"[1-9][0-9]{0,2}(?:,[0-9]{3})+(?:\.[0-9]*)?")
 
 
 def read_cap(text: str) -> Decimal | None:
