@@ -118,7 +118,7 @@ class Departures:
         self._tokens, self._tokens_at = 0.0, None
 
     def _when_room(self, calls: int, period_s: float, now: float) -> float:
-        """Say the same of a window, which also counts what an earlier session has sent."""
+        """Say when a window has room for one more, counting what an earlier session has sent; it may be past."""
         carried = self._carried
         missing = calls - self.claimed - len(self.starts)
         if not 0 < missing <= len(carried):

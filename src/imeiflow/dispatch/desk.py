@@ -95,7 +95,6 @@ class Desk:
         sizes = [entry for entry in learned if entry.kind == CHUNK_KIND and not entry.pinned]
         self._stale = {entry.service for entry in sizes if entry.learned_at < lately}
         self._saved: dict[tuple[ServiceId, str], object] = {}
-        self._left_at = 0.0  #: when the last call left of which was saved what is learned
         self._pinned = read_limits(self._learned.get((WHOLE_ACCOUNT, LIMITS_KIND)))
         self._settings = settings = self._pinned.cap(settings)
         lane = next((one for one in learned if (one.service, one.kind) == (WHOLE_ACCOUNT, LANE_KIND)), None)
@@ -203,20 +202,17 @@ class Desk:
         reason = f"{view.concurrency} calls at once: {view.concurrency_reason}; pace: {view.pace_reason}"
         departures = self.lane.pace.departures
         if departures.starts:  # without a call nothing was learned
-            if departures.last_at != self._left_at:  # the same as before, and newer: what left counts from now on
-                self._saved.pop((WHOLE_ACCOUNT, LANE_KIND), None)
-            self.keep(WHOLE_ACCOUNT, LANE_KIND, self.lane.as_learned(), reason)
-            self._left_at = departures.last_at
+            self.keep(WHOLE_ACCOUNT, LANE_KIND, self.lane.as_learned(), reason, as_of=departures.last_at)
         for (service, wished), size in list(self._chunk_sizes.items()):
             learned = size.as_learned()
             if wished is None and learned is not None and size.has_news:
                 self.keep(service, CHUNK_KIND, learned, size.reason)
 
-    def keep(self, service: ServiceId, kind: str, value: object, reason: str) -> None:
-        """Store one thing that was learned, unless it is stored already. Blocks."""
-        if self._saved.get((service, kind)) != value:
+    def keep(self, service: ServiceId, kind: str, value: object, reason: str, *, as_of: float | None = None) -> None:
+        """Store one thing that was learned, unless it is stored already as of that time. Blocks."""
+        if self._saved.get((service, kind)) != (value, as_of):
             self._ledger.learn(self._account, service, kind, value, reason)
-            self._saved[service, kind] = value
+            self._saved[service, kind] = (value, as_of)
 
     def _begin(self, running: Running) -> Work:
         job = running.job
