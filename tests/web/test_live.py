@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -45,20 +46,19 @@ _READ = """() => {
         marked: String(getSelection()),
     };
 }"""
-_HEAR_THE_END = """() => {
-    window.theEnd = new Promise((done) => document.body.addEventListener('htmx:afterRequest', (event) => {
-        if (event.detail.elt.id === 'orders-live') done(true);
-    }));
-}"""
-#: Tells of a change when another filter's orders were drawn a moment ago, and waits until they were drawn once more.
+_CHANGE = "htmx.trigger(document.body, 'slowly:job-1')"
+#: Tells of a change when another filter's orders were drawn a moment ago.
 _CHANGE_WHEN_DRAWN = """() => {
     document.body.addEventListener('htmx:afterRequest', (event) => {
         if (event.detail.elt.id === 'orders-filter') htmx.trigger(document.body, 'slowly:job-1');
     });
-    window.isDrawnAgain = new Promise((done) => document.body.addEventListener('htmx:afterSwap', (event) => {
-        if (event.detail.requestConfig.elt.id === 'orders-live') done(true);
-    }));
 }"""
+#: Marks the page when a refresh has drawn the orders.
+_MARK_WHEN_REFRESHED = """() => document.body.addEventListener('htmx:afterSwap', (event) => {
+    if (event.detail.requestConfig.elt.id === 'orders-live') document.body.dataset.isRefreshed = 'yes';
+})"""
+#: A page hears of no change but those that a test tells it of.
+_HEAR_NOTHING = "delete window.EventSource; Object.defineProperty(document, 'hidden', {get: () => true});"
 _UNDER_WAY = re.compile("Reading …|asking the provider")
 #: Draws each live part anew, by the very request that a change makes; gives what moved on the page for nothing.
 _DRAW_AGAIN = """async () => {
@@ -141,36 +141,69 @@ def test_the_answer_to_one_form_leaves_what_was_typed_into_another(site, visitor
     assert (page.get_by_label("Name").input_value(), limits.nth(0).input_value()) == ("", "100.00")
 
 
-def test_a_refresh_that_is_under_way_does_not_undo_what_a_person_asked_for_meanwhile(seeded, site, visitor, admin):
-    page = visitor.open(f"/jobs/{seeded}?state=accepted", user=admin)
-    rows = page.locator("#orders tbody tr")
-    expect(rows).to_have_count(3)
+@pytest.fixture
+def accepted(seeded, visitor, admin):
+    """Open a job's accepted orders; the page hears of no change by itself, and says when a refresh has drawn them."""
+    page = visitor.open("/dashboard", user=admin)
+    page.add_init_script(_HEAR_NOTHING)
+    page.goto(f"/jobs/{seeded}?state=accepted")
+    expect(page.locator("#orders tbody tr")).to_have_count(3)
+    wait_until_drawn(page)
+    page.evaluate(_MARK_WHEN_REFRESHED)
+    return page
+
+
+def keep_waiting(page: Page, url: str, begin: Callable[[], object]) -> Route:
+    """Begin something that asks for a URL, whose first request is held back until it is told to go on."""
     held: list[Route] = []
 
     def hold(route: Route) -> None:
         held.append(route)
 
-    page.route("**/orders?state=accepted", hold)
-    with page.expect_request("**/orders?state=accepted"):
-        page.evaluate("htmx.trigger(document.body, `slowly:job-1`)")
-    page.locator("#orders-state").select_option("refused")
-    expect(rows).to_have_count(1)
-    page.evaluate(_HEAR_THE_END)
-    held[0].continue_()
-    page.evaluate("window.theEnd")
-    expect(rows).to_have_count(1)
-    expect(page).to_have_url(re.compile(r"state=refused$"))
+    page.route(url, hold, times=1)
+    begin()
+    while not held:
+        page.wait_for_timeout(10)
+    return held[0]
 
 
-def test_a_refresh_right_after_another_filter_was_drawn_fetches_what_is_shown_now(seeded, site, visitor, admin):
-    page = visitor.open(f"/jobs/{seeded}?state=accepted", user=admin)
-    rows = page.locator("#orders tbody tr")
-    expect(rows).to_have_count(3)
-    page.evaluate(_CHANGE_WHEN_DRAWN)
-    page.locator("#orders-state").select_option("refused")
-    page.evaluate("window.isDrawnAgain")
+def test_a_refresh_that_is_under_way_does_not_undo_what_a_person_asked_for_meanwhile(accepted):
+    rows = accepted.locator("#orders tbody tr")
+    held = keep_waiting(accepted, "**/orders?state=accepted", lambda: accepted.evaluate(_CHANGE))
+    accepted.locator("#orders-state").select_option("refused")
     expect(rows).to_have_count(1)
-    expect(page).to_have_url(re.compile(r"state=refused$"))
+    held.continue_()
+    wait_until_drawn(accepted)
+    expect(rows).to_have_count(1)
+    expect(accepted).to_have_url(re.compile(r"state=refused$"))
+
+
+def test_a_refresh_right_after_another_filter_was_drawn_fetches_what_is_shown_now(accepted):
+    accepted.evaluate(_CHANGE_WHEN_DRAWN)
+    accepted.locator("#orders-state").select_option("refused")
+    expect(accepted.locator("[data-is-refreshed]")).to_be_attached()
+    expect(accepted.locator("#orders tbody tr")).to_have_count(1)
+    expect(accepted).to_have_url(re.compile(r"state=refused$"))
+
+
+def test_a_change_is_shown_though_a_refresh_for_the_filter_before_was_under_way(accepted):
+    accepted.evaluate(_CHANGE_WHEN_DRAWN)
+    held = keep_waiting(accepted, "**/orders?state=accepted", lambda: accepted.evaluate(_CHANGE))
+    accepted.locator("#orders-state").select_option("refused")
+    expect(accepted.locator("#orders tbody tr")).to_have_count(1)
+    expect(accepted.locator("[data-is-refreshed]")).to_have_count(0)
+    held.continue_()
+    expect(accepted.locator("[data-is-refreshed]")).to_be_attached()
+    expect(accepted.locator("#orders tbody tr")).to_have_count(1)
+
+
+def test_a_change_is_shown_that_came_while_a_person_waited_for_an_answer(accepted):
+    choose = accepted.locator("#orders-state")
+    held = keep_waiting(accepted, "**/orders?state=refused*", lambda: choose.select_option("refused"))
+    accepted.evaluate(_CHANGE)
+    held.continue_()
+    expect(accepted.locator("[data-is-refreshed]")).to_be_attached()
+    expect(accepted.locator("#orders tbody tr")).to_have_count(1)
 
 
 def test_whatever_asks_the_server_has_a_name_of_its_own_so_that_no_refresh_turns_it_into_something_else():

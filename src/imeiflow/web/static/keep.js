@@ -50,23 +50,33 @@
   body.addEventListener("htmx:beforeRequest", (event) => {
     const { elt, target, xhr } = event.detail;
     const last = asked.get(target);
-    if (isLive(elt) && last && last.isPending) return event.preventDefault();
+    if (isLive(elt) && last && last.isPending) {
+      last.missed = elt;
+      return event.preventDefault();
+    }
     if (isLive(elt) && isOutdated(elt, event.detail.requestConfig)) {
       setTimeout(announce, AGAIN_MS, elt);
       return event.preventDefault();
     }
     turns.set(xhr, (turn += 1));
-    if (!isLive(elt)) asked.set(target, { turn, xhr, isPending: true });
+    if (!isLive(elt)) asked.set(target, { turn, xhr, isPending: true, missed: null });
   });
   body.addEventListener("htmx:beforeSwap", (event) => {
     const { requestConfig, target, xhr } = event.detail;
     const last = asked.get(target);
     if (!last || !requestConfig) return;
-    if (isLive(requestConfig.elt) && turns.get(xhr) < last.turn) event.detail.shouldSwap = false;
+    if (!isLive(requestConfig.elt) || turns.get(xhr) > last.turn) return;
+    event.detail.shouldSwap = false;
+    // What changed while it was under way waits for its end, and is forgotten when the element is bound anew.
+    if (last.isPending) last.missed = requestConfig.elt;
+    else setTimeout(announce, AGAIN_MS, requestConfig.elt);
   });
   body.addEventListener("htmx:afterRequest", (event) => {
     const last = asked.get(event.detail.target);
-    if (last && last.xhr === event.detail.xhr) last.isPending = false;
+    if (!last || last.xhr !== event.detail.xhr) return;
+    last.isPending = false;
+    // Its answer may be older than the change that a refresh would have shown meanwhile.
+    if (last.missed) setTimeout(announce, AGAIN_MS, last.missed);
   });
 
   // Where what had the focus is gone, the focus goes to what took its place, not to the start of the page.
