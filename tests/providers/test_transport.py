@@ -332,6 +332,19 @@ async def test_provisional_answers_are_passed_over() -> None:
     assert placement.account.findings[IMEI].outcome is Outcome.ACCEPTED
 
 
+async def test_a_switch_of_protocols_is_in_doubt_and_its_connection_is_not_used_again() -> None:
+    async def script(wire: Wire) -> None:
+        await wire.read()
+        wire.write(b"HTTP/1.1 101 Switching Protocols\r\nConnection: upgrade\r\nUpgrade: websocket\r\n\r\n")
+        await wire.read()
+
+    async with serve(script) as server, connect(server.port) as connection:
+        for _ in range(2):
+            placement = await connection.place([IMEI], SERVICE)
+            assert placement.account.findings[IMEI].outcome is Outcome.UNCONFIRMED
+    assert server.connections == 2
+
+
 async def test_another_protocol_is_in_doubt() -> None:
     async def script(wire: Wire) -> None:
         await wire.read()

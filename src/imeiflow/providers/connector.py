@@ -55,6 +55,7 @@ class AttentiveHandler(ResponseHandler):
 
     was_used = False
     heard_at: float | None = None  #: in the loop's time; None until the request has left as a whole
+    _idle: Callable[[int], list[tuple[int, int]]] | None = None  #: asks its socket whether anything waits there
 
     def begin(self) -> bool:
         """Be given out for one more call; say whether it is the first."""
@@ -69,6 +70,21 @@ class AttentiveHandler(ResponseHandler):
         """Take what has come."""
         self.heard_at = self._loop.time()
         super().data_received(data)
+
+    def is_spoilt(self) -> bool:
+        """Say whether bytes, an end or an error wait on a connection that should be idle."""
+        if self.should_close or self.transport is None:
+            return True
+        if self._idle is None:
+            socket = self.transport.get_extra_info("socket")
+            if socket is None:
+                return False
+            if socket.fileno() < 0 or sys.platform == "win32":
+                return _is_readable(socket.fileno())
+            poll = select.poll()
+            poll.register(socket.fileno(), select.POLLIN)
+            self._idle = poll.poll
+        return bool(self._idle(0))
 
 
 class WatchfulConnector(aiohttp.TCPConnector):
@@ -97,7 +113,7 @@ class WatchfulConnector(aiohttp.TCPConnector):
                 raise TypeError("aiohttp made a connection in a way that is not known here")
             if handler.begin():
                 passage.connect_s = time.perf_counter() - begun_s
-            elif _is_spoilt(handler):
+            elif handler.is_spoilt():
                 connection.close()
                 continue
             passage.handler = handler
@@ -107,19 +123,5 @@ class WatchfulConnector(aiohttp.TCPConnector):
             return connection
 
 
-def _is_spoilt(handler: ResponseHandler) -> bool:
-    if handler.should_close or handler.transport is None:
-        return True
-    socket = handler.transport.get_extra_info("socket")
-    return socket is not None and _is_readable(socket.fileno())
-
-
 def _is_readable(descriptor: int) -> bool:
-    """Say whether bytes, an end or an error wait on an idle socket."""
-    if descriptor < 0:
-        return True
-    if sys.platform == "win32":
-        return bool(select.select([descriptor], [], [], 0)[0])
-    poll = select.poll()
-    poll.register(descriptor, select.POLLIN)
-    return bool(poll.poll(0))
+    return descriptor < 0 or bool(select.select([descriptor], [], [], 0)[0])

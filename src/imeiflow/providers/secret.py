@@ -5,6 +5,7 @@ from __future__ import annotations
 import html
 import json
 import re
+from collections.abc import Iterable
 from urllib.parse import quote, quote_plus
 
 BLANK = "***"
@@ -15,7 +16,7 @@ _SHORTEST = 6
 class Secret:
     """A key, and every spelling of it that a reply may carry back. Its repr shows nothing."""
 
-    __slots__ = ("_bytes", "_texts", "value")
+    __slots__ = ("_bytes", "_texts", "_wide", "value")
 
     def __init__(self, value: str) -> None:
         self.value = value
@@ -23,15 +24,17 @@ class Secret:
         if len(value) < _SHORTEST:
             texts = set()
         self._texts = tuple(sorted(texts, key=len, reverse=True))
-        spellings = {text.encode(encoding) for text in texts for encoding in ("utf-8", "utf-16-le", "utf-16-be")}
-        self._bytes = tuple(sorted(spellings, key=len, reverse=True))
+        wide = {text.encode(encoding) for text in texts for encoding in ("utf-16-le", "utf-16-be")}
+        #: Not looked for where they cannot be: each has a zero byte, but of a key in no letter that ASCII has.
+        self._wide = _sort(spelling for spelling in wide if 0 in spelling)
+        self._bytes = _sort({text.encode() for text in texts} | (wide - set(self._wide)))
 
     def __repr__(self) -> str:
         return f"Secret({BLANK!r})"
 
     def blank(self, data: bytes) -> bytes:
         """Give `data` with every spelling of the key replaced."""
-        for spelling in self._bytes:
+        for spelling in self._bytes if b"\0" not in data else (*self._wide, *self._bytes):
             if spelling in data:
                 data = data.replace(spelling, BLANK.encode())
         return data
@@ -42,6 +45,10 @@ class Secret:
             if spelling in text:
                 text = text.replace(spelling, BLANK)
         return text
+
+
+def _sort(spellings: Iterable[bytes]) -> tuple[bytes, ...]:
+    return tuple(sorted(spellings, key=len, reverse=True))
 
 
 def _spell(value: str) -> set[str]:

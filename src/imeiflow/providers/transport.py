@@ -48,7 +48,7 @@ from imeiflow.domain.reply import WholeError
 from imeiflow.providers.backstop import Backstop, SilenceError
 from imeiflow.providers.connector import PASSAGE, Passage, WatchfulConnector
 from imeiflow.providers.contract import Exchange, Timeouts
-from imeiflow.providers.poster import LONGEST_BODY, FormPoster
+from imeiflow.providers.poster import LONGEST_BODY, Answer, FormPoster
 from imeiflow.providers.secret import Secret
 
 if TYPE_CHECKING:
@@ -231,6 +231,7 @@ class Transport:
             self._backstop.close()
 
     async def _exchange(self, session: aiohttp.ClientSession, url: URL, body: bytes, call: _Call) -> None:
+        response: Answer | aiohttp.ClientResponse
         if len(body) <= LONGEST_BODY:
             response = await self._poster.post(url, body)
         else:
