@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from dataclasses import replace
 
 from playwright.sync_api import expect
 
@@ -47,6 +48,29 @@ def test_a_search_shows_its_steps_and_plot_and_is_ended_by_a_click(site, visitor
     expect(page.get_by_text("It ended: interrupted.")).to_be_visible()
     assert site.sim.stats.actions["placeorder"] == 0
     assert find_flaws(page) == []
+
+
+def test_what_a_search_recommends_is_pinned_and_unpinned(site, visitor, admin):
+    accounts = site.session.configuration.accounts
+    accounts[ACCOUNT] = replace(accounts[ACCOUNT], max_concurrency=1)  # one step, and no rest
+    page = visitor.open("/accounts", user=admin)
+    page.get_by_role("button", name="Search", exact=True).focus()
+    page.keyboard.press("Enter")
+    found = page.locator(".notice-good")
+    expect(found).to_contain_text("Recommended: 1 call at once.")
+    expect(found).to_contain_text("No pace was found: a limit that counts over more time")
+    expect(page.locator("#pinned-found-1")).to_have_count(0)
+    page.get_by_role("button", name="Pin what is recommended").focus()
+    page.keyboard.press("Enter")
+    expect(page.locator("#pinned-found-1")).to_have_text("This is pinned: the account is never asked for more.")
+    expect(page.get_by_role("button", name="Pin what is recommended")).to_have_count(0)
+    assert [one.value for one in site.session.ledger.learned(ACCOUNT)] == [{"concurrency": 1, "per_min": None}]
+    assert find_flaws(page) == []
+    page.get_by_role("button", name="Unpin").focus()
+    page.keyboard.press("Enter")
+    expect(page.get_by_role("button", name="Pin what is recommended")).to_be_visible()
+    assert site.session.ledger.learned(ACCOUNT) == []
+    assert site.sim.stats.actions["placeorder"] == 0
 
 
 def test_a_search_that_finds_the_account_at_work_says_so_without_commands(site, visitor, admin):

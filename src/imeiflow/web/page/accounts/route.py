@@ -49,6 +49,12 @@ class AccountLine:
     search: Watched | None
     plot: Markup | None
 
+    @property
+    def is_found_pinned(self) -> bool:
+        """Say whether what its search recommended is what is pinned."""
+        found = None if self.search is None else self.search.recommendation
+        return found is not None and self.pinned == Limits(concurrency=found.concurrency, per_min=found.per_min)
+
 
 @get("/accounts")
 @threaded
