@@ -181,3 +181,20 @@ def test_money_is_added_up_from_sums_and_from_what_is_out_of_the_ordinary_never_
             plan = [row[3] for row in connection.exec_driver_sql(f"EXPLAIN QUERY PLAN {sql}")]
         assert not [step for step in plan if re.match(r"SCAN (orders|attempt|attempt_order)$", step)], plan
         assert not [step for step in plan if "AUTOMATIC" in step], plan
+
+
+async def test_what_running_jobs_may_yet_be_charged_is_what_waits_what_is_under_way_and_what_may_be_settled(desk: Desk):
+    limits, waiting = {ACCOUNT: PRICE}, desk.count(S.QUEUED)
+
+    def outstanding() -> Decimal:
+        return desk.ledger.outstanding(ACCOUNT, limits)["USD"]
+
+    assert outstanding() == PRICE * (waiting + 1)  # and a repeat probe
+    assert desk.ledger.outstanding(ACCOUNT, {}) == {"USD": PRICE * waiting}
+    attempt = await desk.send(0, 1)
+    assert outstanding() == PRICE * (waiting + 1)
+    await desk.end(attempt, desk.change(0, S.ACCEPTED), desk.change(1, S.UNCONFIRMED, reference=None, price=PRICE))
+    assert outstanding() == PRICE * waiting  # the doubt may not have been charged by now
+    assert desk.ledger.outstanding(AccountName("other"), limits) == {}
+    desk.ledger.change_job(desk.job, {JobState.RUNNING}, JobState.PAUSED, None)
+    assert desk.ledger.outstanding(ACCOUNT, limits) == {}

@@ -35,7 +35,7 @@ def test_what_was_charged_and_what_may_have_been_is_gone(session):
     answer(session, job, {2: OrderState.ACCEPTED, 3: OrderState.UNCONFIRMED, 4: OrderState.REFUSED})
     account, user = find_account_limit(session, ACCOUNT, "USD"), find_user_limit(session, "otto", "USD")
     assert (account.most, account.left) == (Money(CAP, "USD"), Money(CAP - 2 * PRICE, "USD"))
-    assert user.left == Money(Decimal("1.00") - 4 * PRICE, "USD")  # its job runs: two more will be sent
+    assert user.left == Money(Decimal("1.00") - 5 * PRICE, "USD")  # its job runs: two more, and a probe
     assert account.affords(Money(PRICE, "USD")) == 4
     assert find_user_limit(session, "otto", "EUR").left == Money(Decimal("1.00"), "EUR")
 

@@ -20,12 +20,15 @@ from imeiflow.domain.money import Money
 from imeiflow.domain.order import JobState, OrderState, Policy
 from imeiflow.domain.user import Role
 from imeiflow.ledger.record import JobDraft, NewOrder, PricedService
+from imeiflow.operations.admission import BusyAdmissionError, admit_one
 from imeiflow.operations.job_control import Shown, go_on, send_again
 from imeiflow.operations.session import Session
 from imeiflow.operations.spend_limit import (
+    BusySpenderError,
     NotTheirsError,
     SpendLimitError,
     UnpricedLimitError,
+    find_committed,
     hold_to_limit,
     weigh_list,
     weigh_rest,
@@ -67,7 +70,7 @@ def test_up_to_the_limit_is_let_through_and_no_more(session):
     with pytest.raises(SpendLimitError) as error:
         spend(session, "1.01")
     assert str(error.value) == (
-        "otto may spend $1.00 a day: $0.00 of it are spent or committed today, and this would cost $1.01 more."
+        "otto may spend $1.00 a day: $0.00 of it are spent or committed today, and this may cost $1.01 more."
     )
     assert "$1.00 are left until" in error.value.remedy
 
@@ -75,9 +78,9 @@ def test_up_to_the_limit_is_let_through_and_no_more(session):
 def test_what_is_charged_in_doubt_under_way_and_waiting_counts(session):
     job = add_job(session, rows(6), submitted_by="otto")
     answer(session, job, {2: OrderState.ACCEPTED, 3: OrderState.UNCONFIRMED, 4: OrderState.REFUSED})
-    spend(session, "0.60")  # 0.08 charged, 0.08 in doubt, 3 × 0.08 waiting
-    with pytest.raises(SpendLimitError, match=r"\$0\.40 of it"):
-        spend(session, "0.61")
+    spend(session, "0.52")  # 0.08 charged, 0.08 in doubt, 3 × 0.08 waiting, 0.08 for a repeat probe
+    with pytest.raises(SpendLimitError, match=r"\$0\.48 of it"):
+        spend(session, "0.53")
 
 
 def test_what_waits_in_a_paused_job_counts_when_it_goes_on(session):
@@ -86,7 +89,7 @@ def test_what_waits_in_a_paused_job_counts_when_it_goes_on(session):
     other = add_job(session, rows(5, 100), submitted_by="otto")
     working = session.job_lock(other)
     working.acquire()
-    assert weigh_rest(session, job) == Money(Decimal("0.80"), "USD")
+    assert weigh_rest(session, job) == Money(Decimal("0.88"), "USD")  # ten, and a repeat probe
     with pytest.raises(SpendLimitError):
         resume_job(session, job, spender="otto")
     assert session.find_job(job).state is JobState.PAUSED
@@ -124,7 +127,7 @@ def test_doubts_are_weighed_by_what_settling_them_may_cost(session, days, draft,
 
 def test_a_job_with_only_old_doubts_may_not_go_on_beyond_the_limit(session):
     job = add_doubtful(session, 12, days=2)
-    with pytest.raises(SpendLimitError, match=r"this would cost \$1\.04 more"):
+    with pytest.raises(SpendLimitError, match=r"this may cost \$1\.04 more"):
         resume_job(session, job, spender="otto")
     assert session.find_job(job).state is JobState.FINISHED
 
@@ -132,9 +135,9 @@ def test_a_job_with_only_old_doubts_may_not_go_on_beyond_the_limit(session):
 def test_old_doubts_of_a_job_that_runs_count_until_they_are_settled(session):
     job = add_doubtful(session, 6, days=2)
     resumed = resume_job(session, job, spender="otto")
-    spend(session, "0.52")
-    with pytest.raises(SpendLimitError, match=r"\$0\.48 of it"):
-        spend(session, "0.53")
+    spend(session, "0.44")
+    with pytest.raises(SpendLimitError, match=r"\$0\.56 of it"):
+        spend(session, "0.45")
     resumed.lock.release()
 
 
@@ -145,7 +148,23 @@ def test_a_job_commits_no_more_than_its_cap_or_its_trial(session):
     trial = session.ledger.create_draft(make_draft())
     session.ledger.add_orders(trial, rows(10, 100))
     session.ledger.start_job(trial, trial=2)
-    assert session.ledger.commitment("otto", session.clock.now().replace(hour=0)) == {"USD": Decimal("0.46")}
+    assert find_committed(session, "otto") == {"USD": Decimal("0.54")}  # 0.30; two, and a repeat probe
+
+
+@pytest.mark.parametrize(
+    ("draft", "committed"),
+    [
+        ({}, "0.32"),
+        ({"policy": Policy.HOLD}, "0.24"),  # sends nothing again
+        ({"unit_price": Decimal("1.50")}, "4.50"),  # dearer than a repeat probe may be
+        ({"max_spend": Decimal("0.25")}, "0.25"),
+    ],
+)
+def test_a_job_that_runs_commits_a_repeat_probe_where_it_may_make_one(session, draft, committed):
+    job = add_job(session, rows(3), submitted_by="otto", **draft)
+    assert find_committed(session, "otto") == {"USD": Decimal(committed)}
+    answer(session, job, dict.fromkeys((2, 3, 4), OrderState.REFUSED))
+    assert find_committed(session, "otto") == {"USD": Decimal(0)}  # nothing of it can be in doubt any more
 
 
 def test_another_s_money_another_currency_and_whoever_has_no_limit_are_not_counted(session):
@@ -196,7 +215,7 @@ def test_a_price_that_a_job_may_not_go_on_at_is_not_kept(session):
     session.ledger.change_job(job, {JobState.RUNNING}, JobState.PAUSED, None)
     risen = PricedService(id=SERVICE, name="check", price=Money(PRICE * 2, "USD"))
     session.ledger.record_prices(ACCOUNT, [risen])
-    with pytest.raises(SpendLimitError, match=r"would cost \$1\.60 more"):
+    with pytest.raises(SpendLimitError, match=r"may cost \$1\.76 more"):
         resume_job(session, job, spender="otto", accept_price=PRICE * 2, max_spend=Decimal(9))
     assert (session.find_job(job).unit_price, session.find_job(job).max_spend) == (PRICE, None)
 
@@ -229,15 +248,43 @@ def test_what_the_limit_of_the_day_forbids_is_not_queued_again_either(session):
     ],
 )
 def test_a_list_is_weighed_by_the_least_that_bounds_it(number, trial, cap, cost):
-    found = weigh_list(Money(PRICE, "USD"), number, trial=trial, cap=None if cap is None else Decimal(cap))
+    most = None if cap is None else Decimal(cap)
+    found = weigh_list(Money(PRICE, "USD"), number, trial=trial, cap=most, may_probe=False)
     assert found == Money(Decimal(cost), "USD")
+    found = weigh_list(Money(PRICE, "USD"), number, trial=trial, cap=most, may_probe=True)
+    is_bound = not number or most is not None
+    assert found == Money(Decimal(cost) + (0 if is_bound else PRICE), "USD")
+
+
+def test_whoever_waits_for_a_turn_that_does_not_come_is_told_so(session):
+    """Another process is at it, and hangs: a page waits some seconds, and no thread for good."""
+    at_it = threading.Event(), threading.Event()
+
+    def hang() -> None:
+        with hold_to_limit(session, "otto", lambda: Money(PRICE, "USD")), admit_one(session, ACCOUNT):
+            at_it[0].set()
+            at_it[1].wait(60)
+
+    with ThreadPoolExecutor(1) as pool:
+        hanging = pool.submit(hang)
+        assert at_it[0].wait(60)
+        try:
+            turn = hold_to_limit(session, "otto", lambda: Money(PRICE, "USD"), within_s=0.1)
+            with pytest.raises(BusySpenderError, match="Another list of otto"), turn:
+                pass
+            with pytest.raises(BusyAdmissionError), admit_one(session, ACCOUNT, within_s=0.1):
+                pass
+        finally:
+            at_it[1].set()
+        hanging.result(60)
+    spend(session, "1.00")
 
 
 def test_lists_confirmed_at_once_share_what_is_left(session):
-    """Eight of 0.48 each, and room for two."""
+    """Eight of 0.48 each, with a repeat probe, and room for two."""
     jobs = [session.ledger.create_draft(make_draft()) for _ in range(8)]
     for number, job in enumerate(jobs):
-        session.ledger.add_orders(job, rows(6, number * 10))
+        session.ledger.add_orders(job, rows(5, number * 10))
     ready = threading.Barrier(len(jobs))
 
     def confirm(job: JobId) -> bool:

@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 
 from imeiflow.domain.ident import JobId, ServiceId
+from imeiflow.domain.money import Money
 from imeiflow.domain.order import JobState, OrderState, ResultStatus
 from imeiflow.domain.recurrence import Past
 from imeiflow.errors import ConfigurationError, InputError, ProviderError, UsageError
@@ -108,6 +109,20 @@ def test_price_balance_and_cost_are_proposed_in_one_currency_and_kept_with_the_j
         JobState.RUNNING,
     )
     assert session.ledger.price_list(job.account)
+
+
+def test_what_jobs_that_run_may_still_take_is_not_left_of_the_balance(session: Session):
+    running = [NewOrder(line=line, imei=make_imei(line)) for line in range(500, 510)]
+    lock = session.job_lock(add_job(session, running, max_spend=Decimal("0.50")))
+    assert lock.acquire()
+    draft, proposal = read_list(session, make_request(make_imei(1), make_imei(2)))
+    with draft:
+        credit = proposal.credit
+        assert credit.outstanding == Decimal("0.50")
+        assert credit.left == Money(credit.balance.amount - Decimal("0.50"), "USD")
+        assert proposal.balance_after == Money(credit.balance.amount - Decimal("0.66"), "USD")
+        assert credit.asked_at is not None
+    lock.release()
 
 
 def test_what_is_not_started_leaves_no_trace_and_frees_its_lock(session: Session):

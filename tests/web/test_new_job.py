@@ -214,6 +214,42 @@ def test_the_preview_says_what_is_left_of_the_limits_of_the_day(site, visitor, a
     assert len(site.sim.book) == 2
 
 
+def test_what_running_jobs_may_still_take_is_not_left_of_the_balance(make_site, browser):
+    site = make_site(credit=Decimal("1.00"))
+    visitor = Visitor(browser, site)
+    site.add_job(8, start=100, rate=0.01, max_spend=Decimal("0.60"))  # runs, and sends nothing for an hour
+    page = visitor.open("/jobs/new", user=site.add_user())
+    paste(page, *(make_imei(number) for number in range(4)))
+    sums = page.locator("dl.sum")
+    expect(sums).to_contain_text("$1.00")
+    expect(page.locator("#outstanding")).to_have_text("Running jobs may still take$0.60")  # its cap ends it
+    expect(sums).to_contain_text("Balance after$0.08")
+    expect(page.locator("#balance-short")).to_have_count(0)
+    page = visitor.open("/jobs/new")
+    page.context.add_cookies([site.sign_in(site.session.ledger.find_user("mia")[0])])
+    page.goto("/jobs/new")
+    paste(page, *(make_imei(number) for number in range(6)))
+    expect(page.locator("dl.sum .bad")).to_have_text("Balance after-$0.08")
+    expect(page.locator("#balance-short")).to_contain_text("and for what running jobs may still take: jobs will pause")
+    assert find_flaws(page) == []
+    visitor.close()
+
+
+def test_what_may_be_spent_today_leaves_room_for_an_order_that_is_sent_twice(site, visitor):
+    otto = site.add_user("otto", Role.OPERATOR)
+    site.session.ledger.change_user(otto.id, actor="a test", spend_limit=Decimal("0.40"))
+    page = visitor.open("/jobs/new", user=otto)
+    paste(page, *(make_imei(number) for number in range(5)))
+    expect(page.locator("#user-limit")).to_have_text(
+        "With an order that is sent twice it may cost $0.48, more than you may still spend today: it cannot be ordered "
+        "so. With a spending cap of $0.40 or less it can, and pauses there."
+    )
+    page.locator("#max-spend").fill("0.40")
+    job = order(page)
+    assert site.wait_for(job, JobState.PAUSED, JobState.FINISHED) is JobState.FINISHED
+    assert len(site.sim.book) == 5
+
+
 def test_the_services_are_searched_by_every_word(site, visitor, admin):
     page = visitor.open("/jobs/new", user=admin)
     shown = page.locator(".service")

@@ -162,16 +162,23 @@ def _tell_probe(proposal: Proposal) -> Iterator[str]:
 
 
 def _tell_balance(proposal: Proposal, cost: Money | None) -> Iterator[str]:
-    credit, price = proposal.credit, proposal.price
+    credit, price, after = proposal.credit, proposal.price, proposal.balance_after
     if credit.balance is None:
         yield f"  balance   not told by the provider: {clean(credit.problem)}"
-    elif cost is None or price is None or cost.currency != credit.balance.currency:
-        yield f"  balance   {credit.balance}"
-    elif cost <= credit.balance:
-        yield f"  balance   {credit.balance} now, {credit.balance - cost} after it"
+        return
+    running = ""
+    if credit.outstanding is None:
+        running = "; what jobs that run will take of it is not known"
+    elif credit.outstanding:
+        running = f", of which jobs that run may take {Money(credit.outstanding, credit.balance.currency)}"
+    if cost is None or price is None or after is None or credit.left is None:
+        yield f"  balance   {credit.balance}{running}"
+    elif after.amount >= 0:
+        yield f"  balance   {credit.balance} now{running}, {after} after it"
     else:
-        enough = _affordable(credit.balance, price)
-        yield f"  balance   {credit.balance}: enough for {enough:,} of {proposal.preview.valid:,}; then the job pauses"
+        enough = max(0, _affordable(credit.left, price))
+        rest = f"enough for {enough:,} of {proposal.preview.valid:,}; then the job pauses"
+        yield f"  balance   {credit.balance}{running}: {rest}"
 
 
 def _affordable(amount: Money, price: Money) -> int:

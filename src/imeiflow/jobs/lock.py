@@ -8,9 +8,12 @@ from __future__ import annotations
 import hashlib
 import os
 import sys
+import time
 from pathlib import Path
 
 from filelock import FileLock, Timeout
+
+_LOOK_EVERY_S = 0.02
 
 
 class LaneLock:
@@ -34,6 +37,15 @@ class LaneLock:
             self._lock.acquire(timeout=0)
         except Timeout:
             return False
+        return True
+
+    def acquire_within(self, seconds: float) -> bool:
+        """Take the lock as soon as it is free; say whether it is ours within that time. Blocks."""
+        until = time.monotonic() + seconds
+        while not self.acquire():
+            if time.monotonic() >= until:
+                return False
+            time.sleep(_LOOK_EVERY_S)
         return True
 
     def release(self) -> None:

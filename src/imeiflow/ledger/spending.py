@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, fields
 from datetime import datetime, timedelta
 from decimal import Decimal
@@ -46,6 +46,12 @@ _probes = (
     .join(orders, orders.c.id == attempt_order.c.order_id)
     .where(attempt.c.kind == AttemptKind.PROBE.value, attempt_order.c.outcome == Outcome.UNCONFIRMED.value)
 )
+
+
+#: What a repeat probe may cost, by account.
+ProbeLimits: TypeAlias = Mapping[AccountName, Decimal]
+#: A currency, a price, None where it is not known, and how many times it counts.
+_Line: TypeAlias = tuple[str, Decimal | None, int]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -103,11 +109,12 @@ class Spending(Access):
         """List what may have been charged besides: unconfirmed orders, those under way, and probes without answer."""
         return self._list_expenses(_DOUBTS, wanted)
 
-    def commitment(self, submitter: str, since: datetime) -> dict[str, Decimal | None]:
+    def commitment(self, submitter: str, since: datetime, probe_limits: ProbeLimits) -> dict[str, Decimal | None]:
         """Add up by currency what a submitter's jobs were charged since a time, may have been, and will be.
 
-        What will be is what their running jobs have not sent yet, or may settle by sending it again, up to their caps:
-        a doubt of the time since `since` may have been charged already. None where a price is not known.
+        What will be is what their running jobs have not sent yet, or may settle by sending it again, and one repeat
+        probe each where `probe_limits` allow it, up to their caps: a doubt of the time since `since` may have been
+        charged already. None where a price is not known.
         All from one view: what moves from one of these to the other is missing in none.
         """
         wanted = SpendingFilter(submitted_by=submitter, since=since)
@@ -117,13 +124,20 @@ class Spending(Access):
             jobs = {one.job for one in (*charged, *possible)}
             named = select(job.c.id, job.c.currency).where(job.c.id.in_(jobs))
             currencies: dict[int, str] = {row[0]: row[1] for row in connection.execute(named)}
-            committed = list(_read_committed(connection, submitter, since))
-        totals: dict[str, Decimal | None] = {}
-        told = [(currencies[one.job], one.price, one.times) for one in (*charged, *possible)]
-        for currency, price, times in [*told, *committed]:
-            total = totals.get(currency, Decimal(0))
-            totals[currency] = None if total is None or price is None else total + price * times
-        return totals
+            mine = job.c.submitted_by == submitter
+            committed = list(_read_committed(connection, mine, probe_limits, counted_since=since))
+        return _add_by_currency(
+            [*((currencies[one.job], one.price, one.times) for one in (*charged, *possible)), *committed]
+        )
+
+    def outstanding(self, account: AccountName, probe_limits: ProbeLimits) -> dict[str, Decimal | None]:
+        """Add up by currency what the running jobs of an account may yet be charged, up to their caps.
+
+        That is what waits, what is under way or in doubt and may be charged a moment from now, and one repeat probe
+        each where `probe_limits` allow it. None where a price is not known.
+        """
+        with self._read() as connection:
+            return _add_by_currency(list(_read_committed(connection, job.c.account == account, probe_limits)))
 
     def count_old_doubts(self, job_id: JobId, before: datetime) -> int:
         """Count the unconfirmed orders of a job whose last call began before a time."""
@@ -136,6 +150,14 @@ class Spending(Access):
             return _read_expenses(connection, sources, wanted)
 
 
+def _add_by_currency(lines: Sequence[_Line]) -> dict[str, Decimal | None]:
+    totals: dict[str, Decimal | None] = {}
+    for currency, price, times in lines:
+        total = totals.get(currency, Decimal(0))
+        totals[currency] = None if total is None or price is None else total + price * times
+    return totals
+
+
 def _with_calls(query: Select[Any]) -> Select[Any]:
     return query.join(attempt, attempt.c.id == orders.c.attempt_id)
 
@@ -146,25 +168,38 @@ def _doubted_before(before: datetime) -> tuple[ColumnElement[bool], ...]:
 
 
 def _read_committed(
-    connection: Connection, submitter: str, since: datetime
-) -> Iterator[tuple[str, Decimal | None, int]]:
-    """Give what each running job of a submitter may yet send, as currency, amount and 1."""
-    sent = select(func.count()).select_from(orders).where(orders.c.job_id == job.c.id)
-    waiting = sent.where(
+    connection: Connection,
+    whose: ColumnElement[bool],
+    probe_limits: ProbeLimits,
+    *,
+    counted_since: datetime | None = None,
+) -> Iterator[_Line]:
+    """Give what each running job may yet be charged, as currency, amount and 1.
+
+    What has left since `counted_since`, and may have been charged, is counted elsewhere.
+    """
+    found = select(func.count()).select_from(orders).where(orders.c.job_id == job.c.id)
+    settled = job.c.policy == Policy.SETTLE.value
+    waiting = found.where(
         orders.c.state == OrderState.QUEUED.value,
         (job.c.hold_after.is_(None)) | (orders.c.id <= job.c.hold_after),
-    ).scalar_subquery()
-    settled = job.c.policy == Policy.SETTLE.value
-    doubts = _with_calls(sent).where(settled, *_doubted_before(since)).scalar_subquery()
-    query = select(job.c.id, job.c.currency, job.c.unit_price, job.c.max_spend, waiting, doubts).where(
-        job.c.submitted_by == submitter, job.c.state == JobState.RUNNING.value
     )
-    for id_, currency, price, cap, queued, doubted in list(connection.execute(query)):
-        count = queued + doubted
+    under_way = found.where(orders.c.state == OrderState.SENDING.value)
+    doubts = found.where(settled, orders.c.state == OrderState.UNCONFIRMED.value)
+    old = doubts if counted_since is None else _with_calls(found).where(settled, *_doubted_before(counted_since))
+    counts = [one.scalar_subquery() for one in (waiting, under_way, doubts, old)]
+    query = select(
+        job.c.id, job.c.account, job.c.policy, job.c.currency, job.c.unit_price, job.c.max_spend, *counts
+    ).where(whose, job.c.state == JobState.RUNNING.value)
+    for id_, account, policy, currency, price, cap, queued, sending, doubted, counted in list(
+        connection.execute(query)
+    ):
+        count = queued + counted + (sending if counted_since is None else 0)
         if price is None:
             yield currency, None if count else Decimal(0), 1
             continue
-        amount = price * count
+        is_open = policy == Policy.SETTLE.value and queued + sending + doubted > 0
+        amount = price * (count + (is_open and price <= probe_limits.get(account, Decimal(0))))
         if cap is not None:
             spent = [Decimal(one.price or 0) * one.times for one in _all_charges(connection, id_)]
             amount = min(amount, max(Decimal(0), cap - sum(spent, Decimal(0))))

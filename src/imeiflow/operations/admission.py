@@ -6,7 +6,6 @@ was read; the transaction that starts it sees to it that nothing was queued afte
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import Final, NoReturn
@@ -19,7 +18,7 @@ from imeiflow.ledger.ledger import Ledger
 from imeiflow.ledger.record import Conflict, Elsewhere, Mark
 from imeiflow.operations.session import Session
 
-_LOOK_EVERY_S: Final = 0.02
+_PATIENCE_S: Final = 30.0
 
 
 class WaitingElsewhereError(UsageError):
@@ -46,12 +45,21 @@ class WaitingItemError(UsageError):
         super().__init__(subject=subject, job=job, remedy=go_on if is_waiting else settle)
 
 
+class BusyAdmissionError(UsageError):
+    """Another list of account {account} is being let in, and does not come to an end: nothing was ordered."""
+
+    remedy = "Try again in a moment."
+
+
 @contextmanager
-def admit_one(session: Session, account: AccountName) -> Iterator[None]:
-    """Wait until no list of the account is let in by any process, and hold others off meanwhile."""
+def admit_one(session: Session, account: AccountName, *, within_s: float = _PATIENCE_S) -> Iterator[None]:
+    """Wait until no list of the account is let in by any process, and hold others off meanwhile; blocks.
+
+    Raises BusyAdmissionError where that takes longer than `within_s`.
+    """
     lock = LaneLock(session.locks / "submissions", f"{session.ledger.name}\n{account}")
-    while not lock.acquire():
-        time.sleep(_LOOK_EVERY_S)
+    if not lock.acquire_within(within_s):
+        raise BusyAdmissionError(account=account)
     try:
         yield
     finally:

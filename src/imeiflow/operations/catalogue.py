@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable
+import threading
+from collections.abc import Awaitable, Callable, Mapping
+from concurrent.futures import Future
 from dataclasses import dataclass, replace
-from datetime import datetime
+from datetime import UTC, datetime
+from decimal import Decimal
 from typing import TypeVar
 
 from imeiflow.dispatch.price import complete_price, read_services
@@ -58,6 +61,14 @@ class Credit:
     problem: str = ""
     is_account_error: bool = False  #: the provider turned the login itself away
     asked_at: datetime | None = None
+    outstanding: Decimal | None = Decimal(0)  #: what jobs that run may yet take of it; None where that is not known
+
+    @property
+    def left(self) -> Money | None:
+        """Give what jobs that run leave of the balance; None where one of the two is not known."""
+        if self.balance is None or self.outstanding is None:
+            return None
+        return Money(self.balance.amount - self.outstanding, self.balance.currency)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -142,6 +153,42 @@ def find_currency(ledger: Ledger | None, account: AccountSettings, balance: Mone
     if balance is not None and balance.currency:
         return balance.currency
     return account.currency if ledger is None else recall_currency(ledger, account)
+
+
+def find_price(
+    ledger: Ledger | None, account: AccountSettings, balance: Money | None, service: PricedService | None
+) -> Money | None:
+    """Give a service's price, in the account's currency where the price list names none; None where it has no price."""
+    price = None if service is None else service.price
+    return complete_price(price, find_currency(ledger, account, balance))
+
+
+def ask_in_background(configuration: Configuration, account: AccountSettings, ledger: Ledger | None) -> Future[Offer]:
+    """Ask for prices and credit while something else is done; the thread holds nobody up when this process ends.
+
+    What jobs that run may yet be charged is looked up before: what is charged meanwhile counts twice rather than never.
+    """
+    asked_at = datetime.now(UTC) if ledger is None else ledger.clock()
+    running = {} if ledger is None else ledger.outstanding(account.name, configuration.probe_limits)
+    future: Future[Offer] = Future()
+
+    def ask() -> None:
+        try:
+            offer = asyncio.run(fetch_offer(configuration, account))
+            credit = replace(offer.credit, asked_at=asked_at, outstanding=_pick_outstanding(running, offer.credit))
+            future.set_result(replace(offer, credit=credit))
+        except BaseException as error:  # noqa: BLE001 - it belongs to whoever waits for the result
+            future.set_exception(error)
+
+    threading.Thread(target=ask, name="offer", daemon=True).start()
+    return future
+
+
+def _pick_outstanding(running: Mapping[str, Decimal | None], credit: Credit) -> Decimal | None:
+    """Add up what will be taken of a balance: what is in its currency, or in one that nobody named."""
+    currency = "" if credit.balance is None else credit.balance.currency
+    amounts = [amount for named, amount in running.items() if not named or not currency or named == currency]
+    return None if None in amounts else sum((one for one in amounts if one is not None), Decimal(0))
 
 
 async def ask_directly(

@@ -127,6 +127,11 @@ class Configuration:
             breaker=self.breaker,
         )
 
+    @property
+    def probe_limits(self) -> dict[AccountName, Decimal]:
+        """Give what a repeat probe may cost, by account."""
+        return {one.name: one.repeat_probe_max_price for one in self.accounts.values()}
+
     def allow_probe(self, name: AccountName, amount: Decimal) -> Configuration:
         """Give the same settings, but for what a repeat probe of one account may cost."""
         account = replace(self.choose_account(name), repeat_probe_max_price=amount)

@@ -14,7 +14,7 @@ from imeiflow.domain.ident import AccountName
 from imeiflow.domain.money import Money
 from imeiflow.ledger.spending import SpendingFilter
 from imeiflow.operations.session import Session
-from imeiflow.operations.spend_limit import find_limited
+from imeiflow.operations.spend_limit import find_committed, find_limited
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,7 +52,7 @@ def find_user_limit(session: Session, name: str, currency: str) -> DayLimit | No
 
 
 def _find_used(session: Session, name: str, currency: str) -> Decimal | None:
-    return session.ledger.commitment(name, _start_of_today(session)).get(currency, Decimal(0))
+    return find_committed(session, name).get(currency, Decimal(0))
 
 
 def _leave(most: Decimal, used: Decimal, currency: str) -> DayLimit:

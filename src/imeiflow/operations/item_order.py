@@ -26,10 +26,10 @@ from imeiflow.ledger.ledger import Ledger
 from imeiflow.ledger.record import JobDraft, PastOrder, PricedService
 from imeiflow.operations.account import AccountSettings
 from imeiflow.operations.admission import WaitingItemError, admit_one, start_unrivalled
-from imeiflow.operations.catalogue import Credit, Offer, PriceList, fetch_offer, find_currency, recall_prices
+from imeiflow.operations.catalogue import Credit, Offer, PriceList, fetch_offer, find_price, recall_prices
 from imeiflow.operations.price import fetch_again, say_accept, say_total
 from imeiflow.operations.session import Session, find_account_provider
-from imeiflow.operations.submit import PriceAboveError, UnknownPriceError, UnknownServiceError, name_currency
+from imeiflow.operations.submit import PriceAboveError, UnknownPriceError, UnknownServiceError
 
 #: A file travels in one form, and stays in the ledger.
 LARGEST_FILE: Final = 16 << 20
@@ -141,7 +141,6 @@ def propose_items(session: Session, request: ItemRequest) -> ItemProposal:
     service = _find_service(prices, request.service, kind)
     if request.max_spend is not None and (service is None or service.price is None):
         raise UnknownPriceError(service=request.service)
-    currency = find_currency(session.ledger, account, offer.credit.balance)
     digests = [item.digest for item in request.items]
     past = _find_past(session.ledger, account.name, request.service, digests)
     return ItemProposal(
@@ -152,7 +151,7 @@ def propose_items(session: Session, request: ItemRequest) -> ItemProposal:
         service=request.service,
         service_name=service.name if service is not None else "",
         name=request.name,
-        price=name_currency(service.price if service is not None else None, currency),
+        price=find_price(session.ledger, account, offer.credit.balance, service),
         prices=prices,
         credit=offer.credit,
         earlier={place: past[digest] for place, digest in enumerate(digests) if digest in past},
@@ -298,8 +297,7 @@ def _renew(session: Session, proposal: ItemProposal) -> ItemProposal:
         return replace(proposal, prices=prices)
     service = _find_service(prices, proposal.service, proposal.kind)
     account = session.configuration.accounts[proposal.account]
-    currency = find_currency(session.ledger, account, proposal.credit.balance)
-    told = name_currency(service.price if service is not None else None, currency)
+    told = find_price(session.ledger, account, proposal.credit.balance, service)
     # A list that tells no price any more takes back nothing of what was shown.
     return replace(proposal, prices=prices, price=told or proposal.price)
 

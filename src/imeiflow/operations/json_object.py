@@ -53,6 +53,8 @@ def describe_proposal(proposal: Proposal) -> dict[str, object]:
         "probe_up_to": None if probe_limit is None else probe_limit.amount,
         "balance": None if balance is None else balance.amount,
         "balance_problem": proposal.credit.problem,
+        "balance_as_of": proposal.credit.asked_at,
+        "outstanding": proposal.credit.outstanding,
         "currency": currency,
         "max_spend": proposal.max_spend,
         **proposal.preview.as_dict(),

@@ -1,14 +1,13 @@
 """What a user of the web application or the API may spend in a day: held to when a list is ordered or a job goes on.
 
 A job's money counts as that of whoever ordered it: what was charged today, what may have been, and what its running
-jobs will still send, doubts of another day among it: settling one may place it now. One list of a user is weighed at a
-time, so that two cannot both use what is left. A day is one of the machine's time zone, and each currency is counted by
-itself.
+jobs will still send, doubts of another day among it: settling one may place it now. Where replies can get lost, that is
+one order more, by which it is learned whether repeats are charged. One list of a user is weighed at a time, so that two
+cannot both use what is left. A day is one of the machine's time zone, and each currency is counted by itself.
 """
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
@@ -26,11 +25,17 @@ from imeiflow.ledger.record import Job
 from imeiflow.ledger.user import User
 from imeiflow.operations.session import Session
 
-_LOOK_EVERY_S: Final = 0.02
+_PATIENCE_S: Final = 10.0
 
 
 class SpendLimitError(UsageError):
-    """{user} may spend {limit} a day: {used} of it are spent or committed today, and this would cost {cost} more."""
+    """{user} may spend {limit} a day: {used} of it are spent or committed today, and this may cost {cost} more."""
+
+
+class BusySpenderError(UsageError):
+    """Another list of {user} is being ordered or let go on, and does not come to an end: nothing was sent."""
+
+    remedy = "Try again in a moment."
 
 
 class UnpricedLimitError(UsageError):
@@ -46,19 +51,22 @@ class NotTheirsError(UsageError):
 
 
 @contextmanager
-def hold_to_limit(session: Session, name: str | None, weigh: Callable[[], Money | None]) -> Iterator[None]:
+def hold_to_limit(
+    session: Session, name: str | None, weigh: Callable[[], Money | None], *, within_s: float = _PATIENCE_S
+) -> Iterator[None]:
     """Let what `weigh` says be spent by a user, if that is within the limit of the day; nobody else's turn meanwhile.
 
     `name` is None, or that of nobody here, where no limit is kept: on the command line. What is done inside makes the
-    amount count from then on. Raises SpendLimitError, UnpricedLimitError.
+    amount count from then on. Whoever waits for their turn longer than `within_s` gets BusySpenderError. Raises
+    SpendLimitError, UnpricedLimitError, too; blocks.
     """
     user = None if name is None else find_limited(session, name)
     if user is None or user.spend_limit is None:
         yield
         return
     lock = LaneLock(session.locks / "spenders", f"{session.ledger.name}\n{user.name}")
-    while not lock.acquire():
-        time.sleep(_LOOK_EVERY_S)
+    if not lock.acquire_within(within_s):
+        raise BusySpenderError(user=user.name)
     try:
         _check(session, user, user.spend_limit, weigh())
         yield
@@ -70,6 +78,11 @@ def find_limited(session: Session, name: str) -> User | None:
     """Give the user of a name who has a limit; None where there is none."""
     found = session.ledger.find_user(name)
     return None if found is None or found[0].spend_limit is None else found[0]
+
+
+def find_committed(session: Session, name: str) -> dict[str, Decimal | None]:
+    """Add up by currency what a user has spent today, or committed; None where a price is not known."""
+    return session.ledger.commitment(name, _start_of_today(session), session.configuration.probe_limits)
 
 
 def check_owner(session: Session, job: Job, spender: str) -> None:
@@ -94,12 +107,17 @@ def hold_probe(session: Session, job: JobId, spender: str | None, up_to: Decimal
             pass  # what it may cost is charged, or not, by the engine
 
 
-def weigh_list(price: Money | None, number: int, *, trial: int | None, cap: Decimal | None) -> Money | None:
-    """Say what a list costs at most when it is let go: no more than its trial, nor its cap; None: not known."""
+def weigh_list(
+    price: Money | None, number: int, *, trial: int | None, cap: Decimal | None, may_probe: bool
+) -> Money | None:
+    """Say what a list costs at most when it is let go: no more than its trial, nor its cap; None: not known.
+
+    `may_probe`: an order of it may be repeated, to learn whether its doubts can be settled.
+    """
     count = number if trial is None else min(trial, number)
     if price is None:
         return None if count else Money(Decimal(0))
-    cost = price * count
+    cost = price * (count + (count > 0 and may_probe))
     return cost if cap is None else Money(min(cost.amount, cap), cost.currency)
 
 
@@ -115,15 +133,16 @@ def weigh_rest(
     """Say what a job that does not run may still cost, with `more` orders; None where its price is not known.
 
     Besides what waits that is each doubt of another day, which may be placed when it is settled (one of today counts
-    as charged already), and the repeat probe. `price` and `cap` are what it is about to be given, `probe_up_to`
+    as charged already), and a repeat probe. `price` and `cap` are what it is about to be given, `probe_up_to`
     what the probe may cost, where that is not the account's setting.
     """
     found, tally = session.find_job(job), session.ledger.tally(job)
     if price is not None:
         found = replace(found, unit_price=price)
-    sent = tally.waiting + more
-    if found.policy is Policy.SETTLE and tally[OrderState.UNCONFIRMED]:
-        sent += session.ledger.count_old_doubts(job, _start_of_today(session)) + _may_probe(session, found, probe_up_to)
+    sent, doubts = tally.waiting + more, tally[OrderState.UNCONFIRMED]
+    if found.policy is Policy.SETTLE and sent + doubts:
+        old = session.ledger.count_old_doubts(job, _start_of_today(session)) if doubts else 0
+        sent += old + _may_probe(session, found, probe_up_to)
     if found.price is None:
         return None if sent else Money(Decimal(0), found.currency)
     cost = found.price * sent
@@ -153,17 +172,19 @@ def _check(session: Session, user: User, limit: Decimal, cost: Money | None) -> 
         raise UnpricedLimitError(user=user.name, limit=Money(limit))
     if not cost.amount:
         return
-    used = session.ledger.commitment(user.name, _start_of_today(session)).get(cost.currency, Decimal(0))
+    used = find_committed(session, user.name).get(cost.currency, Decimal(0))
     if used is None:
         raise UnpricedLimitError(user=user.name, limit=Money(limit, cost.currency))
     if used + cost.amount <= limit:
         return
     tomorrow = start_of_day(now.astimezone().date() + timedelta(days=1))
     left = Money(max(Decimal(0), limit - used), cost.currency)
+    capped = " A spending cap that leaves it no more than that lets it begin." if left.amount else ""
     raise SpendLimitError(
         user=user.name,
         limit=Money(limit, cost.currency),
         used=Money(used, cost.currency),
         cost=cost,
-        remedy=f"Nothing was sent. {left} are left until {tomorrow:%Y-%m-%d %H:%M}, unless the limit is raised.",
+        remedy=f"Nothing was sent. {left} are left until {tomorrow:%Y-%m-%d %H:%M}, unless the limit is raised."
+        + capped,
     )

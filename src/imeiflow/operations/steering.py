@@ -28,7 +28,6 @@ from imeiflow.operations.spend_limit import check_owner, hold_probe, hold_to_lim
 RETRIED = frozenset({OrderState.FAILED, OrderState.REFUSED})
 _AT_REST = frozenset({JobState.PAUSED, JobState.FINISHED})
 _LOOK_EVERY_S = 0.1
-_LOCK_EVERY_S = 0.02
 _PATIENCE_S = 10.0
 
 
@@ -155,11 +154,8 @@ def take_lock(job: JobId, lock: LaneLock, *, within_s: float = _PATIENCE_S) -> N
 
     Raises HeldJobError where that takes longer; blocks.
     """
-    until = time.monotonic() + within_s
-    while not lock.acquire():
-        if time.monotonic() >= until:
-            raise HeldJobError(job=job)
-        time.sleep(_LOCK_EVERY_S)
+    if not lock.acquire_within(within_s):
+        raise HeldJobError(job=job)
 
 
 def goes_on(job: Job, tally: Tally) -> bool:

@@ -5,14 +5,11 @@ Sends nothing. Memory does not grow with the list.
 
 from __future__ import annotations
 
-import asyncio
 import os
-import threading
 from collections.abc import Callable, Iterator
-from concurrent.futures import Future
-from contextlib import suppress
+from contextlib import closing, nullcontext, suppress
 from dataclasses import dataclass, replace
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 from decimal import Decimal
 from itertools import islice
 from pathlib import Path
@@ -30,7 +27,7 @@ from imeiflow.ledger.ledger import Ledger
 from imeiflow.ledger.record import Confirmed, JobDraft, Mark
 from imeiflow.operations.account import AccountSettings
 from imeiflow.operations.admission import admit_one, start_unrivalled
-from imeiflow.operations.catalogue import Credit, Offer, PriceList, fetch_offer, find_currency, recall_prices
+from imeiflow.operations.catalogue import Credit, Offer, PriceList, ask_in_background, find_price, recall_prices
 from imeiflow.operations.configuration import Configuration
 from imeiflow.operations.earlier import Earlier, EarlierSearch
 from imeiflow.operations.price import fetch_again, say_accept, say_total
@@ -121,6 +118,18 @@ class Proposal:
         return None if self.price is None else self.price * self.preview.valid
 
     @property
+    def most(self) -> Money | None:
+        """Give the cost with that of one repeat probe, where one may be made; None where the price is not known."""
+        cost, price = self.cost, self.price
+        return cost if cost is None or price is None or self.probe_limit is None else cost + price
+
+    @property
+    def balance_after(self) -> Money | None:
+        """Give what is left of the balance when this list, and all that runs, was charged; None: not known."""
+        cost, left = self.cost, self.credit.left
+        return None if cost is None or left is None or cost.currency != left.currency else left - cost
+
+    @property
     def probe_limit(self) -> Money | None:
         """Give what repeat probes may cost besides the list; None where none is made at its price, or nothing sent."""
         price, limit = self.price, self.probe_up_to
@@ -172,7 +181,8 @@ class Draft:
             confirmed["max_spend"] = max_spend
         found = ledger.find_job(self.job)
         spender, cap = (None, None) if found is None else (found.submitted_by, found.max_spend)
-        cost = weigh_list(price, proposal.preview.valid, trial=trial, cap=max_spend or cap)
+        may_probe = proposal.probe_limit is not None
+        cost = weigh_list(price, proposal.preview.valid, trial=trial, cap=max_spend or cap, may_probe=may_probe)
         holding = hold_to_limit(self._session, spender, lambda: cost)
         with holding, admit_one(self._session, proposal.account):
             start_unrivalled(
@@ -201,18 +211,14 @@ def preview_list(configuration: Configuration, request: Request) -> Proposal:
     Raises InputError, ConfigurationError, UsageError, UnknownPriceError, WaitingElsewhereError.
     """
     account = check_request(configuration, request)
-    asked_at, asked = datetime.now(UTC), _ask_in_background(configuration, account)
-    with open_sheet(request.source, column=request.column, name=request.source_name) as sheet:
-        is_known = configuration.ledger.exists()
-        ledger = Session.open(configuration).ledger if is_known else None
-        try:
+    ledger = Session.open(configuration).ledger if configuration.ledger.exists() else None
+    with nullcontext() if ledger is None else closing(ledger):
+        asked = ask_in_background(configuration, account, ledger)
+        with open_sheet(request.source, column=request.column, name=request.source_name) as sheet:
             sifter = Sifter(EarlierSearch(ledger, account.name, request.service, None), again=request.again)
             for rows in _batches(sheet.rows()):
                 sifter.sift(rows)
-            return _propose(request, account, ledger, sheet, sifter=sifter, offer=asked.result(), asked_at=asked_at)
-        finally:
-            if ledger is not None:
-                ledger.close()
+            return _propose(request, account, ledger, sheet, sifter=sifter, offer=asked.result())
 
 
 def read_list(
@@ -223,8 +229,8 @@ def read_list(
     Raises InputError, ConfigurationError, UsageError, UnknownPriceError, WaitingElsewhereError; the draft is gone then.
     """
     account = check_request(session.configuration, request)
-    asked_at, asked = session.clock.now(), _ask_in_background(session.configuration, account)
     ledger = session.ledger
+    asked = ask_in_background(session.configuration, account, ledger)
     ledger.discard_stale_drafts(session.clock.now() - _STALE_DRAFT)
     with open_sheet(request.source, column=request.column, name=request.source_name) as sheet:
         seen = ledger.mark()
@@ -237,8 +243,7 @@ def read_list(
             for rows in _batches(sheet.rows()):
                 ledger.add_orders(job, sifter.sift(rows))
                 on_rows(sifter.preview.total)
-            offer = asked.result()
-            proposal = _propose(request, account, ledger, sheet, sifter=sifter, offer=offer, asked_at=asked_at)
+            proposal = _propose(request, account, ledger, sheet, sifter=sifter, offer=asked.result())
             if proposal.prices.is_fresh:
                 ledger.record_prices(account.name, proposal.prices.services)
         except BaseException:
@@ -292,20 +297,6 @@ def _batches(rows: Iterator[Row]) -> Iterator[list[Row]]:
         yield batch
 
 
-def _ask_in_background(configuration: Configuration, account: AccountSettings) -> Future[Offer]:
-    """Ask for prices and credit while the list is read; the thread holds nobody up when this process ends."""
-    future: Future[Offer] = Future()
-
-    def ask() -> None:
-        try:
-            future.set_result(asyncio.run(fetch_offer(configuration, account)))
-        except BaseException as error:  # noqa: BLE001 - it belongs to whoever waits for the result
-            future.set_exception(error)
-
-    threading.Thread(target=ask, name="offer", daemon=True).start()
-    return future
-
-
 def _propose(
     request: Request,
     account: AccountSettings,
@@ -314,7 +305,6 @@ def _propose(
     *,
     sifter: Sifter,
     offer: Offer,
-    asked_at: datetime,
 ) -> Proposal:
     if offer.credit.is_account_error and not offer.services:
         raise ProviderError(account=account.name, problem=f"it answers: {offer.credit.problem}", remedy=_ACCOUNT)
@@ -324,12 +314,11 @@ def _propose(
         prices = recall_prices(ledger, account, problem=offer.problem)
     else:
         prices = PriceList(account=account.name, services=(), is_fresh=False, problem=offer.problem)
-    prices = replace(prices, asked_at=asked_at)
+    prices = replace(prices, asked_at=offer.credit.asked_at)
     service = prices.find(request.service)
     if service is None and prices.is_fresh:
         raise UnknownServiceError(account=account.name, service=request.service)
-    currency = find_currency(ledger, account, offer.credit.balance)
-    price = name_currency(service.price if service is not None else None, currency)
+    price = find_price(ledger, account, offer.credit.balance, service)
     if request.max_spend is not None and price is None:
         raise UnknownPriceError(service=request.service)
     return Proposal(
@@ -382,13 +371,5 @@ def _renew(session: Session, proposal: Proposal) -> Proposal:
         raise UnknownServiceError(account=proposal.account, service=proposal.service)
     # A list that tells no price any more takes back nothing of what was shown.
     account = session.configuration.accounts[proposal.account]
-    currency = find_currency(session.ledger, account, proposal.credit.balance)
-    price = name_currency(service.price, currency) or proposal.price
+    price = find_price(session.ledger, account, proposal.credit.balance, service) or proposal.price
     return replace(proposal, prices=prices, price=price, service_name=service.name)
-
-
-def name_currency(price: Money | None, currency: str) -> Money | None:
-    """Give a price the account's currency where the price list names none."""
-    if price is None or price.currency:
-        return price
-    return Money(price.amount, currency)

@@ -175,7 +175,13 @@ def read_proposal(told: Mapping[str, Any]) -> Proposal:
         service_name=str(told["service_name"]),
         price=money("price"),
         prices=prices,
-        credit=Credit(account=account, balance=money("balance"), problem=str(told["balance_problem"])),
+        credit=Credit(
+            account=account,
+            balance=money("balance"),
+            problem=str(told["balance_problem"]),
+            asked_at=read_as(told["balance_as_of"], datetime | None),  # type: ignore[arg-type]
+            outstanding=None if told["outstanding"] is None else Decimal(told["outstanding"]),
+        ),
         preview=_read_preview(told),
         earlier=_read_earlier(told["ordered_before"]),
         max_spend=None if told["max_spend"] is None else Decimal(told["max_spend"]),
