@@ -10,10 +10,9 @@ import time
 from typing import Final
 
 from litestar import MediaType, Response, get
-from litestar.handlers import HTTPRouteHandler
 
 from imeiflow.errors import LedgerError
-from imeiflow.web.office import Office
+from imeiflow.web.office import Office, WebRequest
 from imeiflow.web.thread import in_thread
 
 _GOOD_FOR_S: Final = 1.0
@@ -61,14 +60,9 @@ class Readiness:
             self._task = None
 
 
-def make_readyz(office: Office) -> HTTPRouteHandler:
-    """Make the handler of an office."""
-    readiness = Readiness(office)
-
-    @get("/readyz", opt={"public": True}, include_in_schema=False)
-    async def readyz() -> Response[str]:
-        """Say whether the ledger can be written, and the runner works."""
-        problem = await readiness.find_problem()
-        return Response(f"{problem or 'ok'}\n", media_type=MediaType.TEXT, status_code=503 if problem else 200)
-
-    return readyz
+@get("/readyz", opt={"public": True}, include_in_schema=False)
+async def readyz(request: WebRequest) -> Response[str]:
+    """Say whether the ledger can be written, and the runner works."""
+    readiness: Readiness = request.scope["state"]["readiness"]
+    problem = await readiness.find_problem()
+    return Response(f"{problem or 'ok'}\n", media_type=MediaType.TEXT, status_code=503 if problem else 200)

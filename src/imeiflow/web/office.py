@@ -66,5 +66,5 @@ WebRequest: TypeAlias = Request[Principal, Any, State]
 
 def office_of(request: Request[Any, Any, State]) -> Office:
     """Give the office that a request came to."""
-    office: Office = request.app.state.office
+    office: Office = request.scope["state"]["office"]
     return office

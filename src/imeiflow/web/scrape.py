@@ -10,7 +10,6 @@ from typing import Final
 import structlog
 from litestar import MediaType, Response, get
 from litestar.exceptions import PermissionDeniedException
-from litestar.handlers import HTTPRouteHandler
 from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 
 from imeiflow.domain.ident import JobId
@@ -18,7 +17,7 @@ from imeiflow.domain.progress import Tally
 from imeiflow.errors import LedgerError
 from imeiflow.operations.stock import Stock
 from imeiflow.web.metric import Look, Meter
-from imeiflow.web.office import Office, WebRequest
+from imeiflow.web.office import Office, WebRequest, office_of
 from imeiflow.web.setting import WebSettings, is_loopback
 from imeiflow.web.thread import in_thread
 
@@ -62,23 +61,28 @@ class Counting:
             self._task = None
 
 
-def make_metrics(office: Office, meter: Meter) -> HTTPRouteHandler:
-    """Make the handler of an office."""
-    look = Look(office)
-    meter.registry.register(look)
-    counting = Counting(office, look)
+class Measures:
+    """What was measured at an office, and what is counted there when somebody asks."""
 
-    @get("/metrics", opt={"public": True}, include_in_schema=False)
-    async def metrics(request: WebRequest) -> Response[bytes]:
-        """Give what was measured, in Prometheus' text format."""
-        _check(request, office.settings)
-        await counting.refresh()
-        return Response(generate_latest(meter.registry), media_type=MediaType.TEXT, headers={"content-type": _TYPE})
+    def __init__(self, office: Office, meter: Meter) -> None:
+        look = Look(office)
+        meter.registry.register(look)
+        self._meter = meter
+        self._counting = Counting(office, look)
 
-    return metrics
+    async def write(self) -> bytes:
+        """Give them in Prometheus' text format."""
+        await self._counting.refresh()
+        return generate_latest(self._meter.registry)
 
 
-_TYPE: Final = CONTENT_TYPE_LATEST
+@get("/metrics", opt={"public": True}, include_in_schema=False)
+async def metrics(request: WebRequest) -> Response[bytes]:
+    """Give what was measured, in Prometheus' text format."""
+    _check(request, office_of(request).settings)
+    measures: Measures = request.scope["state"]["measures"]
+    headers = {"content-type": CONTENT_TYPE_LATEST}
+    return Response(await measures.write(), media_type=MediaType.TEXT, headers=headers)
 
 
 def _check(request: WebRequest, settings: WebSettings) -> None:

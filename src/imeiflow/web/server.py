@@ -179,7 +179,7 @@ def _configure(office: Office, settings: WebSettings) -> uvicorn.Config:
         create_app(office),
         http="h11",
         ws="none",
-        lifespan="on",
+        lifespan="off",  # nothing begins or ends with it, and what serves pages may serve several servers
         log_config=None,
         access_log=False,
         server_header=False,

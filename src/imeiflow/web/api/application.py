@@ -3,33 +3,30 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from functools import cache
 from typing import Any
 
 from litestar import Litestar, Response, get
-from litestar.datastructures import State
 from litestar.handlers import HTTPRouteHandler
 from litestar.status_codes import HTTP_204_NO_CONTENT
 from litestar.types import ASGIApp, Receive, Scope, Send
 
-from imeiflow.web.api.allowance import Buckets
 from imeiflow.web.api.catalog import OPERATIONS
 from imeiflow.web.api.description import BASE, write_description
 from imeiflow.web.api.document import draw_document
 from imeiflow.web.api.problem import HANDLERS
-from imeiflow.web.api.repeat import Repeats
 from imeiflow.web.api.route import make_handler, route_path
-from imeiflow.web.office import Office
 
 _KEPT = {"cache-control": "public, max-age=300"}
 
 
-def create_api(office: Office) -> ASGIApp:
-    """Make the API's application of an office."""
-    buckets, repeats = Buckets(office.settings.allowance), Repeats(office.session)
+@cache
+def make_api(max_upload_bytes: int) -> ASGIApp:
+    """Make what serves the API of any office that takes uploads of so many bytes, once a process."""
     return Litestar(
         route_handlers=[
             *(_make_options(path, methods) for path, methods in _list_methods().items()),
-            *(make_handler(one, office, buckets, repeats) for one in OPERATIONS),
+            *(make_handler(one, max_upload_bytes) for one in OPERATIONS),
             description,
             document,
         ],
@@ -37,7 +34,6 @@ def create_api(office: Office) -> ASGIApp:
         exception_handlers=HANDLERS,
         openapi_config=None,
         logging_config=None,
-        state=State({"office": office}),
     )
 
 

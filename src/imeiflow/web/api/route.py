@@ -27,17 +27,20 @@ from imeiflow.web.api.operation import Call, Operation, Reply, StreamReply, Uplo
 from imeiflow.web.api.problem import MEDIA_TYPE, ApiError
 from imeiflow.web.api.reading import read_form, read_json, read_path, read_query
 from imeiflow.web.api.repeat import KEY_HEADER, Repeats
-from imeiflow.web.office import Office
+from imeiflow.web.office import office_of
 from imeiflow.web.thread import in_thread
 
 _PART: Final = 1 << 20
 _FORM_EXTRA: Final = 1 << 20  #: bytes of a form beside its file
 
 
-def make_handler(operation: Operation, office: Office, buckets: Buckets, repeats: Repeats) -> HTTPRouteHandler:
-    """Make the route of an operation."""
+def make_handler(operation: Operation, max_upload_bytes: int) -> HTTPRouteHandler:
+    """Make the route of an operation, for any office."""
 
     async def handle(request: Request[Any, Any, State]) -> Response[Any]:
+        office = office_of(request)
+        buckets: Buckets = request.scope["state"]["buckets"]
+        repeats: Repeats = request.scope["state"]["repeats"]
         token = await find_caller(request, office, buckets)
         request.scope["user"] = token  # for the log
         check_scope(token, operation.scope)
@@ -51,7 +54,7 @@ def make_handler(operation: Operation, office: Office, buckets: Buckets, repeats
         async with _read_body(operation, request) as (body, upload):
             return await _run(operation, request, replace(call, body=body, upload=upload), repeats)
 
-    largest = office.settings.max_upload_bytes + _FORM_EXTRA if operation.form is not None else operation.largest
+    largest = max_upload_bytes + _FORM_EXTRA if operation.form is not None else operation.largest
     return HTTPRouteHandler(
         route_path(operation.path),
         http_method=operation.method,  # type: ignore[arg-type]
@@ -138,7 +141,7 @@ async def _read_body(
 
 
 async def _read_form(kind: type, request: Request[Any, Any, State], folder: Path) -> tuple[Any, Upload]:
-    pairs, files = await receive_form(request, folder, most=request.app.state.office.settings.max_upload_bytes)
+    pairs, files = await receive_form(request, folder, most=office_of(request).settings.max_upload_bytes)
     fields = read_form(kind, pairs)
     if [name for name, _ in files] != ["file"]:
         raise ApiError(
