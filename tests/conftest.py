@@ -8,8 +8,11 @@ import signal
 from collections.abc import Generator
 
 import pytest
+import pytest_timeout
 from hypothesis import HealthCheck, settings
 
+#: So long, in seconds, what a test leaves behind may take to be put away.
+MOST_FOR_THE_END_S = 120.0
 IN_CI = os.environ.get("CI", "").lower() in {"1", "true", "yes"}
 
 # A machine under load makes no test fail: no deadline, no health check that measures time.
@@ -31,6 +34,17 @@ def pytest_collection() -> Generator[None, object, object]:
     finally:
         gc.freeze()
         gc.enable()
+
+
+@pytest.hookimpl(wrapper=True, tryfirst=True)
+def pytest_runtest_teardown(item: pytest.Item) -> Generator[None, object, object]:
+    """Measure the end of a test anew: the alarm of one that hung has rung, and what hangs now would hang for ever."""
+    hook = item.config.hook
+    hook.pytest_timeout_cancel_timer(item=item)
+    hook.pytest_timeout_set_timer(
+        item=item, settings=pytest_timeout.Settings(MOST_FOR_THE_END_S, "signal", False, False)
+    )
+    return (yield)
 
 
 @pytest.hookimpl(wrapper=True)

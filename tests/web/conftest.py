@@ -9,7 +9,7 @@ import asyncio
 import os
 import shutil
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -29,11 +29,15 @@ ARGUMENTS = [
     "--disable-background-networking",
     "--disable-component-update",
     "--disable-sync",
+    # A page lives for a second or two: what the compiler would gain by then costs more than it saves.
+    "--js-flags=--no-opt,--no-maglev",
 ]
 AXE = Path(__file__).parent / "vendor" / "axe.min.js"
 WIDE = {"width": 1440, "height": 900}
 NARROW = {"width": 390, "height": 844}
 PATIENCE_MS = 90_000
+#: So long a test may take that has a browser: then its windows are closed, and whatever it still waits for fails.
+MOST_S = 300.0
 expect.set_options(timeout=PATIENCE_MS)
 
 
@@ -68,8 +72,43 @@ def browser(chromium: tuple[Browser, asyncio.AbstractEventLoop]) -> Iterator[Bro
     """
     found, loop = chromium
     asyncio._set_running_loop(loop)
-    yield found
+    with bounded(found, loop):
+        yield found
     asyncio._set_running_loop(None)
+
+
+@contextmanager
+def bounded(browser: Browser, loop: asyncio.AbstractEventLoop, most_s: float = MOST_S) -> Iterator[None]:
+    """Close a browser's windows when a test has had them for too long.
+
+    What waits for a page within the driver is freed by nothing else: an alarm that is raised there would end the driver
+    itself, and with it every later test of pages of this process.
+    """
+    closing: list[asyncio.Task[None]] = []
+
+    def give_up() -> None:
+        reason = f"the test has not ended within {most_s:g} s: its windows were closed"
+        contexts = browser._impl_obj.contexts
+        closing.extend(loop.create_task(context.close(reason=reason)) for context in contexts)
+
+    timer = loop.call_later(most_s, give_up)
+    try:
+        yield
+    finally:
+        timer.cancel()
+
+
+def await_in(page: Page, script: str, argument: Any = None) -> Any:
+    """Run a function in a page, and give what it promises; what is not kept in time fails the test."""
+    late = f"Error('a promise was not kept within {PATIENCE_MS} ms')"
+    return page.evaluate(
+        f"""(argument) => {{
+            let timer;
+            const late = new Promise((_, fail) => {{ timer = setTimeout(() => fail({late}), {PATIENCE_MS}); }});
+            return Promise.race([({script})(argument), late]).finally(() => clearTimeout(timer));
+        }}""",
+        argument,
+    )
 
 
 class Watch:
@@ -180,7 +219,7 @@ def find_violations(page: Page) -> list[str]:
     """Run axe-core, and say in a line each what it found."""
     if page.evaluate("typeof axe") == "undefined":
         page.evaluate(AXE.read_text(encoding="utf-8"))
-    found = page.evaluate("axe.run(document, {resultTypes: ['violations']})")
+    found = await_in(page, "() => axe.run(document, {resultTypes: ['violations']})")
     return [f"{one['id']}: {one['help']}: {node['html'][:160]}" for one in found["violations"] for node in one["nodes"]]
 
 

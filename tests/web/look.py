@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from playwright.sync_api import Page
 
-from tests.web.conftest import NARROW, WIDE, find_violations, overflows
+from tests.web.conftest import NARROW, WIDE, await_in, find_violations, overflows
 
 #: Colours that are on their way from light to dark are no flaw.
 _COME_TO_REST = """() => new Promise((done) => requestAnimationFrame(() => requestAnimationFrame(() => {
@@ -36,7 +36,7 @@ ALL = ((WIDE, "light"), (WIDE, "dark"), (NARROW, "light"), (NARROW, "dark"))
 def wait_until_drawn(page: Page) -> None:
     """Wait until a page shows all that it fetches by itself when it is opened."""
     page.wait_for_load_state()
-    page.evaluate(_BE_DRAWN)
+    await_in(page, _BE_DRAWN)
 
 
 def find_flaws(page: Page, looks: Sequence[tuple[dict[str, int], str]] = ALL) -> list[str]:
@@ -46,7 +46,7 @@ def find_flaws(page: Page, looks: Sequence[tuple[dict[str, int], str]] = ALL) ->
     for viewport, scheme in looks:
         page.set_viewport_size(viewport)  # type: ignore[arg-type]
         page.emulate_media(color_scheme=scheme)  # type: ignore[arg-type]
-        page.evaluate(_COME_TO_REST)
+        await_in(page, _COME_TO_REST)
         name = f"{viewport['width']} {scheme}"
         flaws += [f"{name}: {flaw}" for flaw in find_violations(page)]
         if overflows(page):

@@ -18,7 +18,7 @@ from imeiflow.domain.user import Role
 from imeiflow.ledger.record import PricedService
 from tests.operations.stand import ACCOUNT, SERVICE, make_imei
 from tests.web.ask import Asker
-from tests.web.conftest import Visitor, find_violations
+from tests.web.conftest import Visitor, await_in, find_violations
 from tests.web.look import find_flaws
 
 #: How a job is added, before a provider that takes 0.3 s a call, that a test can rely on to run until it is stopped:
@@ -246,9 +246,8 @@ def test_a_viewer_cannot_pause(site, visitor, refused):
     expect(page.get_by_role("button", name="Retry…")).to_have_count(0)
     token = "JSON.parse(document.body.getAttribute('hx-headers'))"
     for action in ("pause", "resume", "cancel", "retry"):
-        status = page.evaluate(
-            f"fetch('/jobs/{refused}/{action}', {{method: 'POST', headers: {token}}}).then(a => a.status)"
-        )
+        asked = f"fetch('/jobs/{refused}/{action}', {{method: 'POST', headers: {token}}})"
+        status = await_in(page, f"() => {asked}.then(a => a.status)")
         assert status == 403, action
 
 
@@ -393,7 +392,8 @@ def test_nothing_is_done_to_single_orders_while_the_job_runs(make_site, browser)
     page.get_by_label("All on this page").check()
     page.get_by_role("button", name="What to do with them…").click()
     expect(page.get_by_role("dialog")).to_contain_text("The job runs. Pause it first")
-    status = page.evaluate(
+    status = await_in(
+        page,
         """(job) => fetch(`/jobs/${job}/chosen/cancel`, {method: 'POST', body: new URLSearchParams({scope: 'all'}),
             headers: JSON.parse(document.body.getAttribute('hx-headers'))}).then((answer) => answer.status)""",
         job,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -13,6 +14,7 @@ from playwright.sync_api import Page, Route, expect
 import imeiflow.web
 from tests.operations.stand import make_imei
 from tests.web import seed
+from tests.web.conftest import PATIENCE_MS, await_in
 from tests.web.look import wait_until_drawn
 from tests.web.test_settings import send
 
@@ -101,7 +103,7 @@ def draw_again(page: Page) -> tuple[dict[str, Any], dict[str, Any], int, list[st
     page.evaluate(_FILL)
     expect(page.locator("main")).not_to_contain_text(_UNDER_WAY)  # what is opened is fetched
     before = page.evaluate(_READ)
-    parts, moved = page.evaluate(_DRAW_AGAIN)
+    parts, moved = await_in(page, _DRAW_AGAIN)
     return before, page.evaluate(_READ), parts, moved
 
 
@@ -162,7 +164,9 @@ def keep_waiting(page: Page, url: str, begin: Callable[[], object]) -> Route:
 
     page.route(url, hold, times=1)
     begin()
+    deadline = time.monotonic() + PATIENCE_MS / 1000
     while not held:
+        assert time.monotonic() < deadline, f"nobody asked for {url}"
         page.wait_for_timeout(10)
     return held[0]
 

@@ -19,7 +19,7 @@ from imeiflow.domain.order import JobState, OrderState
 from imeiflow.domain.user import Role
 from tests.operations.stand import ACCOUNT, make_imei
 from tests.web.ask import Asker
-from tests.web.conftest import Visitor, find_violations
+from tests.web.conftest import Visitor, await_in, find_violations
 from tests.web.look import find_flaws
 
 
@@ -305,9 +305,8 @@ def test_nobody_sees_the_list_of_another_user(site, visitor, admin):
 def test_an_upload_without_the_session_s_token_is_turned_away(site, visitor, admin):
     visitor.watch.expected.add(403)
     page = visitor.open("/jobs/new", user=admin)
-    status = page.evaluate(
-        "fetch('/jobs/new/upload?service=1&account=gsm-fusion', {method: 'POST', body: 'x'}).then(a => a.status)"
-    )
+    upload = "fetch('/jobs/new/upload?service=1&account=gsm-fusion', {method: 'POST', body: 'x'})"
+    status = await_in(page, f"() => {upload}.then(a => a.status)")
     assert status == 403
 
 

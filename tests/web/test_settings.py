@@ -10,6 +10,7 @@ from playwright.sync_api import Locator, Page, expect
 from imeiflow.domain.user import Role
 from imeiflow.operations.identity import find_api_token, find_invitation
 from tests.web.ask import Asker, post
+from tests.web.conftest import await_in
 from tests.web.look import find_flaws
 
 #: Does something with the page, and waits until the answer to the form that it sends has been drawn.
@@ -24,7 +25,7 @@ def send(page: Page, button: Locator) -> None:
     """Send a form, and wait until its answer is drawn."""
     page.evaluate(_HEAR_THE_END)
     button.click()
-    page.evaluate("window.isDrawn")
+    await_in(page, "() => window.isDrawn")
 
 
 def test_a_link_for_a_new_user_is_shown_once(site, visitor, admin):
