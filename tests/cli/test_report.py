@@ -146,6 +146,15 @@ def test_what_still_has_no_result_can_be_followed(awaited, told):
     assert follow.does == f"follow {told}"
 
 
+def test_what_comes_to_no_end_by_waiting_is_not_to_be_followed():
+    job = make_job(state=JobState.FINISHED)
+    (named,) = [step for step in next_steps(job, MIXED, stuck=2) if "sync" in step.command]
+    assert named.command == "imeiflow sync 7"
+    assert named.does == "name the 2 accepted orders that no waiting ends; ask the provider about them"
+    (follow,) = [step for step in next_steps(job, MIXED, awaited=1, stuck=2) if "sync" in step.command]
+    assert follow.command == "imeiflow sync 7 --watch"
+
+
 def test_steps_are_aligned_under_one_heading():
     lines = tell_steps(next_steps(make_job(state=JobState.RUNNING), MIXED))
     assert lines[0] == "Next:"

@@ -179,7 +179,7 @@ def test_the_picture_shows_counts_and_when_it_asks_next_and_ctrl_c_leaves(tmp_pa
         shop.submit(shop.write_list(30))
         with open_screen("sync", "1", "--watch", environment=shop.environment, columns=80) as screen:
             screen.wait_for(r"30 pending = 30 orders")
-            screen.wait_for(r"next poll in \d")
+            screen.wait_for(r"next +poll in \d")
             screen.press("\x03")
             assert screen.finish() == 130
             assert "Traceback" not in screen.text

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
+from io import StringIO
 
 import pytest
+from rich.console import Console
 
-from imeiflow.cli.watching import describe_sync
+from imeiflow.cli.watching import describe_sync, draw_sync
 from imeiflow.domain.ident import JobId
 from imeiflow.domain.order import ResultStatus
 from imeiflow.operations.status_tally import StatusTally
@@ -38,3 +40,12 @@ def test_all_is_final_only_where_nothing_is_left(completed: int, pending: int, s
 def test_whoever_asks_instead_is_named_in_a_sentence():
     told = describe_sync(make_progress(0, 3, Asking(account="shop", owner="process 9 (imeiflow serve)", view=None)))
     assert "; asked by process 9 (imeiflow serve), which has the lane of shop; this one looks on; next poll in" in told
+
+
+def test_when_the_next_poll_is_due_is_said_once():
+    progress = make_progress(0, 3)
+    assert describe_sync(progress).endswith("; next poll in 4.0 s")
+    console = Console(width=80, record=True, file=StringIO())
+    console.print(draw_sync(progress, 80))
+    (line,) = [line for line in console.export_text().splitlines() if "poll" in line]
+    assert line.split() == ["next", "poll", "in", "4.0", "s"]

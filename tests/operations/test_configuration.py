@@ -110,6 +110,11 @@ def test_settings_of_dispatch_reach_the_lane(home: Path):
         (ACCOUNT.replace('username = "shop"\n', ""), "accounts.main.username", "text in quotes"),
         ("[dispatch]\ndoubt_share = 2\n", "dispatch.doubt_share", "at most 1"),
         ("accounts = 5\n", "accounts", "[accounts.NAME]"),
+        (ACCOUNT + "read_timeout_s = 30\n", "accounts.main.read_timeout_s", "Write read_timeout_s under [dispatch]."),
+        ('[dispatch]\nrate = "60/min"\n', "dispatch.rate", "Write rate under [accounts.NAME]."),
+        ("doubt_share = 0.2\n", "doubt_share", "Write doubt_share under [dispatch]."),
+        ("insecure = true\n", "insecure", "Write insecure under [accounts.NAME] or [[webhooks]]."),
+        (ACCOUNT + "[accounts.main.dispatch]\nmax_attempts = 3\n", "accounts.main.dispatch", "Settings of"),
     ],
 )
 def test_what_is_unknown_or_malformed_stops_the_start_with_its_name_and_the_accepted_form(

@@ -116,17 +116,24 @@ def tell_money(job: Job, summary: Summary) -> str:
 
 def find_steps(detail: JobDetail, tally: Tally) -> list[Step]:
     """List what the user can do next about a job of which all is known."""
-    probe, awaited = detail.dear_probe, detail.statuses.open
-    return next_steps(detail.job, tally, probe=probe, awaited=awaited, no_repeat=detail.no_repeat)
+    statuses = detail.statuses
+    return next_steps(
+        detail.job,
+        tally,
+        probe=detail.dear_probe,
+        awaited=statuses.open - statuses.stuck,
+        stuck=statuses.stuck,
+        no_repeat=detail.no_repeat,
+    )
 
 
 def next_steps(
-    job: Job, tally: Tally, *, probe: Money | None = None, awaited: int = 0, no_repeat: str = ""
+    job: Job, tally: Tally, *, probe: Money | None = None, awaited: int = 0, stuck: int = 0, no_repeat: str = ""
 ) -> list[Step]:
     """List what the user can do next, the most urgent first.
 
-    `probe` is the cost of one that needs the user's word; `awaited` orders are waiting for their results; `no_repeat`
-    says why going on would send no doubt again.
+    `probe` is the cost of one that needs the user's word; `awaited` orders are waiting for their results, `stuck` ones
+    wait in vain; `no_repeat` says why going on would send no doubt again.
     """
     id_, steps = job.id, []
     price = job.price
@@ -155,6 +162,10 @@ def next_steps(
     if awaited and job.state is not JobState.RUNNING:
         these = "accepted order to its result" if awaited == 1 else f"{awaited:,} accepted orders to their results"
         steps.append(Step(f"imeiflow sync {id_} --watch", f"follow the {these}"))
+    elif stuck and job.state is not JobState.RUNNING:
+        these = "accepted order" if stuck == 1 else f"{stuck:,} accepted orders"
+        does = f"name the {these} that no waiting ends; ask the provider about {'it' if stuck == 1 else 'them'}"
+        steps.append(Step(f"imeiflow sync {id_}", does))
     if job.state in {JobState.FINISHED, JobState.CANCELLED}:
         is_list = job.kind is OrderKind.IMEI
         does = "your file back, with what became of every row" if is_list else "a table of what became of every order"

@@ -30,6 +30,8 @@ _TOLD: dict[ResultStatus | None, tuple[str, str]] = {
     ResultStatus.PENDING: ("pending", "the provider has not begun"),
     None: ("not heard of", "the provider has said no status yet"),
 }
+#: What a label is in a line, where a value does not say by itself what it is about.
+_JOINED = {"asked by": "asked by ", "next": "next "}
 
 
 class SyncDisplay(Protocol):
@@ -173,7 +175,7 @@ def describe_sync(progress: SyncProgress) -> str:
     """Say a moment in one line."""
     tally = progress.tally
     parts = [f"{_percent(tally)}% final", describe_counts(tally)]
-    parts += [f"asked by {value}" if label == "asked by" else value for label, value in _describe_asking(progress)]
+    parts += [_JOINED.get(label, "") + value for label, value in _describe_asking(progress)]
     return f"{_name(progress)}: " + "; ".join(part for part in parts if part)
 
 
@@ -222,7 +224,7 @@ def _describe_asking(progress: SyncProgress) -> Iterator[tuple[str, str]]:
             yield "asking", _describe_speed(one)
     when = tell_when(progress.next_due_at, progress.now)
     if when and progress.tally.open:
-        yield "next", f"next poll {when}"
+        yield "next", f"poll {when}"
     if progress.tally.unknown:
         yield "odd", f"{progress.tally.unknown:,} are not known to the provider"
     if progress.tally.unusable:

@@ -2,8 +2,11 @@
 
     concurrency   1, 2, 3, 4, 6, 8, 12 … at once, until one is too much, or more brings no more, or the ceiling
     check         where a step was refused without words: the last good number again, long enough to tell a limit of
-                  number from one of rate
-    pace          where it was the rate: what was measured, a little less; slower while that is refused as well
+                  number from one of rate; and where nothing was refused, but steps were over so soon that a limit of
+                  rate could not show
+    pace          where it was the rate: what was measured, a little less; slower while that is refused as well. What
+                  is borne was perhaps estimated far too low, by rests that a short window does not need: twice as
+                  fast is tried for a moment, again and again, and the fastest that was borne kept up for long
 
 A ban ends the search at once, and so does a time to wait that is longer than a person would. The estimate of a rate
 is that of `cycle`: what was admitted between two refusals, when nothing was left at either, is what the limit allows.
@@ -29,10 +32,18 @@ _MARGIN = 0.9
 _SLOWER = 1.5
 _MAX_PACE_STEPS = 4
 _MAX_CHECK_CALLS = 400
+#: A pace that was kept up for so long is no mere burst.
+_SUSTAINED_S = 5.0
 _LONGEST_WAIT_S = 120.0
 #: So long a pace is tried: a minute counted by the clock lies within it, wherever the trial begins.
 _PACE_S = 125.0
 _MOST_SLOWER = 4.0
+#: So long a pace is tried that is twice as fast, and so often it is doubled.
+_TRIAL_S = 15.0
+_MAX_TRIALS = 6
+_MAX_PACE_CALLS = 1000
+#: A pace that cannot be kept up for so long with that many calls is not tried: a bucket may hold as many.
+_SHORTEST_PACE_S = 20.0
 _FIRST_WAIT_S = 10.0
 _LOOK_BACK_S = 60.0
 
@@ -74,6 +85,11 @@ class Ladder:
         self._paced = 0
         self._is_checked = False
         self._is_flat = False
+        self._end_if_sustained = ""
+        self._is_trial = False
+        self._trials = 0
+        self._is_doubled = False
+        self._tried: float | None = None  #: the fastest pace that was borne for a moment
 
     def next_step(self) -> Step | None:
         """Give the next step; None when the search has ended."""
@@ -117,7 +133,7 @@ class Ladder:
         if not good:
             return self._recommend_pace_alone()
         last = good[-1]
-        if self.is_banned:
+        if self.is_banned and self._pace is None:
             per_s = _MARGIN * min(last.per_s, self._admitted_per_s())
             return Recommendation(max(1, self._proven), per_s, "it shut us out above; this is what it bore before")
         if self._guess is not None:
@@ -165,9 +181,23 @@ class Ladder:
         tail = rates[-_FLAT:]
         if len(rates) > _FLAT and max(tail) < _GAIN * max(rates[:-_FLAT]) and self._ceiling_per_s is None:
             self._is_flat = True
-            self._end("more at once brings no more")
+            self._sustain("more at once brings no more")
         elif found.step.concurrency >= self._ceiling:
-            self._end("the ceiling is reached")
+            self._sustain("the ceiling is reached")
+
+    def _sustain(self, reason: str) -> None:
+        """End the climb, but where all its steps were mere bursts let what it would recommend be kept up for longer."""
+        self._end_if_sustained = reason
+        if any(sample.fate is Fate.REFUSED for sample in self._samples):
+            self._check()
+            return
+        good = [one for one in self._climbed if one.grade is Grade.GOOD]
+        if not good or self._ceiling_per_s is not None or max(one.took_s for one in good) >= _SUSTAINED_S:
+            self._end(reason)
+            return
+        best = max(one.per_s for one in good)
+        calls = min(_MAX_CHECK_CALLS, max(self._calls, math.ceil(best * _SUSTAINED_S)))
+        self._next = Step(StepKind.CHECK, self._enough(good), calls, None, self._rest_s)
 
     def _is_below_proven(self, samples: Sequence[Sample]) -> bool:
         """Say whether a call was refused among fewer than were good before: it cannot be their number.
@@ -204,7 +234,7 @@ class Ladder:
         if found.grade is Grade.TOO_MUCH or any(sample.fate is Fate.REFUSED for sample in gate.samples):
             self._begin_pace(gate)
         else:
-            self._end("a step was too much")
+            self._end(self._end_if_sustained or "a step was too much")
 
     # pace
 
@@ -220,13 +250,21 @@ class Ladder:
         """Try the guessed pace after the time to wait, or longer each time where none was said."""
         guess = min(self._guess or 0.0, self._ceiling_per_s or math.inf)
         rest_s = max(self._rest_s, wait_s + 0.5 if wait_s is not None else _FIRST_WAIT_S * 2**self._paced)
-        calls = min(_MAX_CHECK_CALLS, max(self._calls, math.ceil(guess * _PACE_S)))
+        calls = min(_MAX_PACE_CALLS, max(self._calls, math.ceil(guess * _PACE_S)))
         self._next = Step(StepKind.PACE, max(1, self._proven), calls, guess, rest_s, 1.2 * _PACE_S)
 
     def _note_pace(self, found: Measured, gate: StepGate) -> None:
+        is_borne = found.grade is not Grade.TOO_MUCH and all(one.fate is not Fate.REFUSED for one in gate.samples)
+        if self._is_trial:
+            self._note_trial(found, gate, is_borne=is_borne)
+            return
         self._paced += 1
-        if all(sample.fate is not Fate.REFUSED for sample in gate.samples) and found.grade is not Grade.TOO_MUCH:
+        if is_borne:
+            self._is_doubled = self._pace is not None
             self._pace = found
+            self._try_faster(found)
+            return
+        if self._pace is not None:
             self._end("a pace that it bears is found")
             return
         wait_s = gate.retry_after_s
@@ -237,6 +275,36 @@ class Ladder:
             self._end("no pace was found that it bears")
         else:
             self._plan_pace(wait_s)
+
+    def _try_faster(self, borne: Measured) -> None:
+        """Try twice what was borne for a moment, unless that was done already, or cannot be had."""
+        faster = 2 * (borne.step.per_s or 0.0)
+        most = min(self._ceiling_per_s or math.inf, max(one.per_s for one in self._climbed))
+        most = min(most, _MAX_PACE_CALLS / _SHORTEST_PACE_S)
+        is_slow = borne.per_s < (borne.step.per_s or 0.0) / _SLOWER  # the calls themselves take longer
+        if (self._trials and self._tried is None) or self._trials >= _MAX_TRIALS or faster > most or is_slow:
+            self._confirm(None)
+            return
+        self._is_trial = True
+        self._trials += 1
+        calls = max(self._calls, math.ceil(faster * _TRIAL_S))
+        self._next = Step(StepKind.PACE, max(1, self._proven), calls, faster, self._rest_s, 1.2 * _TRIAL_S)
+
+    def _note_trial(self, found: Measured, gate: StepGate, *, is_borne: bool) -> None:
+        self._is_trial = False
+        if is_borne:
+            self._tried = found.step.per_s
+            self._try_faster(found)
+        else:
+            self._confirm(gate.retry_after_s)
+
+    def _confirm(self, wait_s: float | None) -> None:
+        """Keep the fastest pace up for long that was borne for a moment; without one the search has ended."""
+        if self._tried is None or (wait_s or 0.0) > _LONGEST_WAIT_S:
+            self._end("a pace that it bears is found")
+            return
+        self._guess, self._tried = _MARGIN * self._tried, None
+        self._plan_pace(wait_s)
 
     def _estimate(self, wait_s: float | None) -> float:
         """Give the calls a second that the limit seems to allow."""
@@ -272,7 +340,9 @@ class Ladder:
 
     def _found_pace(self) -> tuple[float, str]:
         if self._pace is not None and self._pace.step.per_s is not None:
-            return self._pace.step.per_s, f"it bore {per_time(self._pace.step.per_s)}, and refused more"
+            # A bucket that was full bears more than its rate, for longer than this was tried.
+            margin = _MARGIN if self._is_doubled else 1.0
+            return margin * self._pace.step.per_s, f"it bore {per_time(self._pace.step.per_s)}, and refused more"
         per_s = min(self._guess or math.inf, self._admitted_per_s())
         return _MARGIN * per_s, "it refused calls for their rate; this is less than what it admitted"
 

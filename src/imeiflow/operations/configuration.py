@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import os
 import tomllib
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from datetime import timedelta
@@ -21,6 +21,7 @@ from imeiflow.domain.decision import RetryPolicy
 from imeiflow.domain.doubt import LASTS
 from imeiflow.domain.ident import AccountName
 from imeiflow.errors import ConfigurationError
+from imeiflow.operations.account import FORMS as ACCOUNT_FORMS
 from imeiflow.operations.account import (
     PLANNED,
     VARIABLES,
@@ -30,6 +31,7 @@ from imeiflow.operations.account import (
     read_account,
 )
 from imeiflow.operations.setting import COUNT, SECONDS, SHARE, Form, read_table
+from imeiflow.operations.webhook import FORMS as WEBHOOK_FORMS
 from imeiflow.operations.webhook import WebhookSettings, read_webhooks
 from imeiflow.providers.contract import Login, Timeouts
 
@@ -60,6 +62,12 @@ DISPATCH_FORMS: Final[Mapping[str, Form]] = {
     "price_max_age_s": SECONDS,
 }
 _TABLES: Final = ("accounts", "dispatch", "webhooks")
+#: How each table is written, with the names of its settings.
+_PLACES: Final[Mapping[str, Collection[str]]] = {
+    "[accounts.NAME]": ACCOUNT_FORMS,
+    "[dispatch]": DISPATCH_FORMS,
+    "[[webhooks]]": WEBHOOK_FORMS,
+}
 _BREAKER: Final = ("doubt_share", "doubt_window", "refusal_share", "refusal_window")
 
 
@@ -169,13 +177,7 @@ def load_configuration(
     _check_variables(environ)
     home = find_home(environ)
     document = _read_file(home / CONFIG_NAME)
-    for name in document:
-        if name not in _TABLES:
-            raise ConfigurationError(
-                setting=name,
-                problem="there is no such setting",
-                remedy="Tables: [accounts.NAME], [dispatch], [[webhooks]].",
-            )
+    _check_places(document)
     variables = {**_read_dotenv((directory or Path.cwd()) / ".env"), **environ}
     dispatch = read_table(document.get("dispatch", {}), DISPATCH_FORMS, setting="dispatch")
     timeouts = {
@@ -223,6 +225,34 @@ def find_home(environ: Mapping[str, str]) -> Path:
     from platformdirs import user_data_path  # noqa: PLC0415 - needed only here, and not cheap
 
     return user_data_path("imeiflow", appauthor=False)
+
+
+def _check_places(document: Mapping[str, Any]) -> None:
+    """Raise ConfigurationError for what stands outside the tables that there are, or in the wrong one of them."""
+    for name in document:
+        if name not in _TABLES:
+            raise ConfigurationError(
+                setting=name,
+                problem="there is no such setting",
+                remedy=_say_place(name, ()) or f"Tables: {', '.join(_PLACES)}.",
+            )
+    accounts, dispatch = document.get("accounts"), document.get("dispatch")
+    tables = [(f"accounts.{name}", "[accounts.NAME]", table) for name, table in _items(accounts)]
+    for setting, own, table in [*tables, ("dispatch", "[dispatch]", dispatch)]:
+        for name, _ in _items(table):
+            remedy = _say_place(name, _PLACES[own])
+            if remedy:
+                raise ConfigurationError(setting=f"{setting}.{name}", problem="there is no such setting", remedy=remedy)
+
+
+def _items(table: object) -> list[tuple[str, Any]]:
+    return list(table.items()) if isinstance(table, Mapping) else []
+
+
+def _say_place(name: str, known: Collection[str]) -> str:
+    """Say in which table a setting belongs; empty where it is `known` where it stands, or belongs nowhere."""
+    places = [place for place, names in _PLACES.items() if name in names]
+    return "" if name in known or not places else f"Write {name} under {' or '.join(places)}."
 
 
 def _find_ledger(environ: Mapping[str, str], home: Path) -> Path:
