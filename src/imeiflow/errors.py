@@ -109,7 +109,7 @@ class LedgerBusyError(LedgerError):
 class LedgerFullError(LedgerError):
     """There is no room left for the ledger {path}."""
 
-    remedy = "Free some space on its disk, then resume the job: nothing is lost."
+    remedy = "Free some space on its disk; then resume the job, or order the list where none was begun: nothing is lost."
 
 
 class GuardError(LedgerError):

@@ -103,6 +103,8 @@ def make_progress(
     progress = Progress(
         job=job or make_job(),
         tally=tally or (view.tally if view is not None else HALF),
+        spent=view.spent if view is not None else Money(Decimal("792.00"), "USD"),
+        probed=view.probed if view is not None else None,
         view=view,
         owner=None,
         elapsed_s=10.0,

@@ -74,6 +74,13 @@ def test_what_was_learned_is_shown_with_why(environment):
     assert "service 1 Apple Basic Info" in done.stdout
     learned = json.loads(run_typed(("account", "--json"), environment).stdout)["learned"]
     assert {one["service_name"] for one in learned if one["service"]} == {"Apple Basic Info"}
+    more = "\n".join(make_imei(number) for number in range(900, 1100))
+    for _ in range(2):
+        run_typed(("submit", "-", "--service", "1", "--yes", "--again"), environment, more)
+    again = json.loads(run_typed(("account", "--json"), environment).stdout)["learned"]
+    whys = {one["kind"]: one["reason"] for one in again}
+    assert "learned earlier" not in "".join(whys.values())
+    assert whys["chunk_size"] == "the provider named all of a call of 100 orders"
 
 
 def test_credit_that_is_not_told_hides_nothing_else(environment, simulator):

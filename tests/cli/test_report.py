@@ -81,10 +81,24 @@ def test_a_provider_s_text_cannot_break_a_line():
 
 def test_money_says_what_was_spent_and_what_may_have_been():
     assert tell_money(make_job(), make_summary()) == (
-        "Spent: $6.40. Up to $0.32 more may have been charged for what is unconfirmed or under way."
+        "Spent: $6.40. Up to $0.32 more may have been charged for what is unconfirmed."
     )
     assert tell_money(make_job(), make_summary(Tally({OrderState.ACCEPTED: 80}))) == "Spent: $6.40."
     assert "not known" in tell_money(make_job(unit_price=None), make_summary())
+
+
+@pytest.mark.parametrize(
+    ("tally", "in_doubt", "told"),
+    [
+        ({OrderState.ACCEPTED: 80}, "0.08", "a repeat probe whose reply was lost"),
+        ({OrderState.SENDING: 2}, "0.16", "what is under way"),
+        ({OrderState.SENDING: 2, OrderState.UNCONFIRMED: 1}, "0.24", "what is unconfirmed or under way"),
+        ({OrderState.UNCONFIRMED: 1}, "0.16", "what is unconfirmed and a repeat probe whose reply was lost"),
+    ],
+)
+def test_money_says_what_it_is_that_may_have_been_charged(tally, in_doubt, told):
+    summary = replace(make_summary(Tally(tally)), in_doubt=Money(Decimal(in_doubt), "USD"))
+    assert tell_money(make_job(), summary) == f"Spent: $6.40. Up to ${in_doubt} more may have been charged for {told}."
 
 
 def test_money_says_what_a_repeat_probe_cost_beyond_the_list():

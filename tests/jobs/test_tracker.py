@@ -143,12 +143,13 @@ async def test_calls_are_as_long_as_the_server_takes_and_that_is_remembered(tmp_
         agree(rig, job)
         assert rig.ledger.count_anomalies(job) == {}
         learned = {entry.kind: entry.value for entry in rig.ledger.learned(ACCOUNT)}
-        assert learned[IDS_KIND] == {"size": 30, "failed": 31}
+        why = "the provider named all of a call of 30 orders"
+        assert learned[IDS_KIND] == {"size": 30, "failed": 31, "why": why}
         again = rig.add_job(90)
         await rig.run(again)
         view = (await track(rig, again)).view()
         assert view is not None
-        assert (view.ids_per_call, view.ids_reason) == (30, "learned earlier")
+        assert (view.ids_per_call, view.ids_reason) == (30, why)
 
 
 @pytest.mark.parametrize("options", [{"status_limit": 30, "status_limit_error": True}, {"status_limit": 1}])
@@ -174,7 +175,7 @@ async def test_ids_that_the_provider_does_not_know_are_said_and_keep_nobody_else
         assert rig.ledger.count_unknown(job, misses=3) == left
         assert rig.ledger.status_counts(job)[COMPLETED] == 120 - left
         learned = {entry.kind: entry.value for entry in rig.ledger.learned(ACCOUNT)}
-        assert learned[IDS_KIND] == {"size": 100, "failed": None}
+        assert learned[IDS_KIND] == {"size": 100, "failed": None, "why": "no call was cut so far"}
 
 
 async def test_a_word_on_another_imei_is_not_believed_and_a_status_may_go_back(tmp_path: Path):

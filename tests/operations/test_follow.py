@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+from decimal import Decimal
 from pathlib import Path
 
 import pytest
 
+from imeiflow.domain.money import Money
 from imeiflow.domain.order import JobState, OrderState
 from imeiflow.errors import LedgerFullError
 from imeiflow.jobs.runner import Runner
 from imeiflow.ledger.record import NewOrder
 from imeiflow.operations.follow import Follower
 from imeiflow.operations.session import Session
+from imeiflow.simulator import Behaviour
 from imeiflow.simulator.process import SimulatorProcess
 from tests.operations.stand import add_job, make_configuration, make_imei
 from tests.simulator.warm import start_simulator
@@ -49,9 +52,23 @@ async def test_a_job_is_followed_to_its_end_and_its_time_is_counted(session: Ses
     assert session.job_lock(followed.summary.job).is_free()
 
 
+async def test_whoever_only_looks_on_counts_what_settled_doubts_were_charged(tmp_path: Path):
+    behaviour = Behaviour.parse({"faults": "reset:after@#1"})
+    with start_simulator(behaviour) as simulator:
+        configuration = make_configuration(tmp_path / "home", simulator.base_url)
+        with Session.open(configuration) as session:
+            follower = make_follower(session)
+            summary = (await follower.run()).summary
+            assert summary.tally[OrderState.DUPLICATE] > 0
+            seen = Follower(session, summary.job, lock=session.job_lock(summary.job)).progress()
+            assert seen.view is None
+            assert (seen.spent, seen.probed) == (summary.spent, summary.probed)
+            assert summary.spent == Money(Decimal("1.60"), "USD")
+
+
 @pytest.mark.parametrize(
     ("error", "reason"),
-    [(RuntimeError("secret"), "an error of ours: RuntimeError"), (LedgerFullError(path="x"), "There is no room left")],
+    [(RuntimeError("secret"), "an error of ours: RuntimeError"), (LedgerFullError(path="x"), "There is no room left for the ledger x")],
 )
 async def test_when_the_lane_breaks_the_job_is_paused_with_the_reason(session: Session, error, reason):
     class Broken(Runner):

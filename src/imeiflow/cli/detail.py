@@ -10,7 +10,7 @@ from imeiflow.cli.watching import tell_statuses
 from imeiflow.dispatch.kind import CHUNK_KIND, LANE_KIND
 from imeiflow.domain.item import OrderKind
 from imeiflow.domain.money import Money
-from imeiflow.domain.order import OrderState, Policy
+from imeiflow.domain.order import JobState, OrderState, Policy
 from imeiflow.ledger.record import Job, Learned
 from imeiflow.operations.account_view import name_learned, say_learned
 from imeiflow.operations.finding import Findings
@@ -59,7 +59,8 @@ def _tell_terms(job: Job) -> Iterator[str]:
     price = f", {job.price} each" if job.price is not None else ", price not known"
     yield f"  list      {clean(job.name)}" + (f" ({clean(job.source)})" if job.source != job.name else "")
     yield f"  service   {job.service}{name}{price}, account {job.account}"
-    yield f"  created   {show_time(job.created_at)}" + (f", ended {show_time(job.ended_at)}" if job.ended_at else "")
+    ended = "paused" if job.state is JobState.PAUSED else "ended"
+    yield f"  created   {show_time(job.created_at)}" + (f", {ended} {show_time(job.ended_at)}" if job.ended_at else "")
     terms = [
         f"at most {Money(job.max_spend, job.currency)}" if job.max_spend is not None else "",
         f"{job.chunk_size} IMEIs a call" if job.chunk_size and job.kind is OrderKind.IMEI else "",

@@ -74,12 +74,11 @@ def describe_cost(progress: Progress) -> str:
     """Say what was spent, of how much, and what is at stake in doubt; empty where no price is known."""
     job, tally = progress.job, progress.tally
     price = job.price
-    if price is None:
+    if price is None or progress.spent is None:
         return ""
-    spent = progress.view.spent if progress.view is not None else price * tally[OrderState.ACCEPTED]
-    text = f"{spent} of at most {price * (tally.to_place - tally[OrderState.CANCELLED])}"
-    if progress.view is not None and progress.view.probed.amount:
-        text += f" for the list and {progress.view.probed} for repeat probes"
+    text = f"{progress.spent} of at most {price * (tally.to_place - tally[OrderState.CANCELLED])}"
+    if progress.probed is not None and progress.probed.amount:
+        text += f" for the list and {progress.probed} for repeat probes"
     if tally[OrderState.UNCONFIRMED]:
         text += f", and up to {price * tally[OrderState.UNCONFIRMED]} in doubt"
     if job.max_spend is not None:

@@ -110,8 +110,19 @@ def tell_money(job: Job, summary: Summary) -> str:
     if summary.refunded is not None and summary.refunded.amount:
         text += f" {summary.refunded} of it for rejected orders, which the provider gives back."
     if summary.in_doubt is not None and summary.in_doubt.amount:
-        text += f" Up to {summary.in_doubt} more may have been charged for what is unconfirmed or under way."
+        what = _say_doubtful(summary.tally, job.price, summary.in_doubt)
+        text += f" Up to {summary.in_doubt} more may have been charged for {what}."
     return text
+
+
+def _say_doubtful(tally: Tally, price: Money, in_doubt: Money) -> str:
+    """Say what may have been charged: orders, and what is more than all of them cost was a repeat probe."""
+    unconfirmed, sending = tally[OrderState.UNCONFIRMED], tally[OrderState.SENDING]
+    states = [name for number, name in ((unconfirmed, "unconfirmed"), (sending, "under way")) if number]
+    causes = [f"what is {' or '.join(states)}"] if states else []
+    if in_doubt.amount > (price * (unconfirmed + sending)).amount:
+        causes.append("a repeat probe whose reply was lost")
+    return " and ".join(causes) or "what is unconfirmed or under way"
 
 
 def find_steps(detail: JobDetail, tally: Tally) -> list[Step]:

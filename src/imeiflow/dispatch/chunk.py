@@ -24,6 +24,7 @@ import re
 from collections.abc import Mapping
 from enum import StrEnum
 
+from imeiflow.dispatch.learned import name_reason, recall_reason
 from imeiflow.domain.outcome import Ending, ErrorKind, Outcome
 from imeiflow.domain.reply import Account, WholeError
 
@@ -74,6 +75,7 @@ class ChunkSize:
         self._done = self.full == 1
         self._trial: int | None = None  #: a size that worked a while ago, and is tried by one call first
         self._was_done = False  #: the search had ended with it
+        self._recalled = ""  #: why it was learned, in an earlier session
         self.has_news = False  #: a call has shown something of the size that is remembered
         if known is not None:
             self.proved, self._done = max(1, min(known, self.full)), True
@@ -182,7 +184,7 @@ class ChunkSize:
             return None
         if self._trial is not None:
             return None  # what is remembered stays as it is
-        found: dict[str, object] = {"size": self.proved, "failed": self.failed}
+        found: dict[str, object] = {"size": self.proved, "failed": self.failed, "why": name_reason(self.reason)}
         return found if self._done else {**found, "narrowings": self._narrowings}
 
     def _recall(self, learned: Mapping[str, object], *, is_stale: bool) -> None:
@@ -201,7 +203,7 @@ class ChunkSize:
             self.reason = "so far: whether it takes more is still being found out"
         else:
             self._done = self.proved >= self.full or self.failed is not None or "failed" not in learned
-            self.reason = "learned earlier"
+            self.reason = self._recalled = recall_reason(learned.get("why"))
         if is_stale and "failed" in learned and self.proved > 1:
             self._trial, self._was_done = self.proved, self._done
             self.proved, self._done = 1, False
@@ -210,7 +212,7 @@ class ChunkSize:
     def _works(self, size: int) -> None:
         if self._trial is not None and size >= self._trial:
             self.proved, self._done, self._trial = self._trial, self._was_done, None
-            self.reason = "learned earlier, and seen to work again"
+            self.reason = self._recalled
             return
         if size > self.proved and (self.failed is None or size < self.failed):
             self.proved = size

@@ -16,6 +16,7 @@ from imeiflow.dispatch.budget import Budget, Spent
 from imeiflow.dispatch.chunk import ChunkSize
 from imeiflow.dispatch.kind import CHUNK_KIND, LANE_KIND, LIMITS_KIND, WHOLE_ACCOUNT
 from imeiflow.dispatch.lane import Lane
+from imeiflow.dispatch.learned import tell_reason
 from imeiflow.dispatch.pace import Window
 from imeiflow.dispatch.price import is_watched
 from imeiflow.dispatch.setting import DispatchSettings
@@ -199,14 +200,15 @@ class Desk:
     def save(self) -> None:
         """Store what was learned since the last time. Blocks."""
         view = self.lane.view()
-        reason = f"{view.concurrency} calls at once: {view.concurrency_reason}; pace: {view.pace_reason}"
+        why = f"{tell_reason(view.concurrency_reason)}; pace: {tell_reason(view.pace_reason)}"
+        reason = f"{view.concurrency} calls at once: {why}"
         departures = self.lane.pace.departures
         if departures.starts:  # without a call nothing was learned
             self.keep(WHOLE_ACCOUNT, LANE_KIND, self.lane.as_learned(), reason, as_of=departures.last_at)
         for (service, wished), size in list(self._chunk_sizes.items()):
             learned = size.as_learned()
             if wished is None and learned is not None and size.has_news:
-                self.keep(service, CHUNK_KIND, learned, size.reason)
+                self.keep(service, CHUNK_KIND, learned, tell_reason(size.reason))
 
     def keep(self, service: ServiceId, kind: str, value: object, reason: str, *, as_of: float | None = None) -> None:
         """Store one thing that was learned, unless it is stored already as of that time. Blocks."""

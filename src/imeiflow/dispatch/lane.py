@@ -18,7 +18,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 from imeiflow.dispatch.call import Call, CallEnd, Refusal
-from imeiflow.dispatch.learned import read_count, read_pace
+from imeiflow.dispatch.learned import name_reason, read_count, read_pace, read_reasons, recall_reason
 from imeiflow.dispatch.limit import ConcurrencyLimit
 from imeiflow.dispatch.rate import Model, Window, per_time
 from imeiflow.dispatch.suspicion import Suspicion
@@ -72,13 +72,15 @@ class Lane:
         learned_at: float | None = None,
     ) -> None:
         learned = learned or {}
+        reasons = read_reasons(learned)
         self.limit = ConcurrencyLimit(
             ceiling=ceiling,
             proven=read_count(learned.get("proven")) or 0,
             cap=read_count(learned.get("cap")),
             queued=read_count(learned.get("queued")),
+            why=recall_reason(reasons.get("concurrency")),
         )
-        self.pace = read_pace(rate, learned.get("pace"), learned_at=learned_at)
+        self.pace = read_pace(rate, learned.get("pace"), why=reasons.get("pace"), learned_at=learned_at)
         self._sure = self.limit.proven  #: an earlier session had so many at once
         self._is_cap_recalled = self.limit.cap is not None
         self.in_flight = 0
@@ -211,7 +213,9 @@ class Lane:
     def as_learned(self) -> dict[str, object]:
         """Give what is worth remembering, as JSON values; `__init__` takes it back."""
         queued = int(self.limit.value) if self.limit.is_queued else None
-        return {"proven": self.limit.proven, "cap": self.limit.cap, "queued": queued, "pace": self.pace.as_learned()}
+        limits = {"proven": self.limit.proven, "cap": self.limit.cap, "queued": queued, "pace": self.pace.as_learned()}
+        why = {"concurrency": name_reason(self.limit.reason), "pace": name_reason(self.pace.reason)}
+        return {**limits, "why": why}
 
     def view(self) -> LaneView:
         """Give what a person sees."""

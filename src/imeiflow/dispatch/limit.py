@@ -49,13 +49,21 @@ class _Trial:
 class ConcurrencyLimit:
     """The number of calls that may be under way, learned from refusals and latency."""
 
-    def __init__(self, *, ceiling: int, proven: int = 0, cap: int | None = None, queued: int | None = None) -> None:
+    def __init__(
+        self,
+        *,
+        ceiling: int,
+        proven: int = 0,
+        cap: int | None = None,
+        queued: int | None = None,
+        why: str = "learned earlier",
+    ) -> None:
         self.ceiling = max(1, ceiling)
         self.proven = proven  #: the most that was ever admitted at once
         self.cap = cap  #: the most that is admitted, once a refusal has shown it
         self.bound: int | None = None  #: the lane holds the ramp here while the chunk size is unknown
         self.value = float(max(1, queued or cap or max(_START, proven)))
-        self.reason = "learned earlier" if proven or cap or queued else "just begun"
+        self.reason = why if proven or cap or queued else "just begun"
         self._queued = queued is not None
         self._books: dict[int, LatencyBook] = {}
         self.step_s = _STEP_S

@@ -24,6 +24,7 @@ from imeiflow.dispatch.call import Call, CallEnd
 from imeiflow.dispatch.chunk import ChunkSize, Verdict
 from imeiflow.dispatch.conclude import read_answer
 from imeiflow.dispatch.kind import IDS_KIND
+from imeiflow.dispatch.learned import tell_reason
 from imeiflow.dispatch.meter import Meter
 from imeiflow.domain.ident import JobId, OrderId, ServiceId
 from imeiflow.domain.item import OrderKind
@@ -129,6 +130,7 @@ class Poller:
         """Give what a person sees."""
         calls_per_s, orders_per_s = self._meter.rates()
         is_one_by_one = bool(self._kinds) and OrderKind.IMEI not in self._kinds.values()
+        reason = tell_reason(self._ids.reason) if self._is_sure else "not known yet"
         return PollView(
             asked=self._meter.orders,
             calls=self._meter.calls,
@@ -138,7 +140,7 @@ class Poller:
             under_way=self._under_way,
             next_due_at=self.next_due_at,
             ids_per_call=1 if is_one_by_one else self._ids.usual,
-            ids_reason=_ONE_BY_ONE if is_one_by_one else self._ids.reason if self._is_sure else "not known yet",
+            ids_reason=_ONE_BY_ONE if is_one_by_one else reason,
             changes=dict(self.changes),
             anomalies=dict(self.anomalies),
             failures=self.failures,
@@ -149,7 +151,7 @@ class Poller:
     def as_learned(self) -> tuple[object, str] | None:
         """Give what is worth remembering, as JSON values, with the reason; None while that is still being found out."""
         learned = self._ids.as_learned() if self._is_sure and self._ids.is_known else None
-        return None if learned is None else (learned, self._ids.reason)
+        return None if learned is None else (learned, tell_reason(self._ids.reason))
 
     def delivery(self, service: ServiceId, kind: OrderKind) -> Delivery:
         """Give how long a service takes. Blocks the first time that it is asked for."""
@@ -394,4 +396,4 @@ class Poller:
         self._known.difference_update(order.id for order in orders)
 
 
-_FULL: Final = {"size": 1_000_000, "failed": None}
+_FULL: Final = {"size": 1_000_000, "failed": None, "why": "no call was cut so far"}

@@ -288,7 +288,7 @@ class EmbeddedRunner:
     def _pause_after(self, name: AccountName, error: Exception) -> None:
         if isinstance(error, FencedError):
             return
-        reason = error.told if isinstance(error, ImeiflowError) else f"an error of ours: {type(error).__name__}"
+        reason = error.told.rstrip(".") if isinstance(error, ImeiflowError) else f"an error of ours: {type(error).__name__}"
         with suppress(LedgerError):
             give_up_calls(self._session, name)
             for job in self._session.ledger.list_jobs(JobState.RUNNING, name):

@@ -17,6 +17,7 @@ import structlog
 
 from imeiflow.dispatch.view import JobView
 from imeiflow.domain.ident import JobId
+from imeiflow.domain.money import Money
 from imeiflow.domain.order import JobState
 from imeiflow.domain.progress import Summary, Tally
 from imeiflow.errors import FencedError, ImeiflowError, JobStateError, LedgerError
@@ -38,10 +39,15 @@ _SAVE_WORKED_S = 5.0
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Progress:
-    """A moment of a followed job. `view` is None while another process (`owner`) works it."""
+    """A moment of a followed job. `view` is None while another process (`owner`) works it.
+
+    `spent` is None where a price is not known; `probed` of it is for repeat probes.
+    """
 
     job: Job
     tally: Tally
+    spent: Money | None
+    probed: Money | None
     view: JobView | None
     owner: str | None
     elapsed_s: float
@@ -78,7 +84,7 @@ class Follower:
         )
         self._account = account
         self._teller = make_teller(session)
-        self._tally = session.ledger.tally(job)
+        self._tally, self._spent, self._probed = self._count()
         self._began_at = time.monotonic()
         self._saved_at = self._began_at
         self._interruptions = 0
@@ -88,16 +94,23 @@ class Follower:
         """Say how far the job is, as this process knows."""
         view = self._runner.view(self._job.id)
         if view is not None:
-            self._tally = view.tally
+            self._tally, self._spent, self._probed = view.tally, view.spent, view.probed
         return Progress(
             job=self._job,
             tally=self._tally,
+            spent=self._spent,
+            probed=self._probed,
             view=view,
             owner=self._runner.busy_owner,
             elapsed_s=time.monotonic() - self._began_at,
             interruptions=self._interruptions,
             is_watching=not self._lock.is_held,
         )
+
+    def _count(self) -> tuple[Tally, Money | None, Money | None]:
+        """Count what the ledger says of the job, and what of it was charged. Blocks."""
+        ledger, job = self._session.ledger, self._job.id
+        return ledger.tally(job), ledger.spending(job), ledger.probed(job)
 
     async def run(self) -> Followed:
         """Follow the job until it has ended, or until interruptions end this. Raises what stops the lane."""
@@ -160,7 +173,7 @@ class Follower:
             try:
                 if self._runner.view(self._job.id) is None:
                     began_at = time.monotonic()
-                    self._tally = await asyncio.to_thread(self._session.ledger.tally, self._job.id)
+                    self._tally, self._spent, self._probed = await asyncio.to_thread(self._count)
                     # Counting a million rows takes a while: looking on must not slow down who works.
                     wait_s = max(_TICK_S, 10 * (time.monotonic() - began_at))
                 if time.monotonic() - self._saved_at >= _SAVE_WORKED_S:
@@ -178,7 +191,7 @@ class Follower:
         """Leave no job behind that seems to run, where the ledger still lets us say so."""
         if isinstance(error, FencedError) or not self._lock.is_held:
             return
-        reason = error.told if isinstance(error, ImeiflowError) else f"an error of ours: {type(error).__name__}"
+        reason = error.told.rstrip(".") if isinstance(error, ImeiflowError) else f"an error of ours: {type(error).__name__}"
         with suppress(LedgerError, JobStateError):
             give_up_calls(self._session, self._job.account)
             self._session.ledger.change_job(self._job.id, {JobState.RUNNING}, JobState.PAUSED, reason)

@@ -73,6 +73,8 @@ def _watch(client: Client, job: Job) -> None:
                 Progress(
                     job=job,
                     tally=summary.tally,
+                    spent=summary.spent,
+                    probed=summary.probed,
                     view=None,
                     owner=client.server.url,
                     elapsed_s=time.monotonic() - began_at,
