@@ -109,7 +109,7 @@ class LedgerBusyError(LedgerError):
 class LedgerFullError(LedgerError):
     """There is no room left for the ledger {path}."""
 
-    remedy = "Free some space on its disk; then resume the job, or order the list where none was begun: nothing is lost."
+    remedy = "Free some space on its disk; then resume the job, or order anew where none was begun: nothing is lost."
 
 
 class GuardError(LedgerError):
@@ -131,3 +131,8 @@ class LaneBusyError(ImeiflowError):
 
 class ProviderError(ImeiflowError):
     """{account}: {problem}"""
+
+
+def name_cause(error: Exception) -> str:
+    """Say, as the reason of a pause, what stopped the work; of an error of ours its name alone: it may hold a key."""
+    return error.told.rstrip(".") if isinstance(error, ImeiflowError) else f"an error of ours: {type(error).__name__}"

@@ -68,7 +68,10 @@ async def test_whoever_only_looks_on_counts_what_settled_doubts_were_charged(tmp
 
 @pytest.mark.parametrize(
     ("error", "reason"),
-    [(RuntimeError("secret"), "an error of ours: RuntimeError"), (LedgerFullError(path="x"), "There is no room left for the ledger x")],
+    [
+        (RuntimeError("secret"), "an error of ours: RuntimeError"),
+        (LedgerFullError(path="x"), "There is no room left for the ledger x"),
+    ],
 )
 async def test_when_the_lane_breaks_the_job_is_paused_with_the_reason(session: Session, error, reason):
     class Broken(Runner):
@@ -81,8 +84,7 @@ async def test_when_the_lane_breaks_the_job_is_paused_with_the_reason(session: S
         await follower.run()
     found = session.find_job(follower.progress().job.id)
     assert found.state is JobState.PAUSED
-    assert found.reason is not None
-    assert found.reason.startswith(reason)
+    assert found.reason == reason  # a sentence's end is whose words it becomes part of
 
 
 async def test_interrupted_before_it_works_it_pauses_and_loses_nothing(session: Session):

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import click
 
-from imeiflow.cli.detail import tell_job
 from imeiflow.cli.frame import open_session
 from imeiflow.cli.option import account_option, command, job_argument, json_option
 from imeiflow.cli.output import print_json, print_json_list, print_table, say, tell
@@ -12,7 +11,6 @@ from imeiflow.cli.server import find_client
 from imeiflow.cli.table import JOB_HEADINGS, JOB_RIGHT, make_job_row
 from imeiflow.domain.ident import AccountName, JobId
 from imeiflow.domain.order import JobState
-from imeiflow.operations.job_detail import describe_job, read_job_detail
 
 _STATES = [state.value for state in JobState if state is not JobState.DRAFT]
 _LISTED = 20
@@ -77,8 +75,12 @@ def show(job: int, is_json: bool) -> None:
 
         show_remotely(client, JobId(job), is_json=is_json)
         return
+    from imeiflow.cli.detail import tell_job
+    from imeiflow.operations.job_detail import describe_job, read_job_detail
+
     with open_session(is_listing=True) as session:
+        detail = read_job_detail(session, JobId(job), has_findings=True)
         if is_json:
-            print_json(describe_job(read_job_detail(session, JobId(job), has_findings=True)))
-            return
-        tell(tell_job(read_job_detail(session, JobId(job), has_findings=True)))
+            print_json(describe_job(detail))
+        else:
+            tell(tell_job(detail))

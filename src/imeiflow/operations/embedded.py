@@ -23,7 +23,7 @@ from imeiflow.dispatch.poll import PollView
 from imeiflow.dispatch.view import JobView
 from imeiflow.domain.ident import AccountName, JobId
 from imeiflow.domain.order import JobState
-from imeiflow.errors import FencedError, ImeiflowError, JobStateError, LedgerError
+from imeiflow.errors import FencedError, ImeiflowError, JobStateError, LedgerError, name_cause
 from imeiflow.jobs.goal import RestGoal, is_due
 from imeiflow.jobs.lock import LaneLock
 from imeiflow.jobs.telling import tell_meanwhile
@@ -288,7 +288,7 @@ class EmbeddedRunner:
     def _pause_after(self, name: AccountName, error: Exception) -> None:
         if isinstance(error, FencedError):
             return
-        reason = error.told.rstrip(".") if isinstance(error, ImeiflowError) else f"an error of ours: {type(error).__name__}"
+        reason = name_cause(error)
         with suppress(LedgerError):
             give_up_calls(self._session, name)
             for job in self._session.ledger.list_jobs(JobState.RUNNING, name):

@@ -20,7 +20,7 @@ from imeiflow.domain.ident import JobId
 from imeiflow.domain.money import Money
 from imeiflow.domain.order import JobState
 from imeiflow.domain.progress import Summary, Tally
-from imeiflow.errors import FencedError, ImeiflowError, JobStateError, LedgerError
+from imeiflow.errors import FencedError, ImeiflowError, JobStateError, LedgerError, name_cause
 from imeiflow.jobs.lock import LaneLock
 from imeiflow.jobs.runner import Runner
 from imeiflow.jobs.telling import tell_meanwhile
@@ -191,7 +191,7 @@ class Follower:
         """Leave no job behind that seems to run, where the ledger still lets us say so."""
         if isinstance(error, FencedError) or not self._lock.is_held:
             return
-        reason = error.told.rstrip(".") if isinstance(error, ImeiflowError) else f"an error of ours: {type(error).__name__}"
+        reason = name_cause(error)
         with suppress(LedgerError, JobStateError):
             give_up_calls(self._session, self._job.account)
             self._session.ledger.change_job(self._job.id, {JobState.RUNNING}, JobState.PAUSED, reason)
