@@ -91,9 +91,10 @@ class ServerModel:
         while True:
             self._change(now)
             at = now + self._rate_wait(now)
-            busy = sorted(end for end in self._busy if end > at)
-            if self.slots is not None and len(busy) >= self.slots:
-                at = busy[len(busy) - self.slots]
+            if self.slots is not None and len(self._busy) >= self.slots:
+                busy = [end for end in self._busy if end > at]
+                if len(busy) >= self.slots:
+                    at = heapq.nsmallest(len(busy) - self.slots + 1, busy)[-1]
             change = self._changes[0][0] if self._changes else math.inf
             if at <= now:
                 return now
@@ -172,8 +173,8 @@ class ServerModel:
 
     def take_ideally(self, now: float) -> float:
         """Serve a call that is known to be admitted now; say when its reply arrives."""
-        self._busy = [end for end in self._busy if end > now]
-        heapq.heapify(self._busy)
+        while self._busy and self._busy[0] <= now:
+            heapq.heappop(self._busy)
         self._take(now)
         return self._serve(now)[0]
 

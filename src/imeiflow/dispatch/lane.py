@@ -258,7 +258,8 @@ class Lane:
         suspicion = self._suspicion
         if suspicion is not None and call.began_at > suspicion.began_at:
             suspicion.in_a_row = 0
-            if _surely(call.crowd) > suspicion.crowd + self._count_ends(call.began_at):
+            sure = _surely(call.crowd)
+            if sure > suspicion.crowd and sure > suspicion.crowd + self._count_ends(call.began_at):
                 self._unexplained.append(now)
                 self._drop_suspicion()
         self.pace.admitted(now, began_at=call.began_at)
@@ -309,7 +310,8 @@ class Lane:
         """Say whether a limit of number cannot explain a refusal any more, with those before it."""
         suspicion = self._suspicion
         is_trial = call.is_trial and self.limit.is_trying
-        if not is_trial and call.crowd + self._count_ends(call.began_at) < _surely(self.limit.admits):
+        admits = _surely(self.limit.admits)
+        if not is_trial and call.crowd < admits and call.crowd + self._count_ends(call.began_at) < admits:
             self._unexplained.append(now)
         while self._unexplained and self._unexplained[0] < now - _UNEXPLAINED_FOR_S:
             self._unexplained.popleft()
