@@ -12,6 +12,7 @@ import re
 from collections import Counter
 from pathlib import Path
 
+import pytest
 from openpyxl import Workbook, load_workbook
 from playwright.sync_api import Page, expect
 
@@ -125,6 +126,7 @@ def export(page: Page) -> list[dict[str, object]]:
     return [dict(zip(headings, row, strict=True)) for row in rows]
 
 
+@pytest.mark.long
 def test_twenty_thousand_rows_from_the_drop_to_the_results(make_site, browser, tmp_path):
     site = make_site(**{**PROVIDER, "latency": "2"})  # slow until the job is paused: half a minute at the least
     visitor = Visitor(browser, site)
