@@ -196,6 +196,54 @@ def test_calls_that_began_before_a_refusal_came_back_are_the_same_event() -> Non
     assert pace.blocked_until == until
 
 
+def test_a_refusal_of_what_left_before_the_question_is_not_its_answer() -> None:
+    pace = Pace()
+    for _ in range(10):
+        pace.started(0.0)
+    pace.refused(1.0, began_at=0.0)
+    asked_at = _begin(pace, 1.0)
+    pace.refused(asked_at + 0.01, began_at=0.0)
+    assert pace.ready_at(asked_at + 0.02) > asked_at + 0.5
+
+
+def test_a_refusal_that_comes_after_the_question_was_answered_asks_no_other() -> None:
+    pace = Pace()
+    for at in (0.0, 0.01, 0.02, 0.03):
+        pace.started(at)
+    pace.admitted(0.1, began_at=0.0)
+    pace.refused(1.0, began_at=0.01)
+    asked_at = _begin(pace, 1.0)
+    pace.admitted(asked_at + 0.1, began_at=asked_at)
+    assert not pace.is_probing
+    pace.refused(asked_at + 0.2, began_at=0.03)
+    assert not pace.is_probing
+
+
+def test_a_burst_at_the_start_is_no_pace_where_what_was_admitted_between_refusals_is_known() -> None:
+    pace = Pace()
+    for at in (0.0, 0.001, 0.002, 0.003, 0.004, 0.005):
+        pace.started(at)
+    pace.note_spent(0.005)  # refused, and taken for a matter of number
+    pace.discount(0.005)
+    for at in (0.3, 0.5, 0.7, 0.9):
+        pace.started(at)
+    pace.refused(0.92, began_at=0.9)
+    asked_at = _begin(pace, 0.92)
+    pace.admitted(asked_at + 0.1, began_at=asked_at)
+    assert pace.model is not None
+    assert pace.model.rate == pytest.approx(3 / 0.895, rel=0.05)
+
+
+@pytest.mark.parametrize(("refusals", "left", "tries"), [(0, 100.0, True), (5, 100.0, False), (5, 5_000.0, True)])
+def test_more_is_tried_where_few_calls_were_refused_or_much_is_to_be_gained(
+    refusals: int, left: float, tries: bool
+) -> None:
+    pace = Pace(model=spread(10.0))
+    pace.calls_left, pace.refusals = left, refusals
+    _begin(pace, 0.0, 60)
+    assert (pace.model != spread(10.0)) == tries
+
+
 @given(
     model=st.one_of(
         st.builds(Window, st.integers(1, 500), st.floats(0.5, 600)), st.builds(spread, st.floats(0.01, 100))

@@ -283,6 +283,7 @@ class Lane:
         self._drop_sample(call)
         self.limit.note_refusal_latency(now - call.claimed_at)
         self._refusals.append((call.began_at, now))
+        self.pace.refusals += 1
         suspicion = self._suspicion
         if refusal.says_rate or refusal.is_ban or refusal.retry_after_s is not None:
             if suspicion is not None and not self._speaks_of_rate:

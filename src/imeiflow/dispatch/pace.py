@@ -31,7 +31,7 @@ from imeiflow.dispatch.cycle import (
     measure_ban,
 )
 from imeiflow.dispatch.departure import Departures
-from imeiflow.dispatch.rate import REMEMBER_S, Bucket, Model, Window, as_values, describe_model, good_moment, spread
+from imeiflow.dispatch.rate import MARGIN, REMEMBER_S, Bucket, Model, Window, as_values, describe_model, good_moment, spread
 
 __all__ = ["Bucket", "Model", "Pace", "Window"]
 
@@ -47,6 +47,10 @@ _AFTER_BAN = 0.9
 _TRUST_S = 5.0
 _WORTH_S = 6.0
 _GAIN_S = 2.0
+#: Where more of a job's calls would be refused than this, what more may gain has to be worth it.
+_FEW_REFUSALS = 0.02
+_DEAR_GAIN_S = 3.0
+_A_TRY_COSTS = 2  #: refusals, at most, as a rule
 _WORTH_AFTER_BAN_S = 12.0
 _MAX_FIRST_STEP = 4 * MIN_STEP
 _SHUT_OUT = "the provider has shut us out for a while"
@@ -76,6 +80,7 @@ class Pace:
         self.blocked_until = -math.inf
         self.is_at_ceiling = False
         self.calls_left = math.inf  #: as far as is known, how many are still to be made
+        self.refusals = 0  #: calls of this session that were refused, for whatever reason
         self.departures = Departures(ceiling=ceiling, model=model, carried=carried)
         self._cycle: Cycle | None = None
         self._refused_at = -math.inf  #: the last time, of any cycle
@@ -99,6 +104,7 @@ class Pace:
         self._quiet_since: float | None = None
         self._quiet_calls = _QUIET_CALLS
         self._calls_since_change = 0
+        self._calls = 0  #: of this session
         self._bound_at = -math.inf  #: when the pace last was what a call waited for
 
     @property
@@ -175,6 +181,7 @@ class Pace:
             if self._is_recalled:
                 self._trust_until = now + (self.model.period_s if isinstance(self.model, Window) else _TRUST_S)
         self._left_at = now
+        self._calls += 1
         self._cycle.admitted += 1
         self.departures.leave(now, self.model)
         if self.is_probing:
@@ -218,8 +225,11 @@ class Pace:
                 cycle.due_at = now + retry_after_s
         elif is_new_ban or not is_same_event:
             self.blocked_until = max(self.blocked_until, self._ask_again_at(now, cycle, is_ban=is_ban))
-        if not is_same_event:
-            self._note_event(now, cycle, began_at, is_ban=is_ban)
+        if is_same_event and not is_new_ban:
+            # It left before the call that asks, and says nothing of its answer, which may even be there.
+            self._gate_at = max(self._gate_at, self.blocked_until)
+            return
+        self._note_event(now, cycle, max(began_at, cycle.began_at), is_ban=is_ban)
         self.is_probing = True
         self._gate_at = self.blocked_until
         self._quiet_since = None
@@ -351,6 +361,8 @@ class Pace:
         else:
             found = measure(cycle, again_at)
         self._step = found.step
+        if before is None and not cycle.is_banned and between is not None and found.model.rate > 1.1 * between:
+            return spread(MARGIN * between)  # what the first cycle holds besides is a burst
         if before is None or cycle.is_banned:
             return found.model
         if between is None and not self.bans:  # it may be slowed down by a rough guess: more is tried soon
@@ -417,6 +429,8 @@ class Pace:
         """Say how many seconds of calls must be left for more to be worth a refusal."""
         if self.bans:
             return _WORTH_AFTER_BAN_S
+        if self.refusals and self.refusals + _A_TRY_COSTS >= _FEW_REFUSALS * (self._calls + self.calls_left):
+            return _DEAR_GAIN_S / self._step
         # What a bucket lets through is measured less well than a window: it may be far too slow.
         return max(_WORTH_S, _GAIN_S / self._step) if isinstance(model, Window) else _WORTH_S
 
