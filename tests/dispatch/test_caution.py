@@ -165,3 +165,14 @@ def test_refusals_of_the_last_minute_are_late_enough_to_hold_back() -> None:
     caution.warn(10.0)
     assert caution.was_refused_lately(69.0)
     assert not caution.was_refused_lately(71.0)
+
+
+def test_a_climb_ends_with_a_refusal_or_a_leap_and_is_remembered_until_then() -> None:
+    refused, leapt = (
+        Caution(bans=1, warnings=2, is_climbing=True),
+        Caution(bans=1, warnings=2, run=20, is_climbing=True),
+    )
+    assert refused.as_learned()["is_climbing"] is True
+    refused.warn(0.0)
+    leapt.leap(10.0)
+    assert "is_climbing" not in refused.as_learned() | leapt.as_learned()

@@ -234,6 +234,37 @@ def test_a_burst_at_the_start_is_no_pace_where_what_was_admitted_between_refusal
     assert pace.model.rate == pytest.approx(3 / 0.895, rel=0.05)
 
 
+def _climb(grace_s: float, calls: int) -> Pace:
+    """Call as often as a pace allows that a ban has made far too slow."""
+    pace = Pace(model=spread(0.1), grace_s=grace_s, caution=Caution(bans=1, warnings=2, run=5, is_climbing=True))
+    _begin(pace, 0.0, calls)
+    return pace
+
+
+def test_after_a_ban_that_was_warned_of_the_pace_climbs_by_a_half_every_few_calls() -> None:
+    pace = _climb(0.1, 22)
+    assert pace.model is not None
+    assert pace.model.rate > 0.1 * 1.5**5
+
+
+def test_nothing_climbs_where_more_calls_would_leave_before_a_refusal_is_back() -> None:
+    pace = _climb(3.0, 22)
+    assert pace.model is not None
+    assert pace.model.rate < 0.5
+
+
+def test_after_a_climb_the_pace_is_what_surely_comes_back_in_a_bucket() -> None:
+    pace = _climb(0.1, 40)
+    first = pace.model
+    now = _begin(pace, pace.ready_at(1000.0), 1)
+    pace.refused(now + 0.1, began_at=now)
+    again = _begin(pace, now + 0.1)
+    pace.admitted(again + 0.1, began_at=again)
+    assert first is not None
+    assert pace.model is not None
+    assert 0.1 <= pace.model.rate < first.rate / 1.5
+
+
 @pytest.mark.parametrize(("refusals", "left", "tries"), [(0, 100.0, True), (5, 100.0, False), (5, 5_000.0, True)])
 def test_more_is_tried_where_few_calls_were_refused_or_much_is_to_be_gained(
     refusals: int, left: float, tries: bool

@@ -31,11 +31,21 @@ _FULL = 0.9
 class Caution:
     """Bans, the refusals before them, and what they hid."""
 
-    def __init__(self, *, bans: int = 0, warnings: int | None = None, run: int = 0, floor_s: float = 0.0) -> None:
+    def __init__(
+        self,
+        *,
+        bans: int = 0,
+        warnings: int | None = None,
+        run: int = 0,
+        floor_s: float = 0.0,
+        is_climbing: bool = False,
+    ) -> None:
         self.bans = bans
         self.warnings = warnings  #: the fewest refusals that came before a ban
         self.run = run  #: the calls that were admitted until the first refusal; 0 once their rate was measured
         self.floor_s = floor_s  #: no window is shorter: so long after its first call it still refused
+        #: The pace is what was admitted in a whole ban's time, far less than what is allowed; none was refused since.
+        self.is_climbing = is_climbing
         self._refusals: deque[float] = deque()
         self._leapt_s: float | None = None
         self._asked = 0  #: how often the present ban has refused
@@ -63,6 +73,7 @@ class Caution:
 
     def warn(self, now: float) -> None:
         """Count a refusal, which may lead to a ban."""
+        self.is_climbing = False
         while self._refusals and self._refusals[0] < now - QUIET_S:
             self._refusals.popleft()
         self._refusals.append(now)
@@ -117,7 +128,7 @@ class Caution:
 
     def leap(self, period_s: float) -> Model:
         """Spread the longest run over a period."""
-        self._leapt_s, self.is_proved = period_s, False
+        self._leapt_s, self.is_proved, self.is_climbing = period_s, False, False
         return spread(MARGIN * self.run / period_s)
 
     def take_step(self) -> None:
@@ -141,4 +152,5 @@ class Caution:
 
     def as_learned(self) -> dict[str, object]:
         """Give what is worth remembering, as JSON values."""
-        return {"bans": self.bans, "warnings": self.warnings, "run": self.run, "floor_s": self.floor_s}
+        climbing = {"is_climbing": True} if self.is_climbing else {}
+        return {"bans": self.bans, "warnings": self.warnings, "run": self.run, "floor_s": self.floor_s, **climbing}

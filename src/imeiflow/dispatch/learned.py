@@ -71,6 +71,7 @@ def read_pace(ceiling: Window | None, value: object, *, why: object = "", learne
             warnings=warnings if isinstance(warnings, int) else None,
             run=read_count(known.get("run")) or 0,
             floor_s=_number_of(known.get("floor_s")),
+            is_climbing=known.get("is_climbing") is True,
         ),
         carried=[] if learned_at is None else _read_carried(known.get("left"), model, learned_at),
     )

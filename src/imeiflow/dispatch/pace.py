@@ -26,12 +26,23 @@ from imeiflow.dispatch.cycle import (
     correct,
     fall_back,
     is_guess,
+    least_refill,
     make_sure,
     measure,
     measure_ban,
 )
 from imeiflow.dispatch.departure import Departures
-from imeiflow.dispatch.rate import MARGIN, REMEMBER_S, Bucket, Model, Window, as_values, describe_model, good_moment, spread
+from imeiflow.dispatch.rate import (
+    MARGIN,
+    REMEMBER_S,
+    Bucket,
+    Model,
+    Window,
+    as_values,
+    describe_model,
+    good_moment,
+    spread,
+)
 
 __all__ = ["Bucket", "Model", "Pace", "Window"]
 
@@ -53,6 +64,9 @@ _DEAR_GAIN_S = 3.0
 _A_TRY_COSTS = 2  #: refusals, at most, as a rule
 _WORTH_AFTER_BAN_S = 12.0
 _MAX_FIRST_STEP = 4 * MIN_STEP
+#: After a ban so many calls that were not refused are enough to try so much more, until one is.
+_CLIMB_CALLS = 3
+_CLIMB_STEP = 0.5
 _SHUT_OUT = "the provider has shut us out for a while"
 _USED_UP = "no limit is known: the provider refused from the start, for what had been sent before"
 _REFUSED = "the provider refused a call: too many in a short time"
@@ -98,6 +112,8 @@ class Pace:
         self._is_recalled = model is not None
         self._began_at = math.inf  #: when the first call of this session did
         self._step = min(max(MIN_STEP, step), _MAX_FIRST_STEP)
+        #: After a ban: the pace at which the climb began; None where there is none.
+        self._climbed_from = model.rate if model is not None and self.caution.is_climbing else None
         self._may_spread = False  #: a window that bears no more may be a bucket: the same, evenly, is worth a try
         self._wins = 0  #: how often in a row a little more was admitted
         self._quiet_s = QUIET_S if self.caution.bans else _QUIET_S
@@ -347,10 +363,11 @@ class Pace:
             if self.bans and not cycle.is_banned:
                 caution.exclude(self.departures.starts, cycle.spent_at, since=self._began_at)
             self._may_spread = isinstance(before, Window) and is_guess(before, self._grace_s)
-            return self._make_sure(fall_back(good, between), cycle)
+            return self._end_climb(good, cycle) or self._make_sure(fall_back(good, between), cycle)
         if cycle.is_banned and (cycle.due_at is None or cycle.due_at - cycle.began_at < GUESS_S):
             caution.floor_s = max(caution.floor_s, cycle.asked_at - cycle.began_at)
             caution.is_proved = True
+            caution.is_climbing = self._between is None and caution.can_err
             found = measure_ban(
                 cycle,
                 again_at,
@@ -361,6 +378,7 @@ class Pace:
         else:
             found = measure(cycle, again_at)
         self._step = found.step
+        self._climbed_from = found.model.rate if caution.is_climbing else None
         if before is None and not cycle.is_banned and between is not None and found.model.rate > 1.1 * between:
             return spread(MARGIN * between)  # what the first cycle holds besides is a burst
         if before is None or cycle.is_banned:
@@ -378,6 +396,16 @@ class Pace:
             grace_s=self._grace_s,
             starts=[at for at in self.departures.starts if at < cycle.spent_at],
         )
+
+    def _end_climb(self, good: Model, cycle: Cycle) -> Model | None:
+        """Give what surely is allowed after a climb, which what had been saved up may have carried too far."""
+        least, self._climbed_from = self._climbed_from, None
+        if least is None:
+            return None
+        refill = least_refill(
+            [at for at in self.departures.starts if at < cycle.spent_at], cycle.spent_at, self.caution.run
+        )
+        return spread(min(good.rate, max(least, MARGIN * refill)))
 
     def _make_sure(self, good: Model, cycle: Cycle) -> Model:
         """Fall back further where no refusal more may be borne."""
@@ -411,19 +439,31 @@ class Pace:
         if self._step < _FINE_STEP and self.caution.was_refused_lately(now):
             return  # little is to be gained, and some ban whoever is refused a few times in a minute
         period_s = self.caution.next_period(model, now)
-        wait_s = self._quiet_s if period_s is None else self.caution.wait_s(model)
-        if now - self._quiet_since < max(wait_s, 2.5 * self._grace_s):
-            return
-        least = model.calls + 1 if isinstance(model, Window) else 0
-        if self._calls_since_change < (max(self._quiet_calls, least) if period_s is None else wait_s * model.rate - 1):
+        wait_s, calls = self._choose_quiet(model, period_s)
+        if now - self._quiet_since < max(wait_s, 2.5 * self._grace_s) or self._calls_since_change < calls:
             return
         self._quiet_since, self._calls_since_change = now, 0
         if self.calls_left < model.rate * self._worth_s(model):
             self._good = None  # what was tried is good, and too little is left to gain from more
             return
         self._count_win(model)
+        if period_s is not None:
+            self._climbed_from = None
         self.model = self._step_up(model) if period_s is None else self.caution.leap(period_s)
         self.reason = f"trying {describe_model(self.model)}: nothing was refused for a while"
+
+    def _choose_quiet(self, model: Model, period_s: float | None) -> tuple[float, float]:
+        """Give for how many seconds, and for how many calls, none may have been refused before more is tried."""
+        if period_s is not None:
+            wait_s = self.caution.wait_s(model)
+            return wait_s, wait_s * model.rate - 1
+        if self._is_climbing(model):
+            return _QUIET_S, _CLIMB_CALLS
+        return self._quiet_s, max(self._quiet_calls, model.calls + 1 if isinstance(model, Window) else 0)
+
+    def _is_climbing(self, model: Model) -> bool:
+        """Say whether the pace is still far too slow, and a refusal would be back before one more call leaves."""
+        return self.caution.is_climbing and (1 + _CLIMB_STEP) * model.rate * self._grace_s <= 1
 
     def _worth_s(self, model: Model) -> float:
         """Say how many seconds of calls must be left for more to be worth a refusal."""
@@ -448,7 +488,7 @@ class Pace:
         self.caution.take_step()
         match model:
             case Bucket(rate=rate, burst=burst):
-                return Bucket(rate * (1 + self._step), burst)
+                return Bucket(rate * (1 + (_CLIMB_STEP if self._is_climbing(model) else self._step)), burst)
             case Window() if self._may_spread and not self.bans:
                 self._may_spread = False
                 return spread(model.rate * _SPREAD)
