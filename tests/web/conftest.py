@@ -118,6 +118,8 @@ class Watch:
         self.problems: list[str] = []
         #: Statuses of ours that a test provokes on purpose: the browser logs each as an error.
         self.expected: set[int] = set()
+        #: Whether a test lets connections break: the browser and htmx log each as errors.
+        self.is_cut_off = False
         self._base_url = base_url
 
     def look_at(self, page: Page) -> None:
@@ -128,7 +130,8 @@ class Watch:
 
     def _hear(self, kind: str, text: str) -> None:
         told = (words.format(status) for status in self.expected for words in ("status of {}", "Error Code {}"))
-        if kind in {"error", "warning"} and not any(words in text for words in told):
+        broken = ("net::ERR_FAILED", "htmx:sendError", "htmx:afterRequest") if self.is_cut_off else ()
+        if kind in {"error", "warning"} and not any(words in text for words in (*told, *broken)):
             self.problems.append(f"console: {text}")
 
     def _see(self, url: str) -> None:

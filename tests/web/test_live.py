@@ -15,7 +15,7 @@ import imeiflow.web
 from tests.operations.stand import make_imei
 from tests.web import seed
 from tests.web.conftest import PATIENCE_MS, await_in
-from tests.web.look import wait_until_drawn
+from tests.web.look import find_flaws, wait_until_drawn
 from tests.web.test_settings import send
 
 #: Fills every field of a page with what was not there, ticks every box, opens what can be opened, marks some words.
@@ -273,4 +273,29 @@ def test_what_went_wrong_is_said_until_a_person_does_something_else(seeded, site
     expect(notice).to_be_visible()
     page.locator("#do-retry").click()
     expect(page.locator("dialog[open]")).to_be_visible()
+    expect(notice).to_have_count(0)
+
+
+def test_what_a_person_asked_for_without_an_answer_is_not_said_to_be_done_or_not(seeded, site, visitor, admin):
+    visitor.watch.is_cut_off = True
+    page = visitor.open(f"/jobs/{seeded}", user=admin)
+    wait_until_drawn(page)
+    notice = page.locator("#notices [role=alert]")
+    page.route(f"**/jobs/{seeded}", lambda route: route.abort())
+    page.evaluate(f"htmx.trigger(document.body, 'changed:job-{seeded}')")
+    expect(page.locator("#offline")).to_be_visible()
+    expect(notice).to_have_count(0)  # nobody asked for that
+    page.unroute_all(behavior="wait")
+    path = f"**/jobs/{seeded}/unconfirmed/settle"
+    page.goto(f"/jobs/{seeded}/unconfirmed")
+    wait_until_drawn(page)
+    page.get_by_role("radio", name=re.compile("^All")).check()
+    page.get_by_role("radio", name="They were placed").check()
+    page.route(path, lambda route: route.abort())
+    page.get_by_role("button", name="Settle", exact=True).click()
+    expect(notice).to_contain_text("No answer came. Whether it was done is not known")
+    assert find_flaws(page) == []
+    page.unroute_all(behavior="wait")
+    page.get_by_role("button", name="Settle", exact=True).click()
+    page.wait_for_url(f"**/jobs/{seeded}")
     expect(notice).to_have_count(0)

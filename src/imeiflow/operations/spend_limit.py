@@ -185,6 +185,6 @@ def _check(session: Session, user: User, limit: Decimal, cost: Money | None) -> 
         limit=Money(limit, cost.currency),
         used=Money(used, cost.currency),
         cost=cost,
-        remedy=f"Nothing was sent. {left} are left until {tomorrow:%Y-%m-%d %H:%M}, unless the limit is raised."
+        remedy=f"Nothing was sent. {left} are left until {tomorrow:%Y-%m-%d %H:%M %Z}, unless the limit is raised."
         + capped,
     )

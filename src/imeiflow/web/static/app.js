@@ -78,7 +78,20 @@
   body.addEventListener("htmx:configRequest", (event) => {
     if (!event.detail.triggeringEvent?.isTrusted) event.detail.headers["x-unattended"] = "1";
   });
-  body.addEventListener("htmx:sendError", () => setOffline(true));
+  // What a person asked for and was not answered may have been done, or not: nobody here can know.
+  const UNANSWERED = ["No answer came.", " Whether it was done is not known: when the connection is back, look before you do it again."];
+  body.addEventListener("htmx:sendError", (event) => {
+    setOffline(true);
+    if (event.detail.requestConfig.verb === "get") return;
+    const [strong, notice] = [document.createElement("strong"), document.createElement("div")];
+    strong.textContent = UNANSWERED[0];
+    notice.className = "notice notice-bad";
+    notice.role = "alert";
+    notice.append(strong, UNANSWERED[1]);
+    const notices = document.getElementById("notices");
+    notices.replaceChildren(notice);
+    notices.scrollIntoView({ block: "nearest" });
+  });
   body.addEventListener("htmx:afterOnLoad", () => setOffline(false));
 
   // What went wrong stands there no longer than it is so: until what the page asked by itself is answered again, or
