@@ -192,6 +192,9 @@ def test_a_job_that_is_over_is_counted_once_and_again_when_something_happens_to_
 def test_a_server_that_lives_and_works_says_so(site):
     asker = Asker(site)
     assert (asker.ask("GET", "/healthz").body, asker.ask("GET", "/readyz").body) == ("ok\n", "ok\n")
+    for path in ("/healthz", "/readyz"):
+        head = asker.ask("HEAD", path)
+        assert (head.status, head.body) == (200, "")
 
 
 def test_a_runner_that_does_not_turn_is_not_alive(tmp_path):

@@ -32,9 +32,11 @@ from tests.web.site import PASSWORD, open_site
 #: What anybody may ask for. To add a line here is a decision about security.
 PUBLIC = {
     "GET /healthz",
+    "HEAD /healthz",
     "GET /invitation/{secret}",
     "GET /metrics",
     "GET /readyz",
+    "HEAD /readyz",
     "GET /sign-in",
     "GET /static/{digest}/{name}",
     "POST /invitation/{secret}",
@@ -487,6 +489,39 @@ def test_nobody_is_believed_to_be_a_proxy_who_is_not_named(text):
 @pytest.mark.parametrize("text", ["127.0.0.1", "::1", "172.17.0.0/16", "127.0.0.1, 10.1.0.0/16"])
 def test_a_proxy_is_named_by_address_or_network(text):
     check_exposure(WebSettings(trusted_proxy=text), users=1)
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "flow.example.com",
+        "https://",
+        "https://flow.example.com/x",
+        "https://flow.example.com?x=1",
+        "https://flow.example.com/#x",
+        "https://mia:secret@flow.example.com",
+        "https://flow.example.com:99999",
+        "https://[::1",
+        "ftp://flow.example.com",
+    ],
+)
+def test_what_people_type_is_the_address_of_a_site_and_nothing_more(url):
+    with pytest.raises(ConfigurationError, match="is no address of a site"):
+        check_exposure(WebSettings(public_url=url), users=1)
+    check_exposure(WebSettings(public_url="https://flow.example.com:8443/"), users=1)
+
+
+def test_a_certificate_that_is_none_is_told_before_anything_is_served(tmp_path):
+    """And before a link for the first user is made."""
+    certificate, key = tmp_path / "site.pem", tmp_path / "site.key"
+    for content in (b"-----BEGIN CERTIFICATE-----\nnone\n-----END CERTIFICATE-----\n", b"", None):
+        for path in (certificate, key):
+            path.unlink(missing_ok=True)
+            if content is not None:
+                path.write_bytes(content)
+        with pytest.raises(ConfigurationError, match="--tls-cert") as error:
+            check_exposure(WebSettings(tls_cert=certificate, tls_key=key), users=1)
+        assert "as PEM" in error.value.remedy
 
 
 def test_behind_tls_browsers_are_told_to_stay_there(tmp_path):

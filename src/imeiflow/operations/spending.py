@@ -15,6 +15,7 @@ from enum import StrEnum
 from imeiflow.domain.day import start_of_day
 from imeiflow.domain.ident import AccountName, JobId
 from imeiflow.domain.money import Money
+from imeiflow.errors import UsageError
 from imeiflow.ledger.record import Expense, Job
 from imeiflow.ledger.spending import SpendingFilter
 from imeiflow.operations.session import Session
@@ -60,7 +61,12 @@ def add_up_spending(
     last: date | None = None,
     zone: tzinfo | None = None,
 ) -> list[Sum]:
-    """Add up from the first to the last day, both included; days in their order, all else the dearest first."""
+    """Add up from the first to the last day, both included; days in their order, all else the dearest first.
+
+    Raises UsageError where the last day lies before the first.
+    """
+    if first is not None and last is not None and last < first:
+        raise UsageError(problem="the last day lies before the first", remedy="Change the two, or leave one out.")
     wanted = SpendingFilter(
         account=account,
         since=None if first is None else start_of_day(first, zone),

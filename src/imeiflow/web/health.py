@@ -9,7 +9,7 @@ import asyncio
 import time
 from typing import Final
 
-from litestar import MediaType, Response, get
+from litestar import HttpMethod, MediaType, Response, route
 
 from imeiflow.errors import LedgerError
 from imeiflow.web.office import Office, WebRequest
@@ -20,7 +20,18 @@ _PATIENCE_S: Final = 3.0
 _UNWRITABLE: Final = "the ledger cannot be written"
 
 
-@get("/healthz", opt={"public": True}, media_type=MediaType.TEXT, include_in_schema=False, sync_to_thread=False)
+#: Some watchers ask for the head alone.
+_LOOKS: Final = [HttpMethod.GET, HttpMethod.HEAD]
+
+
+@route(
+    "/healthz",
+    http_method=_LOOKS,
+    opt={"public": True},
+    media_type=MediaType.TEXT,
+    include_in_schema=False,
+    sync_to_thread=False,
+)
 def healthz() -> str:
     """Say that the event loop answers."""
     return "ok\n"
@@ -60,7 +71,7 @@ class Readiness:
             self._task = None
 
 
-@get("/readyz", opt={"public": True}, include_in_schema=False)
+@route("/readyz", http_method=_LOOKS, opt={"public": True}, include_in_schema=False)
 async def readyz(request: WebRequest) -> Response[str]:
     """Say whether the ledger can be written, and the runner works."""
     readiness: Readiness = request.scope["state"]["readiness"]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ipaddress
+import ssl
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
@@ -91,14 +92,14 @@ def check_exposure(settings: WebSettings, *, users: int) -> None:
         raise ConfigurationError(
             setting="--tls-cert", problem="it needs --tls-key, and the other way round", remedy="Name both files."
         )
-    if settings.public_url is not None:
-        parts = urlsplit(settings.public_url)
-        if parts.scheme not in {"http", "https"} or not parts.hostname or parts.path.strip("/"):
-            raise ConfigurationError(
-                setting="--public-url",
-                problem=f"{settings.public_url} is no address of a site",
-                remedy="Write it as people type it, such as https://flow.example.com.",
-            )
+    if settings.tls_cert is not None and settings.tls_key is not None:
+        _check_certificate(settings.tls_cert, settings.tls_key)
+    if settings.public_url is not None and not _is_site(settings.public_url):
+        raise ConfigurationError(
+            setting="--public-url",
+            problem=f"{settings.public_url} is no address of a site",
+            remedy="Write it as people type it, such as https://flow.example.com.",
+        )
     if settings.trusted_proxy is not None:
         _check_proxy(settings.trusted_proxy)
     if settings.is_local:
@@ -115,6 +116,30 @@ def check_exposure(settings: WebSettings, *, users: int) -> None:
             problem="others could reach it, and passwords would cross the network unencrypted",
             remedy="Give --tls-cert and --tls-key, or --public-url https://… where a proxy in front speaks TLS.",
         )
+
+
+def _is_site(url: str) -> bool:
+    """Say whether an address is that of a site, and of nothing in it; nor may it name somebody."""
+    try:
+        parts = urlsplit(url)
+        has_name = bool(parts.hostname) and parts.port != 0 and "@" not in parts.netloc
+    except ValueError:  # of its port, or its brackets
+        return False
+    return (
+        has_name and parts.scheme in {"http", "https"} and not (parts.path.strip("/") or parts.query or parts.fragment)
+    )
+
+
+def _check_certificate(certificate: Path, key: Path) -> None:
+    """Raise ConfigurationError for files that no server can speak TLS with."""
+    try:
+        ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER).load_cert_chain(certificate, key, password=lambda: "")
+    except (OSError, ValueError) as error:
+        raise ConfigurationError(
+            setting="--tls-cert",
+            problem=f"{certificate} and {key} are no certificate with its key, or cannot be read",
+            remedy="Give both as PEM, the certificate with its chain, the key without a password.",
+        ) from error
 
 
 def _check_proxy(text: str) -> None:

@@ -199,6 +199,8 @@ def test_spending_is_of_the_days_that_are_asked_for(reader):
         "sums"
     ]
     check_problem(reader.ask("GET", "/spending?timezone=Mars"), 409, "usage")
+    told = check_problem(reader.ask("GET", "/spending?from=2026-02-02&to=2026-02-01"), 409, "contradiction")
+    assert told["errors"][0]["field"] == "to"
     check_problem(reader.ask("GET", "/spending?from=yesterday"), 422, "invalid")
 
 

@@ -14,7 +14,7 @@ from imeiflow.operations.json_object import describe_sum
 from imeiflow.operations.spending import Axis, add_up_spending
 from imeiflow.operations.time_zone import name_time_zone
 from imeiflow.web.api.operation import Call, Operation
-from imeiflow.web.api.value import Account, Amount, In, Out, Text
+from imeiflow.web.api.value import Account, Amount, In, Out, Text, contradict
 
 #: Nothing was spent outside of these, and a time zone cannot lead beyond what dates can say.
 _FIRST: Final = date(2000, 1, 1)
@@ -58,6 +58,8 @@ class Sums(Out):
 def show_spending(call: Call) -> dict[str, Any]:
     """Say what was spent by day, service, job or account."""
     query: SpendingQuery = call.query
+    if query.first is not None and query.last is not None and query.last < query.first:
+        raise contradict("to", "it lies before `from`", "Change one, or leave it out.", str(query.last))
     sums = add_up_spending(
         call.session,
         query.by,

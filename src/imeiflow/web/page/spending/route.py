@@ -10,7 +10,6 @@ from litestar.params import FromQuery
 from markupsafe import Markup
 
 from imeiflow.domain.ident import AccountName
-from imeiflow.errors import UsageError
 from imeiflow.operations.spending import Axis, Sum, add_up_spending, total_by_currency
 from imeiflow.operations.spending_figure import draw_spending
 from imeiflow.plot.svg import write_svg
@@ -39,8 +38,6 @@ def spending_page(
     axis = Axis(by) if by in set(Axis) else Axis.DAY
     today = session.clock.now().astimezone().date()
     since, until = read_day(first) or today - timedelta(days=_USUAL_DAYS - 1), read_day(last) or today
-    if since > until:
-        raise UsageError(problem="the last day lies before the first", remedy="Change the two, or leave one out.")
     sums = add_up_spending(session, axis, account=AccountName(account) if account else None, first=since, last=until)
     return draw(
         request,
