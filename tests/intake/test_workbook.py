@@ -20,6 +20,7 @@ from imeiflow.intake.error import EmptyInputError, FormatError, ProtectedInputEr
 from imeiflow.intake.format import Format
 from imeiflow.intake.workbook import show_cell
 
+from .hostile import write_workbook
 from .sample import imeis_of, make_imeis, read, write_xlsx
 
 IMEIS = make_imeis(4)
@@ -179,6 +180,22 @@ def test_a_sheet_with_a_stray_cell_far_out_is_refused_before_it_fills_the_memory
     stray.save(path)
     with pytest.raises(FormatError, match=r"1,048,576 rows and 16,384 columns"):
         read(path)
+
+
+def place(row: int, text: str) -> str:
+    """Write a row whose only cell stands in the last column that there is."""
+    return f'<row r="{row}"><c r="XFD{row}" t="inlineStr"><is><t>{text}</t></is></c></row>'
+
+
+def test_a_list_whose_rows_begin_far_out_is_refused_before_they_are_widened() -> None:
+    with pytest.raises(FormatError, match=r"4,000 rows and 16,38\d columns"):
+        read(write_workbook("".join(place(row, IMEIS[0]) for row in range(1, 4001))))
+
+
+def test_empty_rows_before_a_list_cost_next_to_nothing() -> None:
+    """Each of them had sixteen thousand cells, and no other list was read meanwhile."""
+    _, rows = read(write_workbook(place(99_999, "IMEI") + place(100_000, IMEIS[0])))
+    assert imeis_of(rows) == [IMEIS[0]]
 
 
 def test_an_encrypted_workbook_is_refused() -> None:

@@ -35,6 +35,7 @@ class WorkbookReader:
             with origin.open() as file, calamine.CalamineWorkbook.from_filelike(file) as book:
                 chosen = _choose_sheet(book, origin) if sheet is None else _find_sheet(book, origin, sheet)
                 self.others = [name for name in _visible_names(book) if name != chosen.name]
+        _check_span(origin, chosen.height, chosen.total_width)
         self.name: str = chosen.name
         self._sheet: calamine.CalamineSheet | None = chosen
 
@@ -54,11 +55,11 @@ class WorkbookReader:
         margin = [""] * (start[1] if start else 0)
         with _translated(self._origin):
             for number, row in enumerate(self._sheet.iter_rows(), 1):
-                cells = margin + [cell if type(cell) is str else show_cell(cell) for cell in row]
-                if any(cells):
+                cells = [cell if type(cell) is str else show_cell(cell) for cell in row]
+                if any(cells):  # of a million empty rows before a cell far out, none is given its margin
                     yield (
                         number,
-                        cells,
+                        margin + cells,
                         [place for place, cell in enumerate(row, len(margin)) if type(cell) in _NUMBERS],
                     )
 
@@ -121,11 +122,14 @@ def _check_dimensions(origin: Origin) -> None:
             if found is None:
                 continue
             width = _column_number(found[3]) - _column_number(found[1]) + 1
-            height = int(found[4]) - int(found[2]) + 1
-            if width * height > _MOST_CELLS:
-                problem = f"a sheet spans {height:,} rows and {width:,} columns"
-                remedy = "Delete the empty rows and columns behind the list, save it, or save it as CSV."
-                raise FormatError(source=origin.name, problem=problem, remedy=remedy)
+            _check_span(origin, int(found[4]) - int(found[2]) + 1, width)
+
+
+def _check_span(origin: Origin, height: int, width: int) -> None:
+    if height * width > _MOST_CELLS:
+        problem = f"a sheet spans {height:,} rows and {width:,} columns"
+        remedy = "Delete the empty rows and columns around the list, save it, or save it as CSV."
+        raise FormatError(source=origin.name, problem=problem, remedy=remedy)
 
 
 def _column_number(letters: bytes) -> int:
