@@ -102,6 +102,22 @@ def test_a_mistyped_option_says_where_help_is():
     assert "Traceback" not in done.stderr
 
 
+@pytest.mark.parametrize(
+    ("type_", "value", "says"),
+    [
+        (click.IntRange(min=1), "0", "0 is not a number of 1 or more."),
+        (click.IntRange(1, 1000), "x", "'x' is not a whole number."),
+        (click.IntRange(1, 1000), "5000", "5000 is not a number from 1 to 1000."),
+        (click.FloatRange(0, 600), "-1", "-1.0 is not a number from 0 to 600."),
+        (click.FloatRange(0, 600), "x", "'x' is not a number."),
+    ],
+)
+def test_a_number_that_is_not_accepted_is_said_with_what_is_in_words(type_, value, says, capsys):
+    group = click.Group(commands=[click.Command("act", params=[click.Option(["--number"], type=type_)])])
+    assert run(group, ["act", "--number", value]) == 2
+    assert f"'--number': {says}" in capsys.readouterr().err
+
+
 def test_version_is_told():
     assert imeiflow("--version").stdout.startswith("imeiflow 0.")
 

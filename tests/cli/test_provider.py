@@ -165,3 +165,9 @@ def test_a_password_or_a_key_in_a_base_url_is_not_shown(tmp_path):
             assert done.returncode == status
             assert ("https://127.0.0.1:9/api" in done.stdout) == (status == 0)
             assert "1234" not in done.stdout + done.stderr
+
+
+def test_what_is_typed_and_is_no_imei_is_named_before_anything_is_asked(environment):
+    done = run_typed(("probe", "--service", "1", "--imei", f"{make_imei(1)},123"), environment)
+    assert done.returncode == 2
+    assert "--imei: '123' cannot be read as an IMEI" in done.stderr

@@ -75,3 +75,16 @@ def test_another_name_of_a_plot_is_refused_before_anything_is_read(environment, 
 def test_show_says_what_is_spent_and_what_may_have_been(environment):
     done = run_typed(("show", "2"), environment)
     assert "Spent: $0.08. Up to $0.16 more may have been charged" in done.stdout
+
+
+@pytest.mark.parametrize(
+    ("options", "says"),
+    [
+        (("--from", "2026-13-01"), "'2026-13-01' is no day such as 2026-11-01."),
+        (("--from", "2026-02-01", "--to", "2026-01-01"), "--from 2026-02-01 is after --to 2026-01-01"),
+    ],
+)
+def test_days_that_make_no_sense_are_refused_in_words(environment, options, says):
+    done = run_typed(("spending", *options), environment)
+    assert done.returncode == 2
+    assert says in done.stderr

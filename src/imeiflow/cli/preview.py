@@ -146,7 +146,7 @@ def _tell_cost(proposal: Proposal) -> Iterator[str]:
     yield from _tell_balance(proposal, cost)
     if proposal.max_spend is not None and price is not None and cost is not None:
         cap = Money(proposal.max_spend, price.currency)
-        enough = "" if cost.amount <= cap.amount else f": pauses after {_affordable(cap, price):,} orders"
+        enough = "" if cost.amount <= cap.amount else f": pauses after {count(_affordable(cap, price), 'order')}"
         yield f"  cap       {cap}{enough}"
 
 

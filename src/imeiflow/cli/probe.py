@@ -41,6 +41,7 @@ from imeiflow.operations.session import Session
 from imeiflow.operations.submit import Proposal, Request, preview_list, read_list
 
 _UNKNOWN = 4
+_FEWEST_DIGITS = 14
 
 
 @command(
@@ -84,7 +85,13 @@ def _read_list(
     if file == "-":
         source = open_input().read()
     elif imeis:
-        source = "\n".join(imeis).replace(",", "\n").encode()
+        typed = [one.strip() for one in ",".join(imeis).split(",") if one.strip()]
+        bad = [repr(one) for one in typed if sum(map(str.isdigit, one)) < _FEWEST_DIGITS]
+        if bad:
+            raise UsageError(
+                problem=f"--imei: {', '.join(bad)} cannot be read as an IMEI", remedy="Write its 15 digits."
+            )
+        source = "\n".join(typed).encode()
 
     def make() -> Request:
         opened: Path | BinaryIO = source if isinstance(source, Path) else io.BytesIO(source)

@@ -9,6 +9,7 @@ import errno
 import importlib
 import io
 import os
+import re
 import sys
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
@@ -26,6 +27,13 @@ _PIPE_CLOSED: Final = 141
 #: Standard output leads to a disk that is full or broken.
 _UNWRITABLE: Final = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO})
 
+#: What the library below says of numbers, and how a person says it.
+_SYMBOLS: Final = (
+    (r" is not in the range (\S+?)<=x<=(\S+?)\.$", r" is not a number from \1 to \2."),
+    (r" is not in the range x>=(\S+?)\.$", r" is not a number of \1 or more."),
+    (r" is not a valid integer( range)?\.$", " is not a whole number."),
+    (r" is not a valid float( range)?\.$", " is not a number."),
+)
 PROGRAM: Final = "imeiflow"
 #: Where the server stands that was named, among what a call of the program carries along.
 SERVER_META: Final = "imeiflow.server"
@@ -263,8 +271,15 @@ def _report(error: Exception) -> int:
     return 1
 
 
+def _say_plainly(message: str) -> str:
+    """Say what a number must be in words, where the library says it in symbols."""
+    for pattern, words in _SYMBOLS:
+        message = re.sub(pattern, words, message)
+    return message
+
+
 def _tell_wrong_usage(error: click.ClickException) -> None:
-    message = error.format_message()
+    message = _say_plainly(error.format_message()) if isinstance(error, click.BadParameter) else error.format_message()
     _tell(f"imeiflow: {message[:1].lower()}{message[1:]}")
     if isinstance(error, click.UsageError) and error.ctx is not None:
         _tell(f"  `{error.ctx.command_path} --help` shows how it is used.")

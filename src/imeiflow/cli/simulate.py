@@ -12,7 +12,7 @@ import click
 from imeiflow.cli.option import Command, json_option
 from imeiflow.cli.output import count, print_json, say, tell
 from imeiflow.domain.money import Money
-from imeiflow.errors import ConfigurationError
+from imeiflow.errors import ConfigurationError, UsageError
 from imeiflow.operations.json_text import dump_json
 from imeiflow.simulator.behaviour import OPTIONS, Behaviour
 from imeiflow.simulator.option import Option
@@ -109,7 +109,7 @@ def simulate(*, host: str, port: int, is_json: bool, **options: object) -> None:
     """
     if host not in _LOOPBACK:
         say("Anyone who can reach this address can use the simulated provider; no real order is placed by it.")
-    behaviour = Behaviour.parse({name: value for name, value in options.items() if value is not None})
+    behaviour = _read_behaviour(options)
     started: list[SimulatedProvider] = []
 
     def announce(provider: SimulatedProvider, _: Callable[[], None]) -> None:
@@ -172,3 +172,12 @@ def _tell_book(told: Mapping[str, Any]) -> Iterator[str]:
 
 def _show(amount: str) -> str:
     return str(Money(Decimal(amount), "USD"))
+
+
+def _read_behaviour(options: Mapping[str, object]) -> Behaviour:
+    """Read what was typed; a value that makes no sense is wrong usage here, and no setting of the program."""
+    try:
+        return Behaviour.parse({name: value for name, value in options.items() if value is not None})
+    except ConfigurationError as error:
+        name = f"--{error.data['setting']}".replace("_", "-")
+        raise UsageError(problem=f"{name}: {error.data['problem']}", remedy=error.remedy) from error

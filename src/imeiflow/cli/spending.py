@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from datetime import date, datetime
+from datetime import date
 from decimal import Decimal
 from pathlib import Path
+from typing import Any
 
 import click
 
@@ -14,6 +15,7 @@ from imeiflow.cli.option import account_option, command, json_option
 from imeiflow.cli.output import count, cut, print_json_list, print_table, say
 from imeiflow.cli.server import find_client
 from imeiflow.domain.ident import AccountName
+from imeiflow.errors import UsageError
 from imeiflow.operations.json_object import describe_sum
 from imeiflow.operations.json_text import clean
 from imeiflow.operations.spending import Axis, Sum, add_up_spending, total_by_currency
@@ -23,7 +25,20 @@ from imeiflow.plot.page import check_plot_path, save_plot
 _WIDEST_BAR = 30
 _WIDEST_NAME = 40
 _HEADINGS = ("ORDERS", "SPENT", "REJECTED", "IN DOUBT", "")
-_DAY = click.DateTime(formats=["%Y-%m-%d"])
+
+
+class _DayType(click.ParamType[date, Any]):
+    name = "day"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> date:
+        """Read a day."""
+        try:
+            return value if isinstance(value, date) else date.fromisoformat(value)
+        except ValueError:
+            self.fail(f"{value!r} is no day such as 2026-11-01.", param, ctx)
+
+
+_DAY = _DayType()
 
 
 @command(
@@ -48,7 +63,7 @@ _DAY = click.DateTime(formats=["%Y-%m-%d"])
 @click.option("--plot", "plot", metavar="FILE", help="Draw it, as .png, .html or .svg.")
 @json_option
 def spending(
-    *, by: str, first: datetime | None, last: datetime | None, account: str | None, plot: str | None, is_json: bool
+    *, by: str, first: date | None, last: date | None, account: str | None, plot: str | None, is_json: bool
 ) -> None:
     """Say what was spent by day, service, job or account: exact, each currency by itself.
 
@@ -58,16 +73,17 @@ def spending(
     """
     if plot is not None:
         check_plot_path(Path(plot))
-    start, end = None if first is None else first.date(), None if last is None else last.date()
+    if first is not None and last is not None and first > last:
+        raise UsageError(problem=f"--from {first} is after --to {last}", remedy="Name the earlier day with --from.")
     client = find_client()
     if client is not None:
         from imeiflow.cli.remote import look
 
-        sums = look.add_up_spending(client, Axis(by), account=account, first=start, last=end)
+        sums = look.add_up_spending(client, Axis(by), account=account, first=first, last=last)
     else:
         with open_session(is_listing=True) as session:
             named = None if account is None else AccountName(account)
-            sums = add_up_spending(session, Axis(by), account=named, first=start, last=end)
+            sums = add_up_spending(session, Axis(by), account=named, first=first, last=last)
     if is_json:
         print_json_list(describe_sum(one, Axis(by)) for one in sums)
     else:

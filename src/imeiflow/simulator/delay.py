@@ -37,7 +37,10 @@ class Delay:
         """Read a delay in one of the forms of `FORM`; ValueError for anything else."""
         name, colon, rest = text.strip().partition(":")
         if colon:
-            shape = Shape(name.strip().lower())
+            word = name.strip().lower()
+            if word not in set(Shape):
+                raise ValueError(FORM)
+            shape = Shape(word)
             numbers = [_read_seconds(part) for part in rest.split(",")]
             if shape not in {Shape.LOGNORMAL, Shape.PARETO} or not 2 <= len(numbers) <= 3 or numbers[1] <= 0:
                 raise ValueError(FORM)
@@ -71,7 +74,10 @@ class Delay:
 
 
 def _read_seconds(text: str) -> float:
-    seconds = float(text)
+    try:
+        seconds = float(text)
+    except ValueError:
+        raise ValueError(FORM) from None
     if not 0 <= seconds < math.inf:
         raise ValueError(FORM)
     return seconds
