@@ -8,7 +8,7 @@ from io import StringIO
 import pytest
 from rich.console import Console
 
-from imeiflow.cli.watching import describe_sync, draw_sync
+from imeiflow.cli.watching import PlainSyncDisplay, describe_sync, draw_sync
 from imeiflow.domain.ident import JobId
 from imeiflow.domain.order import ResultStatus
 from imeiflow.operations.status_tally import StatusTally
@@ -49,3 +49,13 @@ def test_when_the_next_poll_is_due_is_said_once():
     console.print(draw_sync(progress, 80))
     (line,) = [line for line in console.export_text().splitlines() if "poll" in line]
     assert line.split() == ["next", "poll", "in", "4.0", "s"]
+
+
+def test_a_line_is_not_written_twice_where_nothing_but_who_asks_was_found_out():
+    written: list[str] = []
+    display = PlainSyncDisplay(write=written.append, clock=lambda: 0.0)
+    display.show(make_progress(0, 3))
+    display.show(make_progress(0, 3, Asking(account="shop", owner=None, view=None)))
+    assert len(written) == 1
+    display.show(make_progress(0, 3, Asking(account="shop", owner="process 9", view=None)))
+    assert len(written) == 2

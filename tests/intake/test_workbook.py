@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 
 from imeiflow.domain.imei import Flaw, Imei, Reading, Repair, check_digit
 from imeiflow.errors import InputError
-from imeiflow.intake.error import EmptyInputError, FormatError, ProtectedInputError
+from imeiflow.intake.error import ColumnError, EmptyInputError, FormatError, ProtectedInputError
 from imeiflow.intake.format import Format
 from imeiflow.intake.workbook import show_cell
 
@@ -104,6 +104,21 @@ def test_the_first_visible_sheet_with_data_is_read_and_the_others_are_named(tmp_
     assert "'One', 'Two'" in caught.value.remedy
     with pytest.raises(EmptyInputError, match="'Blank' is empty"):
         read(path, sheet="Blank")
+
+
+def test_a_first_sheet_that_is_no_list_does_not_hide_the_one_that_is(tmp_path: Path) -> None:
+    phones: list[list[object]] = [["Device", "IMEI"], ["x", IMEIS[0]], ["y", IMEIS[1]]]
+    cover: list[list[object]] = [["Phones of May"], [2]]
+    path = write_xlsx(tmp_path / "cover.xlsx", {"Cover": cover, "Head": [["IMEI"]], "Phones": phones})
+    sheet, rows = read(path)
+    assert (sheet.worksheet, imeis_of(rows)) == ("Phones", IMEIS[:2])
+    assert "Only the sheet 'Phones' is read, not 'Cover', 'Head'." in sheet.notes
+    assert imeis_of(read(path, column="IMEI")[1]) == IMEIS[:2]
+    with pytest.raises(ColumnError, match="in the first 2 rows"):
+        read(path, sheet="Cover")
+    other = write_xlsx(tmp_path / "none.xlsx", {"Cover": cover, "Notes": [["nothing"], ["here"]]})
+    with pytest.raises(ColumnError, match="of the sheet 'Cover', nor in 'Notes'"):
+        read(other)
 
 
 def test_a_workbook_without_data_is_refused(tmp_path: Path) -> None:

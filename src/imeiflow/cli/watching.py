@@ -73,7 +73,11 @@ class PlainSyncDisplay:
     def show(self, progress: SyncProgress) -> None:
         """Write a line when it is time for one, and at once when somebody else asks or nobody can."""
         now = self._clock()
-        urgent = (tuple(one.owner for one in progress.askings), _trouble(progress), progress.tally.stuck > 0)
+        urgent = (
+            tuple(one.owner for one in progress.askings if one.owner),
+            _trouble(progress),
+            progress.tally.stuck > 0,
+        )
         asked = sum(one.view.asked for one in progress.askings if one.view is not None)
         state = (dict(progress.tally.counts), progress.anomalies, asked)
         is_time = self._written_at is None or now - self._written_at >= self._every_s

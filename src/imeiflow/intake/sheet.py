@@ -6,6 +6,7 @@ Nothing is ordered, stored or dropped here: every row that holds anything is yie
 from __future__ import annotations
 
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 from itertools import dropwhile, islice
 from pathlib import Path
@@ -13,7 +14,7 @@ from typing import BinaryIO, Final, Self
 
 from imeiflow.domain.imei import Flaw, Reading, read_imei
 from imeiflow.intake.column import Choice, choose_column, show_letter
-from imeiflow.intake.error import EmptyInputError, FormatError, RowError
+from imeiflow.intake.error import ColumnError, EmptyInputError, FormatError, RowError
 from imeiflow.intake.format import Format, detect_format
 from imeiflow.intake.layout import Arrangement
 from imeiflow.intake.origin import Origin, take_origin
@@ -69,12 +70,7 @@ class Sheet:
         self._origin = origin
         self.format = detect_format(origin)
         self._reader = self._open_reader(sheet)
-        sample = self._take_sample()
-        if not sample:
-            raise EmptyInputError(source=self.name, problem="it holds no rows")
-        choice = choose_column(sample, column, source=self.name)
-        if choice.header is not None and len(sample) == choice.header + 1:
-            raise EmptyInputError(source=self.name, problem="it holds a header and nothing below it")
+        sample, choice = self._find_list(column, is_named=sheet is not None)
         self.imei_column = choice.column
         self.alternatives = choice.alternatives
         self.header_line = None if choice.header is None else sample[choice.header][0]
@@ -116,6 +112,34 @@ class Sheet:
                     raise self._report_width(line, len(cells))
                 cells = [*cells, *[""] * (width - len(cells))]  # noqa: PLW2901
             yield Row(line, value, was_number, reading, tuple(cells))
+
+    def _find_list(self, column: str | None, *, is_named: bool) -> tuple[list[Record], Choice]:
+        """Find the rows and the column of IMEIs; where nobody named a sheet and it holds no list, in the next ones."""
+        try:
+            return self._look(column)
+        except (ColumnError, EmptyInputError) as error:
+            first = self._reader
+            if is_named or not isinstance(first, WorkbookReader) or not first.others:
+                raise
+            first.close()
+            for name in first.others:
+                with suppress(ColumnError, EmptyInputError):
+                    self._reader = self._open_reader(name)
+                    return self._look(column)
+            if isinstance(error, EmptyInputError):
+                raise
+            others = ", ".join(map(repr, first.others))
+            data = {**error.data, "problem": f"{error.data['problem']} of the sheet {first.name!r}, nor in {others}"}
+            raise ColumnError(**data, remedy=error.remedy) from None
+
+    def _look(self, column: str | None) -> tuple[list[Record], Choice]:
+        sample = self._take_sample()
+        if not sample:
+            raise EmptyInputError(source=self.name, problem="it holds no rows")
+        choice = choose_column(sample, column, source=self.name)
+        if choice.header is not None and len(sample) == choice.header + 1:
+            raise EmptyInputError(source=self.name, problem="it holds a header and nothing below it")
+        return sample, choice
 
     def _open_reader(self, sheet: str | None) -> Reader:
         if not self.format.is_text:

@@ -24,7 +24,10 @@ _DIMENSION: Final = re.compile(rb'<dimension ref="([A-Z]{1,3})(\d{1,7}):([A-Z]{1
 
 
 class WorkbookReader:
-    """Yields the records of one sheet: the named one, or the first visible one that holds anything."""
+    """Yields the records of one sheet: the named one, or the first visible one that holds anything.
+
+    `others` are the visible ones beside it.
+    """
 
     def __init__(self, origin: Origin, kind: Format, sheet: str | None) -> None:
         self._origin = origin
