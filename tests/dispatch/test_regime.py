@@ -50,6 +50,19 @@ def test_a_server_that_takes_any_number_takes_20000_imeis_in_12_seconds_and_in_5
     assert run_lane(Lane(ceiling=256, learned=lane.as_learned()), ServerModel(), CALLS_OF_A_JOB).seconds <= 5.0
 
 
+def test_refusals_among_ever_fewer_calls_are_taken_for_a_matter_of_rate() -> None:
+    """Far away, calls end all the time, so that no call shows whether it was one too many."""
+    learned, runs = None, []
+    for _ in range(2):
+        lane = Lane(ceiling=256, learned=learned)
+        server = ServerModel(latency=steady(0.5), limit=("bucket", 10.0, 10.0), refusal_latency_s=0.1, wire_s=0.05)
+        runs.append(run_lane(lane, server, 300, intent_s=0.03))
+        learned = lane.as_learned()
+    assert lane.limit.cap is None
+    assert isinstance(lane.pace.model, Bucket)
+    assert runs[-1].refused <= 4
+
+
 @pytest.mark.parametrize("ceiling", [1, 3, 64])
 def test_the_users_ceiling_is_never_exceeded(ceiling: int) -> None:
     run = run_lane(Lane(ceiling=ceiling), ServerModel(latency=steady(0.5)), 300)

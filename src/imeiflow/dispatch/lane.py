@@ -5,8 +5,8 @@ recorded first is) and `end`. Every call ends as success, ignore or dropped (Net
 
 What a refusal without words means is found out here. It is taken for a matter of number first, because heeding that
 is safe, and asked again soon: one more call at once, taken although none has ended, shows that it was the rate. So
-do refusals that a limit of number cannot explain: among fewer calls than were admitted before, again and again. If it
-is still the wrong answer, little is lost: the pace is a measurement of what was admitted, whatever the limit was.
+do refusals that a limit of number cannot explain: among fewer calls than were admitted before, or than were refused
+before, again and again. If it is still the wrong answer, little is lost: the pace is a measurement of what was admitted, whatever the limit was.
 """
 
 from __future__ import annotations
@@ -318,7 +318,7 @@ class Lane:
             self._unexplained.popleft()
         if len(self._unexplained) >= _MAX_UNEXPLAINED:
             return True
-        return suspicion is not None and not is_trial and suspicion.in_a_row >= _MAX_UNEXPLAINED
+        return suspicion is not None and not is_trial and max(suspicion.in_a_row, suspicion.falls) >= _MAX_UNEXPLAINED
 
     def _count_ends(self, at: float) -> int:
         """Count the calls whose end the server may not have seen as we did, at a time just past."""
@@ -333,6 +333,7 @@ class Lane:
         if before is None:
             self._suspicion = before = Suspicion(call.began_at, call.began_at, now, call.crowd, limit.value, is_news)
         else:
+            before.falls += not is_trial and call.crowd < _surely(limit.cap or 0)
             before.in_a_row += not is_trial and call.crowd < _surely(limit.cap or limit.proven)
             before.began_at, before.refused_at, before.crowd, before.is_news = call.began_at, now, call.crowd, is_news
         self._has_waited = self._has_waited or is_news

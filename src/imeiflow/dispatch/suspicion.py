@@ -17,3 +17,4 @@ class Suspicion:
     is_news: bool  #: the last of them was more than that of one beyond a number that is known for sure
     in_a_row: int = 1  #: refusals since a call was last served
     verified: int = 0
+    falls: int = 0  #: how often one even among fewer was refused
