@@ -234,7 +234,7 @@ class _Drive:
     def claim(self, now: float) -> float:
         """Claim as many calls as may; say when the next one may."""
         while self.left:
-            self.lane.pace.calls_left = self.left
+            self.lane.pace.growth.calls_left = self.left
             ready_at = self.lane.ready_at(now)
             if ready_at > now:
                 return ready_at

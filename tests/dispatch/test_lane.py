@@ -387,13 +387,13 @@ def test_when_many_end_at_once_after_a_refusal_others_follow_one_by_one() -> Non
 def test_near_the_end_of_a_job_nothing_more_is_tried() -> None:
     """What was tried before and not refused is good, though."""
     pace = Pace(model=spread(10.0))
-    pace.calls_left = 30
+    pace.growth.calls_left = 30
     now = 0.0
     for _ in range(200):
         now = max(now, pace.ready_at(now))
         pace.started(now)
     assert pace.model == spread(10.0)
-    pace.calls_left = math.inf
+    pace.growth.calls_left = math.inf
     for _ in range(200):
         now = max(now, pace.ready_at(now))
         pace.started(now)

@@ -100,7 +100,7 @@ class LaneMoves(RuleBasedStateMachine):
 
     @rule(calls=st.sampled_from([0.0, 3.0, 50.0, math.inf]))
     def tell_what_is_left(self, calls: float) -> None:
-        self.lane.pace.calls_left = calls
+        self.lane.pace.growth.calls_left = calls
 
     @precondition(lambda self: not self.claimed and not self.away)
     @rule()

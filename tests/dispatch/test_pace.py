@@ -270,7 +270,7 @@ def test_more_is_tried_where_few_calls_were_refused_or_much_is_to_be_gained(
     refusals: int, left: float, tries: bool
 ) -> None:
     pace = Pace(model=spread(10.0))
-    pace.calls_left, pace.refusals = left, refusals
+    pace.growth.calls_left, pace.growth.refusals = left, refusals
     _begin(pace, 0.0, 60)
     assert (pace.model != spread(10.0)) == tries
 

@@ -61,7 +61,7 @@ async def test_calls_that_are_to_ask_count_as_calls_that_are_still_to_be_made(tm
             running = asyncio.create_task(engine.run())
             async with asyncio.timeout(PATIENCE_S):
                 await until(lambda: engine.desk.is_under_way and engine.poller.view().waiting == 3)  # type: ignore[union-attr]
-                await until(lambda: engine.desk.lane.pace.calls_left == 0.03)
+                await until(lambda: engine.desk.lane.pace.growth.calls_left == 0.03)
                 release.set()
                 await running
 

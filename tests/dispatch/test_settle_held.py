@@ -120,7 +120,7 @@ async def test_doubts_that_are_being_settled_count_as_calls_that_are_still_to_be
 
     def note(engine: Engine) -> None:
         engine.desk.tell_lane()
-        left.append(engine.desk.lane.pace.calls_left)
+        left.append(engine.desk.lane.pace.growth.calls_left)
 
     behaviour = {**DOUBT, "faults": ("reset:after@#3,5",), "pending_for": "36000"}
     async with open_rig(tmp_path, behaviour, clock=FastClock(10)) as rig:

@@ -166,7 +166,7 @@ class Desk:
             calls += work.counts[OrderState.QUEUED] / max(1, work.chunk_size.usual)
             if work.job.id in self.settlements:
                 calls += work.counts[OrderState.UNCONFIRMED]
-        self.lane.pace.calls_left = calls
+        self.lane.pace.growth.calls_left = calls
 
     def end_job(self, work: Work, to: JobState, reason: str | None, held: str | None = None) -> bool:
         """Write a job's end, and say whether it has ended: a job is not finished while the ledger has queued orders.

@@ -5,8 +5,8 @@ recorded first is) and `end`. Every call ends as success, ignore or dropped (Net
 
 What a refusal without words means is found out here. It is taken for a matter of number first, because heeding that
 is safe, and asked again soon: one more call at once, taken although none has ended, shows that it was the rate. So
-do refusals that a limit of number cannot explain: among fewer calls than were admitted before, or than were refused
-before, again and again. If it is still the wrong answer, little is lost: the pace is a measurement of what was admitted, whatever the limit was.
+do refusals that a limit of number cannot explain: among fewer calls than were admitted or refused before, again and
+again. If it is still the wrong answer, little is lost: the pace measures what was admitted, whatever the limit was.
 """
 
 from __future__ import annotations
@@ -283,7 +283,7 @@ class Lane:
         self._drop_sample(call)
         self.limit.note_refusal_latency(now - call.claimed_at)
         self._refusals.append((call.began_at, now))
-        self.pace.refusals += 1
+        self.pace.growth.refusals += 1
         suspicion = self._suspicion
         if refusal.says_rate or refusal.is_ban or refusal.retry_after_s is not None:
             if suspicion is not None and not self._speaks_of_rate:

@@ -1,6 +1,7 @@
 """How many calls in a time, learned from refusals; the lane's gate enforces it.
 
-Pure: times are passed in, nothing sleeps. What refusals measure stands in `cycle`, what bans teach in `caution`. Each
+Pure: times are passed in, nothing sleeps. What refusals measure stands in `cycle`, what bans teach in `caution`, when
+more is tried in `growth`. Each
 refusal that could not be avoided is also a measurement, and the pace settles just under it:
 
     free       nothing known: no pace
@@ -14,7 +15,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 
-from imeiflow.dispatch.caution import QUIET_S, Caution
+from imeiflow.dispatch.caution import Caution
 from imeiflow.dispatch.cycle import (
     FIRST_GAP_S,
     GUESS_S,
@@ -32,6 +33,7 @@ from imeiflow.dispatch.cycle import (
     measure_ban,
 )
 from imeiflow.dispatch.departure import Departures
+from imeiflow.dispatch.growth import MAX_FIRST_STEP, Growth
 from imeiflow.dispatch.rate import (
     MARGIN,
     REMEMBER_S,
@@ -48,25 +50,8 @@ __all__ = ["Bucket", "Model", "Pace", "Window"]
 
 _MIN_GRACE_S = 0.020
 _MAX_GRACE_S = 3.0
-_QUIET_S = 2.0
-_MAX_QUIET_S = 3600.0
-_FINE_STEP = 0.05
-_QUIET_CALLS = 12
-_MAX_QUIET_CALLS = 400
-_SPREAD = 1.1
 _AFTER_BAN = 0.9
 _TRUST_S = 5.0
-_WORTH_S = 6.0
-_GAIN_S = 2.0
-#: Where more of a job's calls would be refused than this, what more may gain has to be worth it.
-_FEW_REFUSALS = 0.02
-_DEAR_GAIN_S = 3.0
-_A_TRY_COSTS = 2  #: refusals, at most, as a rule
-_WORTH_AFTER_BAN_S = 12.0
-_MAX_FIRST_STEP = 4 * MIN_STEP
-#: After a ban so many calls that were not refused are enough to try so much more, until one is.
-_CLIMB_CALLS = 3
-_CLIMB_STEP = 0.5
 _SHUT_OUT = "the provider has shut us out for a while"
 _USED_UP = "no limit is known: the provider refused from the start, for what had been sent before"
 _REFUSED = "the provider refused a call: too many in a short time"
@@ -90,11 +75,10 @@ class Pace:
     ) -> None:
         self.model = model
         self.caution = caution or Caution()
+        self.growth = Growth(step=step, caution=self.caution, learned=model)
         self.reason = f"{describe_model(model)}, learned earlier" if model else "no limit is known"
         self.blocked_until = -math.inf
         self.is_at_ceiling = False
-        self.calls_left = math.inf  #: as far as is known, how many are still to be made
-        self.refusals = 0  #: calls of this session that were refused, for whatever reason
         self.departures = Departures(ceiling=ceiling, model=model, carried=carried)
         self._cycle: Cycle | None = None
         self._refused_at = -math.inf  #: the last time, of any cycle
@@ -106,22 +90,9 @@ class Pace:
         self._left_at = -math.inf  #: when the last call left
         self._was_served = False  #: a call of this session
         self._is_rough = False  #: the model is a first guess: its cycle began rested
-        self._good: Model | None = None  #: what was not refused, while more is being tried
-        self._before_good: Model | None = None  #: the same, before the last success
         self._trust_until = -math.inf  #: until then the provider may still count the calls of an earlier session
         self._is_recalled = model is not None
         self._began_at = math.inf  #: when the first call of this session did
-        self._step = min(max(MIN_STEP, step), _MAX_FIRST_STEP)
-        #: After a ban: the pace at which the climb began; None where there is none.
-        self._climbed_from = model.rate if model is not None and self.caution.is_climbing else None
-        self._may_spread = False  #: a window that bears no more may be a bucket: the same, evenly, is worth a try
-        self._wins = 0  #: how often in a row a little more was admitted
-        self._quiet_s = QUIET_S if self.caution.bans else _QUIET_S
-        self._quiet_since: float | None = None
-        self._quiet_calls = _QUIET_CALLS
-        self._calls_since_change = 0
-        self._calls = 0  #: of this session
-        self._bound_at = -math.inf  #: when the pace last was what a call waited for
 
     @property
     def ceiling(self) -> Window | None:
@@ -145,7 +116,7 @@ class Pace:
     @property
     def is_unsettled(self) -> bool:
         """Say whether the limit is being measured, or more than is known to be allowed is being tried."""
-        return self.is_probing or self._good is not None
+        return self.is_probing or self.growth.good is not None
 
     def is_recalled(self, at: float) -> bool:
         """Say whether the pace comes from an earlier session, whose calls the provider may still have counted then."""
@@ -153,11 +124,11 @@ class Pace:
 
     def as_learned(self) -> dict[str, object] | None:
         """Give what is worth remembering, as JSON values; None when no limit is known."""
-        model = self._good or self.model
+        model = self.growth.good or self.model
         if model is None and self.bans and self.is_probing and self._cycle is not None:
             # Left while shut out: whoever comes next begins slowly.
             model = spread(self._cycle.count / REMEMBER_S if self._has_sent(before=math.inf) else 1.0)
-        extra = {"step": min(self._step, _MAX_FIRST_STEP), "grace_s": self._grace_s, **self.caution.as_learned()}
+        extra = {"step": min(self.growth.step, MAX_FIRST_STEP), "grace_s": self._grace_s, **self.caution.as_learned()}
         if isinstance(model, Window) and self.departures.starts:
             extra["left"] = self.departures.count_parts(model)
         return None if model is None else {**as_values(model), **extra}
@@ -172,7 +143,7 @@ class Pace:
             ready = max(ready, self._gate_at)
         paced = self._by_model(now, self.model)
         if paced > ready:
-            self._bound_at = now
+            self.growth.note_bound(now)
         self.is_at_ceiling = by_ceiling >= max(ready, paced) > now
         return max(ready, paced)
 
@@ -185,7 +156,7 @@ class Pace:
         """Count a call that is to leave soon."""
         if self.is_probing:
             self._gate_at = math.inf
-        self._calls_since_change += 1
+        self.growth.note_claim()
         self.departures.claim(now, self.model)
         self._try_more(now)
 
@@ -197,7 +168,7 @@ class Pace:
             if self._is_recalled:
                 self._trust_until = now + (self.model.period_s if isinstance(self.model, Window) else _TRUST_S)
         self._left_at = now
-        self._calls += 1
+        self.growth.note_left()
         self._cycle.admitted += 1
         self.departures.leave(now, self.model)
         if self.is_probing:
@@ -248,7 +219,7 @@ class Pace:
         self._note_event(now, cycle, max(began_at, cycle.began_at), is_ban=is_ban)
         self.is_probing = True
         self._gate_at = self.blocked_until
-        self._quiet_since = None
+        self.growth.end_quiet()
         self.reason = _SHUT_OUT if is_ban else _REFUSED
 
     def admitted(self, now: float, *, began_at: float) -> None:
@@ -264,8 +235,16 @@ class Pace:
 
     # what the gate allows
 
+    def _try_more(self, now: float) -> None:
+        if self.model is None or self.is_probing:
+            return
+        more = self.growth.raise_pace(now, self.model, self._grace_s)
+        if more is not None:
+            self.model = more
+            self.reason = f"trying {describe_model(more)}: nothing was refused for a while"
+
     def _by_model(self, now: float, model: Model | None) -> float:
-        departures, good = self.departures, self._good
+        departures, good = self.departures, self.growth.good
         ready = departures.by_model(now, model)
         if not isinstance(model, Window):
             return ready
@@ -291,7 +270,7 @@ class Pace:
         elif not cycle.is_banned:
             cycle.is_banned = True
             self.caution.note_ban(now)
-            self._quiet_s = max(QUIET_S, self._quiet_s)
+            self.growth.wait_after_ban()
 
     def _note_event(self, now: float, cycle: Cycle, began_at: float, *, is_ban: bool) -> None:
         """Note a refusal that is not one of many that left together."""
@@ -300,8 +279,7 @@ class Pace:
             cycle.asked_at = max(cycle.asked_at, began_at)
         if cycle.refused_at == math.inf:
             cycle.refused_at, cycle.spent_at = now, began_at
-            self._quiet_s = min(_MAX_QUIET_S, self._quiet_s * 2)
-            self._quiet_calls = min(_MAX_QUIET_CALLS, self._quiet_calls * 2)
+            self.growth.wait_longer()
         self._spent.moments.append(began_at)
 
     def _ask_again_at(self, now: float, cycle: Cycle, *, is_ban: bool) -> float:
@@ -309,7 +287,7 @@ class Pace:
         if is_ban:
             return now + self.caution.next_gap()
         is_first = cycle.refused_at == math.inf
-        model = self._good or self.model
+        model = self.growth.good or self.model
         if self.bans:
             if model is None or not is_first:
                 return max(now + FIRST_GAP_S, self.caution.next_ask(now, min(now, cycle.refused_at)))
@@ -330,8 +308,7 @@ class Pace:
         if cycle.is_banned or is_empty:
             self._spent.moments.clear()  # what was not sent while shut out says nothing of what may be
         self._cycle = Cycle(again_at, admitted=1)
-        self._wins = 0
-        self._quiet_since, self._calls_since_change = now, 0
+        self.growth.begin_quiet(now)
 
     def _has_sent(self, *, before: float) -> bool:
         """Say whether a call of this session that left before a time was admitted, as far as is known."""
@@ -345,8 +322,8 @@ class Pace:
 
     def _learn(self, cycle: Cycle, again_at: float) -> Model:
         """Choose the pace after a cycle of refusals; sets the size of the next step, too."""
-        before, good, caution = self.model, self._good, self.caution
-        self._good = None
+        before, good, caution = self.model, self.growth.good, self.caution
+        self.growth.good = None
         if before is not None and self.is_recalled(cycle.refused_at):
             known = good or before  # what an earlier session used up is the reason
             return spread(_AFTER_BAN * known.rate) if cycle.is_banned else known
@@ -358,11 +335,11 @@ class Pace:
             caution.run = 0
         is_rough, self._is_rough = self._is_rough, before is None
         if good is not None:
-            self._step = MAX_STEP if cycle.is_banned else max(MIN_STEP, self._step / 2)
+            self.growth.step = MAX_STEP if cycle.is_banned else max(MIN_STEP, self.growth.step / 2)
             caution.end_leap()
             if self.bans and not cycle.is_banned:
                 caution.exclude(self.departures.starts, cycle.spent_at, since=self._began_at)
-            self._may_spread = isinstance(before, Window) and is_guess(before, self._grace_s)
+            self.growth.may_spread = isinstance(before, Window) and is_guess(before, self._grace_s)
             return self._end_climb(good, cycle) or self._make_sure(fall_back(good, between), cycle)
         if cycle.is_banned and (cycle.due_at is None or cycle.due_at - cycle.began_at < GUESS_S):
             caution.floor_s = max(caution.floor_s, cycle.asked_at - cycle.began_at)
@@ -377,14 +354,14 @@ class Pace:
             )
         else:
             found = measure(cycle, again_at)
-        self._step = found.step
-        self._climbed_from = found.model.rate if caution.is_climbing else None
+        self.growth.step = found.step
+        self.growth.climbed_from = found.model.rate if caution.is_climbing else None
         if before is None and not cycle.is_banned and between is not None and found.model.rate > 1.1 * between:
             return spread(MARGIN * between)  # what the first cycle holds besides is a burst
         if before is None or cycle.is_banned:
             return found.model
         if between is None and not self.bans:  # it may be slowed down by a rough guess: more is tried soon
-            self._step, self._quiet_s, self._quiet_calls = MAX_STEP, _QUIET_S, _QUIET_CALLS
+            self.growth.hurry()
         return correct(
             before,
             found.model,
@@ -399,7 +376,7 @@ class Pace:
 
     def _end_climb(self, good: Model, cycle: Cycle) -> Model | None:
         """Give what surely is allowed after a climb, which what had been saved up may have carried too far."""
-        least, self._climbed_from = self._climbed_from, None
+        least, self.growth.climbed_from = self.growth.climbed_from, None
         if least is None:
             return None
         refill = least_refill(
@@ -412,7 +389,7 @@ class Pace:
         caution, until = self.caution, cycle.refused_at
         if not self.bans or not caution.run or not isinstance(good, Bucket) or caution.spare(until):
             return good
-        before = self._before_good.rate if self._before_good else 0.0
+        before = self.growth.before_good.rate if self.growth.before_good else 0.0
         return make_sure(good, before, list(self.departures.starts), until, run=caution.run, can_err=caution.can_err)
 
     def _adopt(self, model: Model, before: Model | None) -> None:
@@ -424,73 +401,3 @@ class Pace:
             self.reason = f"{describe_model(model)}: the provider refuses more"
         else:
             self.reason = f"slower, {describe_model(model)}: the provider refused calls at {describe_model(before)}"
-
-    # more
-
-    def _try_more(self, now: float) -> None:
-        """After quiet, and only when the pace was what held us back, allow a little more."""
-        model = self.model
-        if model is None or self.is_probing or self.caution.forbids:
-            return
-        if self._quiet_since is None:
-            self._quiet_since = now
-        if self._bound_at < (self._quiet_since + now) / 2 or (self.bans and not self.caution.spare(now)):
-            return
-        if self._step < _FINE_STEP and self.caution.was_refused_lately(now):
-            return  # little is to be gained, and some ban whoever is refused a few times in a minute
-        period_s = self.caution.next_period(model, now)
-        wait_s, calls = self._choose_quiet(model, period_s)
-        if now - self._quiet_since < max(wait_s, 2.5 * self._grace_s) or self._calls_since_change < calls:
-            return
-        self._quiet_since, self._calls_since_change = now, 0
-        if self.calls_left < model.rate * self._worth_s(model):
-            self._good = None  # what was tried is good, and too little is left to gain from more
-            return
-        self._count_win(model)
-        if period_s is not None:
-            self._climbed_from = None
-        self.model = self._step_up(model) if period_s is None else self.caution.leap(period_s)
-        self.reason = f"trying {describe_model(self.model)}: nothing was refused for a while"
-
-    def _choose_quiet(self, model: Model, period_s: float | None) -> tuple[float, float]:
-        """Give for how many seconds, and for how many calls, none may have been refused before more is tried."""
-        if period_s is not None:
-            wait_s = self.caution.wait_s(model)
-            return wait_s, wait_s * model.rate - 1
-        if self._is_climbing(model):
-            return _QUIET_S, _CLIMB_CALLS
-        return self._quiet_s, max(self._quiet_calls, model.calls + 1 if isinstance(model, Window) else 0)
-
-    def _is_climbing(self, model: Model) -> bool:
-        """Say whether the pace is still far too slow, and a refusal would be back before one more call leaves."""
-        return self.caution.is_climbing and (1 + _CLIMB_STEP) * model.rate * self._grace_s <= 1
-
-    def _worth_s(self, model: Model) -> float:
-        """Say how many seconds of calls must be left for more to be worth a refusal."""
-        if self.bans:
-            return _WORTH_AFTER_BAN_S
-        if self.refusals and self.refusals + _A_TRY_COSTS >= _FEW_REFUSALS * (self._calls + self.calls_left):
-            return _DEAR_GAIN_S / self._step
-        # What a bucket lets through is measured less well than a window: it may be far too slow.
-        return max(_WORTH_S, _GAIN_S / self._step) if isinstance(model, Window) else _WORTH_S
-
-    def _count_win(self, model: Model) -> None:
-        """Take what was tried for good; what succeeds again and again is tried sooner and in larger steps."""
-        if self._good is not None:
-            self._step = min(MAX_STEP, self._step * 1.5)
-            self._wins += 1
-            if self._wins > 1 and not self.bans:
-                self._quiet_s = max(_QUIET_S, self._quiet_s / 2)
-        self._before_good, self._good = self._good, model
-
-    def _step_up(self, model: Model) -> Model:
-        """Allow a step more; where refusals lead to bans, a single call more."""
-        self.caution.take_step()
-        match model:
-            case Bucket(rate=rate, burst=burst):
-                return Bucket(rate * (1 + (_CLIMB_STEP if self._is_climbing(model) else self._step)), burst)
-            case Window() if self._may_spread and not self.bans:
-                self._may_spread = False
-                return spread(model.rate * _SPREAD)
-            case Window(calls=calls, period_s=period_s):
-                return Window(calls + (1 if self.bans else max(1, round(calls * self._step))), period_s)
