@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import cache
 from importlib.metadata import EntryPoint, entry_points
 from typing import cast
 
@@ -38,5 +39,7 @@ def list_providers() -> tuple[str, ...]:
     return tuple(sorted(_list_entries()))
 
 
+@cache
 def _list_entries() -> dict[str, EntryPoint]:
+    """Look through all that is installed, once: it takes as long as a small command."""
     return {entry.name: entry for entry in entry_points(group=GROUP)}
