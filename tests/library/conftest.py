@@ -8,8 +8,10 @@ from pathlib import Path
 
 import pytest
 
+from imeiflow.operations.configuration import LEDGER_NAME
 from imeiflow.simulator import Behaviour
 from tests.library.shop import KEY, Shop
+from tests.mould import cast_ledger
 from tests.simulator.warm import start_simulator
 
 OpenShop = Callable[..., Shop]
@@ -23,7 +25,7 @@ def open_shop(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[OpenS
             simulator = start_simulator(Behaviour.parse({"api_key": KEY, **behaviour}))
             stack.enter_context(simulator)
             shop = Shop(simulator, tmp_path / "home")
-            shop.home.mkdir(mode=0o700, exist_ok=True)
+            cast_ledger(shop.home / LEDGER_NAME)
             for name, value in shop.variables.items():
                 monkeypatch.setenv(name, value)
             return shop
