@@ -57,9 +57,11 @@ def test_a_batch_with_progress(run):
 
 
 def test_a_batch_that_the_account_stops_names_every_imei_that_was_not_ordered(run):
-    shop, said = run("batch", lockout="credit", lockout_from=6)
-    errors = [line for line in said if "Credit has been finished!" in line]
-    assert len(errors) + len(shop.book()) == 120
+    listed = make_imeis(400)  # more than five calls carry
+    shop, said = run("batch", listed, lockout="inactive", lockout_from=6)
+    errors = [line for line in said if "This user is not active" in line]
+    assert errors
+    assert len(errors) + len(shop.book()) == len(listed)
     assert f" {len(errors)} errors" in "".join(said)
     assert not {line.split()[0] for line in errors} & {entry.imei for entry in shop.book()}
 

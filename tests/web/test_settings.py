@@ -13,10 +13,11 @@ from tests.web.ask import Asker, post
 from tests.web.conftest import await_in
 from tests.web.look import find_flaws
 
-#: Does something with the page, and waits until the answer to the form that it sends has been drawn.
+#: Keeps a promise when the answer to a form has been drawn, not one of those that a page fetches by itself.
 _HEAR_THE_END = """() => {
-    window.isDrawn = new Promise((done) =>
-        document.body.addEventListener('htmx:afterSettle', () => done(true), {once: true}));
+    window.isDrawn = new Promise((done) => document.body.addEventListener('htmx:afterSettle', (event) => {
+        if (event.detail.requestConfig?.verb === 'post') done(true);
+    }));
 }"""
 CHANGES = ("invite", "password-link", "user", "disable", "sign-out", "token", "token/revoke", "link/revoke")
 
