@@ -65,14 +65,15 @@ def chromium() -> Iterator[tuple[Browser, asyncio.AbstractEventLoop]]:
 
 
 @pytest.fixture
-def browser(chromium: tuple[Browser, asyncio.AbstractEventLoop]) -> Iterator[Browser]:
+def browser(chromium: tuple[Browser, asyncio.AbstractEventLoop], request: pytest.FixtureRequest) -> Iterator[Browser]:
     """Give the browser; for as long as a test has it, no other event loop can run in this thread.
 
     The driver's loop counts as running also while nobody asks it for anything: only a test of pages may find it so.
     """
     found, loop = chromium
     asyncio._set_running_loop(loop)
-    with bounded(found, loop):
+    is_long = request.node.get_closest_marker("long") is not None
+    with bounded(found, loop, MOST_S * 3 if is_long else MOST_S):
         yield found
     asyncio._set_running_loop(None)
 

@@ -127,6 +127,7 @@ def export(page: Page) -> list[dict[str, object]]:
 
 
 @pytest.mark.long
+@pytest.mark.timeout(960)
 def test_twenty_thousand_rows_from_the_drop_to_the_results(make_site, browser, tmp_path):
     site = make_site(**{**PROVIDER, "latency": "2"})  # slow until the job is paused: half a minute at the least
     visitor = Visitor(browser, site)

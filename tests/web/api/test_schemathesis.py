@@ -21,7 +21,7 @@ from tests.web.seed import add_much, seed
 from tests.web.site import open_site
 
 SEED = 20_251_128
-PATIENCE_S = 360
+PATIENCE_S = 900
 
 
 @pytest.fixture
@@ -34,6 +34,7 @@ def program(tmp_path: Path) -> Iterator[Program]:
 
 
 @pytest.mark.long
+@pytest.mark.timeout(PATIENCE_S + 60)
 def test_schemathesis_finds_nothing(program, tmp_path):
     found = subprocess.run(
         [
