@@ -12,10 +12,10 @@ NEVER = "() => new Promise(() => {})"
 
 
 def test_windows_are_closed_under_a_test_that_does_not_end(chromium, browser, visitor, admin):
-    with bounded(*chromium, most_s=1.0):
-        page = visitor.open("/jobs", user=admin)
-        with pytest.raises(Error, match=r"the test has not ended within 1 s: its windows were closed"):
-            page.evaluate(NEVER)
+    page = visitor.open("/jobs", user=admin)
+    match = r"the test has not ended within 1 s: its windows were closed"
+    with bounded(*chromium, most_s=1.0), pytest.raises(Error, match=match):
+        page.evaluate(NEVER)
     again = visitor.open("/jobs", user=admin)
     expect(again.get_by_role("heading", name="Jobs", exact=True)).to_be_visible()
 
