@@ -7,11 +7,16 @@ import io
 import json
 import subprocess
 from collections import Counter
+from pathlib import Path
 
 import pytest
 
+from imeiflow.cli.export import tell_done
+from imeiflow.domain.ident import JobId
 from imeiflow.domain.order import OrderState
 from imeiflow.ledger.record import NewOrder
+from imeiflow.operations.export import Exported, Wish
+from imeiflow.results.result import Note
 from tests.cli.shop import open_shop
 from tests.cli.typed import COMMAND, make_environment, run_typed
 from tests.operations.stand import add_job, answer, make_imei, open_session
@@ -94,3 +99,11 @@ def test_a_job_under_way_is_exported_whole_and_not_settled(tmp_path):
     assert states == {"sending": states["sending"], "queued": 50 - states["sending"], "invalid": 1}
     assert settled.returncode == 2
     assert "`imeiflow pause 1`" in settled.stderr
+
+
+def test_results_that_need_a_look_are_said_beside_the_file():
+    done = Exported(rows=3, jobs=1, notes={Note.FOREIGN_IMEI: 2, Note.REPEATED_KEY: 1})
+    lines = list(tell_done(done, Wish(jobs=(JobId(7),)), Path("out.csv")))
+    assert lines[0] == "3 rows of job 7 written to out.csv."
+    assert f"2 results: {Note.FOREIGN_IMEI.sentence}" in lines
+    assert len(lines) == 1 + sum(not note.is_plain for note in done.notes)
