@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import sqlite3
+from contextlib import closing
 from decimal import Decimal
 
 import pytest
 
 from imeiflow.domain.ident import AccountName
 from imeiflow.domain.money import Money
-from imeiflow.domain.order import OrderState
+from imeiflow.domain.order import JobState, OrderState
 from imeiflow.domain.user import Role
 from imeiflow.ledger.record import NewOrder
 from imeiflow.operations.day_limit import find_account_limit, find_user_limit
@@ -38,6 +40,18 @@ def test_what_was_charged_and_what_may_have_been_is_gone(session):
     assert user.left == Money(Decimal("1.00") - 5 * PRICE, "USD")  # its job runs: two more, and a probe
     assert account.affords(Money(PRICE, "USD")) == 4
     assert find_user_limit(session, "otto", "EUR").left == Money(Decimal("1.00"), "EUR")
+
+
+def test_what_was_spent_on_another_day_takes_nothing(session):
+    job = add_job(session, [NewOrder(line=line, imei=make_imei(line)) for line in range(2, 5)], submitted_by="otto")
+    answer(session, job, {2: OrderState.ACCEPTED, 3: OrderState.ACCEPTED, 4: OrderState.UNCONFIRMED})
+    session.ledger.change_job(job, {JobState.RUNNING}, JobState.FINISHED, None)
+    two_days_us = 2 * 24 * 3600 * 1_000_000
+    with closing(sqlite3.connect(session.ledger.path)) as ledger, ledger:
+        ledger.execute("UPDATE charge SET at = at - ?", (two_days_us,))
+        ledger.execute("UPDATE attempt SET started_at = started_at - ?", (two_days_us,))
+    assert find_account_limit(session, ACCOUNT, "USD").left == Money(CAP, "USD")
+    assert find_user_limit(session, "otto", "USD").left == Money(Decimal("1.00"), "USD")
 
 
 def test_who_has_no_limit_has_none_left(session):

@@ -196,6 +196,20 @@ def test_a_limited_user_lets_only_their_own_jobs_go_on(session):
     resume_job(session, job, spender="mia").lock.release()
 
 
+def test_what_a_repeat_probe_of_a_running_job_may_cost_is_weighed(session):
+    own = add_job(session, rows(2), submitted_by="otto")
+    theirs = add_job(session, rows(2, 100), submitted_by="mia")
+    locks = [session.job_lock(job) for job in (own, theirs)]
+    assert all(lock.acquire() for lock in locks)
+    with pytest.raises(SpendLimitError, match=r"may cost \$20\.00 more"):
+        resume_job(session, own, spender="otto", probe_up_to=Decimal(20))
+    with pytest.raises(NotTheirsError):
+        resume_job(session, theirs, spender="otto", probe_up_to=Decimal("0.08"))
+    assert resume_job(session, own, spender="otto", probe_up_to=Decimal("0.08")).was_running
+    for lock in locks:
+        lock.release()
+
+
 @pytest.mark.parametrize("is_retry", [False, True])
 def test_what_a_page_lets_go_on_is_held_to_the_limit_of_whoever_asks(session, is_retry):
     job = add_job(session, rows(14), submitted_by="otto")

@@ -383,6 +383,14 @@ def test_an_imei_s_export_holds_its_row_alone(site, visitor, admin, mixed):
     assert [row["imei"] for row in csv.DictReader(io.StringIO(text.lstrip("\ufeff")))] == [make_imei(7)]
 
 
+def test_the_export_of_ticked_orders_holds_their_rows_alone(site, visitor, admin, mixed):
+    page = visitor.open(f"/jobs/{mixed}", user=admin)
+    ids = [row.id for row in site.session.ledger.order_rows(mixed)][1:3]
+    ticked = "&".join(f"order={one}" for one in ids)
+    text = page.request.get(f"/jobs/{mixed}/export?format=csv&{ticked}").text()
+    assert [row["row"] for row in csv.DictReader(io.StringIO(text.lstrip("\ufeff")))] == ["3", "4"]
+
+
 def test_nothing_is_done_to_single_orders_while_the_job_runs(make_site, browser):
     site = make_site(latency="0.3")
     visitor = Visitor(browser, site)

@@ -192,18 +192,19 @@ def test_a_spending_cap_pauses_the_job(site, visitor, admin):
 
 def test_the_preview_says_what_is_left_of_the_limits_of_the_day(site, visitor, admin):
     accounts = site.session.configuration.accounts
-    accounts[ACCOUNT] = replace(accounts[ACCOUNT], max_spend_per_day=Decimal("0.30"))
+    accounts[ACCOUNT] = replace(accounts[ACCOUNT], max_spend_per_day=Decimal("0.38"))
+    assert site.wait_for(site.add_job(1, start=100, submitted_by="otto"), JobState.FINISHED)
     page = visitor.open("/jobs/new", user=admin)
     paste(page, *(make_imei(number) for number in range(4)))
     sums = page.locator("dl.sum")
-    expect(sums).to_contain_text("Account's cap for today $0.30 a day$0.30 left")
+    expect(sums).to_contain_text("Account's cap for today $0.38 a day$0.30 left")
     expect(sums).not_to_contain_text("You may spend")
     expect(page.locator("#account-limit")).to_contain_text("the job will pause after about 3 orders")
     otto = site.add_user("otto", Role.OPERATOR)
-    site.session.ledger.change_user(otto.id, actor="a test", spend_limit=Decimal("0.20"))
+    site.session.ledger.change_user(otto.id, actor="a test", spend_limit=Decimal("0.28"))
     page = visitor.open("/jobs/new", user=otto)
     paste(page, *(make_imei(number) for number in range(4)))
-    expect(page.locator("dl.sum")).to_contain_text("You may spend today $0.20 a day$0.20 left")
+    expect(page.locator("dl.sum")).to_contain_text("You may spend today $0.28 a day$0.20 left")
     expect(page.locator("#user-limit")).to_contain_text(
         "With a spending cap of $0.20 or less it can, and pauses there."
     )
@@ -211,7 +212,7 @@ def test_the_preview_says_what_is_left_of_the_limits_of_the_day(site, visitor, a
     page.locator("#max-spend").fill("0.20")
     job = order(page)
     assert site.wait_for(job, JobState.PAUSED, JobState.FINISHED) is JobState.PAUSED
-    assert len(site.sim.book) == 2
+    assert len(site.sim.book) == 3
 
 
 def test_what_running_jobs_may_still_take_is_not_left_of_the_balance(make_site, browser):

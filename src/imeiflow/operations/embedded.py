@@ -146,6 +146,10 @@ class EmbeddedRunner:
             self._granted.add(job)
             self._probe_limits[job] = amount
 
+    def allowed_probe(self, job: JobId) -> Decimal | None:
+        """Give what repeat probes of a job were allowed to cost; None where nobody gave a word of its own."""
+        return self._probe_limits.get(job)
+
     def ask_now(self, accounts: Collection[AccountName]) -> None:
         """Ask for the statuses that are due of accounts at once, also where one was turned away a moment ago."""
         for name in accounts:

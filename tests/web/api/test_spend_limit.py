@@ -53,16 +53,20 @@ def test_a_job_is_weighed_by_the_cap_that_it_is_given_and_keeps_its_own_where_it
 
 
 def test_what_a_repeat_probe_of_a_running_job_may_cost_is_held_to_the_limit(site, otto, admin):
-    theirs = JobId(add_running(site, "mia"))
+    theirs, runner = JobId(add_running(site, "mia")), site.server.office.runner
+    granted, allow = [], runner.allow_probe
+    runner.allow_probe = lambda job, amount: (granted.append(amount), allow(job, amount))
     told = check_problem(otto.ask("POST", f"/jobs/{theirs}/resume", {"probe_up_to": 20}), 409, "not-theirs")
     assert "mia's" in told["detail"]
     own = JobId(add_running(site, "otto"))
     check_problem(otto.ask("POST", f"/jobs/{own}/resume", {"probe_up_to": 20}), 409, "spend-limit")
-    limits = site.server.office.runner._probe_limits
-    assert limits == {}
+    limits = runner._probe_limits
+    assert (limits, granted) == ({}, [])  # not for a moment: the job may come to its doubts at once
     otto.post(f"/jobs/{own}/resume", {"probe_up_to": "0.08"})
     enter(site, Scope.ORDER, user=admin).post(f"/jobs/{theirs}/resume", {"probe_up_to": 20})
     assert limits == {own: Decimal("0.08"), theirs: Decimal(20)}
+    check_problem(otto.ask("POST", f"/jobs/{own}/resume", {"max_spend": 5}), 409, "job-state")
+    assert limits == {own: Decimal("0.08"), theirs: Decimal(20)}  # what is refused takes nothing back
 
 
 def add_running(site, owner: str) -> int:

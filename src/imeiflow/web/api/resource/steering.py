@@ -229,13 +229,14 @@ async def go_on(
     """Let a job go on under this server's runner."""
     runner = call.office.runner
     amounts: dict[str, Any] = {"accept_price": accept_price, "max_spend": max_spend, "probe_up_to": probe_up_to}
+    before = runner.allowed_probe(job)
     if probe_up_to is not None:
         await in_thread(hold_probe, call.session, job, call.actor, probe_up_to)
         runner.allow_probe(job, probe_up_to)  # first: it may come to its doubts at once
     try:
         resumed = await in_thread(resume_job, call.session, job, **amounts, actor=call.actor, spender=call.actor)
     except BaseException:
-        runner.allow_probe(job, None)
+        runner.allow_probe(job, before)  # what it was allowed before, while it runs, it still is
         raise
     _take_over(call, resumed)
 
