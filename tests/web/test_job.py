@@ -225,6 +225,19 @@ def test_statuses_that_do_not_fit_are_counted_and_listed_with_their_orders(site,
     assert find_flaws(page) == []
 
 
+def test_what_a_reply_named_beside_what_was_sent_is_counted_and_listed(make_site, browser):
+    site = make_site(placed_extra=1)
+    visitor = Visitor(browser, site)
+    job = site.add_job(1)
+    site.wait_for(job, JobState.FINISHED)
+    odd = visitor.open(f"/jobs/{job}", user=site.add_user()).locator("#odd-replies")
+    said = "a reply named an IMEI that was not in the call; nothing was taken over"
+    expect(odd.locator("li")).to_have_text(f"1 × {said}")
+    odd.get_by_text("Which").click()
+    expect(odd.locator("tbody tr").filter(has_text=said)).to_contain_text("352099990000000")
+    visitor.close()
+
+
 def test_the_list_comes_back_as_a_file(site, visitor, admin, refused):
     page = visitor.open(f"/jobs/{refused}", user=admin)
     with page.expect_download() as download:
