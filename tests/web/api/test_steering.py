@@ -32,16 +32,16 @@ def fill(session: Session) -> None:
     session.ledger.change_job(job, {JobState.RUNNING}, JobState.PAUSED, None)
 
 
-@pytest.fixture(scope="module")
-def steered(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
-    home: Path = tmp_path_factory.mktemp("steer") / "home"
+@pytest.fixture
+def steered(tmp_path: Path) -> Iterator[Site]:
+    home = tmp_path / "home"
     home.mkdir()
     seed(home, fill)
     with open_site(home) as opened:
         yield opened
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture
 def boss(steered: Site) -> Program:
     return enter(steered, Scope.ORDER, Scope.SETTLE)
 
@@ -82,6 +82,7 @@ def test_a_job_is_cancelled_for_good(steered, boss):
 
 def test_what_is_paused_stays_so_and_what_does_not_run_cannot_be_paused(boss):
     assert boss.post("/jobs/3/pause")["state"] == "paused"
+    boss.post("/jobs/2/cancel")
     check_problem(boss.ask("POST", "/jobs/777/pause"), 404, "unknown-job")
     check_problem(boss.ask("POST", "/jobs/2/pause"), 409, "job-state")
 
@@ -127,7 +128,7 @@ def test_a_word_settles_nothing_that_was_sent_since_it_was_weighed(steered, boss
     told = boss.ask("POST", "/jobs/6/settlements", {**body, "last_attempt": last - 1})
     assert "since they were shown" in check_problem(told, 409, "usage")["detail"]
     assert steered.session.ledger.tally(6) == before
-    assert boss.post("/jobs/6/settlements", {**body, "last_attempt": last, "dry_run": True})["settled"] == 2
+    assert boss.post("/jobs/6/settlements", {**body, "last_attempt": last, "dry_run": True})["settled"] == 3
 
 
 @pytest.mark.parametrize(
@@ -159,23 +160,27 @@ def test_an_export_settles_what_it_names_and_its_silence_only_where_it_is_comple
     dry, headers = make_form(content, "orders.csv", dry_run="true")
     told = boss.ask("POST", "/jobs/6/settlements/export", dry, headers=headers).value
     check_schema(told, "ExportSettlement")
-    assert (told["found"]["placed"], told["placed"], told["job"]["unconfirmed"]) == (1, 0, 2)
+    assert (told["found"]["placed"], told["placed"], told["job"]["unconfirmed"]) == (1, 0, 3)
     assert told["told"][0] == "orders.csv: 1 row, 1 IMEI"
     real, headers = make_form(content, "orders.csv", note="from the panel")
     told = boss.ask("POST", "/jobs/6/settlements/export", real, headers=headers).value
-    assert (told["placed"], told["not_placed"], told["job"]["unconfirmed"]) == (1, 0, 1)
+    assert (told["placed"], told["not_placed"], told["job"]["unconfirmed"]) == (1, 0, 2)
     bad, headers = make_form(content, "orders.csv", timezone="Mars")
     check_problem(boss.ask("POST", "/jobs/6/settlements/export", bad, headers=headers), 409, "usage")
 
 
 def test_what_was_not_placed_waits_again(steered, boss):
     told = boss.post("/jobs/6/settlements", {"outcome": "not_placed", "imeis": "all"})
-    assert (told["settled"], told["job"]["queued"], told["job"]["unconfirmed"]) == (1, 1, 0)
+    assert (told["settled"], told["job"]["queued"], told["job"]["unconfirmed"]) == (3, 3, 0)
     boss.post("/jobs/6/resume")
     steered.wait_for(6, JobState.FINISHED)
 
 
 def test_all_of_it_stands_in_the_log_with_who_did_it(steered, boss):
+    boss.post("/jobs/1/retry", {"again": True, "max_count": 1})
+    boss.post("/jobs/2/cancel")
+    boss.post("/jobs/4/resume", {"max_spend": "12.50"})
+    boss.post("/jobs/6/settlements", {"outcome": "not_placed", "imeis": "all"})
     boss.ask("GET", "/export?job=6")
     actions = [event.data for event in steered.session.ledger.events(limit=500) if event.actor == "mia"]
     assert {one.get("action") for one in actions} >= {"retry", "cancel", "resume", "settle", "export"}
