@@ -1,8 +1,8 @@
 """How many calls in a time, learned from refusals; the lane's gate enforces it.
 
 Pure: times are passed in, nothing sleeps. What refusals measure stands in `cycle`, what bans teach in `caution`, when
-more is tried in `growth`. Each
-refusal that could not be avoided is also a measurement, and the pace settles just under it:
+more is tried in `growth`. Each refusal that could not be avoided is also a measurement, and the pace settles just
+under it:
 
     free       nothing known: no pace
     blocked    refused: silence for as long as the provider says, or a growing gap
