@@ -41,6 +41,7 @@ _ENOUGH = 10  #: then one more or less is a matter of a tenth
 #: Buckets that people set fill in less.
 _USUAL_FILL_S = 5.0
 _AFTER_BAN = 0.93
+_STEP_AFTER_BAN = 0.05
 #: Servers give the time to wait in whole seconds, rounded up.
 _ROUNDING_S = 1.0
 _SPENT = 16
@@ -178,7 +179,7 @@ def measure(cycle: Cycle, again_at: float) -> Measurement:
 def measure_ban(cycle: Cycle, again_at: float, before: Model | None, *, between: float | None) -> Measurement:
     """Say what may be sent after a ban of unknown length: what was measured before it, or what surely is allowed."""
     if between is not None:
-        return Measurement(spread(_AFTER_BAN * between), MIN_STEP)
+        return Measurement(spread(_AFTER_BAN * between), _STEP_AFTER_BAN)
     rate = cycle.count / max(1e-3, again_at - cycle.began_at)
     return Measurement(spread(MARGIN * min(rate, before.rate / 2 if before else math.inf)), MAX_STEP)
 

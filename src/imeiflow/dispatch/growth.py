@@ -14,6 +14,7 @@ from imeiflow.dispatch.rate import Bucket, Model, Window, spread
 MAX_FIRST_STEP = 4 * MIN_STEP
 _QUIET_S = 2.0
 _MAX_QUIET_S = 3600.0
+_QUIET_BETWEEN_S = 10.0  #: after a ban, where more than one refusal can be borne
 _FINE_STEP = 0.05
 _QUIET_CALLS = 12
 _MAX_QUIET_CALLS = 400
@@ -99,6 +100,8 @@ class Growth:
         period_s = caution.next_period(model, now)
         is_climbing = self._is_climbing(model, grace_s)
         wait_s, calls = self._choose_quiet(model, period_s, is_climbing=is_climbing)
+        if not caution.run and caution.spare(now) > 1 and model.rate * grace_s <= 1:
+            wait_s = min(wait_s, _QUIET_BETWEEN_S)  # the rate was measured before the ban, if only roughly
         if now - self._quiet_since < max(wait_s, 2.5 * grace_s) or self._calls_since_change < calls:
             return None
         self._quiet_since, self._calls_since_change = now, 0
