@@ -29,8 +29,6 @@ ARGUMENTS = [
     "--disable-background-networking",
     "--disable-component-update",
     "--disable-sync",
-    # A page lives for a second or two: what the compiler would gain by then costs more than it saves.
-    "--js-flags=--no-opt,--no-maglev",
 ]
 AXE = Path(__file__).parent / "vendor" / "axe.min.js"
 WIDE = {"width": 1440, "height": 900}
