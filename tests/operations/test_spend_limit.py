@@ -89,7 +89,7 @@ def test_what_waits_in_a_paused_job_counts_when_it_goes_on(session):
     other = add_job(session, rows(5, 100), submitted_by="otto")
     working = session.job_lock(other)
     working.acquire()
-    assert weigh_rest(session, job) == Money(Decimal("0.88"), "USD")  # ten, and a repeat probe
+    assert weigh_rest(session, job) == Money(Decimal("0.80"), "USD")
     with pytest.raises(SpendLimitError):
         resume_job(session, job, spender="otto")
     assert session.find_job(job).state is JobState.PAUSED
@@ -113,11 +113,11 @@ def add_doubtful(session: Session, count: int, *, start: int = 0, days: int, **d
 @pytest.mark.parametrize(
     ("days", "draft", "cost"),
     [
-        (2, {}, "0.88"),  # ten that may be placed now, and the repeat probe
-        (0, {}, "0.08"),  # ten that count as charged today, and the repeat probe
+        (2, {}, "0.80"),  # ten that may be placed now
+        (0, {}, "0.00"),  # ten that count as charged today
         (2, {"max_spend": Decimal("0.50")}, "0.50"),
         (2, {"policy": Policy.HOLD}, "0"),
-        (2, {"unit_price": Decimal("2.00")}, "20.00"),  # too dear for a repeat probe
+        (2, {"unit_price": Decimal("2.00")}, "20.00"),
     ],
 )
 def test_doubts_are_weighed_by_what_settling_them_may_cost(session, days, draft, cost):
@@ -126,10 +126,35 @@ def test_doubts_are_weighed_by_what_settling_them_may_cost(session, days, draft,
 
 
 def test_a_job_with_only_old_doubts_may_not_go_on_beyond_the_limit(session):
-    job = add_doubtful(session, 12, days=2)
+    job = add_doubtful(session, 13, days=2)
     with pytest.raises(SpendLimitError, match=r"this may cost \$1\.04 more"):
         resume_job(session, job, spender="otto")
     assert session.find_job(job).state is JobState.FINISHED
+
+
+@pytest.mark.parametrize(
+    ("count", "draft", "cap"),
+    [
+        (12, {}, "1.00"),  # 0.96, so that a repeat probe would exceed the limit
+        (11, {}, None),
+        (12, {"max_spend": Decimal("1.20")}, "1.00"),
+        (12, {"max_spend": Decimal("0.98")}, "0.98"),
+        (12, {"policy": Policy.HOLD}, None),
+    ],
+)
+def test_what_fits_the_limit_only_without_a_repeat_probe_gets_a_cap(session, count, draft, cap):
+    job = add_job(session, rows(count), submitted_by="otto", **draft)
+    session.ledger.change_job(job, {JobState.RUNNING}, JobState.PAUSED, None)
+    resume_job(session, job, spender="otto").lock.release()
+    assert session.find_job(job).max_spend == (None if cap is None else Decimal(cap))
+
+
+def test_the_cap_of_a_job_that_has_spent_before_covers_that_too(session):
+    job = add_job(session, rows(12), submitted_by="otto")
+    answer(session, job, {2: OrderState.ACCEPTED})
+    session.ledger.change_job(job, {JobState.RUNNING}, JobState.PAUSED, None)
+    resume_job(session, job, spender="otto").lock.release()
+    assert session.find_job(job).max_spend == Decimal("1.00")  # 0.08 spent, and the 0.92 that are left
 
 
 def test_old_doubts_of_a_job_that_runs_count_until_they_are_settled(session):
@@ -229,7 +254,7 @@ def test_a_price_that_a_job_may_not_go_on_at_is_not_kept(session):
     session.ledger.change_job(job, {JobState.RUNNING}, JobState.PAUSED, None)
     risen = PricedService(id=SERVICE, name="check", price=Money(PRICE * 2, "USD"))
     session.ledger.record_prices(ACCOUNT, [risen])
-    with pytest.raises(SpendLimitError, match=r"may cost \$1\.76 more"):
+    with pytest.raises(SpendLimitError, match=r"may cost \$1\.60 more"):
         resume_job(session, job, spender="otto", accept_price=PRICE * 2, max_spend=Decimal(9))
     assert (session.find_job(job).unit_price, session.find_job(job).max_spend) == (PRICE, None)
 
@@ -263,11 +288,8 @@ def test_what_the_limit_of_the_day_forbids_is_not_queued_again_either(session):
 )
 def test_a_list_is_weighed_by_the_least_that_bounds_it(number, trial, cap, cost):
     most = None if cap is None else Decimal(cap)
-    found = weigh_list(Money(PRICE, "USD"), number, trial=trial, cap=most, may_probe=False)
+    found = weigh_list(Money(PRICE, "USD"), number, trial=trial, cap=most)
     assert found == Money(Decimal(cost), "USD")
-    found = weigh_list(Money(PRICE, "USD"), number, trial=trial, cap=most, may_probe=True)
-    is_bound = not number or most is not None
-    assert found == Money(Decimal(cost) + (0 if is_bound else PRICE), "USD")
 
 
 def test_whoever_waits_for_a_turn_that_does_not_come_is_told_so(session):

@@ -2,8 +2,9 @@
 
 A job's money counts as that of whoever ordered it: what was charged today, what may have been, and what its running
 jobs will still send, doubts of another day among it: settling one may place it now. Where replies can get lost, that is
-one order more, by which it is learned whether repeats are charged. One list of a user is weighed at a time, so that two
-cannot both use what is left. A day is one of the machine's time zone, and each currency is counted by itself.
+one order more, by which it is learned whether repeats are charged: what fits the limit only without it gets a spending
+cap that keeps it there. One list of a user is weighed at a time, so that two cannot both use what is left. A day is one
+of the machine's time zone, and each currency is counted by itself.
 """
 
 from __future__ import annotations
@@ -53,8 +54,10 @@ class NotTheirsError(UsageError):
 @contextmanager
 def hold_to_limit(
     session: Session, name: str | None, weigh: Callable[[], Money | None], *, within_s: float = _PATIENCE_S
-) -> Iterator[None]:
+) -> Iterator[Money | None]:
     """Let what `weigh` says be spent by a user, if that is within the limit of the day; nobody else's turn meanwhile.
+
+    Gives what is left of the limit before it; None where there is none, or nothing is spent.
 
     `name` is None, or that of nobody here, where no limit is kept: on the command line. What is done inside makes the
     amount count from then on. Whoever waits for their turn longer than `within_s` gets BusySpenderError. Raises
@@ -62,14 +65,13 @@ def hold_to_limit(
     """
     user = None if name is None else find_limited(session, name)
     if user is None or user.spend_limit is None:
-        yield
+        yield None
         return
     lock = LaneLock(session.locks / "spenders", f"{session.ledger.name}\n{user.name}")
     if not lock.acquire_within(within_s):
         raise BusySpenderError(user=user.name)
     try:
-        _check(session, user, user.spend_limit, weigh())
-        yield
+        yield _check(session, user, user.spend_limit, weigh())
     finally:
         lock.release()
 
@@ -107,17 +109,23 @@ def hold_probe(session: Session, job: JobId, spender: str | None, up_to: Decimal
             pass  # what it may cost is charged, or not, by the engine
 
 
-def weigh_list(
-    price: Money | None, number: int, *, trial: int | None, cap: Decimal | None, may_probe: bool
-) -> Money | None:
-    """Say what a list costs at most when it is let go: no more than its trial, nor its cap; None: not known.
+def bound_probe(cost: Money | None, probe: Money | None, *, room: Decimal | None, left: Money | None) -> Decimal | None:
+    """Say how much may be spent where a repeat probe besides would exceed what is left of a limit; None elsewhere.
 
-    `may_probe`: an order of it may be repeated, to learn whether its doubts can be settled.
+    `room` is what a spending cap leaves; None where there is none.
     """
+    if cost is None or probe is None or left is None:
+        return None
+    most = (cost + probe).amount
+    return left.amount if (most if room is None else min(most, room)) > left.amount else None
+
+
+def weigh_list(price: Money | None, number: int, *, trial: int | None, cap: Decimal | None) -> Money | None:
+    """Say what a list costs at most when it is let go: no more than its trial, nor its cap; None: not known."""
     count = number if trial is None else min(trial, number)
     if price is None:
         return None if count else Money(Decimal(0))
-    cost = price * (count + (count > 0 and may_probe))
+    cost = price * count
     return cost if cap is None else Money(min(cost.amount, cap), cost.currency)
 
 
@@ -128,13 +136,11 @@ def weigh_rest(
     more: int = 0,
     price: Decimal | None = None,
     cap: Decimal | None = None,
-    probe_up_to: Decimal | None = None,
 ) -> Money | None:
     """Say what a job that does not run may still cost, with `more` orders; None where its price is not known.
 
     Besides what waits that is each doubt of another day, which may be placed when it is settled (one of today counts
-    as charged already), and a repeat probe. `price` and `cap` are what it is about to be given, `probe_up_to`
-    what the probe may cost, where that is not the account's setting.
+    as charged already). `price` and `cap` are what it is about to be given. A repeat probe is not in it.
     """
     found, tally = session.find_job(job), session.ledger.tally(job)
     if price is not None:
@@ -142,7 +148,7 @@ def weigh_rest(
     sent, doubts = tally.waiting + more, tally[OrderState.UNCONFIRMED]
     if found.policy is Policy.SETTLE and sent + doubts:
         old = session.ledger.count_old_doubts(job, _start_of_today(session)) if doubts else 0
-        sent += old + _may_probe(session, found, probe_up_to)
+        sent += old
     if found.price is None:
         return None if sent else Money(Decimal(0), found.currency)
     cost = found.price * sent
@@ -155,28 +161,34 @@ def weigh_rest(
     return Money(max(Decimal(0), min(cost.amount, left)), found.currency)
 
 
-def _may_probe(session: Session, job: Job, up_to: Decimal | None) -> bool:
-    """Say whether an order of a job may be repeated to learn whether its doubts can be settled."""
-    account = session.configuration.accounts.get(job.account)
+def find_probe(session: Session, job: JobId, *, price: Decimal | None, up_to: Decimal | None) -> Money | None:
+    """Give the price of the order that may be repeated to learn whether doubts can be settled; None where none may.
+
+    `price` is what the job is about to be given, `up_to` what a probe may cost where that is not the account's setting.
+    """
+    found = session.find_job(job)
+    account = session.configuration.accounts.get(found.account)
     limit = account.repeat_probe_max_price if up_to is None and account is not None else up_to or Decimal(0)
-    return job.price is not None and job.price.amount <= limit
+    one = found.price if price is None else Money(price, found.currency)
+    return None if found.policy is not Policy.SETTLE or one is None or not 0 < one.amount <= limit else one
 
 
 def _start_of_today(session: Session) -> datetime:
     return start_of_day(session.clock.now().astimezone().date())
 
 
-def _check(session: Session, user: User, limit: Decimal, cost: Money | None) -> None:
+def _check(session: Session, user: User, limit: Decimal, cost: Money | None) -> Money | None:
+    """Give what is left of a limit that what something costs does not exceed."""
     now = session.clock.now()
     if cost is None:
         raise UnpricedLimitError(user=user.name, limit=Money(limit))
     if not cost.amount:
-        return
+        return None
     used = find_committed(session, user.name).get(cost.currency, Decimal(0))
     if used is None:
         raise UnpricedLimitError(user=user.name, limit=Money(limit, cost.currency))
     if used + cost.amount <= limit:
-        return
+        return Money(limit - used, cost.currency)
     tomorrow = start_of_day(now.astimezone().date() + timedelta(days=1))
     left = Money(max(Decimal(0), limit - used), cost.currency)
     capped = " A spending cap that leaves it no more than that lets it begin." if left.amount else ""

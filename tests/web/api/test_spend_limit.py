@@ -24,7 +24,7 @@ def otto(site, admin) -> Program:
 
 
 def test_a_list_beyond_the_limit_is_not_ordered_and_its_trial_is(site, otto):
-    draft = make_draft(otto, 5)  # and a repeat probe, where replies get lost
+    draft = make_draft(otto, 6)
     path = f"/drafts/{draft['id']}/confirm"
     told = check_problem(otto.ask("POST", path, {}), 409, "spend-limit")
     assert "may spend $0.40 a day" in told["detail"]
@@ -38,6 +38,14 @@ def test_a_list_beyond_the_limit_is_not_ordered_and_its_trial_is(site, otto):
     check_problem(otto.ask("POST", f"/jobs/{job}/resume", {}), 409, "spend-limit")
     assert site.session.find_job(JobId(job)).state is JobState.PAUSED
     assert len(site.sim.book) == 4
+
+
+def test_a_list_that_fits_the_limit_begins_with_a_cap_that_leaves_no_repeat_probe(site, otto):
+    draft = make_draft(otto, 5)
+    job = JobId(otto.post(f"/drafts/{draft['id']}/confirm", {})["job"])
+    site.wait_for(job, JobState.FINISHED)
+    assert site.session.find_job(job).max_spend == Decimal("0.40")
+    assert len(site.sim.book) == 5
 
 
 def test_a_job_is_weighed_by_the_cap_that_it_is_given_and_keeps_its_own_where_it_may_not_go_on(site, otto):
