@@ -51,12 +51,6 @@ def test_nothing_spent_is_said(environment):
     assert "Nothing was spent." in done.stdout
 
 
-def test_days_that_are_the_wrong_way_round_are_not_said_to_have_cost_nothing(environment):
-    done = run_typed(("spending", "--from", "2026-02-02", "--to", "2026-02-01"), environment)
-    assert (done.returncode, done.stdout) == (2, "")
-    assert "the last day lies before the first" in done.stderr.lower()
-
-
 @pytest.mark.parametrize(
     ("name", "begins"), [("plot.svg", b"<svg"), ("plot.html", b"<!doctype html>"), ("plot.png", b"\x89PNG")]
 )
