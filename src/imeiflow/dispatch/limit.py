@@ -18,6 +18,7 @@ import math
 from dataclasses import dataclass
 
 from imeiflow.dispatch.latency import LatencyBook, Queueing, Sample
+from imeiflow.dispatch.learned import EARLIER
 
 _GROWING = "growing: no call is refused, and none waits at the server"
 _START = 2
@@ -56,7 +57,7 @@ class ConcurrencyLimit:
         proven: int = 0,
         cap: int | None = None,
         queued: int | None = None,
-        why: str = "learned earlier",
+        why: str = EARLIER,
     ) -> None:
         self.ceiling = max(1, ceiling)
         self.proven = proven  #: the most that was ever admitted at once

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from decimal import Decimal
 from typing import Final
@@ -51,13 +51,31 @@ class NotTheirsError(UsageError):
     remedy = "Nothing was sent. Ask whoever ordered it, or somebody without a limit, to let it go on."
 
 
+@dataclass(frozen=True, slots=True)
+class Allowance:
+    """What something may cost, and what is left of a user's limit of the day, which is no less."""
+
+    cost: Money
+    left: Money
+
+    def bound(self, probe: Money | None, room: Decimal | None) -> Decimal | None:
+        """Say how much may be spent where a repeat probe besides would exceed what is left; None elsewhere.
+
+        `room` is what a spending cap leaves; None where there is none.
+        """
+        if probe is None:
+            return None
+        most = (self.cost + probe).amount
+        return self.left.amount if (most if room is None else min(most, room)) > self.left.amount else None
+
+
 @contextmanager
 def hold_to_limit(
     session: Session, name: str | None, weigh: Callable[[], Money | None], *, within_s: float = _PATIENCE_S
-) -> Iterator[Money | None]:
+) -> Iterator[Allowance | None]:
     """Let what `weigh` says be spent by a user, if that is within the limit of the day; nobody else's turn meanwhile.
 
-    Gives what is left of the limit before it; None where there is none, or nothing is spent.
+    Gives what is spent and what is left of the limit before it; None where there is none, or nothing is spent.
 
     `name` is None, or that of nobody here, where no limit is kept: on the command line. What is done inside makes the
     amount count from then on. Whoever waits for their turn longer than `within_s` gets BusySpenderError. Raises
@@ -109,17 +127,6 @@ def hold_probe(session: Session, job: JobId, spender: str | None, up_to: Decimal
             pass  # what it may cost is charged, or not, by the engine
 
 
-def bound_probe(cost: Money | None, probe: Money | None, *, room: Decimal | None, left: Money | None) -> Decimal | None:
-    """Say how much may be spent where a repeat probe besides would exceed what is left of a limit; None elsewhere.
-
-    `room` is what a spending cap leaves; None where there is none.
-    """
-    if cost is None or probe is None or left is None:
-        return None
-    most = (cost + probe).amount
-    return left.amount if (most if room is None else min(most, room)) > left.amount else None
-
-
 def weigh_list(price: Money | None, number: int, *, trial: int | None, cap: Decimal | None) -> Money | None:
     """Say what a list costs at most when it is let go: no more than its trial, nor its cap; None: not known."""
     count = number if trial is None else min(trial, number)
@@ -145,10 +152,9 @@ def weigh_rest(
     found, tally = session.find_job(job), session.ledger.tally(job)
     if price is not None:
         found = replace(found, unit_price=price)
-    sent, doubts = tally.waiting + more, tally[OrderState.UNCONFIRMED]
-    if found.policy is Policy.SETTLE and sent + doubts:
-        old = session.ledger.count_old_doubts(job, _start_of_today(session)) if doubts else 0
-        sent += old
+    sent = tally.waiting + more
+    if found.policy is Policy.SETTLE and tally[OrderState.UNCONFIRMED]:
+        sent += session.ledger.count_old_doubts(job, _start_of_today(session))
     if found.price is None:
         return None if sent else Money(Decimal(0), found.currency)
     cost = found.price * sent
@@ -161,24 +167,22 @@ def weigh_rest(
     return Money(max(Decimal(0), min(cost.amount, left)), found.currency)
 
 
-def find_probe(session: Session, job: JobId, *, price: Decimal | None, up_to: Decimal | None) -> Money | None:
+def find_probe(session: Session, job: Job, *, price: Decimal | None, up_to: Decimal | None) -> Money | None:
     """Give the price of the order that may be repeated to learn whether doubts can be settled; None where none may.
 
     `price` is what the job is about to be given, `up_to` what a probe may cost where that is not the account's setting.
     """
-    found = session.find_job(job)
-    account = session.configuration.accounts.get(found.account)
+    account = session.configuration.accounts.get(job.account)
     limit = account.repeat_probe_max_price if up_to is None and account is not None else up_to or Decimal(0)
-    one = found.price if price is None else Money(price, found.currency)
-    return None if found.policy is not Policy.SETTLE or one is None or not 0 < one.amount <= limit else one
+    one = job.price if price is None else Money(price, job.currency)
+    return None if job.policy is not Policy.SETTLE or one is None or not 0 < one.amount <= limit else one
 
 
 def _start_of_today(session: Session) -> datetime:
     return start_of_day(session.clock.now().astimezone().date())
 
 
-def _check(session: Session, user: User, limit: Decimal, cost: Money | None) -> Money | None:
-    """Give what is left of a limit that what something costs does not exceed."""
+def _check(session: Session, user: User, limit: Decimal, cost: Money | None) -> Allowance | None:
     now = session.clock.now()
     if cost is None:
         raise UnpricedLimitError(user=user.name, limit=Money(limit))
@@ -188,7 +192,7 @@ def _check(session: Session, user: User, limit: Decimal, cost: Money | None) -> 
     if used is None:
         raise UnpricedLimitError(user=user.name, limit=Money(limit, cost.currency))
     if used + cost.amount <= limit:
-        return Money(limit - used, cost.currency)
+        return Allowance(cost, Money(limit - used, cost.currency))
     tomorrow = start_of_day(now.astimezone().date() + timedelta(days=1))
     left = Money(max(Decimal(0), limit - used), cost.currency)
     capped = " A spending cap that leaves it no more than that lets it begin." if left.amount else ""

@@ -12,10 +12,9 @@ from datetime import date, datetime, timedelta, tzinfo
 from decimal import Decimal
 from enum import StrEnum
 
-from imeiflow.domain.day import start_of_day
+from imeiflow.domain.day import check_days, start_of_day
 from imeiflow.domain.ident import AccountName, JobId
 from imeiflow.domain.money import Money
-from imeiflow.errors import UsageError
 from imeiflow.ledger.record import Expense, Job
 from imeiflow.ledger.spending import SpendingFilter
 from imeiflow.operations.session import Session
@@ -65,8 +64,7 @@ def add_up_spending(
 
     Raises UsageError where the last day lies before the first.
     """
-    if first is not None and last is not None and last < first:
-        raise UsageError(problem="the last day lies before the first", remedy="Change the two, or leave one out.")
+    check_days(first, last)
     wanted = SpendingFilter(
         account=account,
         since=None if first is None else start_of_day(first, zone),

@@ -23,7 +23,7 @@ from imeiflow.ledger.change import Again, Agreed
 from imeiflow.ledger.record import Job
 from imeiflow.operations.orphan import recover_orphans
 from imeiflow.operations.session import Session
-from imeiflow.operations.spend_limit import bound_probe, check_owner, find_probe, hold_probe, hold_to_limit, weigh_rest
+from imeiflow.operations.spend_limit import Allowance, check_owner, find_probe, hold_probe, hold_to_limit, weigh_rest
 
 RETRIED = frozenset({OrderState.FAILED, OrderState.REFUSED})
 _AT_REST = frozenset({JobState.PAUSED, JobState.FINISHED})
@@ -109,27 +109,22 @@ def resume_job(
     more = 0 if again is None else again.most or 0
     price = agree_price(session, job, more=more, up_to=accept_price, options=options)
     agreed = Agreed(price=price, max_spend=max_spend, again=again, actor=actor)
-
-    def weigh() -> Money | None:
-        return weigh_rest(session, job, more=more, price=price, cap=max_spend)
-
-    with hold_to_limit(session, spender, weigh) as left:
-        if left is not None:
-            cap = _bound_cap(session, found, agreed, cost=weigh(), left=left, probe_up_to=probe_up_to)
-            agreed = replace(agreed, max_spend=cap)
+    with hold_to_limit(
+        session, spender, lambda: weigh_rest(session, job, more=more, price=price, cap=max_spend)
+    ) as allowed:
+        if allowed is not None:
+            agreed = _bound_probe(session, found, agreed, allowed, probe_up_to)
         return _revive(session, found, agreed, within_s)
 
 
-def _bound_cap(
-    session: Session, found: Job, agreed: Agreed, *, cost: Money | None, left: Money, probe_up_to: Decimal | None
-) -> Decimal | None:
-    """Give the cap that a job is to have: one that keeps a repeat probe within what is left, where it must be kept."""
+def _bound_probe(session: Session, found: Job, agreed: Agreed, allowed: Allowance, up_to: Decimal | None) -> Agreed:
+    """Give a job a cap that keeps a repeat probe of up to `up_to` within what is left, where it has to be kept."""
     spending = session.ledger.spending(found.id)
     spent = Decimal(0) if spending is None else spending.amount
     cap = found.max_spend if agreed.max_spend is None else agreed.max_spend
-    probe = find_probe(session, found.id, price=agreed.price, up_to=probe_up_to)
-    bound = bound_probe(cost, probe, room=None if cap is None else max(Decimal(0), cap - spent), left=left)
-    return agreed.max_spend if bound is None else spent + bound
+    room = None if cap is None else max(Decimal(0), cap - spent)
+    bound = allowed.bound(find_probe(session, found, price=agreed.price, up_to=up_to), room)
+    return agreed if bound is None else replace(agreed, max_spend=spent + bound)
 
 
 def _name_options(max_spend: Decimal | None, probe_up_to: Decimal | None, *, is_detached: bool) -> list[str]:

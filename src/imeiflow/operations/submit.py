@@ -33,7 +33,7 @@ from imeiflow.operations.earlier import Earlier, EarlierSearch
 from imeiflow.operations.price import fetch_again, say_accept, say_total
 from imeiflow.operations.session import Session, find_account_provider
 from imeiflow.operations.sifter import Sifter
-from imeiflow.operations.spend_limit import bound_probe, hold_to_limit, weigh_list
+from imeiflow.operations.spend_limit import hold_to_limit, weigh_list
 
 _BATCH = 10_000
 _STALE_DRAFT = timedelta(days=2)
@@ -183,9 +183,9 @@ class Draft:
         spender, cap = (None, None) if found is None else (found.submitted_by, found.max_spend)
         cap = max_spend or cap
         cost = weigh_list(price, proposal.preview.valid, trial=trial, cap=cap)
-        with hold_to_limit(self._session, spender, lambda: cost) as left, admit_one(self._session, proposal.account):
-            probe = None if proposal.probe_limit is None else price
-            if (bound := bound_probe(cost, probe, room=cap, left=left)) is not None:
+        probe = None if proposal.probe_limit is None else price
+        with hold_to_limit(self._session, spender, lambda: cost) as allowed, admit_one(self._session, proposal.account):
+            if allowed is not None and (bound := allowed.bound(probe, cap)) is not None:
                 confirmed["max_spend"] = bound
             start_unrivalled(
                 ledger,

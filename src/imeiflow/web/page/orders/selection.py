@@ -8,7 +8,7 @@ from datetime import timedelta
 from typing import Any, Final, Self
 from urllib.parse import urlencode
 
-from imeiflow.domain.day import start_of_day
+from imeiflow.domain.day import check_days, start_of_day
 from imeiflow.domain.ident import AccountName, JobId, Reference, ServiceId
 from imeiflow.domain.imei import Imei
 from imeiflow.domain.order import OrderState, ResultStatus
@@ -97,8 +97,7 @@ class Selection:
         first, last = read_day(self["from"]), read_day(self["to"])
         if first is None and last is None:
             return None
-        if first is not None and last is not None and first > last:
-            raise UsageError(problem="the last day lies before the first", remedy="Change the two, or leave one out.")
+        check_days(first, last)
         return Span(
             None if first is None else start_of_day(first),
             None if last is None else start_of_day(last + timedelta(days=1)),
