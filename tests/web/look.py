@@ -28,6 +28,24 @@ _BE_DRAWN = """() => new Promise((done) => {
     look();
 })"""
 
+#: Sums that begin on one line and end on another; whoever looks at money at a glance reads another one.
+_FIND_BROKEN_SUMS = r"""() => {
+    const broken = new Set();
+    const texts = document.createTreeWalker(document.body, NodeFilter.SHOW_TEXT);
+    for (let text; (text = texts.nextNode());) {
+        for (const sum of text.data.matchAll(/[$€£]\s?\d[\d,]*(?:\.\d+)?/g)) {
+            const range = document.createRange();
+            range.setStart(text, sum.index);
+            range.setEnd(text, sum.index + sum[0].length);
+            if (new Set([...range.getClientRects()].map((box) => Math.round(box.top))).size > 1) broken.add(sum[0]);
+        }
+    }
+    return [...broken];
+}"""
+#: What is told by rows or tabs has no part that only whoever slides it sideways comes to see.
+_FIND_HIDDEN_PARTS = """() => [...document.querySelectorAll('.table-wrap, .tabs')]
+    .filter((part) => part.scrollWidth > part.clientWidth).map((part) => part.getAttribute('aria-label'))"""
+
 
 SOME = ((WIDE, "light"), (NARROW, "dark"))
 ALL = ((WIDE, "light"), (WIDE, "dark"), (NARROW, "light"), (NARROW, "dark"))
@@ -40,7 +58,7 @@ def wait_until_drawn(page: Page) -> None:
 
 
 def find_flaws(page: Page, looks: Sequence[tuple[dict[str, int], str]] = ALL) -> list[str]:
-    """Say what axe-core finds on an open page, and where it is wider than its window."""
+    """Say what axe-core finds on an open page, where it is wider than its window, hides parts or breaks sums."""
     wait_until_drawn(page)
     flaws = []
     for viewport, scheme in looks:
@@ -51,4 +69,6 @@ def find_flaws(page: Page, looks: Sequence[tuple[dict[str, int], str]] = ALL) ->
         flaws += [f"{name}: {flaw}" for flaw in find_violations(page)]
         if overflows(page):
             flaws.append(f"{name}: wider than its window")
+        flaws += [f"{name}: {part}: slides sideways" for part in page.evaluate(_FIND_HIDDEN_PARTS)]
+        flaws += [f"{name}: {one}: breaks" for one in page.evaluate(_FIND_BROKEN_SUMS)]
     return flaws
