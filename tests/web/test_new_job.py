@@ -19,7 +19,7 @@ from imeiflow.domain.order import JobState, OrderState
 from imeiflow.domain.user import Role
 from tests.operations.stand import ACCOUNT, make_imei
 from tests.web.ask import Asker
-from tests.web.conftest import Visitor, await_in, find_violations
+from tests.web.conftest import NARROW, Visitor, await_in, find_violations
 from tests.web.look import find_flaws
 
 
@@ -154,12 +154,16 @@ def test_a_word_that_is_given_twice_leads_to_the_same_job(site, admin):
 
 def test_a_large_sum_has_to_be_typed(site, visitor, admin):
     visitor.watch.expected.add(400)
-    page = visitor.open("/jobs/new", user=admin)
-    paste(page, *(make_imei(number) for number in range(1300)))
+    page = visitor.open("/jobs/new", user=admin, viewport=NARROW)
+    paste(page, *(make_imei(number) for number in range(1300)), "no IMEI", make_imei(1))
+    page.get_by_role("link", name="To the cost").click()
     field = page.get_by_label("Type 104.00 to order")
     field.fill("10.40")
     page.get_by_role("button", name="Order 1,300").click()
-    expect(page.get_by_role("alert")).to_contain_text("type that figure")
+    told = page.get_by_role("alert")
+    expect(told).to_contain_text("type that figure")
+    expect(told).to_be_in_viewport(ratio=1)
+    expect(field).to_be_in_viewport()
     assert site.session.ledger.list_jobs() == []
     field.fill("$104")
     site.wait_for(order(page), JobState.FINISHED)
@@ -169,8 +173,10 @@ def test_a_large_sum_has_to_be_typed(site, visitor, admin):
 def test_the_first_five_are_sent_and_then_it_waits(site, visitor, admin):
     page = visitor.open("/jobs/new", user=admin)
     paste(page, *(make_imei(number) for number in range(40)))
+    expect(page.get_by_role("button", name="Order 40 for $3.20")).to_be_visible()
     page.get_by_label("Send the first 5, then wait for me").check()
-    job = order(page)
+    expect(page.get_by_role("button", name="Order 40 for $3.20")).to_have_count(0)
+    job = order(page, "Order the first 5 for")
     assert site.wait_for(job, JobState.PAUSED, JobState.FINISHED) is JobState.PAUSED
     tally = site.session.ledger.tally(job)
     assert (tally[OrderState.ACCEPTED], tally[OrderState.QUEUED]) == (5, 35)
