@@ -95,6 +95,8 @@ class JobStateError(UsageError):
 class InputError(ImeiflowError):
     """{source}: {problem}"""
 
+    exit_code = 2
+
 
 class LedgerError(ImeiflowError):
     """The ledger {path}: {problem}"""

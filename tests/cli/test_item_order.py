@@ -75,6 +75,7 @@ def test_a_table_orders_a_server_service_row_by_row_and_comes_back_with_what_bec
     ("arguments", "words"),
     [
         (["order-file", "missing.ask", "--service", "902"], "missing.ask cannot be ordered"),
+        (["order-server", "--service", "951", "--from", "missing.csv"], "missing.csv: there is no such file"),
         (["order-server", "--service", "951"], "either --field"),
         (["order-server", "--service", "951", "--field", "email"], "'email' is not NAME=VALUE"),
         (["order-server", "--service", "951", "--field", "a_1=1", "--field", "a_1=2"], "a_1 is given twice"),

@@ -184,10 +184,10 @@ def test_wrong_usage_ends_with_2_and_says_what_is_right(fresh: Shop, arguments, 
 @pytest.mark.parametrize(
     ("name", "says"), [("missing.csv", "there is no such file"), (".", "folder"), ("empty.csv", "the file is empty")]
 )
-def test_a_list_that_cannot_be_read_ends_with_1_and_leaves_no_job(fresh: Shop, tmp_path: Path, name, says):
+def test_a_list_that_cannot_be_read_is_wrong_usage_and_leaves_no_job(fresh: Shop, tmp_path: Path, name, says):
     (tmp_path / "empty.csv").touch()
     done = fresh.type("submit", str(tmp_path / name), "--service", "1", "--yes")
-    assert done.returncode == 1
+    assert done.returncode == 2
     assert says in done.stderr
     assert json.loads(fresh.type("jobs", "--json").stdout) == []
 

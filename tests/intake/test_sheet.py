@@ -293,8 +293,9 @@ def test_a_stream_that_breaks_off_is_an_error_of_ours() -> None:
         def readinto(self, _buffer: object) -> int:
             raise OSError(5, "Input/output error")
 
-    with pytest.raises(InputError, match="Input/output error"):
+    with pytest.raises(InputError, match="Input/output error") as caught:
         open_sheet(io.BufferedReader(Broken()))
+    assert caught.value.exit_code == 1
 
 
 def test_a_named_pipe_is_read_like_a_stream(tmp_path: Path) -> None:

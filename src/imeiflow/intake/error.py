@@ -7,7 +7,8 @@ InputError
 │   └── ProtectedInputError it is encrypted
 ├── ColumnError             the column of IMEIs cannot be told
 ├── RowError                one row makes all that follow uncertain
-└── ChangedInputError       it was changed between two readings
+├── ChangedInputError       it was changed between two readings
+└── UncopiedInputError      it cannot be kept while it is read
 """
 
 from __future__ import annotations
@@ -50,4 +51,12 @@ class RowError(InputError):
 class ChangedInputError(InputError):
     """{source}: the file was changed while it was being read."""
 
+    exit_code = 1  #: what was asked for was right, here and below
     remedy = "Wait until it is saved, then start again: nothing was sent from it."
+
+
+class UncopiedInputError(InputError):
+    """{source}: cannot be copied to a temporary file: {problem}"""
+
+    exit_code = 1
+    remedy = "Make room on the disk of temporary files."

@@ -14,8 +14,7 @@ import tempfile
 from pathlib import Path
 from typing import IO, BinaryIO
 
-from imeiflow.errors import InputError
-from imeiflow.intake.error import ChangedInputError, MissingInputError
+from imeiflow.intake.error import ChangedInputError, MissingInputError, UncopiedInputError
 
 _PROBLEMS = {
     errno.ENOENT: ("there is no such file", "Check the name and the folder."),
@@ -71,7 +70,7 @@ class Origin:
 def take_origin(source: Path | BinaryIO, name: str | None = None) -> Origin:
     """Take a path, or any stream of bytes, as an origin; `name` is what messages call it.
 
-    A stream is read to its end. Raises MissingInputError, or InputError when the copy cannot be made.
+    A stream is read to its end. Raises MissingInputError, or UncopiedInputError.
     """
     if not isinstance(source, Path):
         return _copy(source, name or _stream_name(source))
@@ -97,8 +96,7 @@ def _copy(stream: BinaryIO, name: str) -> Origin:
         return Origin(name, Path(spool.name), spool)
     except OSError as error:
         spool.close()
-        problem = f"cannot be copied to a temporary file: {error.strerror or error}"
-        raise InputError(source=name, problem=problem, remedy="Make room on the disk of temporary files.") from error
+        raise UncopiedInputError(source=name, problem=error.strerror or error) from error
     except BaseException:
         spool.close()
         raise

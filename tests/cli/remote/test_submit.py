@@ -289,7 +289,7 @@ def test_a_list_that_cannot_be_read_ends_as_it_does_here(desk, tmp_path):
     desk.list.write_bytes(b"PK\x03\x04 no workbook")
     with pytest.raises(RemoteError) as error:
         desk.submit()
-    assert error.value.exit_code == 1
+    assert error.value.exit_code == 2
     assert error.value.remedy
 
 
