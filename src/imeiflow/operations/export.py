@@ -67,6 +67,10 @@ class Wish:
     layout: Layout = Layout.RESULTS
 
 
+#: A server says in this header of a list what was written, as the JSON of an `Exported`.
+EXPORTED_HEADER: Final = "imeiflow-export"
+
+
 @dataclass(slots=True, kw_only=True)
 class Exported:
     """What was written: `open` of the `rows` have no answer yet; `left_out` were not of the layout.
@@ -213,13 +217,18 @@ def _count(rows: Iterable[OrderRow], done: Exported) -> Iterator[OrderRow]:
         yield row
 
 
+def needs_mark(wish: Wish) -> bool:
+    """Say whether a file of this begins with a byte order mark: Excel takes a CSV without one for another encoding."""
+    return wish.format is ExportFormat.CSV and wish.layout is not Layout.GSM_FUSION
+
+
 def _write_text(
     session: Session, jobs: Sequence[Job], wish: Wish, file: BinaryIO, on_rows: Report, *, folder: Path | None = None
 ) -> Exported:
-    """Write a list as text; a table in a file of a `folder` begins with a byte order mark, which Excel asks for."""
+    """Write a list as text; in a file of a `folder` it begins with a byte order mark, where it needs one."""
     done, notes = Exported(jobs=len(jobs)), Notes()
-    needs_mark = folder is not None and wish.format is ExportFormat.CSV and wish.layout is not Layout.GSM_FUSION
-    text = io.TextIOWrapper(file, encoding="utf-8-sig" if needs_mark else "utf-8", errors="replace", newline="")
+    encoding = "utf-8-sig" if folder is not None and needs_mark(wish) else "utf-8"
+    text = io.TextIOWrapper(file, encoding=encoding, errors="replace", newline="")
     rows = _count(_pick(session, jobs, wish, on_rows, done), done)
     try:
         if wish.format is ExportFormat.JSONL:

@@ -57,6 +57,10 @@ class Stream:
         self._server = server
         self._answer = answer
 
+    def header(self, name: str) -> str | None:
+        """Give what a header says; None where it is not there."""
+        return self._answer.getheader(name)
+
     def parts(self) -> Iterator[bytes]:
         """Give its bytes. Raises LostError where it breaks off."""
         with _translate_loss(self._server):

@@ -14,7 +14,7 @@ from typing import Final
 
 from litestar.response import Stream
 
-from imeiflow.operations.export import ExportFormat, Layout, Wish, export_to_file, export_to_stream
+from imeiflow.operations.export import Exported, ExportFormat, Layout, Wish, export_to_file, export_to_stream
 from imeiflow.operations.session import Session
 from imeiflow.web.office import Office
 from imeiflow.web.thread import in_export_thread, in_thread
@@ -51,6 +51,7 @@ class Parcel:
 
     path: Path
     size: int
+    done: Exported
     held: ExitStack
 
     async def parts(self) -> AsyncIterator[bytes]:
@@ -70,8 +71,8 @@ async def pack(office: Office, owner: str, wish: Wish, *, is_marked: bool = True
         folder = stack.enter_context(tempfile.TemporaryDirectory(prefix="imeiflow-export-"))
         target = Path(folder) / f"list.{wish.format.value}"
         write = export_to_file if is_marked or wish.format is ExportFormat.XLSX else _write_unmarked
-        await in_export_thread(write, office.session, wish, target)
-        return Parcel(path=target, size=target.stat().st_size, held=stack.pop_all())
+        done = await in_export_thread(write, office.session, wish, target)
+        return Parcel(path=target, size=target.stat().st_size, done=done, held=stack.pop_all())
 
 
 async def send_export(office: Office, owner: str, wish: Wish, name: str) -> Stream:
@@ -84,6 +85,6 @@ async def send_export(office: Office, owner: str, wish: Wish, name: str) -> Stre
     return Stream(parcel.parts(), media_type=name_type(wish), headers=headers)
 
 
-def _write_unmarked(session: Session, wish: Wish, target: Path) -> None:
+def _write_unmarked(session: Session, wish: Wish, target: Path) -> Exported:
     with target.open("xb") as file:
-        export_to_stream(session, wish, file)
+        return export_to_stream(session, wish, file)

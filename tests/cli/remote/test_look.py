@@ -73,14 +73,16 @@ def test_a_list_that_is_not_there_is_told_in_the_same_words(type_remotely, type_
 
 
 def test_an_export_goes_into_a_file_that_is_not_written_over(type_remotely, type_locally, tmp_path):
-    for name in ("results.csv", "results.xlsx"):
-        done = type_remotely("export", "7", "-o", str(tmp_path / name))
-        assert done.status == 0
-        assert "of job 7 written to" in done.err
-    assert (tmp_path / "results.csv").read_bytes().decode() == type_locally(
-        "export", "7", "-o", "-", "--format", "csv"
-    ).out
-    assert (tmp_path / "results.xlsx").read_bytes().startswith(b"PK")
+    for name in ("results.csv", "results.jsonl", "results.xlsx"):
+        target = tmp_path / name
+        here = type_locally("export", "7", "-o", str(target))
+        written = target.read_bytes()
+        target.unlink()
+        there = type_remotely("export", "7", "-o", str(target))
+        assert (there.status, there.err) == (here.status, here.err)
+        assert "rows of job 7 written to" in there.err
+        assert target.read_bytes() == written or name == "results.xlsx"
+    assert target.read_bytes().startswith(b"PK")
     again = type_remotely("export", "7", "-o", str(tmp_path / "results.csv"))
     assert again.status == 1
     assert "--force" in again.err

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import codecs
+import json
 import os
 import sys
 from collections.abc import Iterator
@@ -11,19 +13,20 @@ from pathlib import Path
 from typing import Any, Final
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
-from imeiflow.cli.output import count, say
+from imeiflow.cli.export import tell_done
+from imeiflow.cli.output import say
 from imeiflow.cli.server import name_only_account
 from imeiflow.domain.ident import AccountName
 from imeiflow.domain.item import OrderKind
 from imeiflow.ledger.filter import Cursor, Filter, Span
 from imeiflow.ledger.record import FoundOrder, PricedService
 from imeiflow.operations.catalogue import PriceList
-from imeiflow.operations.export import Layout, Wish
+from imeiflow.operations.export import EXPORTED_HEADER, Exported, Layout, Wish, needs_mark
 from imeiflow.operations.new_file import write_file
 from imeiflow.operations.spending import Axis, Sum
 from imeiflow.operations.timeline import Happening
 from imeiflow.remote.client import Client, page_size
-from imeiflow.remote.error import RemoteError
+from imeiflow.remote.error import RemoteError, make_misfit
 from imeiflow.remote.reading import read_as, read_order, read_service, read_sum, read_timeline
 
 _LOCAL_ZONE: Final = Path("/etc/localtime")
@@ -58,12 +61,22 @@ def export_remotely(client: Client, wish: Wish, target: Path | None, *, replaces
                 sys.stdout.buffer.write(part)
             sys.stdout.buffer.flush()
             return
-        size = 0
+        done = _read_exported(stream.header(EXPORTED_HEADER))
         with write_file(target, replaces=replaces) as file:
+            if needs_mark(wish):
+                file.write(codecs.BOM_UTF8)
             for part in stream.parts():
-                size += file.write(part)
-    of = f"job {wish.jobs[0]}" if wish.jobs is not None and len(wish.jobs) == 1 else "the jobs"
-    say(f"{count(size, 'byte')} of {of} written to {target}.")
+                file.write(part)
+    for line in tell_done(done, wish, target):
+        say(line)
+
+
+def _read_exported(said: str | None) -> Exported:
+    """Read what a server has written. Raises RemoteError."""
+    try:
+        return read_as(json.loads(said or ""), Exported)
+    except ValueError:
+        raise make_misfit(f"its header {EXPORTED_HEADER} says not what was written") from None
 
 
 def list_services(client: Client, account: str | None, kind: OrderKind) -> PriceList:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+from dataclasses import asdict
 from typing import Annotated, Final
 
 from msgspec import Meta
@@ -9,7 +11,7 @@ from msgspec import Meta
 from imeiflow.domain.ident import JobId
 from imeiflow.domain.user import Scope
 from imeiflow.operations.audit import record_action
-from imeiflow.operations.export import ExportFormat, Layout, Wish
+from imeiflow.operations.export import EXPORTED_HEADER, ExportFormat, Layout, Wish
 from imeiflow.web.api.operation import Call, Operation, StreamReply
 from imeiflow.web.api.resource.order import Selection, read_selection
 from imeiflow.web.api.value import contradict
@@ -31,7 +33,8 @@ async def export_orders(call: Call) -> StreamReply:
     """Give lists back with what became of every row; all jobs unless some are named.
 
     The files' own columns stay as they are, in the original order. Works at any time, also half way. It comes when it
-    is whole; where too many are being made or fetched already, the answer is 503 and says when to ask again.
+    is whole; where too many are being made or fetched already, the answer is 503 and says when to ask again. The header
+    `imeiflow-export` counts, as JSON, what was written.
     """
     query: ExportQuery = call.query
     _check(query)
@@ -54,6 +57,7 @@ async def export_orders(call: Call) -> StreamReply:
         headers={
             "content-disposition": f'attachment; filename="{of}-{query.layout.value}.{suffix}"',
             "content-length": str(parcel.size),
+            EXPORTED_HEADER: json.dumps(asdict(parcel.done)),
         },
     )
 
