@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import click
 
 from imeiflow.cli.program import SERVER_META
-from imeiflow.errors import UsageError
+from imeiflow.errors import ConfigurationError, UsageError
 from imeiflow.operations.configuration import SERVER_VARIABLE
 
 if TYPE_CHECKING:
@@ -19,7 +19,7 @@ def name_server() -> str | None:
     """Give the server that was named; None where the ledger here is meant."""
     context = click.get_current_context(silent=True)
     named = None if context is None else context.find_root().meta.get(SERVER_META)
-    return named or os.environ.get(SERVER_VARIABLE, "").strip() or None
+    return named if named is not None else os.environ.get(SERVER_VARIABLE, "").strip() or None
 
 
 def find_client() -> Client | None:
@@ -49,11 +49,16 @@ def require_ledger() -> None:
 
 
 def name_only_account(client: Client) -> str:
-    """Name the only account of a server. Raises UsageError where there are several, or none."""
-    names = [one["name"] for one in client.get("/accounts")["accounts"]]
+    """Name the only account of a server. Raises ConfigurationError where there are several, or none."""
+    from imeiflow.operations.account import PLANNED
+
+    kinds = {str(one["name"]): one["provider"] for one in client.get("/accounts")["accounts"]}
+    names = [name for name, provider in kinds.items() if provider not in PLANNED] or list(kinds)
     if len(names) == 1:
-        return str(names[0])
+        return names[0]
     if not names:
-        raise UsageError(problem=f"{client.server.url} has no account")
+        raise ConfigurationError(setting="accounts", problem=f"none is configured at {client.server.url}")
     told = ", ".join(f"--account {name}" for name in names)
-    raise UsageError(problem=f"{client.server.url} has {len(names)} accounts", remedy=f"Say which: {told}.")
+    raise ConfigurationError(
+        setting="--account", problem=f"there are {len(names)} accounts", remedy=f"Say which: {told}."
+    )

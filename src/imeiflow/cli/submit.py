@@ -27,6 +27,7 @@ from imeiflow.operations.submit import (
     Proposal,
     Request,
     check_limit,
+    check_service,
     preview_list,
     read_list,
 )
@@ -108,6 +109,7 @@ def submit(
     Exit status: 0 all accepted or duplicate; 1 error; 2 wrong usage; 3 some invalid,
     refused or failed; 4 paused or some unconfirmed; 130 interrupted.
     """
+    check_service(service)
     client = find_client()
     if client is not None:
         from imeiflow.cli.remote.submit import Wanted, submit_remotely

@@ -263,10 +263,15 @@ def check_request(configuration: Configuration, request: Request) -> AccountSett
     provider = find_account_provider(account)
     if request.chunk_size is not None and not 1 <= request.chunk_size <= provider.max_chunk:
         raise UsageError(problem=f"--chunk-size: {provider.name} takes 1 to {provider.max_chunk} IMEIs a call")
-    if not request.service.strip():
-        raise UsageError(problem="--service: it is empty", remedy="`imeiflow services` lists them.")
+    check_service(request.service)
     configuration.login(account)  # a key that is missing is better said before a million rows are read
     return account
+
+
+def check_service(service: str) -> None:
+    """Raise UsageError for a service that is no id at all."""
+    if not service.strip():
+        raise UsageError(problem="--service: it is empty", remedy="`imeiflow services` lists them.")
 
 
 def _make_draft(request: Request, account: AccountSettings, sheet: Sheet) -> JobDraft:

@@ -4,9 +4,13 @@ from __future__ import annotations
 
 import json
 import re
+from types import SimpleNamespace
+from typing import Any
 
 import pytest
 
+from imeiflow.cli.server import name_only_account
+from imeiflow.errors import ConfigurationError
 from tests.operations.stand import make_imei
 
 IMEI = make_imei(4)
@@ -70,6 +74,60 @@ def test_it_says_how_many_older_jobs_there_are(type_remotely, type_locally, type
 def test_a_list_that_is_not_there_is_told_in_the_same_words(type_remotely, type_locally, typed):
     here, there = type_locally(*typed.split()), type_remotely(*typed.split())
     assert (there.status, there.err) == (here.status, here.err) != (0, "")
+
+
+@pytest.mark.parametrize(
+    "typed",
+    [
+        ("submit", "phones.csv", "--service", ""),
+        ("submit", "phones.csv", "--service", "none"),
+        ("submit", "phones.csv", "--service", "1", "--account", "none"),
+        ("submit", "phones.csv", "--service", "1", "--column", "Z"),
+        ("services", "--account", "none"),
+        ("account", "--account", "none"),
+    ],
+)
+def test_what_cannot_be_asked_for_is_told_in_the_same_words(type_remotely, type_locally, typed, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "phones.csv").write_text(f"IMEI\n{IMEI}\n")
+    here, there = type_locally(*typed), type_remotely(*typed)
+    assert (there.status, there.err) == (here.status, here.err) != (0, "")
+
+
+@pytest.mark.parametrize(
+    ("accounts", "meant"), [({"a": "gsm-fusion"}, "a"), ({"b": "dhru-fusion", "c": "gsm-fusion"}, "c")]
+)
+def test_the_account_that_is_meant_is_the_only_one_that_orders_can_be_placed_with(accounts, meant):
+    assert name_only_account(_Told(accounts)) == meant
+
+
+@pytest.mark.parametrize(
+    ("accounts", "says"),
+    [({}, "none is configured at https://shop"), (dict.fromkeys("ab", "gsm-fusion"), "there are 2 accounts")],
+)
+def test_an_account_that_cannot_be_told_is_asked_for(accounts, says):
+    with pytest.raises(ConfigurationError, match=says):
+        name_only_account(_Told(accounts))
+
+
+class _Told:
+    """Tells of a server's accounts: the provider of each by its name."""
+
+    server = SimpleNamespace(url="https://shop")
+
+    def __init__(self, accounts: dict[str, str]) -> None:
+        self._accounts = accounts
+
+    def get(self, path: str) -> Any:
+        assert path == "/accounts"
+        return {"accounts": [{"name": name, "provider": kind} for name, kind in self._accounts.items()]}
+
+
+def test_a_server_whose_name_is_empty_is_not_the_ledger_here(type_remotely, monkeypatch):
+    for typed in (("jobs", "--server", ""), ("--server", "", "jobs")):
+        done = type_remotely(*typed)
+        assert (done.status, done.out) == (1, "")
+        assert "--server: it is no address of a server" in done.err
 
 
 def test_an_export_goes_into_a_file_that_is_not_written_over(type_remotely, type_locally, tmp_path):

@@ -11,13 +11,14 @@ from msgspec import Meta
 from imeiflow.domain.ident import ServiceId
 from imeiflow.domain.item import OrderKind
 from imeiflow.domain.user import Scope
+from imeiflow.errors import ConfigurationError
 from imeiflow.operations.account import AccountSettings
 from imeiflow.operations.account_view import find_lane_user
 from imeiflow.operations.catalogue import recall_prices
 from imeiflow.operations.json_object import describe_account, describe_service
 from imeiflow.web.api.operation import Call, Operation
-from imeiflow.web.api.problem import ApiError
-from imeiflow.web.api.value import Account, Amount, In, Out, Text, refuse
+from imeiflow.web.api.problem import ApiError, Flaw
+from imeiflow.web.api.value import Account, Amount, In, Out, Text
 from imeiflow.web.thread import in_thread
 
 _SERVICE: Final = {
@@ -165,24 +166,30 @@ async def show_account(call: Call) -> dict[str, Any]:
 
     The provider is asked once for all who want to know, twice a minute at most; `credit_as_of` says when.
     """
-    session, name = call.session, call.path["account"]
-    account = session.configuration.accounts.get(name)
-    if account is None:
-        raise ApiError(404, f"There is no account {name!r}.", remedy="/accounts lists them.", exit_status=1)
+    session = call.session
+    try:
+        account = session.configuration.choose_account(call.path["account"])
+    except ConfigurationError as error:
+        raise ApiError(404, error.message, remedy=error.remedy, exit_status=error.exit_code) from None
     credit = await call.office.enquiries.credit(account)
     owner = await in_thread(find_lane_user, session, account.name)
     return describe_account(account, credit, await in_thread(session.ledger.learned, account.name), owner)
 
 
 def choose_account(call: Call, name: str | None, field: str) -> AccountSettings:
-    """Give the account of a name, or the only one. Raises ApiError 404 or 409, ConfigurationError."""
-    accounts = call.session.configuration.accounts
-    if (name is not None and name not in accounts) or (name is None and len(accounts) > 1):
-        problem = "there is no account of this name" if name is not None else f"there are {len(accounts)} accounts"
-        remedy = f"Say one of {', '.join(sorted(accounts))}."
+    """Give the account of a name, or the only one. Raises ApiError 404 or 409."""
+    try:
+        return call.session.configuration.choose_account(name)
+    except ConfigurationError as error:
+        problem, remedy, detail = str(error.data["problem"]), error.remedy, error.message
+        if name is None:
+            detail = f"{field}: {problem}"
+            remedy = f"Say one of {', '.join(sorted(call.session.configuration.accounts))}."
+        flaw = Flaw(field=field, problem=problem, value=name, remedy=remedy)
         status = 404 if name is not None else 409
-        raise refuse(field, problem, remedy, name, status=status, code="account", exit_status=1)
-    return call.session.configuration.choose_account(name)
+        raise ApiError(
+            status, detail, code="account", remedy=remedy, flaws=[flaw], exit_status=error.exit_code
+        ) from None
 
 
 OPERATIONS: Final = (
