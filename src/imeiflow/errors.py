@@ -10,6 +10,7 @@
     │   ├── LedgerBusyError     another program holds it
     │   ├── LedgerFullError     no room on the disk
     │   ├── GuardError          a change found another state than it expected
+    │   │   └── TakenReferenceError
     │   └── FencedError         the writer has lost its lane to another process
     ├── LaneBusyError           another process owns the lane
     └── ProviderError           a provider's answer to a read-only call is of no use
@@ -116,6 +117,13 @@ class LedgerFullError(LedgerError):
 
 class GuardError(LedgerError):
     """The ledger {path}: {problem}"""
+
+
+class TakenReferenceError(GuardError):
+    """Reference {reference} is that of line {line} of job {job}."""
+
+    exit_code = 2
+    remedy = "A reference belongs to one order: look at the provider's order page once more."
 
 
 class FencedError(LedgerError):

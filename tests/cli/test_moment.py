@@ -134,6 +134,16 @@ def test_the_bar_and_the_time_left_count_what_still_waits():
     assert describe_left(progress) == "10 s left"
 
 
+@pytest.mark.parametrize(("done", "told"), [(0, "0%"), (29, "29%"), (99.6, "99%"), (99.999, "99%"), (100, "100%")])
+def test_all_is_said_to_be_done_only_when_it_is(done, told):
+    tally = Tally({OrderState.ACCEPTED: round(done * 1000), OrderState.SENDING: 100_000 - round(done * 1000)})
+    progress = make_progress(make_view(tally))
+    assert describe_line(progress).startswith(f"job 7: {told}; ")
+    console = Console(file=io.StringIO(), width=80)
+    console.print(draw_moment(progress, 80))
+    assert f" {told}" in console.file.getvalue()
+
+
 def test_doubts_that_are_being_settled_still_wait():
     tally = Tally({OrderState.ACCEPTED: 900, OrderState.UNCONFIRMED: 100})
     settling = make_progress(make_view(tally, is_settling=True, orders_per_s=10.0))

@@ -21,6 +21,7 @@ def shop(tmp_path: Path):
 
 def test_a_job_is_resumed_at_a_risen_price_only_by_accepting_it_and_ledger_and_book_agree(shop: Shop):
     status, summary = shop.submit(shop.write_list(10), "--max-spend", "0.32")
+    assert "imeiflow resume 1 --max-spend AMOUNT  send the 6 that wait" in shop.type("show", "1").stdout
     assert (status, summary["accepted"], summary["queued"]) == (4, 4, 6)
     shop.simulator.set_behaviour(price_change="1=0.10@0")
     done = shop.type("resume", "1", "--max-spend", "5", "--json")

@@ -144,6 +144,14 @@ def test_the_next_steps_are_those_that_the_job_allows(state, tally, expected):
     assert commands(state, tally) == expected
 
 
+def test_what_its_spending_cap_has_paused_goes_on_with_another_one():
+    waiting = Tally({OrderState.ACCEPTED: 3, OrderState.QUEUED: 2})
+    job = make_job(state=JobState.PAUSED)
+    assert [step.command for step in next_steps(job, waiting, is_capped=True)] == [
+        "imeiflow resume 7 --max-spend AMOUNT"
+    ]
+
+
 def test_a_retry_is_offered_with_its_cost():
     (retry,) = [step for step in next_steps(make_job(state=JobState.FINISHED), MIXED) if "retry" in step.command]
     assert retry.does == "send the 8 refused or failed again, for $0.64"

@@ -84,6 +84,7 @@ def test_imeis_come_from_standard_input_too(environment):
         (("--placed", "--not-placed", "--all"), "contradict each other"),
         (("--placed", "--all", "--imei", make_imei(3)), "--imei for some of them, or --all"),
         (("--placed", "4711", "--all", "--yes"), "a reference belongs to one order"),
+        (("--placed", "R2", "--imei", make_imei(3), "--yes"), "imeiflow: Reference R2 is that of line 2 of job 1."),
         (("--not-placed", "--imei", "12", "--yes"), "no IMEI: 12"),
         (("--not-placed", "--imei", make_imei(2), "--yes"), "not unconfirmed in job 1"),
         (("--not-placed", "--all"), "has to be confirmed"),

@@ -219,7 +219,7 @@ def test_an_order_that_was_sent_again_at_this_very_moment_is_not_settled(session
 def test_a_reference_belongs_to_one_order(session, job):
     """R2 is that of line 2, which was accepted."""
     plan = settlement.plan_settlement(session, job, [make_imei(3)])
-    with pytest.raises(GuardError, match=f"reference R2 is that of line 2 of job {job}"):
+    with pytest.raises(GuardError, match=f"^Reference R2 is that of line 2 of job {job}"):
         settlement.settle_placed(session, plan, "R2")
     assert states(session, job).count(OrderState.UNCONFIRMED) == 3
 

@@ -13,7 +13,7 @@ from collections.abc import Callable
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any, Protocol, TextIO
 
-from imeiflow.cli.moment import Line, describe_left, describe_line, describe_moment, share_done
+from imeiflow.cli.moment import Line, describe_left, describe_line, describe_moment, share_done, show_share
 from imeiflow.cli.output import count, cut, is_terminal, say
 from imeiflow.operations.follow import Progress
 from imeiflow.operations.json_text import clean
@@ -139,7 +139,7 @@ def draw_moment(progress: Progress, width: int) -> RenderableType:
     title = f"Job {job.id}: {count(tally.total, 'row')} of {clean(job.name)}, service {job.service}"
     if job.service_name:
         title += f" {clean(job.service_name)}"
-    done = f" {share_done(progress):4.0%}  {describe_left(progress)}".rstrip()
+    done = f" {show_share(progress):>4}  {describe_left(progress)}".rstrip()
     bar = Table.grid(padding=0)
     bar.add_column(width=max(10, min(60, width - len(done) - 1)))
     bar.add_column(no_wrap=True)

@@ -36,6 +36,12 @@ def share_done(progress: Progress) -> float:
     return (tally.to_place - cancelled - _count_open(progress)) / whole if whole else 1.0
 
 
+def show_share(progress: Progress) -> str:
+    """Say the share that is done; never 100% before all of it is."""
+    share = share_done(progress)
+    return f"{100 if share >= 1 else min(99, int(100 * share + 1e-9))}%"
+
+
 def _count_open(progress: Progress) -> int:
     """Count the orders that something will still happen to by itself."""
     is_settling = progress.view is not None and progress.view.is_settling
@@ -89,7 +95,7 @@ def describe_cost(progress: Progress) -> str:
 def describe_line(progress: Progress) -> str:
     """Say a moment in one line, for logs and pipes."""
     tally, view = progress.tally, progress.view
-    parts = [f"{share_done(progress):.0%}", describe_counts(tally)]
+    parts = [show_share(progress), describe_counts(tally)]
     if view is not None:
         parts.append(f"{view.orders_per_s:,.0f} orders/s, {view.calls_per_s:,.1f} calls/s")
         parts.append(f"{view.chunk_size} a call, {view.lane.concurrency} at once, pace: {describe_pace(view.lane)}")

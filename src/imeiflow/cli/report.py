@@ -135,16 +135,32 @@ def find_steps(detail: JobDetail, tally: Tally) -> list[Step]:
         awaited=statuses.open - statuses.stuck,
         stuck=statuses.stuck,
         no_repeat=detail.no_repeat,
+        is_capped=_is_capped(detail),
     )
 
 
+def _is_capped(detail: JobDetail) -> bool:
+    """Say whether the job's cap has no room for one order more, so that going on needs another one."""
+    cap, price, summary = detail.job.cap, detail.job.price, detail.summary
+    if cap is None or price is None or summary.spent is None or summary.in_doubt is None:
+        return False
+    return summary.spent.amount + summary.in_doubt.amount + price.amount > cap.amount
+
+
 def next_steps(
-    job: Job, tally: Tally, *, probe: Money | None = None, awaited: int = 0, stuck: int = 0, no_repeat: str = ""
+    job: Job,
+    tally: Tally,
+    *,
+    probe: Money | None = None,
+    awaited: int = 0,
+    stuck: int = 0,
+    no_repeat: str = "",
+    is_capped: bool = False,
 ) -> list[Step]:
     """List what the user can do next, the most urgent first.
 
     `probe` is the cost of one that needs the user's word; `awaited` orders are waiting for their results, `stuck` ones
-    wait in vain; `no_repeat` says why going on would send no doubt again.
+    wait in vain; `no_repeat` says why going on would send no doubt again; `is_capped`: the cap allows no more.
     """
     id_, steps = job.id, []
     price = job.price
@@ -156,7 +172,8 @@ def next_steps(
             listed = "look for what is unconfirmed in the provider's list of orders, and repeat nothing"
             parts.append(listed if no_repeat else "settle what is unconfirmed as far as can be known")
         what = ", then ".join(parts) or "finish it: nothing of it waits"
-        steps.append(Step(f"imeiflow resume {id_}", what))
+        cap = " --max-spend AMOUNT" if waiting and is_capped else ""
+        steps.append(Step(f"imeiflow resume {id_}{cap}", what))
     if job.state is JobState.RUNNING:
         steps.append(Step(f"imeiflow resume {id_}", "follow it here"))
         steps.append(Step(f"imeiflow pause {id_}", "let calls under way end, and send nothing more"))

@@ -12,7 +12,7 @@ from sqlalchemy import Connection, Text, and_, case, func, literal, or_, select,
 from imeiflow.domain.ident import AttemptId, JobId, OrderId, Reference
 from imeiflow.domain.order import JobState, OrderState, may_follow
 from imeiflow.domain.outcome import Outcome
-from imeiflow.errors import GuardError
+from imeiflow.errors import GuardError, TakenReferenceError
 from imeiflow.ledger.access import Access
 from imeiflow.ledger.change import Again
 from imeiflow.ledger.charge import add_placed
@@ -193,7 +193,7 @@ class Actions(Access):
         self._settle([*steps, self._cancel_idle(not_placed, other_note, actor)])
 
     def _refuse_taken(self, connection: Connection, told: Mapping[OrderId, Reference]) -> None:
-        """Raise GuardError where a reference is that of another order of the account, or of two of these."""
+        """Raise TakenReferenceError for a reference that another order has, GuardError for one of two of these."""
         self._guard(is_met=len(set(told.values())) == len(told), problem="a reference belongs to one order")
         if not told:
             return
@@ -201,7 +201,7 @@ class Actions(Access):
         taken = connection.execute(_FIND_TAKEN, rows).first()
         if taken is not None:
             reference, job_id, line = taken
-            self._guard(is_met=False, problem=f"reference {reference} is that of line {line} of job {job_id}")
+            raise TakenReferenceError(reference=reference, job=job_id, line=line)
 
     def _move_of_job(
         self,
