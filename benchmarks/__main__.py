@@ -278,6 +278,8 @@ def _check(out: dict[str, Any]) -> None:
 
 def main(names: list[str]) -> None:
     """Run the named benchmarks, or all of them, and renew their part of the page."""
+    if unknown := [name for name in names if name not in _ALL]:
+        raise SystemExit(f"There is no benchmark {unknown[0]!r}. There are: {', '.join(_ALL)}.")
     for name in names or list(_ALL):
         lines: list[Line] = []
         for line in _ALL[name]():

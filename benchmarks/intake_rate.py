@@ -14,6 +14,7 @@ import time
 from pathlib import Path
 
 from benchmarks.rig import make_imei
+from imeiflow.cli.following import tune_process
 from imeiflow.domain.ident import ServiceId
 from imeiflow.operations.configuration import load_configuration
 from imeiflow.operations.session import Session
@@ -46,6 +47,7 @@ def main(path: Path) -> tuple[float, float]:
         configuration = load_configuration(environ, Path(folder))
         with Session.open(configuration) as session:
             start = time.perf_counter()
+            tune_process()
             draft, proposal = read_list(session, Request(source=path, service=ServiceId("1")))
             with draft:
                 draft.start(proposal)

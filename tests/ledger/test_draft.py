@@ -40,7 +40,7 @@ def draw_rows(draw: st.DrawFn) -> list[NewOrder]:
 def test_every_row_is_given_back_as_it_was_read_in(ledger: Ledger, rows: list[NewOrder]):
     job = ledger.create_draft(JobDraft(account=ACCOUNT, provider="p", service=SERVICE))
     ledger.add_orders(job, rows)
-    names = list(NewOrder.__dataclass_fields__)
+    names = NewOrder._fields
     kept = [{name: getattr(row, name) for name in names} for row in ledger.order_rows(job)]
     assert kept == [{name: getattr(row, name) for name in names} for row in rows]
 

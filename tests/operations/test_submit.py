@@ -15,7 +15,7 @@ from imeiflow.domain.ident import JobId, ServiceId
 from imeiflow.domain.money import Money
 from imeiflow.domain.order import JobState, OrderState, ResultStatus
 from imeiflow.domain.recurrence import Past
-from imeiflow.errors import ConfigurationError, InputError, ProviderError, UsageError
+from imeiflow.errors import ConfigurationError, InputError, LedgerFullError, ProviderError, UsageError
 from imeiflow.ledger.change import StatusUpdate
 from imeiflow.ledger.record import NewOrder
 from imeiflow.operations.admission import OrderedMeanwhileError, WaitingElsewhereError
@@ -141,6 +141,23 @@ def test_a_list_that_breaks_off_leaves_no_draft(session: Session):
 
     with pytest.raises(KeyboardInterrupt):
         read_list(session, make_request(make_imei(1)), stop)
+    assert drafts(session) == 0
+
+
+@pytest.mark.parametrize("count", [2_000, 12_000], ids=["in the last rows", "in rows before the last"])
+def test_a_list_that_could_not_be_kept_whole_is_no_job(session: Session, count: int):
+    def run(statement: str) -> int:
+        return session.ledger._write(lambda c: c.exec_driver_sql(statement).scalar_one())
+
+    def make_room(_: int) -> None:
+        with suppress(LedgerFullError):
+            run("SELECT 1")  # it may share the transaction of the rows
+        run("PRAGMA max_page_count=1000000")
+
+    request = make_request(*map(make_imei, range(count)))
+    run(f"PRAGMA max_page_count={run('PRAGMA page_count') + 4}")  # room for a draft, not for its rows
+    with pytest.raises(LedgerFullError):
+        read_list(session, request, make_room)
     assert drafts(session) == 0
 
 

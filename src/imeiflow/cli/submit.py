@@ -10,6 +10,7 @@ from typing import BinaryIO
 import click
 
 from imeiflow.cli.departure import detach_job
+from imeiflow.cli.following import tune_process
 from imeiflow.cli.frame import confirm, open_input, open_session
 from imeiflow.cli.log import keep_log
 from imeiflow.cli.option import AMOUNT, RATE_TYPE, account_option, command, json_option, yes_option
@@ -143,6 +144,7 @@ def submit(
         again=again,
         follow_results=follow_results,
     )
+    tune_process()
     if is_dry:
         return _preview(request, is_json=is_json)
     return _order(request, accept_price=accept_price, is_sure=is_sure, is_detached=is_detached, is_json=is_json)

@@ -10,9 +10,8 @@ An IMEISV is the same 14 digits and 2 of software version, without a check digit
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
 from enum import StrEnum
-from typing import TYPE_CHECKING, Final, NewType, cast
+from typing import TYPE_CHECKING, Final, NamedTuple, NewType, cast
 
 from imeiflow.domain.folding import fold
 from imeiflow.domain.luhn import WEIGHTS, is_luhn_valid
@@ -111,24 +110,17 @@ _FLAW_SENTENCES: Final = {
 }
 
 
-@dataclass(frozen=True, slots=True, init=False)
-class Reading:
+class Reading(NamedTuple):
     """What was read from a value: an IMEI and what had to be repaired, or the flaw that prevents it.
 
-    `digits` are the digits that were found in a value with a flaw, as far as they are of use to a person.
+    `digits` are the digits that were found in a value with a flaw, as far as they are of use to a person. A tuple,
+    because there are millions of readings.
     """
 
     imei: Imei | None
     repairs: tuple[Repair, ...]
     flaw: Flaw | None
-    digits: str
-
-    def __init__(self, imei: Imei | None, repairs: tuple[Repair, ...], flaw: Flaw | None, digits: str = "") -> None:
-        # What dataclass generates for a frozen class takes twice as long, and there are millions of readings.
-        _set_imei(self, imei)
-        _set_repairs(self, repairs)
-        _set_flaw(self, flaw)
-        _set_digits(self, digits)
+    digits: str = ""
 
     @property
     def sentence(self) -> str:
@@ -140,9 +132,6 @@ class Reading:
         if self.flaw in {Flaw.TOO_SHORT, Flaw.TOO_LONG} and self.digits:
             return f"{self.flaw.sentence[:-1]}, this has {len(self.digits)}."
         return self.flaw.sentence
-
-
-_set_imei, _set_repairs, _set_flaw, _set_digits = (vars(Reading)[name].__set__ for name in Reading.__slots__)
 
 
 #: First two digits of a TAC: the bodies that have allocated TACs to phones, and 00 for test phones.

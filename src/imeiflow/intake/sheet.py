@@ -7,10 +7,9 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import suppress
-from dataclasses import dataclass
 from itertools import dropwhile, islice
 from pathlib import Path
-from typing import BinaryIO, Final, Self
+from typing import BinaryIO, Final, NamedTuple, Self
 
 from imeiflow.domain.imei import Flaw, Reading, read_imei
 from imeiflow.intake.column import Choice, choose_column, show_letter
@@ -26,8 +25,7 @@ _SAMPLE_SIZE: Final = 300
 _MOST_COLUMNS: Final = 16_384  #: as many as a spreadsheet has
 
 
-@dataclass(frozen=True, slots=True, init=False)
-class Row:
+class Row(NamedTuple):
     """One row of a list.
 
     `line` is the file's line or the spreadsheet's row, from 1; in a pasted list the number of the value. `columns` are
@@ -39,17 +37,6 @@ class Row:
     was_number: bool
     reading: Reading
     columns: tuple[str, ...]
-
-    def __init__(self, line: int, value: str, was_number: bool, reading: Reading, columns: tuple[str, ...]) -> None:
-        # As in Reading: what dataclass generates for a frozen class takes twice as long.
-        _set_line(self, line)
-        _set_value(self, value)
-        _set_was_number(self, was_number)
-        _set_reading(self, reading)
-        _set_columns(self, columns)
-
-
-_set_line, _set_value, _set_was_number, _set_reading, _set_columns = (vars(Row)[name].__set__ for name in Row.__slots__)
 
 
 class Sheet:

@@ -9,7 +9,6 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import cache
 from itertools import chain, repeat
 from json.encoder import encode_basestring as encode_text
-from operator import attrgetter
 from typing import Any
 
 from sqlalchemy import Connection, Integer, Text, insert, literal, select
@@ -23,11 +22,12 @@ from imeiflow.ledger.dialect import block_rows, mend_text
 from imeiflow.ledger.record import NewOrder
 from imeiflow.ledger.schema import Id, orders
 
+#: The columns, in the order in which NewOrder holds their values.
 _TYPES: Mapping[str, TypeEngine[Any]] = {
     "line": Integer(),
     "imei": Text(),
-    "state": Text(),
     "columns": Text(),
+    "state": Text(),
     "value": Text(),
     "repairs": Text(),
     "flaw": Text(),
@@ -36,7 +36,6 @@ _TYPES: Mapping[str, TypeEngine[Any]] = {
     "error": Text(),
 }
 _ALWAYS = frozenset({"line", "imei"})
-_take_apart = attrgetter(*("earlier" if name == "earlier_id" else name for name in _TYPES))
 #: States of a row when it is read in, as the driver takes them.
 _FIRST_STATES = {state: state.value for state in (OrderState.QUEUED, OrderState.INVALID, OrderState.REPEATED)}
 
@@ -63,7 +62,7 @@ def arrange(rows: Sequence[NewOrder], path: str) -> dict[str, Sequence[object]]:
 
     Raises GuardError for a row in a state of later, or without an IMEI to be sent.
     """
-    cells: dict[str, Sequence[Any]] = dict(zip(_TYPES, zip(*map(_take_apart, rows), strict=True), strict=True))
+    cells: dict[str, Sequence[Any]] = dict(zip(_TYPES, zip(*rows, strict=True), strict=True))
     _check(cells, path)
     used = {name: column for name, column in cells.items() if name in _ALWAYS or column.count(None) < len(rows)}
     if used["state"].count(OrderState.QUEUED) == len(rows):

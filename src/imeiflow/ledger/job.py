@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from collections.abc import Set as AbstractSet
+from concurrent.futures import Future
 from datetime import datetime
 from decimal import Decimal
 from functools import cache
@@ -85,15 +86,18 @@ class Jobs(Access):
 
     def add_orders(self, job_id: JobId, rows: Sequence[NewOrder]) -> None:
         """Add rows in file order to a draft: some 10,000 a call. Raises JobStateError where it is no draft."""
-        if not rows:
-            return
+        if rows:
+            self.start_adding(job_id, rows).result()
+
+    def start_adding(self, job_id: JobId, rows: Sequence[NewOrder]) -> Future[None]:
+        """Add rows as `add_orders` does, without waiting: they, or an error, are there when what is given is done."""
         cells = arrange(rows, self.path)
 
         def add(connection: Connection) -> None:
             self._require(connection, job_id, {JobState.DRAFT}, "added to")
             write_rows(connection, job_id, cells)
 
-        self._write(add)
+        return self._writer.hand_over(add)
 
     def start_job(
         self, job_id: JobId, *, trial: int | None = None, since: Mark | None = None, **confirmed: Unpack[Confirmed]

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
-from typing import Any, TypedDict
+from typing import Any, NamedTuple, TypedDict
 
 from imeiflow.domain.ident import AccountName, AttemptId, JobId, OrderId, Reference, ServiceId, Token
 from imeiflow.domain.imei import Imei
@@ -64,16 +64,16 @@ class Confirmed(TypedDict, total=False):
     submitted_by: str | None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class NewOrder:
+class NewOrder(NamedTuple):
     """One row of the list: queued, invalid (with `flaw`), or repeated.
 
     What it repeats is a line of the list (`repeated_of`), or an order of an earlier job (`earlier`, with the `error`
-    that says why it is not sent).
+    that says why it is not sent). A tuple, because a million of them are made and taken apart again.
     """
 
     line: int
     imei: Imei | None
+    columns: tuple[str, ...] | None = None
     state: OrderState = OrderState.QUEUED
     value: str | None = None
     repairs: str | None = None
@@ -81,7 +81,6 @@ class NewOrder:
     repeated_of: int | None = None
     earlier: OrderId | None = None
     error: str | None = None
-    columns: tuple[str, ...] | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

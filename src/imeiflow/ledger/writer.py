@@ -87,9 +87,13 @@ class Writer:
 
     def run(self, work: Callable[[Connection], T]) -> T:
         """Run `work` in the next transaction and return its result once that is durable."""
+        return self.hand_over(work).result()
+
+    def hand_over(self, work: Callable[[Connection], T]) -> Future[T]:
+        """Let `work` run in the next transaction; what is given has its result once that is durable."""
         future: Future[T] = Future()
         self._put(_Call(work, future), is_urgent=True)
-        return future.result()
+        return future
 
     async def intend(self, intent: Intent) -> AttemptId:
         """Write an intent; when the wait is cancelled, nothing was sent and the intent is withdrawn."""

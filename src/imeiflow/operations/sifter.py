@@ -37,6 +37,9 @@ class Sifter:
 
 def _make_order(row: Row, first: int | None, earlier: PastOrder | None, reason: str | None) -> NewOrder:
     reading = row.reading
+    columns = row.columns if len(row.columns) > 1 else None
+    if row.value == reading.imei and not reading.repairs and first is None and earlier is None:  # as nearly all are
+        return NewOrder(row.line, reading.imei, columns)
     if reading.flaw is not None:
         state = OrderState.INVALID
     else:
@@ -51,7 +54,7 @@ def _make_order(row: Row, first: int | None, earlier: PastOrder | None, reason: 
         repeated_of=first,
         earlier=None if earlier is None else earlier.order,
         error=reason,
-        columns=row.columns if len(row.columns) > 1 else None,
+        columns=columns,
     )
 
 

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterator
+from concurrent.futures import Future
 from contextlib import closing, nullcontext, suppress
 from dataclasses import dataclass, replace
 from datetime import timedelta
@@ -242,9 +243,15 @@ def read_list(
         draft = Draft(session, job, lock, seen)
         try:
             sifter = Sifter(EarlierSearch(ledger, account.name, request.service, job), again=request.again)
+            written: Future[None] | None = None
             for rows in _batches(sheet.rows()):
-                ledger.add_orders(job, sifter.sift(rows))
+                orders = sifter.sift(rows)  # while those before them are written
+                if written is not None:
+                    written.result()
+                written = ledger.start_adding(job, orders)
                 on_rows(sifter.preview.total)
+            if written is not None:
+                written.result()
             proposal = _propose(request, account, ledger, sheet, sifter=sifter, offer=asked.result())
             if proposal.prices.is_fresh:
                 ledger.record_prices(account.name, proposal.prices.services)
