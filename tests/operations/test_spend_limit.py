@@ -157,6 +157,32 @@ def test_the_cap_of_a_job_that_has_spent_before_covers_that_too(session):
     assert session.find_job(job).max_spend == Decimal("1.00")  # 0.08 spent, and the 0.92 that are left
 
 
+@pytest.mark.parametrize("given", [None, Decimal(5)])
+def test_a_job_that_goes_on_with_doubts_of_today_alone_makes_no_repeat_probe_beyond_the_limit(session, given):
+    job = add_job(session, rows(12), submitted_by="otto")
+    states = dict.fromkeys(range(2, 11), OrderState.ACCEPTED)
+    answer(session, job, {**states, **dict.fromkeys(range(11, 14), OrderState.UNCONFIRMED)})
+    finish(session, job)
+    resume_job(session, job, max_spend=given, spender="otto").lock.release()
+    assert session.find_job(job).max_spend == Decimal("1.00")  # 0.72 spent, 0.24 in doubt, and the 0.04 that are left
+
+
+def test_what_is_in_doubt_today_takes_nothing_of_what_is_left_for_what_waits(session):
+    job = add_job(session, rows(12), submitted_by="otto")
+    answer(session, job, dict.fromkeys((2, 3), OrderState.UNCONFIRMED))
+    session.ledger.change_job(job, {JobState.RUNNING}, JobState.PAUSED, None)
+    resume_job(session, job, spender="otto").lock.release()
+    assert session.find_job(job).max_spend == Decimal("1.00")  # 0.16 in doubt, and the 0.84 that are left
+
+
+def test_a_job_with_nothing_to_send_is_given_no_cap(session):
+    job = add_job(session, rows(12), submitted_by="otto")
+    answer(session, job, dict.fromkeys(range(2, 14), OrderState.ACCEPTED))
+    session.ledger.change_job(job, {JobState.RUNNING}, JobState.PAUSED, None)
+    resume_job(session, job, spender="otto").lock.release()
+    assert session.find_job(job).max_spend is None
+
+
 def test_old_doubts_of_a_job_that_runs_count_until_they_are_settled(session):
     job = add_doubtful(session, 6, days=2)
     resumed = resume_job(session, job, spender="otto")

@@ -134,6 +134,21 @@ def test_a_job_that_its_cap_paused_goes_on_with_another_one(site, visitor, admin
     assert site.session.ledger.tally(job)[OrderState.ACCEPTED] == 5
 
 
+def test_whoever_lets_a_job_go_on_sees_what_they_may_still_spend(site, visitor, admin):
+    otto = site.add_user("otto", Role.OPERATOR)
+    site.session.ledger.change_user(otto.id, actor="a test", spend_limit=Decimal("0.50"))
+    states = {2: OrderState.ACCEPTED, 3: OrderState.UNCONFIRMED}
+    draft = {"submitted_by": "otto", "max_spend": Decimal("0.20")}
+    waits = site.add_answered(states, more=9, state=JobState.PAUSED, **draft)
+    page = visitor.open(f"/jobs/{waits}", user=otto)
+    page.get_by_role("button", name="Go on…").click()
+    expect(page.locator("#go-on-limit")).to_have_text("You may spend $0.34 more today, of $0.50 a day.")
+    doubts = site.add_answered({20: OrderState.UNCONFIRMED}, **draft)
+    page = visitor.open(f"/jobs/{doubts}", user=otto)
+    page.get_by_role("button", name="Go on…").click()
+    expect(page.get_by_role("dialog")).to_contain_text("No order waits: going on settles what is unconfirmed")
+
+
 def test_a_job_whose_price_rose_goes_on_only_at_the_price_that_was_shown(site, visitor, admin):
     job = site.add_answered({2: OrderState.ACCEPTED}, more=4, state=JobState.PAUSED)
     risen = PricedService(id=SERVICE, name="SimLock check", price=Money(Decimal("0.10"), "USD"))

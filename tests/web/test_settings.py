@@ -7,6 +7,7 @@ import re
 import pytest
 from playwright.sync_api import Locator, Page, expect
 
+from imeiflow.domain.order import JobState
 from imeiflow.domain.user import Role
 from imeiflow.operations.identity import find_api_token, find_invitation
 from tests.web.ask import Asker, post
@@ -83,6 +84,22 @@ def test_a_token_is_shown_once_does_no_more_than_its_user_and_is_revoked(site, v
     page.get_by_role("button", name="Revoke reports").click()
     expect(page.get_by_text("No token yet.")).to_be_visible()
     assert find_api_token(site.session, secret) is None
+
+
+def test_what_was_spent_today_stands_beside_the_limit_and_that_what_runs_goes_on(site, visitor, admin):
+    site.add_user("otto", Role.OPERATOR)
+    site.wait_for(site.add_job(5, submitted_by="otto"), JobState.FINISHED)
+    page = visitor.open("/settings", user=admin)
+    line = page.locator("li.stack", has=page.get_by_role("heading", name="otto"))
+    expect(line.locator(".limit-said")).to_have_count(0)
+    line.get_by_label("Most to spend in a day").fill("1")
+    line.get_by_role("button", name="Save").click()
+    expect(line.locator(".limit-said")).to_have_text("$0.40 of $1.00 spent or committed today.")
+    line.get_by_label("Most to spend in a day").fill("0.30")
+    line.get_by_role("button", name="Save").click()
+    expect(line.locator(".limit-said")).to_contain_text("nothing more can be ordered; what runs goes on, unless it is")
+    page.reload()
+    assert find_flaws(page) == []
 
 
 @pytest.mark.parametrize("role", [Role.VIEWER, Role.OPERATOR])

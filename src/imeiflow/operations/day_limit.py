@@ -19,10 +19,15 @@ from imeiflow.operations.spend_limit import find_committed, find_limited
 
 @dataclass(frozen=True, slots=True)
 class DayLimit:
-    """The most that may be spent in a day, and what is `left` of it now."""
+    """The most that may be spent in a day, and what was `used` of it by now, or is committed."""
 
     most: Money
-    left: Money
+    used: Money
+
+    @property
+    def left(self) -> Money:
+        """Give what may still be spent; nothing where more was."""
+        return Money(max(Decimal(0), self.most.amount - self.used.amount), self.most.currency)
 
     def affords(self, price: Money) -> int:
         """Say how many orders of a price it leaves room for."""
@@ -45,18 +50,23 @@ def find_user_limit(session: Session, name: str, currency: str) -> DayLimit | No
     What their running jobs will still send is spent already.
     """
     user = find_limited(session, name)
-    used = Decimal(0) if user is None else _find_used(session, user.name, currency)
+    used = Decimal(0) if user is None else find_committed(session, user.name).get(currency, Decimal(0))
     if user is None or user.spend_limit is None or used is None:
         return None
     return _leave(user.spend_limit, used, currency)
 
 
-def _find_used(session: Session, name: str, currency: str) -> Decimal | None:
-    return find_committed(session, name).get(currency, Decimal(0))
+def list_user_limits(session: Session, name: str) -> list[DayLimit]:
+    """Give what a user with a limit has spent or committed today, a currency each, where it is known."""
+    user = find_limited(session, name)
+    if user is None or user.spend_limit is None:
+        return []
+    committed = find_committed(session, user.name)
+    return [_leave(user.spend_limit, used, currency) for currency, used in sorted(committed.items()) if used]
 
 
 def _leave(most: Decimal, used: Decimal, currency: str) -> DayLimit:
-    return DayLimit(Money(most, currency), Money(max(Decimal(0), most - used), currency))
+    return DayLimit(Money(most, currency), Money(used, currency))
 
 
 def _start_of_today(session: Session) -> datetime:

@@ -1,10 +1,11 @@
 """What a user of the web application or the API may spend in a day: held to when a list is ordered or a job goes on.
 
 A job's money counts as that of whoever ordered it: what was charged today, what may have been, and what its running
-jobs will still send, doubts of another day among it: settling one may place it now. Where replies can get lost, that is
-one order more, by which it is learned whether repeats are charged: what fits the limit only without it gets a spending
-cap that keeps it there. One list of a user is weighed at a time, so that two cannot both use what is left. A day is one
-of the machine's time zone, and each currency is counted by itself.
+jobs will still send, doubts of another day among it: settling one may place it now. Where replies can get lost, that
+is one order more, by which it is learned whether repeats are charged: what fits the limit only without it gets a
+spending cap that keeps it there, and so does a job that goes on with nothing but doubts. One list of a user is
+weighed at a time, so that two cannot both use what is left. A day is one of the machine's time zone, and each
+currency is counted by itself.
 """
 
 from __future__ import annotations
@@ -23,6 +24,7 @@ from imeiflow.domain.order import JobState, OrderState, Policy
 from imeiflow.errors import UsageError
 from imeiflow.jobs.lock import LaneLock
 from imeiflow.ledger.record import Job
+from imeiflow.ledger.spending import SpendingFilter
 from imeiflow.ledger.user import User
 from imeiflow.operations.session import Session
 
@@ -75,7 +77,8 @@ def hold_to_limit(
 ) -> Iterator[Allowance | None]:
     """Let what `weigh` says be spent by a user, if that is within the limit of the day; nobody else's turn meanwhile.
 
-    Gives what is spent and what is left of the limit before it; None where there is none, or nothing is spent.
+    Gives what is spent and what is left of the limit before it; None where there is none. What costs nothing is let
+    through whatever is left: a repeat probe may come of it, which the caller has to keep within that.
 
     `name` is None, or that of nobody here, where no limit is kept: on the command line. What is done inside makes the
     amount count from then on. Whoever waits for their turn longer than `within_s` gets BusySpenderError. Raises
@@ -167,6 +170,13 @@ def weigh_rest(
     return Money(max(Decimal(0), min(cost.amount, left)), found.currency)
 
 
+def find_counted(session: Session, job: JobId) -> Decimal:
+    """Add up what a job was charged, and what of it may have been today: that is no part of what it may still cost."""
+    spent = session.ledger.spending(job)
+    possible = session.ledger.possible_charges(SpendingFilter(jobs=[job], since=_start_of_today(session)))
+    return sum((one.price * one.times for one in possible if one.price), Decimal(0) if spent is None else spent.amount)
+
+
 def find_probe(session: Session, job: Job, *, price: Decimal | None, up_to: Decimal | None) -> Money | None:
     """Give the price of the order that may be repeated to learn whether doubts can be settled; None where none may.
 
@@ -186,9 +196,9 @@ def _check(session: Session, user: User, limit: Decimal, cost: Money | None) -> 
     now = session.clock.now()
     if cost is None:
         raise UnpricedLimitError(user=user.name, limit=Money(limit))
-    if not cost.amount:
-        return None
     used = find_committed(session, user.name).get(cost.currency, Decimal(0))
+    if not cost.amount:
+        return Allowance(cost, Money(Decimal(0) if used is None else max(Decimal(0), limit - used), cost.currency))
     if used is None:
         raise UnpricedLimitError(user=user.name, limit=Money(limit, cost.currency))
     if used + cost.amount <= limit:

@@ -23,7 +23,15 @@ from imeiflow.ledger.change import Again, Agreed
 from imeiflow.ledger.record import Job
 from imeiflow.operations.orphan import recover_orphans
 from imeiflow.operations.session import Session
-from imeiflow.operations.spend_limit import Allowance, check_owner, find_probe, hold_probe, hold_to_limit, weigh_rest
+from imeiflow.operations.spend_limit import (
+    Allowance,
+    check_owner,
+    find_counted,
+    find_probe,
+    hold_probe,
+    hold_to_limit,
+    weigh_rest,
+)
 
 RETRIED = frozenset({OrderState.FAILED, OrderState.REFUSED})
 _AT_REST = frozenset({JobState.PAUSED, JobState.FINISHED})
@@ -119,12 +127,13 @@ def resume_job(
 
 def _bound_probe(session: Session, found: Job, agreed: Agreed, allowed: Allowance, up_to: Decimal | None) -> Agreed:
     """Give a job a cap that keeps a repeat probe of up to `up_to` within what is left, where it has to be kept."""
-    spending = session.ledger.spending(found.id)
-    spent = Decimal(0) if spending is None else spending.amount
+    if not allowed.cost.amount and not session.ledger.tally(found.id)[OrderState.UNCONFIRMED]:
+        return agreed
+    counted = find_counted(session, found.id)  # as the cap of a job counts: doubts take of it, too
     cap = found.max_spend if agreed.max_spend is None else agreed.max_spend
-    room = None if cap is None else max(Decimal(0), cap - spent)
+    room = None if cap is None else max(Decimal(0), cap - counted)
     bound = allowed.bound(find_probe(session, found, price=agreed.price, up_to=up_to), room)
-    return agreed if bound is None else replace(agreed, max_spend=spent + bound)
+    return agreed if bound is None else replace(agreed, max_spend=counted + bound)
 
 
 def _name_options(max_spend: Decimal | None, probe_up_to: Decimal | None, *, is_detached: bool) -> list[str]:

@@ -20,6 +20,7 @@ from imeiflow.errors import UsageError
 from imeiflow.operations.audit import record_action
 from imeiflow.operations.catalogue import PriceList
 from imeiflow.operations.chosen import count_matching
+from imeiflow.operations.day_limit import find_user_limit
 from imeiflow.operations.export import Layout, Wish
 from imeiflow.operations.job_control import (
     ask_to_cancel,
@@ -197,6 +198,7 @@ def _ask_to_go_on(
     price = job.price if rise is None or rise.price is None else rise.price
     if line.spent is not None and line.at_stake is not None and price is not None:
         values["needed"] = line.spent + line.at_stake + price * waiting
+    values["user_limit"] = find_user_limit(session, request.user.user.name, job.currency)
     return draw(request, "page/job/resume.html", job=job, **values)
 
 

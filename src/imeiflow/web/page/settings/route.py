@@ -15,6 +15,7 @@ from litestar.params import Body
 from imeiflow.domain.user import Role, Scope
 from imeiflow.errors import UsageError
 from imeiflow.ledger.user import ApiToken, User, WebSession
+from imeiflow.operations.day_limit import DayLimit, list_user_limits
 from imeiflow.operations.identity import LINK_LASTS, create_api_token, invite_user
 from imeiflow.operations.session import Session
 from imeiflow.web.access import needs
@@ -37,6 +38,7 @@ class UserLine:
 
     user: User
     sessions: list[WebSession]
+    limits: list[DayLimit]
 
 
 @get("/settings", guards=[needs(Role.ADMIN)])
@@ -156,7 +158,14 @@ def _draw(request: WebRequest, block: str | None = "settings", **shown: Any) -> 
     session = _session(request)
     now = session.clock.now()
     users = session.ledger.list_users()
-    lines = [UserLine(user=user, sessions=session.ledger.list_web_sessions(user.id)) for user in users]
+    lines = [
+        UserLine(
+            user=user,
+            sessions=session.ledger.list_web_sessions(user.id),
+            limits=list_user_limits(session, user.name),
+        )
+        for user in users
+    ]
     values: dict[str, Any] = {"link": "", "link_for": "", "token": "", "revoked": [], **shown}
     answer = draw(
         request,
