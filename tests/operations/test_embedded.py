@@ -112,6 +112,20 @@ async def test_a_server_follows_every_accepted_order_also_of_jobs_whose_results_
         assert job in changed
 
 
+async def test_a_job_of_one_call_is_counted_as_worked_on_from_its_begin(tmp_path):
+    with start_simulator(Behaviour.parse({"latency": "1.2"})) as slow, open_server(tmp_path, slow) as session:
+        runner = EmbeddedRunner(session)
+        jobs: list[JobId] = []
+
+        def has_ended() -> bool:
+            if not jobs and runner.has_begun:
+                jobs.append(order(session, runner))
+            return bool(jobs) and session.find_job(jobs[0]).state is JobState.FINISHED
+
+        await serve_until(runner, has_ended)
+        assert session.find_job(jobs[0]).worked_s >= 0.5
+
+
 async def test_a_server_that_starts_later_goes_on_where_another_process_has_left_the_orders(tmp_path, simulator):
     with open_server(tmp_path, simulator) as session:
         runner = EmbeddedRunner(session)

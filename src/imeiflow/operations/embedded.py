@@ -264,6 +264,7 @@ class EmbeddedRunner:
                 on_change=lambda: self._tell(name),
             )
             self._keepers[name] = keeper
+            self._woken.set()  # there is somebody now to hold what was adopted, and to count how long it takes
             await keeper.run(asyncio.Event())
             if keeper.halted:
                 self._asks_from[name] = time.monotonic() + _TURNED_AWAY_S
