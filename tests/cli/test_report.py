@@ -152,6 +152,13 @@ def test_what_its_spending_cap_has_paused_goes_on_with_another_one():
     ]
 
 
+@pytest.mark.parametrize(("cost", "told"), [("0.08", "$0.08"), ("1.04", "$1.04 with those whose reply was lost")])
+def test_a_dear_probe_is_offered_with_what_it_may_cost_in_all(cost, told):
+    steps = next_steps(make_job(state=JobState.FINISHED), MIXED, probe=Money(Decimal(cost), "USD"))
+    assert steps[0].command == f"imeiflow resume 7 --probe-up-to {cost}"
+    assert steps[0].does == f"repeat one order, which may cost {told}, to learn whether the 4 can be settled"
+
+
 def test_a_retry_is_offered_with_its_cost():
     (retry,) = [step for step in next_steps(make_job(state=JobState.FINISHED), MIXED) if "retry" in step.command]
     assert retry.does == "send the 8 refused or failed again, for $0.64"

@@ -66,6 +66,15 @@ def test_a_probe_that_may_not_be_made_is_not_promised(session: Session):
     )
 
 
+def test_a_probe_is_not_promised_where_those_whose_reply_was_lost_leave_it_no_room(session: Session):
+    job = add_doubt(session)
+    session.ledger.lost_probes = {job: 12}.__getitem__  # type: ignore[method-assign]
+    assert explain(session, job) == (
+        "a repeat probe costs $0.08, and up to $0.96 more for 12 whose reply was lost, more than "
+        "repeat_probe_max_price ($1.00) allows"
+    )
+
+
 @pytest.mark.parametrize(("room", "said"), [(2, "the spending cap leaves no room for a repeat probe"), (3, "")])
 def test_a_cap_that_leaves_no_room_for_a_probe_is_said(session: Session, room: int, said: str):
     assert explain(session, add_doubt(session, max_spend=PRICE * room)) == said

@@ -238,6 +238,14 @@ def test_a_probe_needs_the_user_s_word_only_where_it_is_dear_and_could_teach_som
     assert find_dear_probe(session, job) is None
 
 
+def test_probes_whose_reply_was_lost_are_part_of_what_needs_the_user_s_word(session: Session, job: JobId):
+    finish(session, job)
+    session.ledger.lost_probes = {job: 12}.__getitem__  # type: ignore[method-assign]
+    assert str(find_dear_probe(session, job)) == "$1.04"
+    session.configuration = session.configuration.allow_probe(ACCOUNT, Decimal("1.04"))
+    assert find_dear_probe(session, job) is None
+
+
 def test_a_job_that_does_not_exist_is_told(session: Session):
     for steer in (resume_job, pause_job, cancel_job, plan_retry):
         with pytest.raises(UnknownJobError):

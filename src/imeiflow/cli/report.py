@@ -178,7 +178,9 @@ def next_steps(
         steps.append(Step(f"imeiflow resume {id_}", "follow it here"))
         steps.append(Step(f"imeiflow pause {id_}", "let calls under way end, and send nothing more"))
     if probe is not None:
-        does = f"repeat one order, which may cost {probe}, to learn whether the {doubts:,} can be settled"
+        does = (
+            f"repeat one order, which may cost {say_probe(job, probe)}, to learn whether the {doubts:,} can be settled"
+        )
         steps.append(Step(f"imeiflow resume {id_} --probe-up-to {probe.amount:f}", does))
     if doubts:
         steps.append(Step(f"imeiflow settle {id_}", f"see the evidence of the {doubts:,} unconfirmed, and decide"))
@@ -202,6 +204,12 @@ def next_steps(
             does = "the rows to mend, with the error beside each"
             steps.append(Step(f"imeiflow export {id_} --failed -o FILE", does))
     return steps
+
+
+def say_probe(job: Job, cost: Money) -> str:
+    """Say what a repeat probe may cost; with those before it, of which it is not known whether they were charged."""
+    price = job.price
+    return f"{cost}" if price is None or cost.amount <= price.amount else f"{cost} with those whose reply was lost"
 
 
 def tell_steps(steps: Iterable[Step]) -> list[str]:

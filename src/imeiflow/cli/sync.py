@@ -15,6 +15,7 @@ from imeiflow.cli.frame import confirm, name_user, open_session
 from imeiflow.cli.option import command, json_option
 from imeiflow.cli.output import count, is_terminal, print_json, say, tell
 from imeiflow.cli.program import INTERRUPTED
+from imeiflow.cli.report import say_probe
 from imeiflow.cli.server import find_client
 from imeiflow.cli.watching import SyncDisplay, open_sync_display, tell_synced
 from imeiflow.domain.ident import JobId
@@ -93,9 +94,9 @@ def _ask_for_probe(session: Session, job: JobId) -> LaneLock | None:
     price = find_dear_probe(session, job)
     if price is None or not (is_terminal(sys.stderr) and is_terminal(sys.stdin)):
         return None
-    doubts = session.ledger.tally(job)[OrderState.UNCONFIRMED]
+    doubts, told = session.ledger.tally(job)[OrderState.UNCONFIRMED], say_probe(session.find_job(job), price)
     question = (
-        f"Repeat one accepted order, which may cost {price}, to learn whether the provider refuses repeats? "
+        f"Repeat one accepted order, which may cost {told}, to learn whether the provider refuses repeats? "
         f"If it does, {count(doubts, 'unconfirmed order')} can be settled."
     )
     if not confirm(question, action="a repeat probe", is_sure=False):

@@ -97,8 +97,9 @@ class ShownProbe:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class JobDetail:
-    """A job, its sum, and why it stands as it stands. `dear_probe` is what a probe costs that needs the user's word.
+    """A job, its sum, and why it stands as it stands.
 
+    `dear_probe` is what repeat probes may cost in all, where one needs the user's word.
     `no_repeat` says why going on would send none of its doubts again; empty where it may, or there are none.
     """
 

@@ -34,9 +34,11 @@ def _explain_no_probe(session: Session, job: Job) -> str:
     price = job.price
     if price is None:
         return "the price is not known, so none is repeated to learn whether that is charged"
-    if account is not None and price.amount > account.repeat_probe_max_price:
+    lost = session.ledger.lost_probes(job.id)
+    if account is not None and price.amount * (lost + 1) > account.repeat_probe_max_price:
         limit = Money(account.repeat_probe_max_price, price.currency)
-        return f"a repeat probe costs {price}, more than repeat_probe_max_price ({limit}) allows"
+        more = f", and up to {price * lost} more for {lost} whose reply was lost" if lost else ""
+        return f"a repeat probe costs {price}{more}, more than repeat_probe_max_price ({limit}) allows"
     if job.max_spend is not None and _find_room(session, job, job.max_spend, price.amount) < price.amount:
         return "the spending cap leaves no room for a repeat probe"
     return ""

@@ -186,18 +186,20 @@ def goes_on(job: Job, tally: Tally) -> bool:
 
 
 def find_dear_probe(session: Session, job: JobId) -> Money | None:
-    """Give what the repeat probe costs that a finished job's doubts wait for, where it needs the user's word.
+    """Give what repeat probes may cost in all where a finished job's doubts wait for one that needs the user's word.
 
-    None where there is nothing to learn by one, or it may be made without asking.
+    Those whose reply was lost count: each may have been charged. None where there is nothing to learn by one, or it
+    may be made without asking.
     """
     found = session.find_job(job)
     account = session.configuration.accounts.get(found.account)
     if account is None or found.price is None or found.state is not JobState.FINISHED or found.policy is Policy.HOLD:
         return None
-    if found.price.amount <= account.repeat_probe_max_price or not session.ledger.tally(job)[OrderState.UNCONFIRMED]:
+    if not session.ledger.tally(job)[OrderState.UNCONFIRMED]:
         return None
+    cost = found.price * (session.ledger.lost_probes(job) + 1)
     seen = session.ledger.repeat_evidence(found.account, found.service)
-    return None if keep_lasting(seen) else found.price
+    return None if cost.amount <= account.repeat_probe_max_price or keep_lasting(seen) else cost
 
 
 def pause_job(session: Session, job: JobId) -> bool:

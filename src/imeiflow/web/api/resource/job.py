@@ -142,7 +142,9 @@ class ShownJob(JobSummary):
     doubts: Annotated[list[dict[str, Any]], Meta(description="The first 100 unconfirmed orders with their evidence.")]
     probes: Annotated[list[dict[str, Any]], Meta(description="Repeat probes that cost, or may have cost, something.")]
     statuses: Annotated[dict[str, int], Meta(description="Accepted orders by what became of them.")]
-    dear_probe: Annotated[Amount, Meta(description="What the repeat probe costs that waits for your word.")] | None
+    dear_probe: (
+        Annotated[Amount, Meta(description="What repeat probes may cost in all where one waits for your word.")] | None
+    )
     no_repeat: Annotated[
         str, Meta(description="Why going on would send none of its unconfirmed orders again; empty where it may.")
     ]
