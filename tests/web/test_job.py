@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import re
+from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 
 import pytest
@@ -15,8 +16,10 @@ from imeiflow.domain.money import Money
 from imeiflow.domain.order import JobState, OrderState, Policy
 from imeiflow.domain.status import StatusAnomaly, StatusAnomalyKind
 from imeiflow.domain.user import Role
-from imeiflow.ledger.record import PricedService
+from imeiflow.ledger.record import PricedService, Sample
+from imeiflow.operations.session import Session
 from tests.operations.stand import ACCOUNT, SERVICE, make_imei
+from tests.web import seed
 from tests.web.ask import Asker
 from tests.web.conftest import Visitor, await_in, find_violations
 from tests.web.look import find_flaws
@@ -456,3 +459,37 @@ def test_orders_of_another_job_are_not_touched_through_this_one(site, admin, ref
         form = {"csrf": somebody.csrf, "order": one}
         assert somebody.ask("POST", f"/jobs/{refused}/chosen/cancel", form=form).status == 200
     assert site.session.ledger.tally(other)[OrderState.QUEUED] == 3
+
+
+def test_a_pause_takes_no_room_of_the_chart(tmp_path, request):
+    began_at = datetime(2026, 5, 1, 9, tzinfo=UTC)
+
+    def add_measured(session: Session) -> JobId:
+        job = seed.add_paused(session)
+        for at_s in (*range(60), *range(3600, 3660)):
+            session.ledger.add_sample(job, make_sample(began_at + timedelta(seconds=at_s)))
+        return job
+
+    job = seed.seed(tmp_path / "home", add_measured)
+    page = request.getfixturevalue("visitor").open(f"/jobs/{job}", user=request.getfixturevalue("admin"))
+    plot = page.locator("#chart .u-over").first
+    plot.hover(position={"x": round(plot.bounding_box()["width"] / 4), "y": 20})
+    time = page.locator("#chart .u-legend").first.locator(".u-series").first
+    expect(time).to_contain_text(re.compile(r"09:00:(2[5-9]|3[0-5])"))  # half of the minute before the pause
+    plot.hover(position={"x": round(plot.bounding_box()["width"] * 3 / 4), "y": 20})
+    expect(time).to_contain_text(re.compile(r"10:00:(2[5-9]|3[0-5])"))
+
+
+def make_sample(at: datetime) -> Sample:
+    return Sample(
+        at=at,
+        orders_per_s=9.0,
+        calls_per_s=3.0,
+        in_flight=3,
+        concurrency=4,
+        chunk_size=3,
+        pace=None,
+        refused=0,
+        answered=1,
+        reasons=None,
+    )

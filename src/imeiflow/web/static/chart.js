@@ -13,6 +13,34 @@
   let plots = [];
   let columns = null;
 
+  // While a job waits there is nothing to see: of a pause a narrow gap is drawn, and what was measured has the room.
+  const PAUSE_S = 150;
+  let pauses = []; // from which place on, and how much of the time before it is not drawn
+  const sayPlace = (place_) => sayTime(place_ + (pauses.findLast(([from]) => place_ >= from)?.[1] ?? 0));
+  const shorten = (found) => {
+    const { at, changes, ...series } = found;
+    const idle = at.map((one, index) => (index && one - at[index - 1] > PAUSE_S ? one - at[index - 1] : 0));
+    const worked = (at.at(-1) ?? 0) - (at[0] ?? 0) - idle.reduce((sum, one) => sum + one, 0);
+    const gap = Math.max(2, worked * 0.04);
+    const drawn = { at: [], changes, span: [at[0], at.at(-1)] };
+    for (const name of Object.keys(series)) drawn[name] = [];
+    const add = (one, index) => {
+      drawn.at.push(one);
+      for (const [name, values] of Object.entries(series)) drawn[name].push(index === null ? null : values[index]);
+    };
+    let cut = 0;
+    pauses = [];
+    for (const [index, one] of at.entries()) {
+      if (idle[index]) {
+        add(at[index - 1] - cut + gap / 2, null);
+        cut += idle[index] - gap;
+        pauses.push([one - cut, cut]);
+      }
+      add(one - cut, index);
+    }
+    return drawn;
+  };
+
   // A custom property may hold light-dark(): only an element that uses it tells the colour.
   const probe = document.createElement("span");
   probe.hidden = true;
@@ -34,8 +62,8 @@
   });
   const from0 = (_, low, high) => [0, Math.max(1, high * 1.1)];
   const options = (series, height, ...right) => ({
-    width: Math.max(260, place.clientWidth), height, series: [{ label: "Time", value: (_, at) => (at === null ? "–" : sayTime(at)) }, ...series],
-    axes: [axis({ incrs: STEPS, space: 84, values: (_, times) => times.map(sayTime) }), axis({ size: 56 }), ...right],
+    width: Math.max(260, place.clientWidth), height, series: [{ label: "Time", value: (_, at) => (at === null ? "–" : sayPlace(at)) }, ...series],
+    axes: [axis({ incrs: STEPS, space: 84, values: (_, places) => places.map(sayPlace) }), axis({ size: 56 }), ...right],
     scales: { y: { range: from0 }, orders: { range: from0 } },
     cursor: { sync: { key: "job" }, drag: { x: true, y: false } },
     hooks: { setCursor: [(plot) => place.classList.toggle("is-read", plot.cursor.idx !== null)] },
@@ -96,7 +124,7 @@
       return item;
     }));
     why.hidden = !columns.changes.length;
-    const [first, last] = [columns.at[0], columns.at[columns.at.length - 1]];
+    const [first, last] = columns.span;
     const most = Math.max(0, ...columns.orders).toLocaleString(undefined, { maximumFractionDigits: 1 });
     place.setAttribute("aria-label", columns.at.length > 1
       ? `Orders a second, calls at once and orders a call, from ${sayTime(first)} to ${sayTime(last)}; at most ${most} orders a second`
@@ -106,7 +134,7 @@
   const load = async () => {
     const answer = await fetch(place.dataset.chart, { headers: { accept: "application/json", "x-unattended": "1" } }).catch(() => null);
     if (!answer || !answer.ok) return;
-    columns = await answer.json();
+    columns = shorten(await answer.json());
     empty.hidden = columns.at.length > 1;
     feed();
     tell();
