@@ -62,13 +62,25 @@ def test_an_hour_after_the_last_failure_all_are_forgotten_and_not_before():
 
 def test_a_failure_that_was_none_leaves_those_before_it_and_their_wait():
     throttle = Throttle(Clock())
-    fail(throttle, 6, "address 1")
-    throttle.undo("address 1")
-    assert throttle.wait_s("address 1") > 0
-    throttle.undo("address 1")
+    numbers = [throttle.fail("address 1") for _ in range(6)]
+    throttle.undo("address 1", numbers[5])
+    assert throttle.wait_s("address 1") == 15
+    throttle.undo("address 1", numbers[4])
     assert throttle.wait_s("address 1") == 0
     throttle.fail("address 1")
     assert throttle.wait_s("address 1") == 15
+
+
+def test_a_right_password_lets_nobody_wait_and_ends_no_wait_that_a_wrong_one_brought_meanwhile():
+    clock = Clock()
+    throttle = Throttle(clock)
+    fail(throttle, 6, "address 1")
+    clock.now += 31
+    throttle.undo("address 1", throttle.fail("address 1"))
+    assert throttle.wait_s("address 1") == 0
+    right, _ = throttle.fail("address 1"), throttle.fail("address 1")
+    throttle.undo("address 1", right)
+    assert throttle.wait_s("address 1") > 0
 
 
 def test_any_of_the_keys_makes_wait():

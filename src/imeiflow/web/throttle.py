@@ -20,7 +20,9 @@ _MOST_KEYS: Final = 10_000
 class _Record:
     failures: int = 0
     last_at: float = 0.0
+    number: int = 0  #: of the last failure
     blocked_until: float = 0.0
+    blocked_before: float = 0.0  #: as it was before the last failure
 
 
 class Throttle:
@@ -29,6 +31,7 @@ class Throttle:
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
         self._clock = clock
         self._records: OrderedDict[str, _Record] = OrderedDict()
+        self._number = 0
 
     def wait_s(self, *keys: str) -> float:
         """Say how long whoever has these keys must wait; 0 where they need not."""
@@ -36,28 +39,33 @@ class Throttle:
         waits = [self._records[key].blocked_until - now for key in keys if key in self._records]
         return max(0.0, *waits) if waits else 0.0
 
-    def fail(self, *keys: str) -> None:
-        """Count a failure."""
+    def fail(self, *keys: str) -> int:
+        """Count a failure, and give its number."""
         now = self._clock()
+        self._number += 1
         for key in keys:
             record = self._records.pop(key, None)
             if record is None or now - record.last_at > _FORGOTTEN_AFTER_S:
                 record = _Record()
             record.failures += 1
-            record.last_at = now
+            record.last_at, record.number = now, self._number
+            record.blocked_before = record.blocked_until
             over = record.failures - _FREE_FAILURES
             if over >= 0:
                 record.blocked_until = now + min(_LONGEST_WAIT_S, _FIRST_WAIT_S * 2.0 ** min(over, 10))
             self._records[key] = record
         while len(self._records) > _MOST_KEYS:
             self._records.popitem(last=False)
+        return self._number
 
-    def undo(self, key: str) -> None:
-        """Take back the last failure of a key, which was none; those before it stay."""
+    def undo(self, key: str, number: int) -> None:
+        """Take back a failure of a key, which was none; the others stay, and the wait that one after it brought."""
         record = self._records.get(key)
         if record is None:
             return
         record.failures -= 1
+        if record.number == number:
+            record.blocked_until = record.blocked_before
         if record.failures < _FREE_FAILURES:
             record.blocked_until = 0.0
         if record.failures <= 0:

@@ -49,16 +49,16 @@ async def set_password(
     wait_s = office.throttle.wait_s(key)
     if wait_s > 0:
         return _refuse(request, 429, f"Too many attempts. Try again in {say_seconds(math.ceil(wait_s))}.")
-    office.throttle.fail(key)
+    number = office.throttle.fail(key)
     try:
         await check_slowly(change_password, office.session, user, old=data.old, new=data.new)
     except ServiceUnavailableException:
-        office.throttle.undo(key)
+        office.throttle.undo(key, number)
         raise
     except SignInError:
         return _refuse(request, 400, "That is not your password. Nothing was changed.")
     except UsageError as error:
-        office.throttle.undo(key)
+        office.throttle.undo(key, number)
         return _refuse(request, 400, f"{str(error)[:1].upper()}{str(error)[1:]}. {error.remedy}")
     office.throttle.succeed(key)
     agent = request.headers.get("user-agent", "")

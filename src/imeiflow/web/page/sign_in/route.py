@@ -57,18 +57,18 @@ async def sign_in(
     if wait_s > 0:
         problem = f"Too many attempts. Try again in {say_seconds(math.ceil(wait_s))}."
         return draw(request, _TEMPLATE, status=429, problem=problem, **values)
-    office.throttle.fail(*keys)  # before it is known: many guesses at once are all counted
+    number = office.throttle.fail(*keys)  # before it is known: many guesses at once are all counted
     try:
         user = await check_slowly(check_sign_in, office.session, data.name, data.password)
     except ServiceUnavailableException:  # nobody has looked at the password
         for key in keys:
-            office.throttle.undo(key)
+            office.throttle.undo(key, number)
         raise
     except SignInError as error:
         await in_thread(_log_failure, office.session, data.name, address)
         return draw(request, _TEMPLATE, status=401, problem=f"{error} {error.remedy}", **values)
     office.throttle.succeed(keys[0])
-    office.throttle.undo(keys[1])
+    office.throttle.undo(keys[1], number)
     agent = request.headers.get("user-agent", "")
     begun = await in_thread(open_web_session, office.session, user, address=address, agent=agent)
     answer = Redirect(_safe(data.next), status_code=303)
