@@ -128,6 +128,14 @@ def test_counts_are_said_with_their_sum():
     assert describe_counts(HALF) == "9,900 accepted · 100 refused · 9,000 queued · 1,000 under way = 20,000 rows"
 
 
+@pytest.mark.parametrize(("is_remote", "told"), [(False, "takes over if it ends"), (True, "left, it goes on there")])
+def test_whoever_looks_on_is_told_who_works_and_what_becomes_of_it(is_remote, told):
+    progress = make_progress(None, owner="https://shop", is_watching=True, is_remote=is_remote)
+    [note] = [line for line in describe_moment(progress) if line.label == "note"]
+    assert note.value == "worked on by https://shop"
+    assert note.why.endswith(told)
+
+
 def test_the_bar_and_the_time_left_count_what_still_waits():
     progress = make_progress(make_view())
     assert share_done(progress) == 0.5

@@ -12,7 +12,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from imeiflow.cli.output import count, cut, fold, print_json_list, print_table, say, show_seconds, tell
+from imeiflow.cli.output import count, cut, end_sentence, fold, print_json_list, print_table, say, show_seconds, tell
 from imeiflow.domain.order import OrderState
 from imeiflow.operations.json_text import clean, dump_json
 
@@ -132,3 +132,11 @@ def test_no_control_character_of_a_server_or_a_provider_reaches_the_terminal(cap
     assert (out + err).isascii()
     assert {letter for letter in out + err if not letter.isprintable()} == {"\n", "\t"}
     assert "all\tis\nwell" in out
+
+
+@pytest.mark.parametrize(
+    ("text", "told"),
+    [("paused by the user", "paused by the user."), ("Credit has been\nfinished!", "Credit has been finished!")],
+)
+def test_a_sentence_has_one_end(text, told):
+    assert end_sentence(text) == told

@@ -13,7 +13,7 @@ import click
 from imeiflow.cli.following import watch_job
 from imeiflow.cli.log import keep_log
 from imeiflow.cli.option import command, json_option
-from imeiflow.cli.output import count, print_json, say, screen_width, show_seconds, tell
+from imeiflow.cli.output import count, end_sentence, print_json, say, screen_width, show_seconds, tell
 from imeiflow.cli.preview import describe_cost
 from imeiflow.cli.program import INTERRUPTED
 from imeiflow.cli.report import headline, tell_counts, tell_money
@@ -30,7 +30,6 @@ from imeiflow.operations.demonstration import (
 from imeiflow.operations.export import Wish, export_to_file
 from imeiflow.operations.follow import Followed
 from imeiflow.operations.job_detail import show_reason
-from imeiflow.operations.json_text import clean
 from imeiflow.operations.proof import Proof, show_amount
 from imeiflow.operations.submit import Proposal, read_list
 from imeiflow.simulator.behaviour import Behaviour
@@ -161,7 +160,7 @@ def _report(stage: Stage, followed: Followed, proof: Proof) -> None:
             headline(found, followed.summary, followed),
             *tell_counts(followed.summary.tally, map(show_reason, session.ledger.reasons(job)), screen_width()),
             tell_money(found, followed.summary),
-            *([f"Why: {clean(reason)}."] if reason else []),
+            *([f"Why: {end_sentence(reason)}"] if reason else []),
             "",
             *tell_proof(proof),
             "",

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 
-from imeiflow.cli.output import count, cut, screen_width, show_seconds, show_time
+from imeiflow.cli.output import count, cut, end_sentence, screen_width, show_seconds, show_time
 from imeiflow.cli.report import find_steps, headline, tell_counts, tell_money, tell_steps
 from imeiflow.cli.watching import tell_statuses
 from imeiflow.dispatch.kind import CHUNK_KIND, LANE_KIND
@@ -32,7 +32,7 @@ def tell_job(detail: JobDetail) -> Iterator[str]:
     if found.wanted is not None:
         yield f"It was asked to be {found.wanted}: calls under way end first, and will still be charged."
     if summary.reason:
-        yield f"Why: {clean(summary.reason)}."
+        yield f"Why: {end_sentence(summary.reason)}"
     yield ""
     yield from _tell_terms(found)
     yield ""

@@ -152,7 +152,12 @@ def _describe_state(progress: Progress) -> list[Line]:
             why = view.stop_reason
         lines.append(Line("note", ending, why, is_warning=True))
     if view is None and progress.owner is not None:
-        lines.append(Line("note", f"worked on by {progress.owner}", "this follows it, and takes over if it ends"))
+        why = (
+            "this follows it; left, it goes on there"
+            if progress.is_remote
+            else "this follows it, and takes over if it ends"
+        )
+        lines.append(Line("note", f"worked on by {progress.owner}", why))
     if view is None:
         return lines
     if view.trouble is not None:

@@ -121,6 +121,12 @@ def _lay_out(cells: Sequence[str], widths: Sequence[int], right: set[int]) -> st
     return "  ".join(laid).rstrip()
 
 
+def end_sentence(text: str) -> str:
+    """Give a text from elsewhere as a sentence: with a full stop, where it has no end of its own."""
+    text = clean(text)
+    return text if text.endswith((".", "!", "?")) else f"{text}."
+
+
 def cut(text: str, width: int) -> str:
     """Cut a text to so many columns, with an ellipsis where something is missing."""
     return text if len(text) <= width else f"{text[: width - 1]}…"

@@ -8,7 +8,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, TextIO
 
-from imeiflow.cli.output import count, cut, screen_width, show_seconds, tell
+from imeiflow.cli.output import count, cut, end_sentence, screen_width, show_seconds, tell
 from imeiflow.cli.state import TOLD, name_state
 from imeiflow.domain.ident import JobId
 from imeiflow.domain.item import OrderKind
@@ -65,7 +65,7 @@ def report_detail(detail: JobDetail, followed: Followed | None = None, *, is_asi
     if money:
         lines.append(money)
     if summary.reason:
-        lines.append(f"Why: {clean(summary.reason)}.")
+        lines.append(f"Why: {end_sentence(summary.reason)}")
     lines += tell_steps(find_steps(detail, summary.tally))
     tell(lines, is_aside=is_aside)
 

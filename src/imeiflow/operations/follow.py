@@ -53,6 +53,7 @@ class Progress:
     elapsed_s: float
     interruptions: int
     is_watching: bool  #: only looking on: an interruption leaves the job to whoever works it
+    is_remote: bool = False  #: of a server: nobody here takes over
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

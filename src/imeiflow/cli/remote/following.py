@@ -80,6 +80,7 @@ def _watch(client: Client, job: Job) -> None:
                     elapsed_s=time.monotonic() - began_at,
                     interruptions=0,
                     is_watching=True,
+                    is_remote=True,
                 )
             )
     finally:
