@@ -61,3 +61,12 @@ def test_text_is_taken_for_text(text: str) -> None:
     origin = take_origin(io.BytesIO(text.format(make_imei(1)).encode()))
     assert detect_format(origin).is_text
     origin.close()
+
+
+@pytest.mark.parametrize(("name", "ending"), [("list.csv", ", although its name ends in .csv"), ("photo.png", "")])
+def test_only_a_name_that_promises_a_list_is_said_to_break_its_word(name: str, ending: str) -> None:
+    origin = take_origin(io.BytesIO(b"\x89PNG\r\n\x1a\n"), name)
+    with pytest.raises(FormatError) as caught:
+        detect_format(origin)
+    origin.close()
+    assert str(caught.value).removesuffix(".").endswith(f"not a list of IMEIs{ending}")

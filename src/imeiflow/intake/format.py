@@ -30,6 +30,8 @@ class Format(StrEnum):
 
 
 _HEAD_SIZE: Final = 65_536
+#: Names that promise a list; whatever else a name ends in is no surprise.
+_LIST_SUFFIXES: Final = frozenset({*(f".{one}" for one in Format), ".tsv", ".xlsm"})
 _LARGEST_UNPACKED: Final = 4 << 30
 
 #: What reading a damaged, encrypted or hostile ZIP archive raises.
@@ -86,7 +88,7 @@ def detect_format(origin: Origin) -> Format:
     if head.startswith(b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1"):
         return _detect_compound(origin)
     if foreign := _name_foreign(head):
-        named = f", although its name ends in {origin.suffix}" if origin.suffix else ""
+        named = f", although its name ends in {origin.suffix}" if origin.suffix in _LIST_SUFFIXES else ""
         raise FormatError(source=origin.name, problem=f"this is {foreign}, not a list of IMEIs{named}")
     return Format.CSV
 
