@@ -17,9 +17,11 @@ from urllib.parse import urlsplit
 import pytest
 
 import imeiflow.web
+from imeiflow.domain.ident import AccountName, ServiceId
 from imeiflow.domain.order import JobState
 from imeiflow.domain.user import Role
 from imeiflow.errors import ConfigurationError
+from imeiflow.ledger.record import PricedService
 from imeiflow.operations.identity import SESSION_IDLE, invite_user, open_web_session
 from imeiflow.web import thread
 from imeiflow.web.access import make_cookie
@@ -375,6 +377,9 @@ def test_what_others_have_written_is_shown_as_text(make_site):
     user = site.add_user("ann", Role.ADMIN)
     texts = {"name": HOSTILE, "source": f"{HOSTILE}.csv", "service_name": HOSTILE, "columns": [HOSTILE, "IMEI"]}
     wait_for_runner(site)
+    note = f"<svg onload=x><img onerror=x>{HOSTILE}"
+    sold = PricedService(id=ServiceId("1"), name=HOSTILE, category=HOSTILE, delivery=HOSTILE, note=note)
+    site.session.ledger.record_prices(AccountName("gsm-fusion"), [sold])
     job = site.add_job(3, chunk_size=3, **texts)
     site.wait_for(job, JobState.PAUSED, JobState.FINISHED)
     with closing(sqlite3.connect(site.session.ledger.path)) as ledger:
@@ -394,8 +399,10 @@ def test_what_others_have_written_is_shown_as_text(make_site):
             if "text/html" in answer.headers.get("content-type", ""):
                 assert "<b data-x" not in answer.body, str(route)
                 assert "data-y='2'" not in answer.body, str(route)
+                assert not re.search("<(svg|img)[^>]* on", answer.body), str(route)
                 seen += answer.body
     assert "&lt;b data-x" in seen
+    assert "&lt;svg onload=x&gt;&lt;img onerror=x&gt;" in seen
 
 
 def test_what_visitors_send_is_shown_as_text_and_not_logged(site, admin, anybody):

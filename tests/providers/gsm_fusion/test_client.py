@@ -103,7 +103,8 @@ async def test_services_are_listed() -> None:
         <Category>Apple & more</Category><PackageTitle><![CDATA[iPhone <b>check</b>]]></PackageTitle>
         <PackagePrice>$ 1,200.50</PackagePrice><TimeTaken>1-3 Days</TimeTaken>
         <MustRead>&lt;p&gt;Read&lt;/p&gt;</MustRead>
-        </Package><Package><PackageId>13</PackageId><PackageTitle>Other</PackageTitle><PackagePrice/></Package>
+        </Package><Package><PackageId>13</PackageId>
+        <PackageTitle>Other &lt;Barred&gt;</PackageTitle><PackagePrice/></Package>
         </Packages>"""
     listing, sent = await ask(reply, lambda connection: connection.list_services())
     assert sent == [*LOGIN, ("action", "imeiservices")]
@@ -117,7 +118,7 @@ async def test_services_are_listed() -> None:
             delivery="1-3 Days",
             note="Read",
         ),
-        Service(id=ServiceId("13"), name="Other"),
+        Service(id=ServiceId("13"), name="Other <Barred>"),
     )
 
 

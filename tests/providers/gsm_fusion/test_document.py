@@ -12,6 +12,7 @@ from imeiflow.providers.gsm_fusion.document import (
     Shape,
     Unreadable,
     read_document,
+    read_name,
     read_words,
     split_out,
 )
@@ -165,6 +166,12 @@ def test_no_soup_of_tags_raises(body: str) -> None:
 def test_words_are_short_and_free_of_markup() -> None:
     assert read_words("<b>A &amp; B</b><script>x()</script>\n c") == "A & B c"
     assert len(read_words("word " * 100)) == 200
+
+
+def test_a_name_keeps_the_words_in_angle_brackets_that_are_no_tags() -> None:
+    assert read_name("Worldwide iPhone <Barred>", 500) == "Worldwide iPhone <Barred>"
+    assert read_name("<b>iPhone</b><br>&lt;Barred&gt;<script>x()</script>\n &amp; c", 500) == "iPhone <Barred> & c"
+    assert len(read_name("<Barred> " * 100, 200)) == 200
 
 
 class Counted(str):

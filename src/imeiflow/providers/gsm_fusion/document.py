@@ -17,6 +17,8 @@ from typing import TYPE_CHECKING, Any
 
 from lxml import etree
 
+from imeiflow.domain.markup import remove_markup
+
 if TYPE_CHECKING:
     from lxml.etree import _Element
 
@@ -39,6 +41,7 @@ _DECLARES = re.compile(rb"<!\s*(?:doctype|entity)", re.IGNORECASE)
 _HTML_DECLARED = re.compile(r"<!\s*doctype\s+html", re.IGNORECASE)
 _FORBIDDEN = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\ufffe\uffff\ud800-\udfff]")
 _AMPERSAND = re.compile(r"&(?:(amp|lt|gt|quot|apos);|#(\d{1,7});|#[xX]([0-9a-fA-F]{1,6});)?")
+_SCRIPT = re.compile(r"<(script|style)\b.*?(?:</\1\s*>|$)", re.IGNORECASE | re.DOTALL)
 _START = re.compile(r"<([A-Za-z_][\w.-]*(?::[\w.-]+)?)")
 _END = re.compile(r"</([A-Za-z_][\w.-]*(?::[\w.-]+)?)\s*>")
 _TAG = re.compile(r"<(/?)([A-Za-z_][\w.:-]*)?([^<>]*)(>?)")
@@ -119,9 +122,20 @@ def decode(body: bytes) -> str:
 
 
 def read_words(text: str, limit: int = 200) -> str:
-    """Give the words of a text without tags, scripts and entities, on one line, at most `limit` characters."""
-    text = re.sub(r"<(script|style)\b.*?(?:</\1\s*>|$)", " ", text[:65536], flags=re.IGNORECASE | re.DOTALL)
-    text = html.unescape(re.sub(r"<[^<>]*>", " ", text))
+    """Give the words of a reply without tags, scripts and entities, on one line, at most `limit` characters."""
+    return _shorten(html.unescape(re.sub(r"<[^<>]*>", " ", _drop_scripts(text))), limit)
+
+
+def read_name(text: str, limit: int) -> str:
+    """Give a name or note as `read_words` does, but with the words in angle brackets that are no tags of HTML."""
+    return _shorten(remove_markup(_drop_scripts(text)), limit)
+
+
+def _drop_scripts(text: str) -> str:
+    return _SCRIPT.sub(" ", text[:65536])
+
+
+def _shorten(text: str, limit: int) -> str:
     words = " ".join(_FORBIDDEN.sub(" ", text).split())
     return words if len(words) <= limit else words[: limit - 1].rstrip() + "…"
 

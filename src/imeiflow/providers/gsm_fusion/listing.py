@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from imeiflow.domain.ident import Reference, ServiceId
 from imeiflow.domain.money import Money, read_money
 from imeiflow.providers.contract import OrderStatus, Service
-from imeiflow.providers.gsm_fusion.document import WRAPPER, local_name, read_words
+from imeiflow.providers.gsm_fusion.document import WRAPPER, local_name, read_name
 from imeiflow.providers.gsm_fusion.record import Record, collect_records, normalise_imei, read_reference, read_status
 
 if TYPE_CHECKING:
@@ -95,11 +95,11 @@ def _read_service(record: Record) -> Service | None:
     price = read_money(fields.get("packageprice", ""))
     return Service(
         id=ServiceId(service_id),
-        name=read_words(fields.get("packagetitle", ""), 500),
-        category=read_words(fields.get("category", ""), 500),
+        name=read_name(fields.get("packagetitle", ""), 500),
+        category=read_name(fields.get("category", ""), 500),
         price=price if price is not None and price.amount >= 0 else None,
-        delivery=read_words(fields.get("timetaken", ""), 500),
-        note=read_words(fields.get("mustread", ""), 5000),
+        delivery=read_name(fields.get("timetaken", ""), 500),
+        note=read_name(fields.get("mustread", ""), 5000),
     )
 
 
@@ -112,7 +112,7 @@ def _read_status(record: Record) -> OrderStatus | None:
     return OrderStatus(
         reference=Reference(reference),
         imei=normalise_imei(fields.get("imei", "")),
-        service_name=read_words(fields.get("package", ""), 500),
+        service_name=read_name(fields.get("package", ""), 500),
         status=read_status(fields.get("status", ""), fields.get("statusid", "")),
         code=fields.get("code", ""),
         requested_at=read_requested_at(requested),
@@ -121,7 +121,7 @@ def _read_status(record: Record) -> OrderStatus | None:
 
 
 def _read_entries(element: _Element, group: str) -> list[CatalogEntry]:
-    own = {local_name(child): read_words(child.text or "", 500) for child in element if not len(child)}
+    own = {local_name(child): read_name(child.text or "", 500) for child in element if not len(child)}
     entry_id = next((text for name, text in own.items() if name.endswith("id") and text), "")
     name = next((text for field, text in own.items() if field.endswith(("name", "title")) and text), "")
     entries: list[CatalogEntry] = []
