@@ -71,6 +71,25 @@ def test_it_pauses_survives_a_reload_and_goes_on(make_site, browser):
     visitor.close()
 
 
+def test_a_job_s_progress_and_its_end_are_seen_in_the_window_s_title_alone(make_site, browser):
+    site = make_site(latency="0.3")
+    visitor = Visitor(browser, site)
+    job = site.add_job(1000, name="<i>stock.csv", **SLOWLY)
+    page = visitor.open(f"/jobs/{job}", user=site.add_user())
+    title, told = r"%s · <i>stock\.csv · imeiflow", "[aria-live], [role=status], [role=alert]"
+    expect(page).to_have_title(re.compile(title % r"[1-9]\d?%"))
+    drawn = Asker(site, site.add_user("ann", Role.VIEWER)).ask("GET", f"/jobs/{job}").body
+    assert re.search(r"<title>(under )?\d+% · &lt;i&gt;stock", drawn)
+    assert page.locator(told).get_by_text("% ·").count() == 0  # nobody is read it aloud
+    page.get_by_role("button", name="Pause").click()
+    expect(page).to_have_title(re.compile(title % "Paused"))
+    page.get_by_role("button", name="Go on").click()
+    expect(page).to_have_title(re.compile(title % r"\d+%"))
+    site.change_provider(latency="0")
+    expect(page).to_have_title(re.compile(title % "Finished"))
+    visitor.close()
+
+
 def test_a_restart_of_the_server_goes_on_by_itself_and_loses_nothing(make_site, browser):
     site = make_site(latency="0.3")
     visitor = Visitor(browser, site)

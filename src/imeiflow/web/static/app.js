@@ -34,8 +34,10 @@
   const setOffline = (isOffline) => {
     document.getElementById("offline").hidden = !isOffline;
   };
+  // A job's title is seen from another tab, too.
+  const isUnseen = () => document.hidden && !document.querySelector("[data-standing]");
   const startPolling = () => {
-    if (polling === null) polling = setInterval(() => document.hidden || announce(topics()), POLL_MS);
+    if (polling === null) polling = setInterval(() => isUnseen() || announce(topics()), POLL_MS);
   };
   const stopPolling = () => {
     clearInterval(polling);
@@ -164,13 +166,20 @@
 
   body.addEventListener("htmx:afterSwap", () => showTimes(body)); // before anything is painted
 
-  // --- what waits for a person stands in the window's title, too ------------------------------------------------------
-  const title = document.title;
-  body.addEventListener("htmx:afterSwap", (event) => {
-    if (!event.detail.target.matches(".badge-place")) return;
-    const badge = event.detail.target.querySelector("[data-badge]");
-    const text = badge ? `(${badge.dataset.badge}) ${title}` : title;
+  // --- what waits for a person, and how far a job is, stands in the window's title, too -----------------------------
+  const readStanding = () => document.querySelector("[data-standing]")?.dataset.standing || "";
+  const name = document.title.slice(readStanding().length); // it was drawn with the title
+  let waiting = "";
+  const showTitle = () => {
+    const text = `${waiting}${readStanding()}${name}`;
     if (document.title !== text) document.title = text;
+  };
+  body.addEventListener("htmx:afterSwap", (event) => {
+    if (event.detail.target.matches(".badge-place")) {
+      const badge = event.detail.target.querySelector("[data-badge]");
+      waiting = badge ? `(${badge.dataset.badge}) ` : "";
+    }
+    showTitle();
   });
   // An answered question is closed once its answer is there: a form that is not filled in yet stays open.
   body.addEventListener("htmx:afterRequest", (event) => {

@@ -11,17 +11,18 @@ from urllib.parse import urlencode
 from litestar import Response
 
 from imeiflow.domain.ident import JobId, OrderId
-from imeiflow.domain.order import OrderState, ResultStatus
+from imeiflow.domain.order import JobState, OrderState, ResultStatus
 from imeiflow.errors import UsageError
 from imeiflow.ledger.filter import Filter
 from imeiflow.operations.catalogue import PriceList
 from imeiflow.operations.job_control import Adopt, Shown, list_choices
-from imeiflow.operations.job_view import count_job
+from imeiflow.operations.job_view import JobLine, count_job
 from imeiflow.operations.order_list import read_wanted
 from imeiflow.operations.prospect import explain_no_repeat
 from imeiflow.web.office import Office, WebRequest, office_of
 from imeiflow.web.page_template import draw
 from imeiflow.web.thread import in_thread
+from imeiflow.web.wording import say_capital, say_percent
 
 _TEMPLATE: Final = "page/job/page.html"
 _NUMBER: Final = re.compile(r"[0-9]{1,9}")
@@ -120,4 +121,11 @@ def draw_job(request: WebRequest, job_id: int, block: str | None, **where: Any) 
     values = {"states": [], "imei": "", "after": None, "query": "", **where}
     values |= {"owner": office.runner.busy_owner(job.account), "choices": list_choices(line)}
     values["no_repeat"] = explain_no_repeat(office.session, job) if line.unconfirmed and not line.view else ""
-    return draw(request, _TEMPLATE, block, job=job, line=line, **values)
+    return draw(request, _TEMPLATE, block, job=job, line=line, standing=_say_standing(line), **values)
+
+
+def _say_standing(line: JobLine) -> str:
+    """Say in a word how far a job is, or how it ended, for the title of its window."""
+    if line.stopping is not None:
+        return "Cancelling" if line.stopping is JobState.CANCELLED else "Pausing"
+    return say_percent(line.share) if line.job.state is JobState.RUNNING else say_capital(line.job.state.value)
