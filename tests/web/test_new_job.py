@@ -107,6 +107,20 @@ def test_a_list_without_imeis_says_so_with_the_remedy(site, visitor, admin):
     page = visitor.open("/jobs/new", user=admin)
     paste(page, "red", "green", "blue")
     expect(page.get_by_role("alert")).to_contain_text("Name the column")
+    expect(page.get_by_role("button", name="Read again")).to_be_visible()
+
+
+def test_a_file_that_no_other_reading_makes_a_list_is_not_offered_one(site, visitor, admin, tmp_path):
+    page = visitor.open("/jobs/new", user=admin)
+    choose_service(page)
+    (tmp_path / "phone.png").write_bytes(b"\x89PNG\r\n\x1a\n" + bytes(range(256)) * 4)
+    page.locator("#file").set_input_files(tmp_path / "phone.png")
+    page.get_by_role("button", name="Preview").click()
+    expect(page.get_by_role("alert")).to_contain_text("not a list of IMEIs")
+    expect(page.get_by_text("Read it otherwise")).to_have_count(0)
+    expect(page.get_by_role("button", name=re.compile("again"))).to_have_count(0)
+    page.get_by_role("link", name="Another list").click()
+    page.wait_for_url(re.compile(r"/jobs/new$"))
 
 
 def test_what_waits_in_another_job_leads_there_without_commands_and_is_looked_at_again(site, visitor, admin):

@@ -16,6 +16,7 @@ from imeiflow.domain.ident import ServiceId
 from imeiflow.domain.user import Role
 from imeiflow.errors import InputError, UsageError
 from imeiflow.intake.column import show_letter
+from imeiflow.intake.error import ColumnError
 from imeiflow.ledger.record import PricedService
 from imeiflow.operations.account import AccountSettings
 from imeiflow.operations.catalogue import PriceList, recall_prices
@@ -228,7 +229,8 @@ def _draw_preview(
         block,
         one=found,
         stage=stage,
-        is_unreadable=isinstance(found.error, InputError),
+        can_look_again=not isinstance(found.error, InputError) or found.error.exit_code == 1,
+        is_of_column=isinstance(found.error, ColumnError),
         figure=figure,
         version=version,
         changed=changed,
