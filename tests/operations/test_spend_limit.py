@@ -70,7 +70,7 @@ def test_up_to_the_limit_is_let_through_and_no_more(session):
     with pytest.raises(SpendLimitError) as error:
         spend(session, "1.01")
     assert str(error.value) == (
-        "otto may spend $1.00 a day: $0.00 of it are spent or committed today, and this may cost $1.01 more."
+        "User otto may spend $1.00 a day: $0.00 of it are spent or committed today, and this may cost $1.01 more."
     )
     assert "$1.00 are left until" in error.value.remedy
 

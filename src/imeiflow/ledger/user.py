@@ -34,7 +34,7 @@ class SpentLinkError(UsageError):
 
 
 class LastAdminError(UsageError):
-    """{name} is the only administrator: somebody has to be."""
+    """User {name} is the only administrator: somebody has to be."""
 
     remedy = "Make another user an administrator first."
 

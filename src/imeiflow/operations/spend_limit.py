@@ -32,7 +32,7 @@ _PATIENCE_S: Final = 10.0
 
 
 class SpendLimitError(UsageError):
-    """{user} may spend {limit} a day: {used} of it are spent or committed today, and this may cost {cost} more."""
+    """User {user} may spend {limit} a day: {used} of it are spent or committed today, and this may cost {cost} more."""
 
 
 class BusySpenderError(UsageError):
@@ -42,7 +42,7 @@ class BusySpenderError(UsageError):
 
 
 class UnpricedLimitError(UsageError):
-    """{user} may spend {limit} a day, which cannot be held to where a price is not known."""
+    """User {user} may spend {limit} a day, which cannot be held to where a price is not known."""
 
     remedy = "Nothing was sent. Whoever has no limit can order it, or raise this one."
 
