@@ -93,6 +93,16 @@ async def test_a_probe_that_is_accepted_is_the_whole_loss_and_is_reported(tmp_pa
         assert rig.reason(job) == ""
 
 
+async def test_a_cap_that_comes_from_a_user_s_limit_is_called_so(tmp_path: Path):
+    async with open_rig(tmp_path, {"faults": (LOST,), "repeats": Repeat.CHARGE}) as rig:
+        job = rig.add_job(30, chunk_size=1, max_spend=30 * PRICE)
+        rig.ledger.log_event("cap_changed", job=job, data={"limit_of": "otto"})
+        await rig.run(job)
+        assert rig.reason(job) == (
+            "the spending cap, which comes from what otto may spend in a day, leaves no room for a repeat probe"
+        )
+
+
 async def test_a_cap_of_just_what_the_list_costs_is_not_passed_by_a_probe(tmp_path: Path):
     async with open_rig(tmp_path, {"faults": (LOST,), "repeats": Repeat.CHARGE}) as rig:
         job = rig.add_job(30, chunk_size=1, max_spend=30 * PRICE)

@@ -22,6 +22,7 @@ from imeiflow.domain.user import Role
 from imeiflow.ledger.record import JobDraft, NewOrder, PricedService
 from imeiflow.operations.admission import BusyAdmissionError, admit_one
 from imeiflow.operations.job_control import Shown, go_on, send_again
+from imeiflow.operations.prospect import explain_no_repeat
 from imeiflow.operations.session import Session
 from imeiflow.operations.spend_limit import (
     BusySpenderError,
@@ -147,6 +148,7 @@ def test_what_fits_the_limit_only_without_a_repeat_probe_gets_a_cap(session, cou
     session.ledger.change_job(job, {JobState.RUNNING}, JobState.PAUSED, None)
     resume_job(session, job, spender="otto").lock.release()
     assert session.find_job(job).max_spend == (None if cap is None else Decimal(cap))
+    assert session.ledger.find_cap_limit(job) == ("otto" if cap == "1.00" else None)
 
 
 def test_the_cap_of_a_job_that_has_spent_before_covers_that_too(session):
@@ -165,6 +167,13 @@ def test_a_job_that_goes_on_with_doubts_of_today_alone_makes_no_repeat_probe_bey
     finish(session, job)
     resume_job(session, job, max_spend=given, spender="otto").lock.release()
     assert session.find_job(job).max_spend == Decimal("1.00")  # 0.72 spent, 0.24 in doubt, and the 0.04 that are left
+    assert session.ledger.find_cap_limit(job) == "otto"
+    session.ledger.change_job(job, {JobState.RUNNING}, JobState.PAUSED, None)
+    assert explain_no_repeat(session, session.find_job(job)) == (
+        "the spending cap, which comes from what otto may spend in a day, leaves no room for a repeat probe"
+    )
+    session.ledger.set_max_spend(job, Decimal("1.00"))  # chosen, it is nobody's limit any more
+    assert session.ledger.find_cap_limit(job) is None
 
 
 def test_what_is_in_doubt_today_takes_nothing_of_what_is_left_for_what_waits(session):

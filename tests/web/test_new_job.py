@@ -269,6 +269,8 @@ def test_what_may_be_spent_today_leaves_room_for_an_order_that_is_sent_twice(sit
     assert site.wait_for(job, JobState.PAUSED, JobState.FINISHED) is JobState.FINISHED
     assert site.session.find_job(job).max_spend == Decimal("0.40")
     assert len(site.sim.book) == 5
+    page.goto(f"/jobs/{job}")
+    expect(page.get_by_text("cap $0.40, from what otto may spend in a day")).to_be_visible()
 
 
 def test_the_services_are_searched_by_every_word(site, visitor, admin):

@@ -16,7 +16,7 @@ from imeiflow.dispatch.candidate import Candidate, choose, find_candidates
 from imeiflow.dispatch.conclude import Ended, Repeat
 from imeiflow.dispatch.treatment import Treatment
 from imeiflow.dispatch.work import Work
-from imeiflow.domain.doubt import covers_from
+from imeiflow.domain.doubt import covers_from, explain_no_room
 from imeiflow.domain.ident import AttemptId
 from imeiflow.domain.money import Money
 from imeiflow.domain.outcome import Outcome
@@ -61,6 +61,7 @@ class RepeatProbe:
         self._alone = alone
         self._refused: Candidate | None = None  #: the order whose repeat was refused last
         self._took: timedelta | None = None  #: so long the last probe took
+        self._limit_of: str | None = None  #: whose limit of the day the job's spending cap comes from
         self._lost = 0  #: probes whose reply was lost, each of which may have been charged
 
     @property
@@ -108,6 +109,8 @@ class RepeatProbe:
                 return False
             ledger, lost = self._engine.ledger, self._work.lost_probes
             self._lost = max(self._lost, lost, await asyncio.to_thread(ledger.lost_probes, chosen.order.job))
+            if self._work.job.max_spend is not None:
+                self._limit_of = await asyncio.to_thread(ledger.find_cap_limit, self._work.job.id)
             if self._is_stopped or not self._may_risk(chosen.order):
                 return False
             lesson = await self._repeat(chosen)
@@ -223,7 +226,7 @@ class RepeatProbe:
             return False
         affordable = self._work.affordable()
         if affordable is not None and affordable < 1:
-            self.reason = "the spending cap leaves no room for a repeat probe"
+            self.reason = explain_no_room(self._limit_of)
             return False
         return True
 

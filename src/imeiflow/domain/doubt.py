@@ -119,3 +119,9 @@ def cover(
     if charged_at is not None and (refused_at is None or charged_at >= refused_at):
         return Coverage.CHARGED
     return Coverage.COVERED if refused_at is not None else Coverage.UNKNOWN
+
+
+def explain_no_room(limit_of: str | None) -> str:
+    """Say that a job's spending cap allows no repeat probe; `limit_of` is whose limit of the day it comes from."""
+    origin = "" if limit_of is None else f", which comes from what {limit_of} may spend in a day,"
+    return f"the spending cap{origin} leaves no room for a repeat probe"

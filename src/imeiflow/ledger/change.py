@@ -138,6 +138,7 @@ class Agreed:
 
     price: Decimal | None = None  #: of one order
     max_spend: Decimal | None = None
+    limit_of: str | None = None  #: whose limit of the day `max_spend` comes from; None where somebody chose it
     again: Again | None = None
     actor: str = ""
 

@@ -9,7 +9,7 @@ from sqlalchemy import func, select
 from imeiflow.domain.ident import AccountName, AttemptId, JobId, OrderId
 from imeiflow.ledger.access import Access
 from imeiflow.ledger.dialect import AnyRow
-from imeiflow.ledger.log import write_event
+from imeiflow.ledger.log import CAP_CHANGED, JOB_STARTED, write_event
 from imeiflow.ledger.record import Event
 from imeiflow.ledger.schema import event
 
@@ -85,6 +85,12 @@ class Events(Access):
             query = query.where(event.c.actor == actor)
         with self._read() as connection:
             return [_read(row) for row in connection.execute(query)]
+
+    def find_cap_limit(self, job: JobId) -> str | None:
+        """Give whose limit of the day a job's spending cap comes from; None where somebody chose it, or it has none."""
+        last = self.recent_events(job=job, kinds=[JOB_STARTED, CAP_CHANGED], limit=1)
+        found = last[0].data.get("limit_of") if last else None
+        return None if found is None else str(found)
 
     def event_kinds(self) -> list[str]:
         """List the kinds of events that have happened."""

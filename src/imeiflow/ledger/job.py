@@ -34,7 +34,7 @@ from imeiflow.errors import JobStateError, UnknownJobError
 from imeiflow.ledger.access import Access
 from imeiflow.ledger.dialect import AnyRow
 from imeiflow.ledger.draft import arrange, write_rows
-from imeiflow.ledger.log import JOB_STARTED, PRICE_ACCEPTED, write_event
+from imeiflow.ledger.log import CAP_CHANGED, JOB_STARTED, PRICE_ACCEPTED, write_event
 from imeiflow.ledger.mask import Masked
 from imeiflow.ledger.record import Confirmed, Job, JobDraft, Mark, NewOrder, Reason
 from imeiflow.ledger.rival import has_rivals
@@ -100,12 +100,19 @@ class Jobs(Access):
         return self._writer.hand_over(add)
 
     def start_job(
-        self, job_id: JobId, *, trial: int | None = None, since: Mark | None = None, **confirmed: Unpack[Confirmed]
+        self,
+        job_id: JobId,
+        *,
+        trial: int | None = None,
+        since: Mark | None = None,
+        limit_of: str | None = None,
+        **confirmed: Unpack[Confirmed],
     ) -> bool:
         """Turn a draft into a running job with what the user confirmed. Raises JobStateError where it is no draft.
 
         `trial`: so many orders are sent first, then the job pauses. Where other jobs of its account and service had
         orders queued `since`, nothing is changed, and False is given: they may be the same.
+        `limit_of`: whose limit of the day the spending cap comes from.
         """
         now = self.clock()
         values: dict[str, Any] = dict(confirmed)
@@ -119,7 +126,7 @@ class Jobs(Access):
             connection.execute(
                 update(job).where(job.c.id == job_id).values(state=JobState.RUNNING.value, started_at=now, **values)
             )
-            write_event(connection, JOB_STARTED, at=now, job=job_id)
+            write_event(connection, JOB_STARTED, at=now, job=job_id, data={"limit_of": limit_of} if limit_of else None)
             return True
 
         return self._write(start)
@@ -277,10 +284,11 @@ class Jobs(Access):
             for state, kind, text, count, first in groups
         ]
 
-    def _set_cap(self, connection: Connection, job_id: JobId, amount: Decimal) -> None:
+    def _set_cap(self, connection: Connection, job_id: JobId, amount: Decimal, limit_of: str | None = None) -> None:
         self._require(connection, job_id, {JobState.PAUSED, JobState.FINISHED}, "given another spending cap")
         self._set(connection, job_id, {"max_spend": amount})
-        write_event(connection, "cap_changed", at=self.clock(), job=job_id, data={"max_spend": str(amount)})
+        data = {"max_spend": str(amount)} | ({"limit_of": limit_of} if limit_of else {})
+        write_event(connection, CAP_CHANGED, at=self.clock(), job=job_id, data=data)
 
     def _set_price(self, connection: Connection, job_id: JobId, price: Decimal, actor: str) -> None:
         self._require(connection, job_id, {JobState.PAUSED, JobState.FINISHED}, "given another price")

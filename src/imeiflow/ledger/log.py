@@ -15,6 +15,8 @@ PROBE_CHARGED = "probe_charged"
 PROBE_IN_DOUBT = "probe_in_doubt"
 #: The kind of event that says which price was agreed to anew for a job.
 PRICE_ACCEPTED = "price_accepted"
+#: The kind of event that says that a job at rest was given another spending cap.
+CAP_CHANGED = "cap_changed"
 #: Kinds of events that come with orders that are queued from then on: written in the transaction that queues them.
 JOB_STARTED = "job_started"
 ORDERS_RETRIED = "orders_retried"

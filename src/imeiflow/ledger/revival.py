@@ -37,7 +37,7 @@ class Revivals(Actions, Jobs):
             if agreed.price is not None:
                 self._set_price(connection, job_id, agreed.price, agreed.actor)
             if agreed.max_spend is not None:
-                self._set_cap(connection, job_id, agreed.max_spend)
+                self._set_cap(connection, job_id, agreed.max_spend, agreed.limit_of)
             self._change(connection, job_id, {expected}, JobState.RUNNING, None)
             return Revived(runs=True, queued=queued)
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import timedelta
 from decimal import Decimal
 
-from imeiflow.domain.doubt import are_repeats_charged, keep_lasting
+from imeiflow.domain.doubt import are_repeats_charged, explain_no_room, keep_lasting
 from imeiflow.domain.money import Money
 from imeiflow.domain.order import OrderState, Policy
 from imeiflow.ledger.record import Job
@@ -40,7 +40,7 @@ def _explain_no_probe(session: Session, job: Job) -> str:
         more = f", and up to {price * lost} more for {lost} whose reply was lost" if lost else ""
         return f"a repeat probe costs {price}{more}, more than repeat_probe_max_price ({limit}) allows"
     if job.max_spend is not None and _find_room(session, job, job.max_spend, price.amount) < price.amount:
-        return "the spending cap leaves no room for a repeat probe"
+        return explain_no_room(session.ledger.find_cap_limit(job.id))
     return ""
 
 

@@ -133,7 +133,7 @@ def _bound_probe(session: Session, found: Job, agreed: Agreed, allowed: Allowanc
     cap = found.max_spend if agreed.max_spend is None else agreed.max_spend
     room = None if cap is None else max(Decimal(0), cap - counted)
     bound = allowed.bound(find_probe(session, found, price=agreed.price, up_to=up_to), room)
-    return agreed if bound is None else replace(agreed, max_spend=counted + bound)
+    return agreed if bound is None else replace(agreed, max_spend=counted + bound, limit_of=found.submitted_by)
 
 
 def _name_options(max_spend: Decimal | None, probe_up_to: Decimal | None, *, is_detached: bool) -> list[str]:

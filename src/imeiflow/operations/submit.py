@@ -186,14 +186,15 @@ class Draft:
         cost = weigh_list(price, proposal.preview.valid, trial=trial, cap=cap)
         probe = None if proposal.probe_limit is None else price
         with hold_to_limit(self._session, spender, lambda: cost) as allowed, admit_one(self._session, proposal.account):
+            limit_of = None
             if allowed is not None and (bound := allowed.bound(probe, cap)) is not None:
-                confirmed["max_spend"] = bound
+                confirmed["max_spend"], limit_of = bound, spender
             start_unrivalled(
                 ledger,
                 self.job,
                 proposal.service,
                 self._seen,
-                lambda now: ledger.start_job(self.job, trial=trial, since=now, **confirmed),
+                lambda now: ledger.start_job(self.job, trial=trial, since=now, limit_of=limit_of, **confirmed),
             )
         self._is_started = True
         return proposal

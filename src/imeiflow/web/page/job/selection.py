@@ -120,6 +120,7 @@ def draw_job(request: WebRequest, job_id: int, block: str | None, **where: Any) 
     line = count_job(office.session, job, office.runner.view(job.id))
     values = {"states": [], "imei": "", "after": None, "query": "", **where}
     values |= {"owner": office.runner.busy_owner(job.account), "choices": list_choices(line)}
+    values["limit_of"] = None if job.max_spend is None else office.session.ledger.find_cap_limit(job.id)
     values["no_repeat"] = explain_no_repeat(office.session, job) if line.unconfirmed and not line.view else ""
     return draw(request, _TEMPLATE, block, job=job, line=line, standing=_say_standing(line), **values)
 
