@@ -151,7 +151,7 @@ async def test_an_intent_does_not_wait_for_the_conclusions_of_large_calls(ledger
         conclusions.append(desk.conclusion(attempt, *(desk.change(place, S.ACCEPTED) for place in places)))
         first += size
     written, go_on, busy = await keep_busy(ledger)
-    ending = [asyncio.create_task(ledger.conclude(conclusion)) for conclusion in conclusions]
+    ending = [ledger.conclude(conclusion) for conclusion in conclusions]
     sending = asyncio.create_task(desk.send(*range(count, count + 20)))
     await asyncio.sleep(0)
     go_on.set()
@@ -292,7 +292,7 @@ async def test_a_call_finds_what_was_concluded_before_it_whatever_else_waits(led
     is_busy, go_on = threading.Event(), threading.Event()
     busy = asyncio.create_task(asyncio.to_thread(ledger._write, lambda _: is_busy.set() or go_on.wait(30)))
     await asyncio.to_thread(is_busy.wait, 30)
-    ending = [asyncio.create_task(ledger.conclude(conclusion)) for conclusion in conclusions]
+    ending = [ledger.conclude(conclusion) for conclusion in conclusions]
     sending = asyncio.create_task(desk.send(*range(130, 140)))
     await asyncio.sleep(0)
     waits = len(ledger._writer._inbox._waiting)
@@ -313,7 +313,7 @@ async def test_a_conclusion_of_more_orders_than_go_beside_intents_does_not_wait_
     attempt = await desk.send(*range(150))
     conclusion = desk.conclusion(attempt, *(desk.change(place, S.ACCEPTED) for place in range(150)))
     written, go_on, busy = await keep_busy(ledger)
-    ending = asyncio.create_task(ledger.conclude(conclusion))
+    ending = ledger.conclude(conclusion)
     sending = asyncio.create_task(desk.send(*range(150, 170)))
     await asyncio.sleep(0)
     go_on.set()

@@ -21,7 +21,8 @@ from imeiflow.domain.item import Item
 from imeiflow.domain.order import JobState, OrderState
 from imeiflow.domain.outcome import Ending, Outcome
 from imeiflow.domain.user import Role
-from imeiflow.ledger.change import AttemptKind, Conclusion, Intent, OrderChange
+from imeiflow.ledger.change import AttemptKind, Concluded, Conclusion, Intent, OrderChange
+from imeiflow.ledger.ledger import Ledger
 from imeiflow.ledger.record import JobDraft, NewOrder
 from imeiflow.ledger.user import User
 from imeiflow.operations.account import AccountSettings
@@ -148,6 +149,15 @@ def retry_orders(session: Session, job: JobId, *, is_again: bool = False) -> int
     return session.ledger.retry(job, {OrderState.FAILED, OrderState.REFUSED}, is_again=is_again)
 
 
+def conclude(ledger: Ledger, conclusion: Conclusion) -> Concluded:
+    """Write a conclusion where no event loop runs."""
+
+    async def write() -> Concluded:
+        return await ledger.conclude(conclusion)
+
+    return asyncio.run(write())
+
+
 def hold_call(
     session: Session,
     job: JobId,
@@ -168,9 +178,7 @@ def hold_call(
     )
 
     def end() -> None:
-        asyncio.run(
-            ledger.conclude(Conclusion(attempt=attempt, ended_at=ledger.clock(), ending=ending, changes=changes))
-        )
+        conclude(ledger, Conclusion(attempt=attempt, ended_at=ledger.clock(), ending=ending, changes=changes))
 
     return end
 

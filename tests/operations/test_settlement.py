@@ -13,7 +13,7 @@ from imeiflow.errors import GuardError, JobStateError, UnknownJobError, UsageErr
 from imeiflow.ledger.change import AttemptKind, Conclusion, Intent, OrderChange
 from imeiflow.ledger.record import NewOrder
 from imeiflow.operations import settlement
-from tests.operations.stand import ACCOUNT, PRICE, add_job, answer, finish, make_imei, open_session
+from tests.operations.stand import ACCOUNT, PRICE, add_job, answer, conclude, finish, make_imei, open_session
 
 
 @pytest.fixture
@@ -189,7 +189,7 @@ def send_again(session, job, *, ends: bool) -> None:
     )
     change = OrderChange(order=doubt.order, state=OrderState.UNCONFIRMED, outcome=Outcome.UNCONFIRMED)
     lost = Conclusion(attempt=attempt, ended_at=ledger.clock(), ending=Ending.IN_DOUBT, changes=(change,))
-    asyncio.run(ledger.conclude(lost))
+    conclude(ledger, lost)
     if ends:
         finish(session, job)
 

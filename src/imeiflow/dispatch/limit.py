@@ -20,7 +20,7 @@ from dataclasses import dataclass
 from imeiflow.dispatch.latency import LatencyBook, Queueing, Sample
 from imeiflow.dispatch.learned import EARLIER
 
-_GROWING = "growing: no call is refused, and none waits at the server"
+_GROWING = "growing: no call is refused, nor seen to wait at the server"
 _START = 2
 _GROWTH_PER_S = math.log(10.0)
 _MIN_GROWTH = 1 / 25

@@ -6,7 +6,8 @@ their own, writes until they are durable.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import asyncio
+from collections.abc import Callable, Coroutine
 from datetime import datetime
 from pathlib import Path
 from types import TracebackType
@@ -108,23 +109,23 @@ class Ledger(
         """Let somebody count what becomes durable, from now on."""
         self._writer.observer = observer
 
-    async def intend(self, intent: Intent) -> AttemptId:
+    def intend(self, intent: Intent) -> Coroutine[None, None, AttemptId]:
         """Record, durably, an attempt that is about to leave, and take its orders.
 
-        Nothing may be sent before this returns. Raises FencedError where the lane was lost, GuardError where the
-        job does not run or an order is not as expected, LedgerBusyError, LedgerFullError or another LedgerError
-        where nothing can be written. A wait that is cancelled withdraws the intent.
+        Nothing may be sent before what is given was awaited. Raises FencedError where the lane was lost, GuardError
+        where the job does not run or an order is not as expected, LedgerBusyError, LedgerFullError or another
+        LedgerError where nothing can be written. A wait that is cancelled withdraws the intent.
         """
         check_intent(intent, self.path)
-        return await self._writer.intend(intent)
+        return self._writer.intend(intent)
 
-    async def conclude(self, conclusion: Conclusion) -> Concluded:
-        """Record, durably, how an attempt ended and what it means for its orders.
+    def conclude(self, conclusion: Conclusion) -> asyncio.Future[Concluded]:
+        """Record, durably, how an attempt ended and what it means for its orders: so it is when what is given is done.
 
         It waits through a locked database and a full disk (`trouble`), and is carried out even when the wait is
         cancelled. Raises GuardError for what no order may become, LedgerError when the ledger is closed first.
         """
-        return await self._writer.conclude(conclusion)
+        return self._writer.conclude(conclusion)
 
     def close(self, *, timeout_s: float = 10.0) -> None:
         """Write what waits, then close; what cannot be written within `timeout_s` is given up and says so."""

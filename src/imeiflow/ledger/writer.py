@@ -97,9 +97,8 @@ class Writer:
 
     async def intend(self, intent: Intent) -> AttemptId:
         """Write an intent; when the wait is cancelled, nothing was sent and the intent is withdrawn."""
-        waiter = _Waiter(intent, asyncio.get_running_loop().create_future())
-        self._put(waiter)
-        future = cast("asyncio.Future[AttemptId]", waiter.future)
+        future: asyncio.Future[AttemptId] = asyncio.get_running_loop().create_future()
+        self._put(_Waiter(intent, future))
         try:
             return await future
         except asyncio.CancelledError:
@@ -107,11 +106,11 @@ class Writer:
                 self._withdraw(intent, future.result())
             raise
 
-    async def conclude(self, conclusion: Conclusion) -> Concluded:
+    def conclude(self, conclusion: Conclusion) -> asyncio.Future[Concluded]:
         """Write a conclusion; it is written even when the wait is cancelled."""
-        waiter = _Waiter(conclusion, asyncio.get_running_loop().create_future())
-        self._put(waiter)
-        return await cast("asyncio.Future[Concluded]", waiter.future)
+        future: asyncio.Future[Concluded] = asyncio.get_running_loop().create_future()
+        self._put(_Waiter(conclusion, future))
+        return future
 
     def close(self, *, timeout_s: float) -> None:
         """Write what waits and end the thread; conclusions that cannot be written within `timeout_s` are given up."""
