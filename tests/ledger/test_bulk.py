@@ -6,7 +6,8 @@ import pytest
 from sqlalchemy import insert, select
 
 from imeiflow.ledger.bulk import Bulk
-from imeiflow.ledger.dialect import Instant, block_rows, mend_text
+from imeiflow.ledger.cell import Instant, mend_text
+from imeiflow.ledger.dialect import block_rows
 from imeiflow.ledger.ledger import Ledger
 from imeiflow.ledger.schema import Id, lane
 

@@ -26,8 +26,9 @@ from imeiflow.domain.order import JobState, OrderState, Policy, ResultStatus
 from imeiflow.domain.outcome import Ending, ErrorKind, Outcome
 from imeiflow.errors import LedgerError
 from imeiflow.ledger import charge, conclusion, intent
+from imeiflow.ledger.cell import from_micros
 from imeiflow.ledger.change import AttemptKind
-from imeiflow.ledger.dialect import from_micros, prepare_writer
+from imeiflow.ledger.dialect import prepare_writer
 from imeiflow.ledger.ledger import Ledger
 from imeiflow.ledger.migrations import read_history
 from imeiflow.ledger.schema import HEAD, REVISIONS, metadata

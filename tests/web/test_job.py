@@ -16,7 +16,8 @@ from imeiflow.domain.money import Money
 from imeiflow.domain.order import JobState, OrderState, Policy
 from imeiflow.domain.status import StatusAnomaly, StatusAnomalyKind
 from imeiflow.domain.user import Role
-from imeiflow.ledger.record import PricedService, Sample
+from imeiflow.ledger.record import PricedService
+from imeiflow.ledger.sample import Sample
 from imeiflow.operations.session import Session
 from tests.operations.stand import ACCOUNT, SERVICE, make_imei
 from tests.web import seed

@@ -21,7 +21,7 @@ from imeiflow.dispatch.call import Call, CallEnd, Refusal
 from imeiflow.dispatch.learned import name_reason, read_count, read_pace, read_reasons, recall_reason
 from imeiflow.dispatch.limit import ConcurrencyLimit
 from imeiflow.dispatch.rate import Model, Window, per_time
-from imeiflow.dispatch.suspicion import Suspicion
+from imeiflow.dispatch.suspicion import Suspicion, surely_at_once
 
 #: How many calls at once the canaries' neighbours may prove; beyond, only calls of the real size are worth a slot.
 _CANARY_BOUND = 20
@@ -30,9 +30,6 @@ _VERIFY_GAPS_S = (0.4, 1.5)
 #: So many refusals that a limit of number cannot explain, within so long, speak for the rate.
 _MAX_UNEXPLAINED = 2
 _UNEXPLAINED_FOR_S = 60.0
-#: What is on the wire blurs a number by so much, beyond the first few.
-_BLUR = 0.15
-_SHARP = 10
 _MAX_GRACE_S = 3.0
 #: A provider that has just refused is not asked again at once: some ban whoever insists.
 _HOLD_S = 0.25
@@ -258,7 +255,7 @@ class Lane:
         suspicion = self._suspicion
         if suspicion is not None and call.began_at > suspicion.began_at:
             suspicion.in_a_row = 0
-            sure = _surely(call.crowd)
+            sure = surely_at_once(call.crowd)
             if sure > suspicion.crowd and sure > suspicion.crowd + self._count_ends(call.began_at):
                 self._unexplained.append(now)
                 self._drop_suspicion()
@@ -305,13 +302,13 @@ class Lane:
 
     def _is_paced(self, call: Call) -> bool:
         """Say whether a known pace explains a refusal better than a number of calls that was never admitted before."""
-        return self.pace.is_limiting and (self.pace.is_unsettled or call.crowd < _surely(self.limit.proven))
+        return self.pace.is_limiting and (self.pace.is_unsettled or call.crowd < surely_at_once(self.limit.proven))
 
     def _is_inexplicable(self, now: float, call: Call) -> bool:
         """Say whether a limit of number cannot explain a refusal any more, with those before it."""
         suspicion = self._suspicion
         is_trial = call.is_trial and self.limit.is_trying
-        admits = _surely(self.limit.admits)
+        admits = surely_at_once(self.limit.admits)
         if not is_trial and call.crowd < admits and call.crowd + self._count_ends(call.began_at) < admits:
             self._unexplained.append(now)
         while self._unexplained and self._unexplained[0] < now - _UNEXPLAINED_FOR_S:
@@ -333,8 +330,8 @@ class Lane:
         if before is None:
             self._suspicion = before = Suspicion(call.began_at, call.began_at, now, call.crowd, limit.value, is_news)
         else:
-            before.falls += not is_trial and call.crowd < _surely(limit.cap or 0)
-            before.in_a_row += not is_trial and call.crowd < _surely(limit.cap or limit.proven)
+            before.falls += not is_trial and call.crowd < surely_at_once(limit.cap or 0)
+            before.in_a_row += not is_trial and call.crowd < surely_at_once(limit.cap or limit.proven)
             before.began_at, before.refused_at, before.crowd, before.is_news = call.began_at, now, call.crowd, is_news
         self._has_waited = self._has_waited or is_news
         self.pace.discount(call.began_at)
@@ -396,8 +393,3 @@ class _Holder(StrEnum):
     HEARING = "hearing"
     PACE = "pace"
     SILENCE = "silence"
-
-
-def _surely(number: int) -> float:
-    """Give a number of calls at once as the provider surely saw it: it sees a reply leave before we see it arrive."""
-    return number - _BLUR * max(0, number - _SHARP)

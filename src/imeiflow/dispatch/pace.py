@@ -302,7 +302,7 @@ class Pace:
         before = self.model
         is_empty = not self._has_sent(before=again_at)
         if before is None and is_empty:
-            self._start_afresh()
+            self.is_probing, self.reason = False, _USED_UP
         else:
             self._adopt(self._learn(cycle, again_at), before)
         if cycle.is_banned or is_empty:
@@ -314,11 +314,6 @@ class Pace:
         """Say whether a call of this session that left before a time was admitted, as far as is known."""
         starts = self.departures.starts
         return self._was_served or (bool(starts) and starts[0] < before)
-
-    def _start_afresh(self) -> None:
-        """Go on as if nothing had been refused: what is allowed had been used up by others before the first call."""
-        self.is_probing = False
-        self.reason = _USED_UP
 
     def _learn(self, cycle: Cycle, again_at: float) -> Model:
         """Choose the pace after a cycle of refusals; sets the size of the next step, too."""

@@ -14,9 +14,10 @@ from imeiflow.domain.order import JobState, OrderState, may_follow
 from imeiflow.domain.outcome import Outcome
 from imeiflow.errors import GuardError, TakenReferenceError
 from imeiflow.ledger.access import Access
+from imeiflow.ledger.cell import Instant, encode_rows
 from imeiflow.ledger.change import Again
 from imeiflow.ledger.charge import add_placed
-from imeiflow.ledger.dialect import Instant, encode_rows, json_rows
+from imeiflow.ledger.dialect import json_rows
 from imeiflow.ledger.log import MARKED_NOT_PLACED, ORDERS_RETRIED, write_event
 from imeiflow.ledger.rival import last_elsewhere, stands_elsewhere
 from imeiflow.ledger.schema import Id, attempt_order, job, orders

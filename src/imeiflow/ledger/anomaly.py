@@ -12,7 +12,8 @@ from imeiflow.domain.ident import AccountName, JobId, OrderId, Reference
 from imeiflow.domain.imei import Imei
 from imeiflow.domain.status import VAIN_ANSWERS, StatusAnomaly, StatusAnomalyKind
 from imeiflow.ledger.access import Access
-from imeiflow.ledger.dialect import AnyRow, mend_text
+from imeiflow.ledger.cell import mend_text
+from imeiflow.ledger.dialect import AnyRow
 from imeiflow.ledger.schema import orders, status_anomaly
 from imeiflow.ledger.status_record import KeptAnomaly, StuckOrder
 

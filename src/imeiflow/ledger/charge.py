@@ -15,8 +15,9 @@ from imeiflow.domain.ident import AttemptId, OrderId
 from imeiflow.domain.order import OrderState
 from imeiflow.domain.outcome import Outcome
 from imeiflow.ledger.bulk import Bulk
+from imeiflow.ledger.cell import encode_rows
 from imeiflow.ledger.change import OrderChange
-from imeiflow.ledger.dialect import add_up, block_rows, encode_rows, json_rows
+from imeiflow.ledger.dialect import add_up, block_rows, json_rows
 from imeiflow.ledger.schema import Id, attempt, attempt_order, charge, job, orders
 
 #: The time zones in use differ from UTC by whole quarters of an hour: days in any of them can be told from the sums.

@@ -30,21 +30,10 @@ from sqlalchemy import (
 from imeiflow.domain.order import OrderState, ResultStatus, may_follow
 from imeiflow.domain.outcome import Ending, ErrorKind, Outcome
 from imeiflow.ledger.bulk import Bulk
+from imeiflow.ledger.cell import Exact, Instant, Json, encode_json, encode_pairs, encode_rows, mend_text, to_micros
 from imeiflow.ledger.change import AttemptKind, Conclusion, OrderChange
 from imeiflow.ledger.charge import add_charges
-from imeiflow.ledger.dialect import (
-    Exact,
-    Instant,
-    Json,
-    Listing,
-    block_rows,
-    encode_json,
-    encode_pairs,
-    encode_rows,
-    json_rows,
-    mend_text,
-    to_micros,
-)
+from imeiflow.ledger.dialect import Listing, block_rows, json_rows
 from imeiflow.ledger.fault import Mismatch
 from imeiflow.ledger.schema import Id, attempt, attempt_evidence, attempt_order, job, orders, repeat_seen
 

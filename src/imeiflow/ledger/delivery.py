@@ -13,7 +13,8 @@ from sqlalchemy import Connection, delete, insert, select, update
 from imeiflow.domain.ident import JobId
 from imeiflow.domain.notice import DeliveryState
 from imeiflow.ledger.access import Access
-from imeiflow.ledger.dialect import AnyRow, mend_text
+from imeiflow.ledger.cell import mend_text
+from imeiflow.ledger.dialect import AnyRow
 from imeiflow.ledger.notice_schema import delivery, delivery_attempt
 
 _FORGET_AT_ONCE = 1000

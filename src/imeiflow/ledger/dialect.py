@@ -13,25 +13,18 @@ from __future__ import annotations
 import json
 import sqlite3
 import time
-from collections.abc import Sequence
-from datetime import UTC, datetime, timedelta
-from decimal import Decimal
 from enum import Enum, auto
-from functools import cache, lru_cache
+from functools import cache
 from typing import Any, TypeAlias
 
 from sqlalchemy import (
-    BigInteger,
     Connection,
-    Dialect,
     Executable,
     Row,
     Select,
-    String,
     Subquery,
     Table,
     TableClause,
-    TypeDecorator,
     bindparam,
     func,
     select,
@@ -48,68 +41,11 @@ from sqlalchemy.types import Text
 #: A row whose columns nobody has typed.
 AnyRow: TypeAlias = Row[*tuple[Any, ...]]
 
-_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
-_MICROSECOND = timedelta(microseconds=1)
-
 BUSY_TIMEOUT_S = 5.0
 _ASK_AGAIN_S = 0.02
 #: Pages of the write-ahead log before it is copied back: large groups of random pages would copy too often else.
 _CHECKPOINT_PAGES = 8000
 _CACHE_KIB = 32768
-
-
-def to_micros(at: datetime | None) -> int | None:
-    """Turn an aware time into microseconds since 1970, UTC."""
-    return None if at is None else (at - _EPOCH) // _MICROSECOND
-
-
-@lru_cache(maxsize=4096)
-def from_micros(micros: int | None) -> datetime | None:
-    """Turn microseconds since 1970 into an aware time, UTC. Remembered: the orders of a call share theirs."""
-    return None if micros is None else _EPOCH + timedelta(microseconds=micros)
-
-
-class Instant(TypeDecorator[datetime]):
-    """An aware time, stored as microseconds since 1970."""
-
-    impl = BigInteger
-    cache_ok = True
-
-    def process_bind_param(self, value: datetime | None, dialect: Dialect) -> int | None:  # noqa: ARG002
-        return to_micros(value)
-
-    def process_result_value(self, value: int | None, dialect: Dialect) -> datetime | None:  # noqa: ARG002
-        return from_micros(value)
-
-
-class Exact(TypeDecorator[Decimal]):
-    """An exact amount, stored as text."""
-
-    impl = String(40)
-    cache_ok = True
-
-    def process_bind_param(self, value: Decimal | None, dialect: Dialect) -> str | None:  # noqa: ARG002
-        return None if value is None else str(value)
-
-    def process_result_value(self, value: str | None, dialect: Dialect) -> Decimal | None:  # noqa: ARG002
-        return None if value is None else Decimal(value)
-
-
-class Json(TypeDecorator[Any]):
-    """A JSON value, stored as text: the ledger never looks inside by SQL."""
-
-    impl = Text
-    cache_ok = True
-
-    def process_bind_param(self, value: object, dialect: Dialect) -> str | None:  # noqa: ARG002
-        return None if value is None else encode(value)
-
-    def process_result_value(self, value: str | None, dialect: Dialect) -> object:  # noqa: ARG002
-        return None if value is None else json.loads(value)
-
-
-_encoder = json.JSONEncoder(ensure_ascii=False, separators=(",", ":"), check_circular=False)
-encode = _encoder.encode
 
 
 class _Elements(FunctionElement[Any]):
@@ -227,38 +163,6 @@ def block_rows(**columns: TypeEngine[Any]) -> Subquery:
     each = _Block(bindparam(BLOCK, type_=Text())).table_valued(*names, name="each")
     cells = [_Cell(each.c[cell], type_).label(name) for cell, (name, type_) in zip(names, columns.items(), strict=True)]
     return select(*cells).where(each.c.column1.is_not(None)).subquery("each_of_block")
-
-
-def encode_rows(rows: Sequence[Sequence[object]]) -> str:
-    """Encode rows of None, bool, int, float and str for `json_rows`; what is no text in UTF-8 is replaced."""
-    return _mend(encode(rows))
-
-
-def _mend(payload: str) -> str:
-    """Replace what databases refuse in a text: a NUL, and halves of surrogate pairs."""
-    if "\\u0000" in payload:
-        payload = payload.replace("\\u0000", "\\ufffd")
-    return payload if payload.isascii() else payload.encode("utf-8", "replace").decode("utf-8")
-
-
-def encode_json(value: Any) -> str | None:
-    """Encode a JSON value, None for an empty one."""
-    return _mend(encode(value)) if value else None
-
-
-@lru_cache(maxsize=256)
-def encode_pairs(*pairs: tuple[str, str]) -> str | None:
-    """Encode a JSON object, None for an empty one. It is remembered: replies of one second bear the same headers."""
-    return encode_json(dict(pairs))
-
-
-def mend_text(value: str | None) -> str | None:
-    """Give a text as databases take it, None for an empty one."""
-    if not value:
-        return None
-    if "\0" in value:
-        value = value.replace("\0", "\ufffd")
-    return value if value.isascii() else value.encode("utf-8", "replace").decode("utf-8")
 
 
 def add_up(table: Table, rows: Select[Any], column: str) -> Executable:

@@ -18,7 +18,8 @@ from imeiflow.domain.ident import JobId
 from imeiflow.domain.order import OrderState
 from imeiflow.errors import GuardError
 from imeiflow.ledger.bulk import Bulk
-from imeiflow.ledger.dialect import block_rows, mend_text
+from imeiflow.ledger.cell import mend_text
+from imeiflow.ledger.dialect import block_rows
 from imeiflow.ledger.record import NewOrder
 from imeiflow.ledger.schema import Id, orders
 

@@ -14,7 +14,7 @@ from sqlalchemy import (
 )
 
 from imeiflow.domain.user import Role
-from imeiflow.ledger.dialect import Exact, Instant, Json
+from imeiflow.ledger.cell import Exact, Instant, Json
 from imeiflow.ledger.schema import Id, metadata, one_of
 
 users = Table(

@@ -29,8 +29,9 @@ from imeiflow.domain.order import JobState, OrderState, may_follow
 from imeiflow.domain.outcome import Outcome
 from imeiflow.errors import FencedError, GuardError, LedgerError
 from imeiflow.ledger.bulk import Bulk
+from imeiflow.ledger.cell import Instant, encode_rows, to_micros
 from imeiflow.ledger.change import UNSTOPPED, AttemptKind, Intent
-from imeiflow.ledger.dialect import Instant, Listing, block_rows, encode_rows, json_rows, next_ids, to_micros
+from imeiflow.ledger.dialect import Listing, block_rows, json_rows, next_ids
 from imeiflow.ledger.fault import Mismatch
 from imeiflow.ledger.schema import Id, attempt, attempt_order, job, lane, orders
 

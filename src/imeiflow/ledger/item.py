@@ -9,7 +9,7 @@ from sqlalchemy import Connection, insert, select
 from imeiflow.domain.ident import JobId, OrderId
 from imeiflow.domain.item import FileItem, Item, ServerItem
 from imeiflow.domain.order import JobState, OrderState
-from imeiflow.ledger.dialect import encode
+from imeiflow.ledger.cell import encode
 from imeiflow.ledger.job import Jobs
 from imeiflow.ledger.schema import job, order_item, orders
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Mapping, Sequence
 from collections.abc import Set as AbstractSet
 from concurrent.futures import Future
@@ -21,7 +20,6 @@ from sqlalchemy import (
     func,
     insert,
     literal,
-    or_,
     select,
     update,
 )
@@ -29,14 +27,12 @@ from sqlalchemy import (
 from imeiflow.domain.ident import AccountName, JobId, OrderId, ServiceId
 from imeiflow.domain.item import OrderKind
 from imeiflow.domain.order import JobState, OrderState, Policy
-from imeiflow.domain.outcome import ErrorKind
 from imeiflow.errors import JobStateError, UnknownJobError
 from imeiflow.ledger.access import Access
 from imeiflow.ledger.dialect import AnyRow
 from imeiflow.ledger.draft import arrange, write_rows
 from imeiflow.ledger.log import CAP_CHANGED, JOB_STARTED, PRICE_ACCEPTED, write_event
-from imeiflow.ledger.mask import Masked
-from imeiflow.ledger.record import Confirmed, Job, JobDraft, Mark, NewOrder, Reason
+from imeiflow.ledger.record import Confirmed, Job, JobDraft, Mark, NewOrder
 from imeiflow.ledger.rival import has_rivals
 from imeiflow.ledger.schema import job, order_item, orders
 from imeiflow.ledger.standing import say_standing
@@ -244,46 +240,6 @@ class Jobs(Access):
         """Add to the time that was spent working on a job. Raises UnknownJobError."""
         self._write(lambda c: self._set(c, job_id, {"worked_s": job.c.worked_s + seconds}))
 
-    def reasons(self, job_id: JobId, limit: int = 200) -> list[Reason]:
-        """Group what keeps rows from being accepted, most frequent first, each with an example row.
-
-        Texts are alike that differ only in what looks like an id. Beyond `limit` groups, the rest of a state is one.
-        """
-        said = _say_why(job_id).subquery()
-        key = Masked(said.c.message).label("key")
-        number = func.sum(said.c.number).label("number")
-        alike = [said.c.state, said.c.error_kind]
-        example = func.min(said.c.id)
-        query: Select[Any] = select(*alike, key, number, example, func.count(), func.min(said.c.message))
-        query = query.group_by(*alike, key).order_by(number.desc(), example).limit(limit)
-        totals: Select[Any] = select(*alike, number, example).group_by(*alike)
-        with self._read() as connection:
-            groups = [
-                (state, kind, text if texts == 1 else masked, count, first)
-                for state, kind, masked, count, first, texts, text in connection.execute(query)
-            ]
-            if len(groups) == limit:
-                told = Counter[tuple[str, str | None]]()
-                for state, kind, _, count, _ in groups:
-                    told[state, kind] += count
-                for state, kind, count, first in connection.execute(totals).all():
-                    if count > told[state, kind]:
-                        groups.append((state, kind, "other texts", count - told[state, kind], first))
-            rows = select(orders.c.id, orders.c.line, orders.c.imei, orders.c.value)
-            rows = rows.where(orders.c.id.in_([group[4] for group in groups]))
-            examples = {row.id: row for row in connection.execute(rows)}
-        return [
-            Reason(
-                state=OrderState(state),
-                kind=None if kind is None else ErrorKind(kind),
-                message=text,
-                count=count,
-                line=examples[first].line,
-                imei=examples[first].imei or examples[first].value or "",
-            )
-            for state, kind, text, count, first in groups
-        ]
-
     def _set_cap(self, connection: Connection, job_id: JobId, amount: Decimal, limit_of: str | None = None) -> None:
         self._require(connection, job_id, {JobState.PAUSED, JobState.FINISHED}, "given another spending cap")
         self._set(connection, job_id, {"max_spend": amount})
@@ -356,23 +312,6 @@ def _listed(given: AbstractSet[str]) -> list[ColumnElement[bool]]:
 def _listing(given: frozenset[str]) -> Select[Any]:
     query = select(job).where(*_listed(given)).order_by(job.c.id.desc())
     return query.limit(bindparam("limit", type_=Integer())) if "limit" in given else query
-
-
-def _say_why(job_id: JobId) -> Select[Any]:
-    """Count the rows of a job that are not accepted by state, kind and text."""
-    message = func.coalesce(orders.c.flaw, orders.c.error, "")
-    silent = [OrderState.ACCEPTED, OrderState.DUPLICATE, OrderState.SENDING]
-    untold = [OrderState.QUEUED, OrderState.REPEATED]  # they need no reason
-    number, first = func.count().label("number"), func.min(orders.c.id).label("id")
-    return (
-        select(orders.c.state, orders.c.error_kind, message.label("message"), number, first)
-        .where(
-            orders.c.job_id == job_id,
-            orders.c.state.not_in([state.value for state in silent]),
-            or_(orders.c.state.not_in([state.value for state in untold]), orders.c.error.is_not(None)),
-        )
-        .group_by(orders.c.state, orders.c.error_kind, message)
-    )
 
 
 def _nth_queued(job_id: JobId, number: int) -> Select[Any]:

@@ -13,8 +13,9 @@ from imeiflow.domain.imei import Imei
 from imeiflow.domain.item import OrderKind
 from imeiflow.domain.order import OrderState, ResultStatus
 from imeiflow.ledger.access import Access
+from imeiflow.ledger.cell import encode_rows, from_micros
 from imeiflow.ledger.charge import earliest_doubt
-from imeiflow.ledger.dialect import encode_rows, fetch_rows, from_micros, json_rows
+from imeiflow.ledger.dialect import fetch_rows, json_rows
 from imeiflow.ledger.price_schema import service_price
 from imeiflow.ledger.record import KnownOrder
 from imeiflow.ledger.schema import attempt, job, orders

@@ -15,6 +15,7 @@ from sqlalchemy import Connection, and_, case, delete, func, literal, select, up
 from imeiflow.domain.order import OrderState, may_follow
 from imeiflow.domain.outcome import Outcome
 from imeiflow.errors import GuardError
+from imeiflow.ledger.cell import Instant
 from imeiflow.ledger.change import AttemptKind, Concluded, Conclusion, OrderChange
 from imeiflow.ledger.charge import add_charges
 from imeiflow.ledger.conclusion import (
@@ -24,7 +25,7 @@ from imeiflow.ledger.conclusion import (
     write_outcome,
     write_repeats,
 )
-from imeiflow.ledger.dialect import AnyRow, Instant
+from imeiflow.ledger.dialect import AnyRow
 from imeiflow.ledger.log import PROBE_CHARGED, PROBE_IN_DOUBT, write_event
 from imeiflow.ledger.schema import attempt, attempt_evidence, attempt_order, orders
 from imeiflow.ledger.standing import forget_doubts

@@ -32,6 +32,7 @@ from imeiflow.ledger.overview import Overview
 from imeiflow.ledger.placed import Placed
 from imeiflow.ledger.price import Prices
 from imeiflow.ledger.queue import Queue
+from imeiflow.ledger.reason import Reasons
 from imeiflow.ledger.revival import Revivals
 from imeiflow.ledger.rival import Rivals
 from imeiflow.ledger.row import Rows
@@ -58,6 +59,7 @@ class Ledger(
     Rivals,
     Search,
     Rows,
+    Reasons,
     Prices,
     Spending,
     Events,

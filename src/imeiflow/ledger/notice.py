@@ -20,8 +20,9 @@ from imeiflow.domain.notice import Told
 from imeiflow.domain.order import JobState, OrderState, ResultStatus
 from imeiflow.errors import GuardError
 from imeiflow.ledger.access import Access
+from imeiflow.ledger.cell import encode_rows
 from imeiflow.ledger.delivery import NewDelivery, write_deliveries
-from imeiflow.ledger.dialect import encode_rows, json_rows
+from imeiflow.ledger.dialect import json_rows
 from imeiflow.ledger.notice_schema import notice, webhook_event
 from imeiflow.ledger.schema import Id, job, orders
 

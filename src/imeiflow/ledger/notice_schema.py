@@ -17,7 +17,7 @@ from sqlalchemy import (
 )
 
 from imeiflow.domain.notice import DeliveryState, Told
-from imeiflow.ledger.dialect import Instant
+from imeiflow.ledger.cell import Instant
 from imeiflow.ledger.schema import Id, metadata, one_of
 
 webhook_event = Table(

@@ -19,7 +19,8 @@ from imeiflow.domain.imei import Imei
 from imeiflow.domain.order import JobState, OrderState, ResultStatus
 from imeiflow.domain.outcome import Outcome
 from imeiflow.ledger.access import Access
-from imeiflow.ledger.dialect import Listing, from_micros
+from imeiflow.ledger.cell import from_micros
+from imeiflow.ledger.dialect import Listing
 from imeiflow.ledger.record import PlacedOrder
 from imeiflow.ledger.schema import attempt, attempt_order, job, orders
 

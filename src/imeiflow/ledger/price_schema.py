@@ -5,7 +5,7 @@ from __future__ import annotations
 from sqlalchemy import Boolean, Column, Index, String, Table, Text
 
 from imeiflow.domain.item import OrderKind
-from imeiflow.ledger.dialect import Exact, Instant
+from imeiflow.ledger.cell import Exact, Instant
 from imeiflow.ledger.schema import Id, metadata
 
 service_price = Table(

@@ -15,9 +15,10 @@ from imeiflow.domain.item import OrderKind
 from imeiflow.domain.order import OrderState
 from imeiflow.domain.outcome import Outcome
 from imeiflow.ledger.access import Access
+from imeiflow.ledger.cell import encode_rows, from_micros
 from imeiflow.ledger.change import AttemptKind
 from imeiflow.ledger.charge import earliest_doubt
-from imeiflow.ledger.dialect import Listing, encode_rows, fetch_rows, from_micros, json_rows
+from imeiflow.ledger.dialect import Listing, fetch_rows, json_rows
 from imeiflow.ledger.log import PROBE_IN_DOUBT
 from imeiflow.ledger.price_schema import service_price
 from imeiflow.ledger.record import Doubt, Learned, QueuedOrder

@@ -380,22 +380,3 @@ class Event:
     attempt: AttemptId | None
     data: Mapping[str, Any]
     actor: str | None = None
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Sample:
-    """How fast a job went at a moment. `pace` is in calls a second; `answered` and `refused` count up.
-
-    `reasons` say why it went like this, where that changed: by what they are about.
-    """
-
-    at: datetime
-    orders_per_s: float
-    calls_per_s: float
-    in_flight: int
-    concurrency: int
-    chunk_size: int
-    pace: float | None
-    refused: int
-    answered: int
-    reasons: Mapping[str, str] | None

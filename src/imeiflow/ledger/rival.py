@@ -18,7 +18,8 @@ from imeiflow.domain.imei import Imei
 from imeiflow.domain.order import JobState, OrderState, ResultStatus
 from imeiflow.domain.recurrence import PLACED, UNSETTLED
 from imeiflow.ledger.access import Access
-from imeiflow.ledger.dialect import encode_rows, fetch_rows, from_micros, json_rows
+from imeiflow.ledger.cell import encode_rows, from_micros
+from imeiflow.ledger.dialect import fetch_rows, json_rows
 from imeiflow.ledger.log import QUEUEING
 from imeiflow.ledger.record import Conflict, Elsewhere, Mark, PastOrder
 from imeiflow.ledger.schema import attempt, event, job, order_item, orders

@@ -16,7 +16,8 @@ from imeiflow.domain.ident import JobId
 from imeiflow.domain.order import OrderState, ResultStatus
 from imeiflow.domain.outcome import ErrorKind
 from imeiflow.ledger.access import Access
-from imeiflow.ledger.dialect import fetch_rows, from_micros
+from imeiflow.ledger.cell import from_micros
+from imeiflow.ledger.dialect import fetch_rows
 from imeiflow.ledger.record import OrderRow
 from imeiflow.ledger.schema import orders
 

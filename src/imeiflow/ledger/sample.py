@@ -2,14 +2,35 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from dataclasses import dataclass
 from datetime import datetime
 
 from sqlalchemy import insert, select
 
 from imeiflow.domain.ident import JobId
 from imeiflow.ledger.access import Access
-from imeiflow.ledger.record import Sample
 from imeiflow.ledger.schema import sample
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Sample:
+    """How fast a job went at a moment. `pace` is in calls a second; `answered` and `refused` count up.
+
+    `reasons` say why it went like this, where that changed: by what they are about.
+    """
+
+    at: datetime
+    orders_per_s: float
+    calls_per_s: float
+    in_flight: int
+    concurrency: int
+    chunk_size: int
+    pace: float | None
+    refused: int
+    answered: int
+    reasons: Mapping[str, str] | None
+
 
 _NAMES = tuple(Sample.__dataclass_fields__)
 

@@ -29,29 +29,11 @@ from imeiflow.domain.item import OrderKind
 from imeiflow.domain.order import JobState, OrderState, Policy, ResultStatus
 from imeiflow.domain.outcome import Ending, ErrorKind, Outcome
 from imeiflow.domain.status import StatusAnomalyKind
+from imeiflow.ledger.cell import Exact, Instant, Json
 from imeiflow.ledger.change import AttemptKind
-from imeiflow.ledger.dialect import Exact, Instant, Json
 
 #: Every revision of the schema, oldest first; the last one is what this program writes.
-REVISIONS = (
-    "0001",
-    "0002",
-    "0003",
-    "0004",
-    "0005",
-    "0006",
-    "0007",
-    "0008",
-    "0009",
-    "0010",
-    "0011",
-    "0012",
-    "0013",
-    "0014",
-    "0015",
-    "0016",
-    "0017",
-)
+REVISIONS = tuple(f"{number:04}" for number in range(1, 18))
 HEAD = REVISIONS[-1]
 
 metadata = MetaData(

@@ -24,7 +24,8 @@ from imeiflow.domain.imei import Imei
 from imeiflow.domain.order import JobState, OrderState, ResultStatus
 from imeiflow.domain.outcome import ErrorKind
 from imeiflow.ledger.access import Access
-from imeiflow.ledger.dialect import AnyRow, to_micros
+from imeiflow.ledger.cell import to_micros
+from imeiflow.ledger.dialect import AnyRow
 from imeiflow.ledger.filter import Cursor, Filter
 from imeiflow.ledger.record import FoundOrder
 from imeiflow.ledger.row import EXTREMES

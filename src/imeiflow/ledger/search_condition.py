@@ -9,7 +9,8 @@ from sqlalchemy import BigInteger, Join, Select, Text, exists, literal, or_, sel
 from sqlalchemy.sql.elements import ColumnElement
 
 from imeiflow.domain.order import JobState, OrderState, ResultStatus
-from imeiflow.ledger.dialect import encode_rows, json_rows, to_micros
+from imeiflow.ledger.cell import encode_rows, to_micros
+from imeiflow.ledger.dialect import json_rows
 from imeiflow.ledger.filter import FINAL, WITH_STATUS, Filter, Span
 from imeiflow.ledger.record import FoundOrder
 from imeiflow.ledger.schema import Id, job, orders

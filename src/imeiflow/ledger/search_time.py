@@ -13,7 +13,8 @@ from typing import Any, Final, NamedTuple
 from sqlalchemy import BigInteger, Connection, Select, bindparam, exists, func, literal, or_, select
 from sqlalchemy.sql.elements import ColumnElement
 
-from imeiflow.ledger.dialect import AnyRow, encode_rows, json_rows
+from imeiflow.ledger.cell import encode_rows
+from imeiflow.ledger.dialect import AnyRow, json_rows
 from imeiflow.ledger.filter import Cursor, Filter, Span
 from imeiflow.ledger.schema import Id, job, orders
 from imeiflow.ledger.search_condition import (

@@ -15,9 +15,10 @@ from imeiflow.domain.ident import AccountName, JobId
 from imeiflow.domain.order import JobState, OrderState, Policy, ResultStatus
 from imeiflow.domain.outcome import Outcome
 from imeiflow.ledger.access import Access
+from imeiflow.ledger.cell import from_micros
 from imeiflow.ledger.change import AttemptKind
 from imeiflow.ledger.charge import QUARTER_US, sum_up
-from imeiflow.ledger.dialect import Listing, from_micros
+from imeiflow.ledger.dialect import Listing
 from imeiflow.ledger.log import PRICE_ACCEPTED
 from imeiflow.ledger.record import Expense
 from imeiflow.ledger.schema import attempt, attempt_order, charge, event, job, orders

@@ -24,16 +24,9 @@ from imeiflow.domain.order import OrderState, ResultStatus
 from imeiflow.domain.status import Standing, StatusAnomaly, decide_status
 from imeiflow.ledger.access import Access
 from imeiflow.ledger.anomaly import keep_anomalies
+from imeiflow.ledger.cell import Instant, encode_rows, mend_text, to_micros
 from imeiflow.ledger.change import PutOff, StatusUpdate
-from imeiflow.ledger.dialect import (
-    AnyRow,
-    Instant,
-    Listing,
-    encode_rows,
-    json_rows,
-    mend_text,
-    to_micros,
-)
+from imeiflow.ledger.dialect import AnyRow, Listing, json_rows
 from imeiflow.ledger.schema import Id, job, orders, status_change
 from imeiflow.ledger.status_record import DueJob, DueOrder, StatusChange, StatusesKept
 

@@ -15,7 +15,7 @@ from imeiflow.dispatch.view import JobView
 from imeiflow.domain.ident import JobId
 from imeiflow.domain.order import SETTLED
 from imeiflow.ledger.ledger import Ledger
-from imeiflow.ledger.record import Sample
+from imeiflow.ledger.sample import Sample
 
 #: From this age of a job on, so long between two moments.
 _INTERVALS: Final = (
