@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import json
+from decimal import Decimal
 from pathlib import Path
 
 import pytest
 
 from tests.cli.screen import open_screen
-from tests.cli.shop import Shop, last_json, make_imei, open_shop
+from tests.cli.shop import Shop, finish, last_json, make_imei, open_shop
 
 
 @pytest.fixture
@@ -38,6 +39,28 @@ def test_a_job_is_resumed_at_a_risen_price_only_by_accepting_it_and_ledger_and_b
     told = last_json(done.stdout)
     assert (done.returncode, told["accepted"], told["spent"]) == (0, 10, 0.92)
     assert str(shop.judge().charged) == "0.92"
+
+
+def test_a_price_that_rises_while_orders_are_placed_is_said_with_what_may_have_been_charged(tmp_path: Path):
+    with open_shop(tmp_path, latency="0.5") as shop:
+        options = ("--service", "1", "--chunk-size", "1", "--max-concurrency", "1", "--max-spend", "0.50", "--yes")
+        child = shop.start_placing("submit", shop.write_list(5), *options)
+        shop.simulator.set_behaviour(latency="0.5", price_change="1=0.20@0")
+        status, told, _ = finish(child)
+        charged = sum(entry.price for entry in shop.simulator.book())
+        assert (status, charged > Decimal("0.40")) == (0, True)
+        assert "Spent: $0.40." in told
+        [said] = [line for line in told.splitlines() if line.startswith("Up to $1.00 may have been charged: ")]
+        assert "the price rose from $0.08 to $0.20 between " in said
+        assert said.endswith("while 5 orders were placed. So the spending cap of $0.50 may have been passed.")
+        assert "imeiflow settle 1 --from-export FILE --dry-run" in told
+        assert said in shop.type("show", "1").stdout.splitlines()
+        shown = json.loads(shop.type("show", "1", "--json").stdout)
+        assert (shown["spent"], shown["in_doubt"], shown["price_rise"]["more"]) == (0.4, 0.6, 0.6)
+        assert (shown["price_rise"]["before"], shown["price_rise"]["after"]) == (0.08, 0.2)
+        assert charged <= Decimal("1.00")
+        spending = json.loads(shop.type("spending", "--json").stdout)
+        assert "0.6" in json.dumps(spending)
 
 
 def test_a_retry_says_what_it_costs_today_and_goes_on_at_that_when_it_is_confirmed(shop: Shop):

@@ -9,14 +9,16 @@ from pathlib import Path
 
 from imeiflow.domain.doubt import RepeatEvidence
 from imeiflow.domain.ident import AccountName, JobId, Reference
+from imeiflow.domain.money import Money
 from imeiflow.domain.order import JobState, OrderState, ResultStatus
+from imeiflow.domain.outcome import Outcome
 from imeiflow.ledger import spending
 from imeiflow.ledger.change import AttemptKind, StatusUpdate
 from imeiflow.ledger.charge import sum_up
 from imeiflow.ledger.ledger import Ledger
-from imeiflow.ledger.record import Expense
+from imeiflow.ledger.record import Expense, PricedService
 from imeiflow.ledger.spending import SpendingFilter
-from tests.ledger.conftest import ACCOUNT, PRICE, Clock, Desk
+from tests.ledger.conftest import ACCOUNT, PRICE, SERVICE, Clock, Desk
 from tests.ledger.older import make_older
 
 S = OrderState
@@ -63,6 +65,47 @@ async def test_a_doubt_may_have_been_charged_and_counts_as_charged_when_the_user
     desk.ledger.mark_placed(desk.ids(0), note="seen")
     assert desk.ledger.charges(EVERYTHING) == [Expense(desk.job, MIDNIGHT, PRICE, 1)]
     assert desk.ledger.possible_charges(EVERYTHING) == [Expense(desk.job, MIDNIGHT, PRICE, 1)]
+
+
+def list_price(desk: Desk, price: str, *, asked_s_ago: float = 0) -> None:
+    """Let a list be seen that was asked for some seconds ago."""
+    service = PricedService(id=SERVICE, name="check", price=Money(Decimal(price), "USD"))
+    desk.ledger.record_prices(ACCOUNT, [service], asked_at=desk.clock() - timedelta(seconds=asked_s_ago))
+
+
+async def test_what_was_placed_while_a_price_rose_unseen_may_have_cost_more_at_the_time_of_its_call(desk: Desk):
+    list_price(desk, "0.08")
+    await place(desk, 0)
+    desk.clock.move(minutes=16)
+    list_price(desk, "0.08", asked_s_ago=1)
+    known_at = desk.clock() - timedelta(seconds=1)
+    await place(desk, 1, 2)
+    await place(desk, 3, state=S.UNCONFIRMED, outcome=Outcome.UNCONFIRMED, reference=None, charges=0)
+    await place(desk, 4, state=S.REFUSED, outcome=Outcome.REFUSED, charges=0)
+    desk.clock.move(minutes=1)
+    list_price(desk, "0.20")
+    rise = desk.ledger.price_rise(desk.job)
+    assert rise is not None
+    assert (rise.since, rise.until, rise.orders) == (known_at, desk.clock(), 3)
+    assert str(rise.more) == "$0.36"
+    summary = desk.ledger.summary(desk.job)
+    assert (str(summary.spent), str(summary.in_doubt), str(summary.doubtful)) == ("$0.24", "$0.44", "$0.08")
+    possible = desk.ledger.possible_charges(SpendingFilter(account=ACCOUNT, since=known_at))
+    assert sum(one.price * one.times for one in possible) == Decimal("0.44")
+    assert {one.at for one in possible} == {MIDNIGHT + timedelta(minutes=15)}
+    assert desk.ledger.possible_charges(SpendingFilter(until=known_at)) == []
+
+
+async def test_a_rise_is_logged_once_until_it_is_another(desk: Desk):
+    list_price(desk, "0.08")
+    await place(desk, 0)
+    assert desk.ledger.note_price_rise(desk.job) is None
+    desk.clock.move(seconds=1)
+    list_price(desk, "0.20")
+    for _ in range(2):
+        desk.ledger.note_price_rise(desk.job)
+    [event] = desk.ledger.events(job=desk.job, kinds=["price_rose_unseen"])
+    assert (event.data["from"], event.data["to"], event.data["more_at_most"]) == ("0.08", "0.20", "0.12")
 
 
 async def test_what_is_under_way_may_be_charged(desk: Desk):

@@ -120,15 +120,25 @@ class Site:
         return job
 
     def add_answered(
-        self, states: Mapping[int, OrderState], *, more: int = 0, state: JobState = JobState.FINISHED, **draft: Any
+        self,
+        states: Mapping[int, OrderState],
+        *,
+        more: int = 0,
+        state: JobState = JobState.FINISHED,
+        then: Callable[[], None] = lambda: None,
+        **draft: Any,
     ) -> JobId:
-        """Add a job at rest whose lines are in these states, and `more` that wait; the server is stopped meanwhile."""
+        """Add a job at rest whose lines are in these states, and `more` that wait; the server is stopped meanwhile.
+
+        `then` is done before it ends.
+        """
 
         def add() -> JobId:
             lines = [*states, *range(max(states) + 1, max(states) + 1 + more)]
             rows = [NewOrder(line=line, imei=make_imei(line)) for line in lines]
             job = add_job(self.session, rows, name="stock.csv", **draft)
             answer(self.session, job, states)
+            then()
             self.session.ledger.change_job(job, {JobState.RUNNING}, state, None)
             return job
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from decimal import Decimal
 
 import pytest
@@ -85,3 +86,25 @@ def test_what_the_price_list_does_not_have_any_more_cannot_be_sent(site, job):
     assert "does not have service 1 any more" in told.body
     assert '<button class="button button-main"' not in told.body
     assert site.session.ledger.tally(job)[OrderState.QUEUED] == 1
+
+
+def test_a_price_that_rose_while_orders_were_placed_is_said_with_what_they_may_have_cost(site):
+    rise(site, "0.08")
+    accepted = dict.fromkeys((2, 3, 4), OrderState.ACCEPTED)
+    job = site.add_answered(accepted, then=lambda: rise(site, "0.20"), max_spend=Decimal("0.50"))
+    asker = Asker(site, site.add_user("olga", Role.OPERATOR))
+    page = re.sub(r"\s+", " ", re.sub(r"<[^>]+>", "", asker.ask("GET", f"/jobs/{job}").body))
+    assert "Up to $0.60 may have been charged. The price rose from $0.08 to $0.20 between 20" in page
+    assert "while 3 orders were placed. So the cap of $0.50 may have been passed." in page
+    assert "$0.24 as far as is known" in page
+    assert "of at most" not in page
+    told = asker.ask("GET", f"/jobs/{job}").body
+    assert told.count("data-exact") == 2, "the browser shows both times to the second"
+
+
+def test_a_price_that_rose_after_the_job_is_not_said_of_it(site):
+    rise(site, "0.08")
+    job = site.add_answered({2: OrderState.ACCEPTED})
+    rise(site, "0.20")
+    asker = Asker(site, site.add_user("olga", Role.OPERATOR))
+    assert "may have been charged" not in asker.ask("GET", f"/jobs/{job}").body

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 
 from imeiflow.cli.output import count, cut, end_sentence, screen_width, show_seconds, show_time
-from imeiflow.cli.report import find_steps, headline, tell_counts, tell_money, tell_steps
+from imeiflow.cli.report import find_steps, headline, tell_counts, tell_money, tell_rise, tell_steps
 from imeiflow.cli.watching import tell_statuses
 from imeiflow.dispatch.kind import CHUNK_KIND, LANE_KIND
 from imeiflow.domain.item import OrderKind
@@ -38,8 +38,7 @@ def tell_job(detail: JobDetail) -> Iterator[str]:
     yield ""
     yield from tell_counts(summary.tally, (), width)
     money = tell_money(found, summary)
-    if money:
-        yield money
+    yield from (line for line in (money, tell_rise(found, summary)) if line)
     yield from _tell_reasons(detail.reasons)
     yield from _tell_odd_replies(detail)
     yield from _tell_results(detail)

@@ -142,6 +142,15 @@ def show_time(at: datetime | None) -> str:
     return "-" if at is None else f"{at.astimezone():%Y-%m-%d %H:%M}"
 
 
+def show_span(since: datetime, until: datetime) -> tuple[str, str]:
+    """Write two times in the local zone, to the second; the day of the second only where it is another."""
+    first, last = since.astimezone(), until.astimezone()
+    return (
+        f"{first:%Y-%m-%d %H:%M:%S}",
+        f"{last:%H:%M:%S}" if first.date() == last.date() else f"{last:%Y-%m-%d %H:%M:%S}",
+    )
+
+
 def show_seconds(seconds: float) -> str:
     """Write a length of time: `0.4 s`, `32 s`, `4 min 10 s`, `2 h 05 min`."""
     if seconds < 9.95:

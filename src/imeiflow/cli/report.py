@@ -8,7 +8,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, TextIO
 
-from imeiflow.cli.output import count, cut, end_sentence, screen_width, show_seconds, tell
+from imeiflow.cli.output import count, cut, end_sentence, screen_width, show_seconds, show_span, tell
 from imeiflow.cli.state import TOLD, name_state
 from imeiflow.domain.ident import JobId
 from imeiflow.domain.item import OrderKind
@@ -62,8 +62,7 @@ def report_detail(detail: JobDetail, followed: Followed | None = None, *, is_asi
         odd = f"{count(number, 'thing')} that {'does' if number == 1 else 'do'} not fit"
         lines.append(f"Replies named {odd} to what was sent: see `imeiflow show {found.id}`.")
     money = tell_money(found, summary)
-    if money:
-        lines.append(money)
+    lines += [line for line in (money, tell_rise(found, summary)) if line]
     if summary.reason:
         lines.append(f"Why: {end_sentence(summary.reason)}")
     lines += tell_steps(find_steps(detail, summary.tally))
@@ -109,10 +108,27 @@ def tell_money(job: Job, summary: Summary) -> str:
         text += f" {summary.probed} of it, beyond what the list costs, for repeat probes: repeats are charged here."
     if summary.refunded is not None and summary.refunded.amount:
         text += f" {summary.refunded} of it for rejected orders, which the provider gives back."
-    if summary.in_doubt is not None and summary.in_doubt.amount:
-        what = _say_doubtful(summary.tally, job.price, summary.in_doubt)
-        text += f" Up to {summary.in_doubt} more may have been charged for {what}."
+    doubtful = summary.doubtful
+    if doubtful is not None and doubtful.amount:
+        what = _say_doubtful(summary.tally, job.price, doubtful)
+        text += f" Up to {doubtful} more may have been charged for {what}."
     return text
+
+
+def tell_rise(job: Job, summary: Summary) -> str:
+    """Say that a price rose while orders were placed, and what they may have cost; empty where it did not."""
+    rise = summary.price_rise
+    if rise is None:
+        return ""
+    since, until = show_span(rise.since, rise.until)
+    why, most = rise.sentence.format(since=since, until=until), summary.at_risen_price
+    if most is None:
+        return f"What was charged is not known: {why}."
+    worst = most if summary.doubtful is None else most + summary.doubtful
+    passed = (
+        f" So the spending cap of {job.cap} may have been passed." if job.cap is not None and job.cap < worst else ""
+    )
+    return f"Up to {most} may have been charged: {why}.{passed}"
 
 
 def _say_doubtful(tally: Tally, price: Money, in_doubt: Money) -> str:
@@ -128,7 +144,7 @@ def _say_doubtful(tally: Tally, price: Money, in_doubt: Money) -> str:
 def find_steps(detail: JobDetail, tally: Tally) -> list[Step]:
     """List what the user can do next about a job of which all is known."""
     statuses = detail.statuses
-    return next_steps(
+    steps = next_steps(
         detail.job,
         tally,
         probe=detail.dear_probe,
@@ -137,6 +153,10 @@ def find_steps(detail: JobDetail, tally: Tally) -> list[Step]:
         no_repeat=detail.no_repeat,
         is_capped=_is_capped(detail),
     )
+    if detail.summary.price_rise is not None and detail.job.kind is OrderKind.IMEI:
+        command = f"imeiflow settle {detail.job.id} --from-export FILE --dry-run"
+        steps.insert(0, Step(command, "see what the provider charged, as its own export says"))
+    return steps
 
 
 def _is_capped(detail: JobDetail) -> bool:

@@ -54,6 +54,7 @@ class Course:
         for work in self._engine.desk.works.values():
             if work.job.id not in running and work.stop is None:
                 work.stop = (JobState.PAUSED, "it was stopped by another process")
+                work.closing.is_barred = True
                 work.drop_alone()
 
     async def move_on(self) -> None:
@@ -65,9 +66,9 @@ class Course:
     async def _move(self, work: Work) -> None:
         if work.is_stale:
             await self._recount(work)
-        if work.stop is not None:
+        if (end := work.stop or work.closing.end) is not None:
             if not self.is_settling(work.job.id):
-                await self._end_job(work, *work.stop)
+                await self._end_job(work, *end)
         elif self._engine.is_stopping or work.has_work or work.awaits_price:
             if not self.is_settling(work.job.id):
                 self._forget_settlement(work)  # what comes into doubt from now on is settled anew
@@ -138,11 +139,18 @@ class Course:
         self._engine.desk.settlements.pop(work.job.id, None)
 
     async def _end_job(self, work: Work, to: JobState, reason: str | None, held: str | None = None) -> None:
-        """Write the end of the engine's work on a job, and let go of it; `held` says why its doubts are held."""
+        """Write the end of the engine's work on a job, and let go of it; `held` says why its doubts are held.
+
+        Before that the price list is asked for once more where it may have changed while the last orders were placed.
+        """
         try:
+            if self._engine.prices is not None and not await self._engine.prices.may_end(work):
+                work.closing.end = (to, reason, held)
+                return
             if not await asyncio.to_thread(self._engine.desk.end_job, work, to, reason, held):
                 self._forget_settlement(work)
                 work.forget_waiting()
+                work.look_at_price()
                 self._engine.wake()
                 return
         except LedgerBusyError as error:

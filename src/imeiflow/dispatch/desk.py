@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
-from datetime import timedelta
+from datetime import datetime, timedelta
 from decimal import Decimal
 from typing import TYPE_CHECKING, Final
 
@@ -74,6 +74,7 @@ class Running:
     spent: JobSpent = field(default_factory=JobSpent)
     lost_probes: int = 0
     delivery: Delivery = UNKNOWN
+    heard_at: datetime | None = None  #: when the last call ended that may have placed
 
 
 class Desk:
@@ -141,7 +142,8 @@ class Desk:
                 spent = self._ask_spent(job.id, Decimal(0))
                 lost = self._ledger.lost_probes(job.id)
                 delivery = read_delivery(self._ledger.delivery(self._account, job.service, job.kind)) or UNKNOWN
-                found.append(Running(job, self._ledger.tally(job.id), spent, lost, delivery))
+                heard_at = self._ledger.last_heard(job.id)
+                found.append(Running(job, self._ledger.tally(job.id), spent, lost, delivery, heard_at))
         self._today = self.budget.ask(self._ledger, self._account, [one.job.id for one in found])
         return found
 
@@ -190,7 +192,13 @@ class Desk:
         spending = self._ledger.spending(job)
         capped = self._ledger.charged_as_agreed(SpendingFilter(jobs=[job]))
         probed = self._ledger.probed(job)
-        return JobSpent(spending.amount if spending else unknown, capped, probed.amount if probed else Decimal(0))
+        rise = self._ledger.price_rise(job)
+        return JobSpent(
+            told=spending.amount if spending else unknown,
+            capped=capped,
+            probed=probed.amount if probed else Decimal(0),
+            unseen=Decimal(0) if rise is None or rise.more is None else rise.more.amount,
+        )
 
     def recount(self, work: Work) -> None:
         """Take over what the ledger says of a job that has nothing under way. Blocks."""
@@ -223,6 +231,7 @@ class Desk:
         work.largest_chunk = job.largest_chunk
         work.lost_probes = running.lost_probes
         work.delivery = running.delivery
+        work.heard_at = running.heard_at
         may_send = running.tally.waiting or running.tally[OrderState.UNCONFIRMED]
         work.awaits_price = self._settings.price_max_age_s is not None and is_watched(job) and bool(may_send)
         work.served = min((other.served for other in self.works.values()), default=0.0)

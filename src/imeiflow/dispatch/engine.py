@@ -157,7 +157,7 @@ class Engine:
         for work in self.desk.works.values():
             work.drop_alone()
             if pause is not None:
-                work.stop = work.stop or (JobState.PAUSED, pause)
+                work.stop = work.stop or (None if work.closing.end else (JobState.PAUSED, pause))
         self._wake.set()
 
     async def abandon(self) -> None:
@@ -239,7 +239,7 @@ class Engine:
             elif work is not None and (chunk := work.take_chunk()) is not None and self._placing.admits(work, chunk):
                 call = lane.claim(now, len(chunk.orders))
                 self._placing.begin(work, chunk)
-                self._note_placing()
+                self._note_placing(work)
                 self._start(self._placing.attempt(work, chunk, call))
         return math.inf
 
@@ -255,9 +255,11 @@ class Engine:
         askers = (self.errands, self.prices, self.inquiry)
         return next((one.begin for one in askers if one is not None and one.has_turn), None)
 
-    def _note_placing(self) -> None:
+    def _note_placing(self, work: Work) -> None:
         if self.poller is not None:
             self.poller.note_placing()
+        if self.prices is not None:
+            self.prices.note_placing(work.job.kind)
 
     def _start(self, coroutine: Coroutine[None, None, None]) -> None:
         task = self._loop.create_task(coroutine)
@@ -290,10 +292,11 @@ class Engine:
         return self.is_stopping and not self._tasks and not self._course.settling
 
     def pause_all(self, reason: str, service: ServiceId | None = None) -> None:
-        """Do so with all jobs of a service, or all of the account."""
+        """Do so with all jobs of a service, or all of the account; the provider is not asked for anything more."""
         for work in self.desk.works.values():
             if service is None or work.job.service == service:
                 self.pause(work, reason)
+                work.closing.is_barred = True
 
     def pause(self, work: Work, reason: str | None) -> None:
         """Send nothing more of a job, for a reason; calls under way go on to their end."""

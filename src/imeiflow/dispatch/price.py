@@ -1,7 +1,8 @@
 """Watching the prices of what running jobs order: a job pauses before anything is sent at a price above the agreed one.
 
 Whoever takes a job up looks at the price list first, where the ledger's is too old; while jobs run it is fetched again
-now and then, beside what is placed. A list that cannot be fetched stops nobody, and is said. May not place anything.
+now and then, beside what is placed, and once more before a job ends: only the list tells what its last orders cost.
+A list that cannot be fetched stops nobody, and is said. May not place anything.
 """
 
 from __future__ import annotations
@@ -37,6 +38,11 @@ CALL_SIZE: Final = -1_000_000
 _PATIENCE_S: Final = 30.0
 #: Never more often than this, whatever the age of the list.
 _RETRY_S: Final = 60.0
+#: While so many calls place, the list may be no older than this: one call in a hundred at most asks for it.
+_MANY_CALLS: Final = 100
+_OFTEN_S: Final = 30.0
+#: So long a job that could end waits for the list's turn in the lane.
+_TURN_S: Final = 60.0
 
 #: Services of a price list by their id, each with its price.
 Quotes = dict[ServiceId, Money | None]
@@ -47,6 +53,9 @@ class _Turn:
     """When one kind's price list is looked at again, when it was last asked for in vain, and what came of that."""
 
     look_at: float = -math.inf
+    often_at: float = -math.inf  #: the same, where many calls place
+    calls: int = 0  #: that were to place since it was asked for
+    began_at: float = -math.inf  #: when it was asked for last
     tried_at: float = -math.inf
     is_due: bool = False
     problem: str = ""
@@ -74,18 +83,58 @@ class PriceWatch:
     async def _look(self, kind: OrderKind, turn: _Turn) -> None:
         now, works = self._engine.clock.monotonic(), self._watched(kind)
         awaited = any(work.awaits_price for work in works)
-        if self._is_asking or turn.is_due or not works or not (awaited or now >= turn.look_at):
+        is_often = turn.calls >= _MANY_CALLS and now >= turn.often_at
+        if self._is_asking or turn.is_due or not works or not (awaited or is_often or now >= turn.look_at):
             return
+        max_age_s = min(self._max_age_s, _OFTEN_S) if is_often else self._max_age_s
         fetched_at, quotes = await asyncio.to_thread(_recall, self._engine.ledger, self._engine.account, kind)
         age_s = math.inf if fetched_at is None else (self._engine.clock.now() - fetched_at).total_seconds()
-        if fetched_at is not None and age_s <= self._max_age_s:
+        if fetched_at is not None and age_s <= max_age_s:
             turn.look_at = now + max(self._max_age_s - age_s, 1.0)
+            turn.often_at = now + max(_OFTEN_S - age_s, 1.0)
             await self._judge(kind, fetched_at, quotes)
         elif now - turn.tried_at < _RETRY_S:
             await self._judge(kind, fetched_at, quotes)
-            turn.look_at = turn.tried_at + _RETRY_S
+            turn.look_at = turn.often_at = turn.tried_at + _RETRY_S
         else:
             turn.is_due = True
+
+    def note_placing(self, kind: OrderKind) -> None:
+        """Count a call that is to place orders of a kind: what they cost is only known by the next list."""
+        self._turns[kind].calls += 1
+
+    async def may_end(self, work: Work) -> bool:
+        """Say whether a job may end; where orders of it were placed since the list was asked for, that is done first.
+
+        Once, in the lane, and no longer than a call may take. What may have been charged besides is logged.
+        """
+        turn, now, closing = self._turns[work.job.kind], self._engine.clock.monotonic(), work.closing
+        if not is_watched(work.job) or work.heard_at is None:
+            return True
+        if self._engine.is_stopping or closing.is_barred:
+            closing.since = None
+        elif closing.since is None and await self._is_outdated(work.heard_at, work.job.kind):
+            closing.since = now
+        if closing.since is not None:
+            has_begun = turn.began_at >= closing.since
+            if self._is_asking or (not has_begun and now < closing.since + _TURN_S):
+                turn.is_due = not has_begun
+                return False
+        await self._note_rise(work)
+        return True
+
+    async def _is_outdated(self, heard_at: datetime, kind: OrderKind) -> bool:
+        """Say whether the list was last asked for before a time; one that cannot be had is not asked for again."""
+        turn = self._turns[kind]
+        if turn.problem and self._engine.clock.monotonic() - turn.tried_at < _RETRY_S:
+            return False
+        fetched_at = await asyncio.to_thread(self._engine.ledger.prices_fetched_at, self._engine.account, kind)
+        return fetched_at is not None and fetched_at < heard_at
+
+    async def _note_rise(self, work: Work) -> None:
+        rise = await asyncio.to_thread(self._engine.ledger.note_price_rise, work.job.id)
+        if rise is not None and rise.more is not None:
+            work.unseen = rise.more.amount
 
     @property
     def has_turn(self) -> bool:
@@ -96,7 +145,7 @@ class PriceWatch:
         """Claim a list that is due, and begin a call in the lane that fetches it; only where one has its turn."""
         kind = self._next() or OrderKind.IMEI
         turn = self._turns[kind]
-        self._is_asking, turn.is_due = True, False
+        self._is_asking, turn.is_due, turn.began_at = True, False, now
         return self._fetch(self._engine.desk.lane.begin(now, CALL_SIZE), kind, turn)
 
     async def _fetch(self, call: Call, kind: OrderKind, turn: _Turn) -> None:
@@ -114,7 +163,8 @@ class PriceWatch:
             engine.wake()
 
     async def _ask(self, call: Call, kind: OrderKind, turn: _Turn) -> None:
-        engine = self._engine
+        engine, asked_at = self._engine, self._engine.clock.now()
+        turn.calls = 0
         try:
             async with asyncio.timeout(_PATIENCE_S):
                 listing = await engine.read(engine.connection.list_services(kind))
@@ -132,22 +182,28 @@ class PriceWatch:
             self._fail(turn, problem)
             return
         services = read_services(listing.items, engine.settings.currency)
-        await asyncio.to_thread(engine.ledger.record_prices, engine.account, services, kind)
-        turn.problem = ""
-        turn.look_at = engine.clock.monotonic() + max(self._max_age_s, _RETRY_S)
+        await asyncio.to_thread(engine.ledger.record_prices, engine.account, services, kind, asked_at=asked_at)
+        now, turn.problem = engine.clock.monotonic(), ""
+        turn.look_at, turn.often_at = now + max(self._max_age_s, _RETRY_S), now + _OFTEN_S
         await self._judge(kind, engine.clock.now(), {one.id: one.price for one in services})
 
     def _fail(self, turn: _Turn, problem: str) -> None:
         turn.problem = problem
         turn.tried_at = turn.look_at = self._engine.clock.monotonic()
+        turn.often_at = turn.tried_at + _RETRY_S
         log.warning("prices_not_fetched", account=self._engine.account, problem=problem)
 
     def _next(self) -> OrderKind | None:
-        return next((kind for kind, turn in self._turns.items() if turn.is_due and self._watched(kind)), None)
+        return next((kind for kind, turn in self._turns.items() if turn.is_due and self._is_needed(kind)), None)
 
     def _watched(self, kind: OrderKind) -> list[Work]:
         works = self._engine.desk.works.values()
-        return [work for work in works if work.stop is None and work.job.kind is kind and is_watched(work.job)]
+        return [work for work in works if work.is_open and work.job.kind is kind and is_watched(work.job)]
+
+    def _is_needed(self, kind: OrderKind) -> bool:
+        works = self._engine.desk.works.values()
+        closing = any(work.closing.since is not None and work.job.kind is kind for work in works)
+        return closing or bool(self._watched(kind))
 
     async def _judge(self, kind: OrderKind, fetched_at: datetime | None, quotes: Quotes) -> None:
         for work in self._watched(kind):
@@ -161,6 +217,7 @@ class PriceWatch:
         agreed = work.job.price
         if not may_go_on(agreed, quote):
             self._engine.pause(work, _say_reason(work, quote))
+            work.closing.is_barred = True  # its price is known
             return
         price = price_to_record(agreed, quote)
         amount = None if price is None else price.amount

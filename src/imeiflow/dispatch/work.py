@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections import Counter, deque
 from collections.abc import Iterable
 from dataclasses import dataclass
+from datetime import datetime
 from decimal import Decimal
 
 from imeiflow.dispatch.breaker import Breaker, BreakerPolicy
@@ -50,6 +51,23 @@ class JobSpent:
     told: Decimal = Decimal(0)
     capped: Decimal = Decimal(0)
     probed: Decimal = Decimal(0)  #: what of it is for repeat probes
+    unseen: Decimal = Decimal(0)  #: what a price that rose unseen may have cost besides
+
+
+@dataclass(slots=True)
+class Closing:
+    """A job that ends when the price list was asked for once more; `end` is how: to which state, why, what is held.
+
+    `is_barred`: nothing more is to be asked for its sake.
+    """
+
+    since: float | None = None  #: in the engine's time; None while it does not end
+    end: tuple[JobState, str | None, str | None] | None = None
+    is_barred: bool = False
+
+    def forget(self) -> None:
+        """Let it go on instead."""
+        self.since = self.end = None
 
 
 class Work:
@@ -65,6 +83,9 @@ class Work:
         self.spent, self.capped, self.probed = spent.told, spent.capped, spent.probed
         self.price = job.unit_price  #: of the next orders: what the list said last, and never more than was agreed to
         self.awaits_price = False  #: nothing leaves before the price list was looked at
+        self.unseen = spent.unseen
+        self.heard_at: datetime | None = None  #: when the last call ended that may have placed
+        self.closing = Closing()
         self.budget = Budget(None, ())  #: of the account, for the day
         self.lost_probes = 0  #: repeat probes whose reply was lost: each may have been charged
         self.probes_for_others = 0  #: repeat probes of its orders that are under way for other jobs
@@ -102,8 +123,13 @@ class Work:
         """Say whether a call could leave for it now. What settles a doubt costs no more than is held back for it."""
         if self.is_recounted:
             return False
-        is_ready = self.stop is None and not self.awaits_price
+        is_ready = self.is_open and not self.awaits_price
         return bool(self._alone) or (is_ready and bool(self._waiting) and self.affordable() != 0)
+
+    @property
+    def is_open(self) -> bool:
+        """Say whether more of it may be sent: nothing has stopped it, and it is not about to end."""
+        return self.stop is None and self.closing.since is None
 
     @property
     def is_capped(self) -> bool:
@@ -125,10 +151,17 @@ class Work:
         self.is_stale = True
         self.cursor, self.is_read_out = OrderId(0), False
 
+    def look_at_price(self) -> None:
+        """Let nothing leave before the price list was looked at: the job was about to end, and goes on."""
+        if self.closing.end is not None:
+            self.closing.forget()
+            self.awaits_price = self.job.unit_price is not None
+
     def recount(self, tally: Tally, spent: JobSpent, lost_probes: int) -> None:
         """Replace the counts by the ledger's; only when nothing is under way."""
         self.counts = Counter(tally.counts)
         self.spent, self.capped, self.probed = spent.told, spent.capped, spent.probed
+        self.unseen = spent.unseen
         self.lost_probes = lost_probes
         self.is_stale = False
 
@@ -146,10 +179,13 @@ class Work:
 
     @property
     def at_risk(self) -> Decimal:
-        """Give what may have been charged beyond `spent`: under way, unconfirmed, probes without answer."""
+        """Give what may have been charged beyond `spent`.
+
+        That is what is under way or unconfirmed, probes without answer, and what a price that rose unseen may add.
+        """
         probes = self.probes_for_others + self.lost_probes
         risky = self.orders_under_way + self.counts[OrderState.UNCONFIRMED] + probes
-        return risky * (self.job.unit_price or Decimal(0))
+        return risky * (self.job.unit_price or Decimal(0)) + self.unseen
 
     def affordable(self) -> int | None:
         """Give how many more orders the job's spending cap and the account's for the day allow; None without a cap."""

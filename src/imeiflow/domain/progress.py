@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from imeiflow.domain.ident import JobId
 from imeiflow.domain.money import Money
 from imeiflow.domain.order import JobState, OrderState
+from imeiflow.domain.price_rise import PriceRise
 
 #: The states of the summary, in its order. An order under way counts as queued: it has no answer yet.
 COUNTED = ("accepted", "duplicate", "refused", "failed", "unconfirmed", "queued", "invalid", "repeated", "cancelled")
@@ -55,6 +56,19 @@ class Summary:
     refunded: Money | None = None  #: what rejected orders had cost; None where that is not known
     in_doubt: Money | None = None  #: what may have been charged beyond `spent`; None where that is not known
     probed: Money | None = None  #: the part of `spent` that is for repeat probes; None where that is not known
+    price_rise: PriceRise | None = None  #: one that was seen only after orders were placed; part of `in_doubt`
+
+    @property
+    def doubtful(self) -> Money | None:
+        """Give what doubts may have cost: all of `in_doubt` that is not for a price that rose; None: not known."""
+        more = None if self.price_rise is None else self.price_rise.more
+        return self.in_doubt if self.in_doubt is None or more is None else self.in_doubt - more
+
+    @property
+    def at_risen_price(self) -> Money | None:
+        """Give what may have been spent where a price rose unseen; None where it did not, or that is not known."""
+        more = None if self.price_rise is None else self.price_rise.more
+        return None if self.spent is None or more is None else self.spent + more
 
     def as_dict(self) -> dict[str, object]:
         """Give the JSON object of `design.md`; amounts stay Decimal. `sending` is the part of `queued` under way."""
@@ -70,6 +84,7 @@ class Summary:
             "refunded": None if self.refunded is None else self.refunded.amount,
             "in_doubt": None if self.in_doubt is None else self.in_doubt.amount,
             "probed": None if self.probed is None else self.probed.amount,
+            "price_rise": None if self.price_rise is None else self.price_rise.as_dict(),
             "currency": "" if self.spent is None else self.spent.currency,
             "seconds": round(self.seconds, 3),
             "reason": self.reason,

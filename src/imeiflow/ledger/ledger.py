@@ -31,6 +31,7 @@ from imeiflow.ledger.observer import Observer
 from imeiflow.ledger.overview import Overview
 from imeiflow.ledger.placed import Placed
 from imeiflow.ledger.price import Prices
+from imeiflow.ledger.price_rise import PriceRises
 from imeiflow.ledger.queue import Queue
 from imeiflow.ledger.reason import Reasons
 from imeiflow.ledger.revival import Revivals
@@ -61,6 +62,7 @@ class Ledger(
     Rows,
     Reasons,
     Prices,
+    PriceRises,
     Spending,
     Events,
     Notices,

@@ -17,6 +17,8 @@ PROBE_IN_DOUBT = "probe_in_doubt"
 PRICE_ACCEPTED = "price_accepted"
 #: The kind of event that says that a job at rest was given another spending cap.
 CAP_CHANGED = "cap_changed"
+#: The kind of event that says that a price rose while orders were placed, and what they may have cost besides.
+PRICE_ROSE = "price_rose_unseen"
 #: Kinds of events that come with orders that are queued from then on: written in the transaction that queues them.
 JOB_STARTED = "job_started"
 ORDERS_RETRIED = "orders_retried"

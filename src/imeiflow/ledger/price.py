@@ -24,13 +24,24 @@ class Prices(Access):
     """The part of the ledger that keeps price lists."""
 
     def record_prices(
-        self, account: AccountName, services: Sequence[PricedService], kind: OrderKind = OrderKind.IMEI
+        self,
+        account: AccountName,
+        services: Sequence[PricedService],
+        kind: OrderKind = OrderKind.IMEI,
+        *,
+        asked_at: datetime | None = None,
     ) -> int:
-        """Store a freshly fetched price list and count what changed; services not named in it are no longer listed."""
+        """Store a freshly fetched price list and count what changed; services not named in it are no longer listed.
+
+        `asked_at` is when it was asked for, without which that is now: its prices may have changed since.
+        """
         now = self.clock()
+        good_at = now if asked_at is None else min(asked_at, now)
 
         def record(connection: Connection) -> int:
             latest = {row.service: row for row in connection.execute(_latest(account, kind))}
+            before = connection.execute(_of(select(price_list.c.fetched_at), price_list, account, kind)).scalar()
+            known_at = None if before is None else min(before, good_at)
             fresh = {service.id: _values(service) for service in services}
             changed = [
                 {"service": id_, "is_listed": True, **values}
@@ -42,13 +53,14 @@ class Prices(Access):
                 for row in latest.values()
                 if row.is_listed and row.service not in fresh
             ]
-            rows = [{"account": account, "kind": kind.value, "seen_at": now, **row} for row in changed + gone]
+            told = {"account": account, "kind": kind.value, "seen_at": now, "known_at": known_at}
+            rows = [{**told, **row} for row in changed + gone]
             if rows:
                 connection.execute(insert(service_price), rows)
             if not connection.execute(
-                _of(update(price_list), price_list, account, kind).values(fetched_at=now)
+                _of(update(price_list), price_list, account, kind).values(fetched_at=good_at)
             ).rowcount:
-                connection.execute(insert(price_list).values(account=account, kind=kind.value, fetched_at=now))
+                connection.execute(insert(price_list).values(account=account, kind=kind.value, fetched_at=good_at))
             return len(rows)
 
         return self._write(record)
@@ -81,7 +93,7 @@ class Prices(Access):
             return connection.execute(query).scalar() or ""
 
     def prices_fetched_at(self, account: AccountName, kind: OrderKind = OrderKind.IMEI) -> datetime | None:
-        """Say when the price list was last fetched, changed or not; None where it never was."""
+        """Say when the price list that was fetched last was asked for, changed or not; None where none ever was."""
         with self._read() as connection:
             return connection.execute(_of(select(price_list.c.fetched_at), price_list, account, kind)).scalar()
 

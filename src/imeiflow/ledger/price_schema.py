@@ -23,10 +23,11 @@ service_price = Table(
     Column("note", Text, nullable=False),
     Column("is_listed", Boolean, nullable=False),
     Column("seen_at", Instant, nullable=False),
+    Column("known_at", Instant),  # when the last list was asked for that had it otherwise; NULL: none, or not known
     Index("ix_service_price_account", "account", "kind", "service"),
 )
 
-#: When the price list of a kind was last fetched: `service_price` has only what changed.
+#: When the price list of a kind was last asked for and told: `service_price` has only what changed.
 price_list = Table(
     "price_list",
     metadata,

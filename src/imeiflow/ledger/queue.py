@@ -126,6 +126,14 @@ class Queue(Access):
             rows = connection.execute(query).all()
         return max((at for row in rows for at in row if at is not None), default=None)
 
+    def last_heard(self, job_id: JobId) -> datetime | None:
+        """Say when the last call of a job's orders ended, or began where its end is not known; None without any."""
+        query = select(func.max(func.coalesce(attempt.c.ended_at, attempt.c.started_at))).where(
+            attempt.c.job_id == job_id
+        )
+        with self._read() as connection:
+            return connection.execute(query).scalar()
+
     def lost_probes(self, job_id: JobId) -> int:
         """Count the repeat probes whose reply was lost, each of which may have been charged.
 

@@ -33,7 +33,7 @@ from imeiflow.ledger.cell import Exact, Instant, Json
 from imeiflow.ledger.change import AttemptKind
 
 #: Every revision of the schema, oldest first; the last one is what this program writes.
-REVISIONS = tuple(f"{number:04}" for number in range(1, 18))
+REVISIONS = tuple(f"{number:04}" for number in range(1, 19))
 HEAD = REVISIONS[-1]
 
 metadata = MetaData(

@@ -20,6 +20,7 @@ from imeiflow.ledger.change import AttemptKind
 from imeiflow.ledger.charge import QUARTER_US, sum_up
 from imeiflow.ledger.dialect import Listing
 from imeiflow.ledger.log import PRICE_ACCEPTED
+from imeiflow.ledger.price_rise import list_excess
 from imeiflow.ledger.record import Expense
 from imeiflow.ledger.schema import attempt, attempt_order, charge, event, job, orders
 
@@ -107,8 +108,12 @@ class Spending(Access):
         return self._list_expenses(_REFUNDS, wanted)
 
     def possible_charges(self, wanted: SpendingFilter) -> list[Expense]:
-        """List what may have been charged besides: unconfirmed orders, those under way, and probes without answer."""
-        return self._list_expenses(_DOUBTS, wanted)
+        """List what may have been charged besides.
+
+        That is unconfirmed orders, those under way, probes without answer, and what a price that rose unseen may add.
+        """
+        with self._read() as connection:
+            return _read_possible(connection, wanted)
 
     def commitment(self, submitter: str, since: datetime, probe_limits: ProbeLimits) -> dict[str, Decimal | None]:
         """Add up by currency what a submitter's jobs were charged since a time, may have been, and will be.
@@ -121,7 +126,7 @@ class Spending(Access):
         wanted = SpendingFilter(submitted_by=submitter, since=since)
         with self._read() as connection:
             charged = _read_expenses(connection, _CHARGES, wanted)
-            possible = _read_expenses(connection, _DOUBTS, wanted)
+            possible = _read_possible(connection, wanted)
             jobs = {one.job for one in (*charged, *possible)}
             named = select(job.c.id, job.c.currency).where(job.c.id.in_(jobs))
             currencies: dict[int, str] = {row[0]: row[1] for row in connection.execute(named)}
@@ -265,6 +270,17 @@ def _read_expenses(connection: Connection, sources: Sequence[_Source], wanted: S
         Expense(JobId(its_job), _at(micros), Decimal(price) if price else None, times)
         for its_job, micros, price, times in rows
     ]
+
+
+def _read_possible(connection: Connection, wanted: SpendingFilter) -> list[Expense]:
+    """Read what may have been charged besides: doubts, and what is more than was recorded of calls at a risen price."""
+    whose = [
+        *([] if wanted.jobs is None else [job.c.id.in_(wanted.jobs)]),
+        *([] if wanted.account is None else [job.c.account == wanted.account]),
+        *([] if wanted.submitted_by is None else [job.c.submitted_by == wanted.submitted_by]),
+    ]
+    excess = list_excess(connection, *whose, since=wanted.since, until=wanted.until)
+    return [*_read_expenses(connection, _DOUBTS, wanted), *excess]
 
 
 @cache

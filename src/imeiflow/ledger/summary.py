@@ -11,10 +11,12 @@ from sqlalchemy import Connection, func, select
 from imeiflow.domain.ident import JobId
 from imeiflow.domain.money import Money
 from imeiflow.domain.order import JobState, OrderState
+from imeiflow.domain.price_rise import PriceRise
 from imeiflow.domain.progress import Summary, Tally
 from imeiflow.errors import UnknownJobError
 from imeiflow.ledger.access import Access
 from imeiflow.ledger.change import AttemptKind
+from imeiflow.ledger.price_rise import read_rises
 from imeiflow.ledger.schema import attempt, attempt_order, charge, job, orders
 from imeiflow.ledger.spending import add_up_doubts, add_up_refunds
 
@@ -83,7 +85,7 @@ def _sum_up(connection: Connection, jobs: Sequence[JobId]) -> dict[JobId, Summar
     attempts: dict[int, int] = {row[0]: row[1] for row in connection.execute(counting)}
     tallies, spent = _tallies(connection, jobs), _spending(connection, jobs)
     refunds, doubts = add_up_refunds(connection, jobs), add_up_doubts(connection, jobs)
-    probed = _probed(connection, jobs)
+    probed, rises = _probed(connection, jobs), read_rises(connection, jobs)
     return {
         row.id: Summary(
             job=row.id,
@@ -92,8 +94,9 @@ def _sum_up(connection: Connection, jobs: Sequence[JobId]) -> dict[JobId, Summar
             attempts=attempts.get(row.id, 0),
             spent=_money(spent[row.id], row.currency),
             refunded=_money(refunds[row.id], row.currency),
-            in_doubt=_money(doubts[row.id], row.currency),
+            in_doubt=_money(_add_rise(doubts[row.id], rises.get(row.id)), row.currency),
             probed=_money(probed[row.id], row.currency),
+            price_rise=rises.get(row.id),
             seconds=row.worked_s,
             reason=row.reason,
         )
@@ -126,6 +129,13 @@ def _add_up(jobs: Sequence[JobId], charges: Iterable[Any]) -> dict[JobId, Decima
         total = totals[job_id]
         totals[job_id] = total + Decimal(price) * times if total is not None and price else None
     return totals
+
+
+def _add_rise(doubtful: Decimal | None, rise: PriceRise | None) -> Decimal | None:
+    """Add what a price that rose unseen may have cost to what doubts may have; None where one is not known."""
+    if rise is None or doubtful is None:
+        return doubtful
+    return None if rise.more is None else doubtful + rise.more.amount
 
 
 def _money(amount: Decimal | None, currency: str) -> Money | None:

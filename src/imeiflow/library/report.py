@@ -8,6 +8,7 @@ from imeiflow.dispatch.view import JobView
 from imeiflow.domain.ident import JobId
 from imeiflow.domain.money import Money
 from imeiflow.domain.order import JobState, OrderState
+from imeiflow.domain.price_rise import PriceRise
 from imeiflow.domain.progress import Tally
 from imeiflow.library.submission import count_in_doubt
 from imeiflow.operations.session import Session
@@ -78,6 +79,7 @@ class Report:
     """A job as it stands in the ledger. `reason` says why it is paused, or why orders are held unconfirmed.
 
     `spent` is exact; its currency is empty where the provider names none. `seconds` were spent working on the job.
+    `price_rise` says what was charged at most besides, where the price rose unseen while orders were placed.
     """
 
     job: JobId
@@ -87,6 +89,7 @@ class Report:
     attempts: int
     spent: Money | None
     seconds: float
+    price_rise: PriceRise | None = None
 
 
 def read_report(session: Session, job: JobId) -> Report:
@@ -101,4 +104,5 @@ def read_report(session: Session, job: JobId) -> Report:
         attempts=summary.attempts,
         spent=summary.spent,
         seconds=summary.seconds,
+        price_rise=summary.price_rise,
     )

@@ -119,11 +119,12 @@ def list_services(
     ledger: Ledger, configuration: Configuration, account: AccountSettings, kind: OrderKind = OrderKind.IMEI
 ) -> PriceList:
     """Fetch the price list of one kind and keep it; without an answer give the ledger's own, with its date."""
+    asked_at = ledger.clock()
     try:
         services = asyncio.run(fetch_services(configuration, account, kind))
     except ProviderError as error:
         return recall_prices(ledger, account, kind, problem=str(error.data["problem"]))
-    ledger.record_prices(account.name, services, kind)
+    ledger.record_prices(account.name, services, kind, asked_at=asked_at)
     return PriceList(account=account.name, services=services, is_fresh=True, as_of=ledger.clock())
 
 

@@ -10,6 +10,7 @@ import asyncio
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
+from datetime import datetime
 from decimal import Decimal
 from pathlib import Path
 from typing import BinaryIO, Final
@@ -137,7 +138,7 @@ def propose_items(session: Session, request: ItemRequest) -> ItemProposal:
     offer = asyncio.run(fetch_offer(session.configuration, account, kind))
     if offer.credit.is_account_error and not offer.services:
         raise ProviderError(account=account.name, problem=f"it answers: {offer.credit.problem}")
-    prices = replace(_keep_prices(session, account, kind, offer), asked_at=asked_at)
+    prices = replace(_keep_prices(session, account, kind, offer, asked_at), asked_at=asked_at)
     service = _find_service(prices, request.service, kind)
     if request.max_spend is not None and (service is None or service.price is None):
         raise UnknownPriceError(service=request.service)
@@ -255,11 +256,13 @@ def _check_items(account: AccountSettings, request: ItemRequest) -> OrderKind:
     return kind
 
 
-def _keep_prices(session: Session, account: AccountSettings, kind: OrderKind, offer: Offer) -> PriceList:
+def _keep_prices(
+    session: Session, account: AccountSettings, kind: OrderKind, offer: Offer, asked_at: datetime
+) -> PriceList:
     """Keep the price list that was fetched; without an answer give the ledger's."""
     if not offer.services:
         return recall_prices(session.ledger, account, kind, problem=offer.problem)
-    session.ledger.record_prices(account.name, offer.services, kind)
+    session.ledger.record_prices(account.name, offer.services, kind, asked_at=asked_at)
     return PriceList(account=account.name, services=offer.services, is_fresh=True)
 
 

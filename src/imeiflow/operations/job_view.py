@@ -17,6 +17,7 @@ from imeiflow.dispatch.view import JobView
 from imeiflow.domain.ident import JobId, OrderId
 from imeiflow.domain.money import Money
 from imeiflow.domain.order import JobState, OrderState
+from imeiflow.domain.price_rise import PriceRise
 from imeiflow.domain.progress import Tally
 from imeiflow.errors import UsageError
 from imeiflow.ledger.filter import Filter
@@ -57,6 +58,7 @@ class JobLine:
     spent: Money | None
     view: JobView | None
     probed: Money | None = None  #: the part of `spent` that is for repeat probes
+    price_rise: PriceRise | None = None  #: one that was seen only after orders were placed; of a job at rest
 
     @property
     def parts(self) -> list[tuple[OrderState, int]]:
@@ -113,6 +115,20 @@ class JobLine:
         """Give what may have been spent on orders that are unconfirmed."""
         return None if self.job.price is None else self.job.price * self.unconfirmed
 
+    @property
+    def at_risen_price(self) -> Money | None:
+        """Give what may have been spent where the price rose unseen; None where it did not, or that is not known."""
+        more = None if self.price_rise is None else self.price_rise.more
+        return None if self.spent is None or more is None else self.spent + more
+
+    @property
+    def is_cap_passed(self) -> bool:
+        """Say whether the job's cap may have been passed by a price that rose unseen."""
+        most, cap = self.at_risen_price, self.job.cap
+        if most is None or cap is None:
+            return False
+        return cap < (most if self.at_stake is None else most + self.at_stake)
+
 
 class _Memory(Generic[T]):
     """What was counted of jobs at rest, by what would change with them. Who asks while it is counted waits for that."""
@@ -142,7 +158,7 @@ class _Memory(Generic[T]):
             return counted
 
 
-_counts: Final = _Memory[tuple[Tally, Money | None, Money | None]]()
+_counts: Final = _Memory[tuple[Tally, Money | None, Money | None, PriceRise | None]]()
 _reasons: Final = _Memory[list[Reason]]()
 
 
@@ -151,9 +167,11 @@ def count_job(session: Session, job: Job, view: JobView | None = None) -> JobLin
     if view is not None:
         return JobLine(job=job, tally=view.tally, spent=view.spent, view=view, probed=view.probed)
     ledger, id_ = session.ledger, job.id
-    counted = _counts.find(session, job, lambda: (ledger.tally(id_), ledger.spending(id_), ledger.probed(id_)))
-    tally, spent, probed = counted
-    return JobLine(job=job, tally=tally, spent=spent, view=None, probed=probed)
+    counted = _counts.find(
+        session, job, lambda: (ledger.tally(id_), ledger.spending(id_), ledger.probed(id_), ledger.price_rise(id_))
+    )
+    tally, spent, probed, rise = counted
+    return JobLine(job=job, tally=tally, spent=spent, view=None, probed=probed, price_rise=rise)
 
 
 def group_reasons(session: Session, job: Job) -> list[Reason]:

@@ -234,6 +234,7 @@ def read_list(
     """
     account = check_request(session.configuration, request)
     ledger = session.ledger
+    asked_at = ledger.clock()
     asked = ask_in_background(session.configuration, account, ledger)
     ledger.discard_stale_drafts(session.clock.now() - _STALE_DRAFT)
     with open_sheet(request.source, column=request.column, name=request.source_name) as sheet:
@@ -255,7 +256,7 @@ def read_list(
                 written.result()
             proposal = _propose(request, account, ledger, sheet, sifter=sifter, offer=asked.result())
             if proposal.prices.is_fresh:
-                ledger.record_prices(account.name, proposal.prices.services)
+                ledger.record_prices(account.name, proposal.prices.services, asked_at=asked_at)
         except BaseException:
             draft.__exit__()
             raise

@@ -18,6 +18,7 @@ from imeiflow.domain.ident import AccountName, JobId, ServiceId
 from imeiflow.domain.imei import Flaw, Repair
 from imeiflow.domain.money import Money
 from imeiflow.domain.order import JobState, OrderState, ResultStatus
+from imeiflow.domain.price_rise import PriceRise
 from imeiflow.domain.progress import COUNTED, Summary, Tally
 from imeiflow.domain.recurrence import Past
 from imeiflow.domain.reply import AnomalyKind
@@ -96,6 +97,22 @@ def read_summary(told: Mapping[str, Any]) -> Summary:
         refunded=money("refunded"),
         in_doubt=money("in_doubt"),
         probed=money("probed"),
+        price_rise=_read_rise(told.get("price_rise"), told["currency"]),
+    )
+
+
+def _read_rise(told: Mapping[str, Any] | None, currency: str) -> PriceRise | None:
+    """Read a price that rose unseen; a server of an older version tells none."""
+    if told is None:
+        return None
+    more = told["more"]
+    return PriceRise(
+        before=Money(Decimal(told["before"]), currency),
+        after=Money(Decimal(told["after"]), currency),
+        since=read_as(told["since"], datetime),
+        until=read_as(told["until"], datetime),
+        orders=int(told["orders"]),
+        more=None if more is None else Money(Decimal(more), currency),
     )
 
 

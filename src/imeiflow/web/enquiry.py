@@ -150,14 +150,15 @@ class Enquiries:
         return replace(read_credit(account, listing), asked_at=now)
 
     async def _fetch_prices(self, account: AccountSettings, kind: OrderKind) -> PriceList:
+        ledger = self._session.ledger
+        asked_at = ledger.clock()
         try:
             services = read_price_list(
                 account, await self._put(account, lambda connection: connection.list_services(kind))
             )
         except ImeiflowError as error:
             return await in_thread(self._recall, account, kind, error.name_file(str(error.data.get("problem", error))))
-        ledger = self._session.ledger
-        await in_thread(ledger.record_prices, account.name, services, kind)
+        await in_thread(ledger.record_prices, account.name, services, kind, asked_at=asked_at)
         return PriceList(account=account.name, services=services, is_fresh=True, as_of=ledger.clock())
 
     async def _put(self, account: AccountSettings, question: Question[T]) -> Listing[T]:

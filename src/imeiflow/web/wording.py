@@ -80,13 +80,14 @@ def say_seconds(seconds: float | None) -> str:
     return f"{hours // 24} days"
 
 
-def say_time(at: datetime | None) -> Markup:
-    """Say a time; the browser turns it into the viewer's own."""
+def say_time(at: datetime | None, *, is_exact: bool = False) -> Markup:
+    """Say a time, to the second where it is to be exact; the browser turns it into the viewer's own."""
     if at is None:
         return Markup("–")
     utc = at.astimezone(UTC)
-    return Markup('<time datetime="{}">{} UTC</time>').format(
-        utc.isoformat(timespec="milliseconds"), f"{utc:%Y-%m-%d %H:%M}"
+    text = f"{utc:%Y-%m-%d %H:%M:%S}" if is_exact else f"{utc:%Y-%m-%d %H:%M}"
+    return Markup('<time datetime="{}"{}>{} UTC</time>').format(
+        utc.isoformat(timespec="milliseconds"), Markup(" data-exact") if is_exact else "", text
     )
 
 

@@ -41,6 +41,17 @@ class Out(Struct, kw_only=True):
     """What is given."""
 
 
+class PriceRise(Out):
+    """A price that rose between two times, and what the orders that were placed meanwhile may have cost besides."""
+
+    before: Annotated[Amount, Meta(description="The price that they are recorded at.")]
+    after: Annotated[Amount, Meta(description="What the list showed then.")]
+    since: Annotated[datetime, Meta(description="When the last list was asked for that did not show it.")]
+    until: Annotated[datetime, Meta(description="When the list was seen that did.")]
+    orders: Annotated[int, Meta(ge=0, description="What was placed, or may have been, since the first.")]
+    more: Annotated[Amount, Meta(description="At most; null where it is not known: another currency.")] | None
+
+
 class JobSummary(Out):
     """A job in sum, as `imeiflow jobs --json` prints it. The counts add up to `total`."""
 
@@ -65,6 +76,13 @@ class JobSummary(Out):
         Annotated[
             Amount,
             Meta(description="Part of `spent` beyond what the list costs: orders repeated to learn how repeats fare."),
+        ]
+        | None
+    )
+    price_rise: (
+        Annotated[
+            PriceRise,
+            Meta(description="A rise that was seen only after orders were placed; what it may add is in `in_doubt`."),
         ]
         | None
     )

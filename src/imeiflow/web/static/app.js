@@ -110,12 +110,14 @@
   const full = new Intl.DateTimeFormat(undefined, { dateStyle: "medium", timeStyle: "medium" });
   const short = new Intl.DateTimeFormat(undefined, { dateStyle: "medium", timeStyle: "short" });
   const clock = new Intl.DateTimeFormat(undefined, { timeStyle: "short" });
+  const exactClock = new Intl.DateTimeFormat(undefined, { timeStyle: "medium" });
   const showTimes = (root) => {
     for (const element of root.querySelectorAll("time[datetime]")) {
       const at = new Date(element.dateTime);
       if (Number.isNaN(at.getTime())) continue;
       const isToday = at.toDateString() === new Date().toDateString();
-      const text = isToday ? `today, ${clock.format(at)}` : short.format(at);
+      const [today, anyDay] = "exact" in element.dataset ? [exactClock, full] : [clock, short];
+      const text = isToday ? `today, ${today.format(at)}` : anyDay.format(at);
       if (element.textContent !== text) element.textContent = text;
       const title = full.format(at);
       if (element.title !== title) element.title = title;

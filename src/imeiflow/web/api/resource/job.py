@@ -58,6 +58,7 @@ EXAMPLE: Final = {
     "refunded": Decimal("0.00"),
     "in_doubt": Decimal("0.16"),
     "probed": Decimal("0.00"),
+    "price_rise": None,
     "currency": "USD",
     "seconds": 31.2,
     "reason": None,
