@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -12,7 +10,6 @@ import pytest
 from imeiflow.domain.order import JobState, OrderState
 from imeiflow.ledger.record import NewOrder
 from imeiflow.operations.session import Session
-from tests.cli.screen import open_screen
 from tests.operations.stand import add_job, answer, make_imei
 from tests.web.seed import add_paused, seed
 from tests.web.site import Site, open_site
@@ -121,30 +118,3 @@ def test_the_provider_s_export_settles_what_it_names(site, type_remotely, type_l
     assert done.status == 0
     assert "1 order marked as placed." in done.err
     assert read_last(done)["unconfirmed"] == 0
-
-
-def test_a_price_that_has_risen_is_told_and_accepted(site, type_remotely, type_locally):
-    ledger = site.session.ledger
-    site.session.configuration = replace(site.session.configuration, price_max_age_s=0.0)
-    site.change_provider(price_change=("1=0.10@0",), repeats="refuse")
-    there, here = type_remotely("resume", "4"), type_locally("resume", "4")
-    assert (there.status, here.status) == (4, 4)
-    assert "was not resumed" in there.err
-    assert there.err.splitlines()[-1] == here.err.splitlines()[-1]
-    assert ledger.summary(4).state is JobState.PAUSED
-    done = type_remotely("resume", "4", "--accept-price", "0.10", "--detach")
-    assert done.status == 0, done.err
-    site.wait_until(lambda: site.session.find_job(4).state != "running", "job 4 does not end")
-    assert str(site.session.find_job(4).unit_price) == "0.10"
-
-
-def test_a_price_that_has_risen_is_asked_about(site, token, tmp_path):
-    typed = {"IMEIFLOW_SERVER": site.base_url, "IMEIFLOW_TOKEN": token, "IMEIFLOW_HOME": str(tmp_path / "mine")}
-    typed["TMPDIR"] = str(tmp_path)
-    for word, state in (("n\n", "paused"), ("y\n", "finished")):
-        with open_screen("resume", "2", environment={**os.environ, **typed}) as screen:
-            screen.wait_for(r"rose from \$0\.08 to \$0\.10\.(?s:.*)Go\s+on\s+at\s+\$0\.10\?\s+\[y/N\]")
-            screen.press(word)
-            screen.finish()
-        assert site.session.find_job(2).state == state
-    assert str(site.session.find_job(2).unit_price) == "0.10"
