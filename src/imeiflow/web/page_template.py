@@ -39,6 +39,7 @@ def environment() -> Environment:
         number=wording.say_number,
         count=wording.say_count,
         money=wording.say_money,
+        sum_of=wording.say_sum,
         bytes=wording.say_bytes,
         grouped=wording.group_digits,
         seconds=wording.say_seconds,

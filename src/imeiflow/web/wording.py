@@ -20,6 +20,7 @@ _COMMAND: Final = re.compile(r"; `resume [^`]*` [a-z ]+")
 _BESIDE: Final = re.compile(r":? ?\(?`imeiflow [^`]*`\)?(?=[.,]|$)")
 _NAME: Final = re.compile(r"\S*(\w[._/@-]\w|\d|:)")
 _LONGEST_RESULT: Final = 600
+_LONG_SUM: Final = 14
 _STATES: Final = {OrderState.SENDING.value: "under way", ResultStatus.IN_PROCESS.value: "in process"}
 _ALIKE: Final = {
     JobState.RUNNING.value: "sending",
@@ -50,6 +51,12 @@ def say_count(number: int, one: str, many: str | None = None) -> str:
 def say_money(value: Money | None) -> str:
     """Say an amount; a dash where it is not known."""
     return "not known" if value is None else str(value)
+
+
+def say_sum(value: Money | None) -> Markup:
+    """Say an amount that stands as a figure of its own: a long one is given more room."""
+    said = say_money(value)
+    return Markup('<span class="sum-long">{}</span>').format(said) if len(said) > _LONG_SUM else escape(said)
 
 
 def group_digits(figure: str) -> str:
