@@ -377,9 +377,6 @@ def test_what_others_have_written_is_shown_as_text(make_site):
     user = site.add_user("ann", Role.ADMIN)
     texts = {"name": HOSTILE, "source": f"{HOSTILE}.csv", "service_name": HOSTILE, "columns": [HOSTILE, "IMEI"]}
     wait_for_runner(site)
-    note = f"<svg onload=x><img onerror=x>{HOSTILE}"
-    sold = PricedService(id=ServiceId("1"), name=HOSTILE, category=HOSTILE, delivery=HOSTILE, note=note)
-    site.session.ledger.record_prices(AccountName("gsm-fusion"), [sold])
     job = site.add_job(3, chunk_size=3, **texts)
     site.wait_for(job, JobState.PAUSED, JobState.FINISHED)
     with closing(sqlite3.connect(site.session.ledger.path)) as ledger:
@@ -388,6 +385,10 @@ def test_what_others_have_written_is_shown_as_text(make_site):
     was = site.session.find_job(job).state
     site.session.ledger.change_job(job, {was}, JobState.RUNNING, None)
     site.session.ledger.change_job(job, {JobState.RUNNING}, JobState.PAUSED, hostile)
+    # After the job: the list is asked for once more when it ends.
+    note = f"<svg onload=x><img onerror=x>{HOSTILE}"
+    sold = PricedService(id=ServiceId("1"), name=HOSTILE, category=HOSTILE, delivery=HOSTILE, note=note)
+    site.session.ledger.record_prices(AccountName("gsm-fusion"), [sold])
     somebody = Asker(site, user)
     seen = ""
     for route in list_routes(site):
