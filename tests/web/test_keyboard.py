@@ -1,0 +1,55 @@
+"""Everything on a page that can be operated is reached by the Tab key alone, and is seen to have the focus then."""
+
+from __future__ import annotations
+
+import pytest
+
+from tests.web import seed
+from tests.web.look import wait_until_drawn
+
+PAGES = ("/", "/jobs", "/jobs/1", "/jobs/1/unconfirmed", "/jobs/new", "/unconfirmed", "/orders", "/orders/1")
+PAGES += ("/services", "/spending", "/accounts", "/activity", "/settings")
+
+#: What a part is called, by what it says itself: a page may draw it anew while the focus wanders. Of radio buttons one
+#: of each group suffices: the arrow keys lead to the others.
+_NAME = r"""const name = (one) => one.type === 'radio' ? `radio ${one.name}` : [
+    one.tagName, one.id, one.name, one.value, one.getAttribute('href'), one.getAttribute('aria-label'),
+    one.textContent.replaceAll(/\s+/g, ' ').trim().slice(0, 40)].filter(Boolean).join(' ');"""
+#: The names of all parts that can be operated.
+_NAME_ALL = f"""() => {{
+    {_NAME}
+    const wanted = 'a[href], button, input:not([type=hidden]), select, textarea, summary, [tabindex="0"]';
+    const canBe = (one) => !one.disabled && one.getAttribute('tabindex') !== '-1' && !one.closest('[inert]')
+        && one.checkVisibility({{visibilityProperty: true, contentVisibilityAuto: true}});
+    return [...document.querySelectorAll(wanted)].filter(canBe).map(name);
+}}"""
+#: Which part has the focus, and whether that is seen: by a ring of its own or of what it is drawn within. Within a date
+#: the browser itself shows which of its parts has it.
+_SAY_FOCUS = f"""() => {{
+    {_NAME}
+    const one = document.activeElement;
+    if (!one || one === document.body) return null;
+    const isRinged = (part) => {{
+        const style = getComputedStyle(part);
+        return (style.outlineStyle !== 'none' && parseFloat(style.outlineWidth) > 0) || style.boxShadow !== 'none';
+    }};
+    return [name(one), isRinged(one) || isRinged(one.parentElement) || one.type === 'date'];
+}}"""
+
+
+@pytest.mark.parametrize("path", PAGES)
+def test_every_part_is_reached_by_tab_and_seen_to_be(tmp_path, request, path):
+    seed.seed(tmp_path / "home", seed.add_much)
+    visitor, admin = (request.getfixturevalue(name) for name in ("visitor", "admin"))
+    page = visitor.open(path, user=admin)
+    wait_until_drawn(page)
+    wanted = set(page.evaluate(_NAME_ALL))
+    assert len(wanted) > 10
+    stops = []
+    for _ in range(3 * len(wanted)):
+        page.keyboard.press("Tab")
+        stops += [found for found in [page.evaluate(_SAY_FOCUS)] if found is not None]
+        if wanted <= {name for name, _ in stops}:
+            break
+    assert wanted - {name for name, _ in stops} == set()
+    assert {name for name, is_seen in stops if not is_seen} == set()
