@@ -9,7 +9,7 @@ from imeiflow.cli.state import count_states, name_state
 from imeiflow.dispatch.view import JobView, describe_pace
 from imeiflow.domain.money import Money
 from imeiflow.domain.order import JobState, OrderState
-from imeiflow.domain.progress import Tally
+from imeiflow.domain.progress import Tally, whole_percent
 from imeiflow.operations.follow import Progress
 from imeiflow.operations.json_text import clean
 
@@ -38,8 +38,7 @@ def share_done(progress: Progress) -> float:
 
 def show_share(progress: Progress) -> str:
     """Say the share that is done; never 100% before all of it is."""
-    share = share_done(progress)
-    return f"{100 if share >= 1 else min(99, int(100 * share + 1e-9))}%"
+    return f"{whole_percent(share_done(progress))}%"
 
 
 def _count_open(progress: Progress) -> int:

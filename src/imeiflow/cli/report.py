@@ -120,14 +120,11 @@ def tell_rise(job: Job, summary: Summary) -> str:
     rise = summary.price_rise
     if rise is None:
         return ""
-    since, until = show_span(rise.since, rise.until)
-    why, most = rise.sentence.format(since=since, until=until), summary.at_risen_price
+    why, most = rise.say(*show_span(rise.since, rise.until)), rise.at_most(summary.spent)
     if most is None:
         return f"What was charged is not known: {why}."
-    worst = most if summary.doubtful is None else most + summary.doubtful
-    passed = (
-        f" So the spending cap of {job.cap} may have been passed." if job.cap is not None and job.cap < worst else ""
-    )
+    is_passed = rise.passes(job.cap, summary.spent, summary.doubtful)
+    passed = f" So the spending cap of {job.cap} may have been passed." if is_passed else ""
     return f"Up to {most} may have been charged: {why}.{passed}"
 
 

@@ -295,8 +295,7 @@ class Placing:
         work.attempts += 1
         self._end(work, ended.chunk, ended.states.values())
         payer = self._find_payer(work, ended.chunk)
-        for one in {work, payer}:
-            one.heard_at = ended.conclusion.ended_at
+        work.heard_at = payer.heard_at = ended.conclusion.ended_at
         for change in ended.conclusion.changes:
             if ended.chunk.kind is AttemptKind.PROBE and change.outcome is Outcome.UNCONFIRMED:
                 for one in {work, payer}:  # as the ledger counts it

@@ -61,14 +61,23 @@ class PriceRise:
     orders: int
     more: Money | None
 
-    @property
-    def sentence(self) -> str:
-        """Say what is known of it, with `{since}` and `{until}` where its times belong."""
+    def at_most(self, spent: Money | None) -> Money | None:
+        """Give what may have been charged, of what is recorded as spent; None where that is not known."""
+        return None if spent is None or self.more is None else spent + self.more
+
+    def passes(self, cap: Money | None, spent: Money | None, doubtful: Money | None) -> bool:
+        """Say whether a cap may have been passed by it, with what doubts may have cost besides."""
+        most = self.at_most(spent)
+        if most is None or cap is None:
+            return False
+        return cap < (most if doubtful is None else most + doubtful)
+
+    def say(self, since: str, until: str) -> str:
+        """Say what is known of it; the two are its times as people read them."""
         moved = "changed" if self.more is None else "rose"
         orders = "1 order was" if self.orders == 1 else f"{self.orders:,} orders were"
         return (
-            f"the price {moved} from {self.before} to {self.after} between {{since}} and {{until}}, "
-            f"while {orders} placed"
+            f"the price {moved} from {self.before} to {self.after} between {since} and {until}, while {orders} placed"
         )
 
     def as_dict(self) -> dict[str, object]:

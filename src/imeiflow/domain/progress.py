@@ -64,12 +64,6 @@ class Summary:
         more = None if self.price_rise is None else self.price_rise.more
         return self.in_doubt if self.in_doubt is None or more is None else self.in_doubt - more
 
-    @property
-    def at_risen_price(self) -> Money | None:
-        """Give what may have been spent where a price rose unseen; None where it did not, or that is not known."""
-        more = None if self.price_rise is None else self.price_rise.more
-        return None if self.spent is None or more is None else self.spent + more
-
     def as_dict(self) -> dict[str, object]:
         """Give the JSON object of `design.md`; amounts stay Decimal. `sending` is the part of `queued` under way."""
         counts: dict[str, object] = {name: self._count(name) for name in COUNTED}
@@ -92,6 +86,11 @@ class Summary:
 
     def _count(self, name: str) -> int:
         return self.tally.waiting if name == "queued" else self.tally[OrderState(name)]
+
+
+def whole_percent(share: float) -> int:
+    """Give a share from 0 to 1 as a whole percentage; never 100 before all is done."""
+    return 100 if share >= 1 else min(99, int(100 * share + 1e-9))
 
 
 def exit_code(state: JobState, tally: Tally) -> int:

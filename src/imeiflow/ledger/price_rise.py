@@ -45,6 +45,7 @@ _STANDS = (
         service_price.c.known_at,
         service_price.c.seen_at,
         _until.label("until"),
+        job.c.currency.label("paid_in"),
     )
     .join(
         service_price,
@@ -125,24 +126,24 @@ def list_excess(
 
     `whose` says of which jobs. `until` itself is not part of the time.
     """
+    worked = [] if since is None else [or_(job.c.ended_at.is_(None), job.c.ended_at >= since)]
     return [
         Expense(its_job, _quarter(one.charged.began_at), one.each, one.charged.times * one.charged.orders)
-        for its_job, found in _read_excess(connection, *whose).items()
+        for its_job, found in _read_excess(connection, *whose, *worked).items()
         for one in found
         if (since is None or since <= one.charged.began_at) and (until is None or one.charged.began_at < until)
     ]
 
 
 def _read_excess(connection: Connection, *whose: ColumnElement[bool]) -> dict[JobId, list[Excess]]:
-    stands: dict[JobId, list[Stand]] = defaultdict(list)
-    for id_, price, currency, known_at, seen_at, until in connection.execute(_STANDS.where(*whose)):
-        stands[JobId(id_)].append(Stand(Money(price, currency), known_at, seen_at, until))
-    return {id_: _compare(connection, id_, found) for id_, found in stands.items()}
+    stands: dict[tuple[JobId, str], list[Stand]] = defaultdict(list)
+    for id_, price, currency, known_at, seen_at, until, paid_in in connection.execute(_STANDS.where(*whose)):
+        stands[JobId(id_), paid_in].append(Stand(Money(price, currency), known_at, seen_at, until))
+    return {id_: _compare(connection, id_, paid_in, found) for (id_, paid_in), found in stands.items()}
 
 
-def _compare(connection: Connection, job_id: JobId, stands: Sequence[Stand]) -> list[Excess]:
+def _compare(connection: Connection, job_id: JobId, currency: str, stands: Sequence[Stand]) -> list[Excess]:
     since = min(stand.known_at for stand in stands)
-    currency = connection.execute(select(job.c.currency).where(job.c.id == job_id)).scalar_one()
     query = _CHARGED.where(orders.c.job_id == job_id, or_(attempt.c.ended_at.is_(None), attempt.c.ended_at > since))
     found: list[Excess] = []
     for began_at, ended_at, price, times, number in connection.execute(query):

@@ -118,16 +118,13 @@ class JobLine:
     @property
     def at_risen_price(self) -> Money | None:
         """Give what may have been spent where the price rose unseen; None where it did not, or that is not known."""
-        more = None if self.price_rise is None else self.price_rise.more
-        return None if self.spent is None or more is None else self.spent + more
+        return None if self.price_rise is None else self.price_rise.at_most(self.spent)
 
     @property
     def is_cap_passed(self) -> bool:
         """Say whether the job's cap may have been passed by a price that rose unseen."""
-        most, cap = self.at_risen_price, self.job.cap
-        if most is None or cap is None:
-            return False
-        return cap < (most if self.at_stake is None else most + self.at_stake)
+        rise = self.price_rise
+        return rise is not None and rise.passes(self.job.cap, self.spent, self.at_stake)
 
 
 class _Memory(Generic[T]):

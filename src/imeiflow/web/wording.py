@@ -13,6 +13,7 @@ from imeiflow.domain.imei import Flaw
 from imeiflow.domain.item import OrderKind
 from imeiflow.domain.money import Money
 from imeiflow.domain.order import JobState, OrderState, ResultStatus
+from imeiflow.domain.progress import whole_percent
 from imeiflow.operations.timeline import say_result
 
 #: What the command line would have done, in a reason and in a remedy.
@@ -163,4 +164,4 @@ def say_percent(share: float) -> str:
     """Say a share; never 100% before all is done, never 0% once something is."""
     if 0 < share < 0.01:
         return "under 1%"
-    return f"{min(99, int(share * 100)) if share < 1 else 100}%"
+    return f"{whole_percent(share)}%"
