@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import errno
 import io
 import json
 import logging
+import os
 from pathlib import Path
 
 import structlog
@@ -102,3 +104,33 @@ def test_a_line_of_the_log_cannot_be_forged(tmp_path: Path):
     with keep_log(make_configuration(tmp_path), stream):
         structlog.get_logger("test").warning("sign_in", name="mia\nlevel=info event=signed_in")
     assert len(stream.getvalue().splitlines()) == 1
+
+
+class FullStream(io.StringIO):
+    """Leads to a disk without room."""
+
+    is_full = True
+
+    def write(self, text: str) -> int:
+        if self.is_full:
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+        return super().write(text)
+
+
+def test_a_line_that_cannot_be_written_stops_nobody_and_later_ones_are(tmp_path: Path, capfd):
+    stream = FullStream()
+    with keep_log(make_configuration(tmp_path), stream):
+        structlog.get_logger("test").warning("lost")
+        logging.getLogger("library").error("lost as well")
+        stream.is_full = False
+        structlog.get_logger("test").warning("there is room again")
+    assert "there is room again" in stream.getvalue()
+    assert "lost" not in stream.getvalue()
+    assert capfd.readouterr() == ("", "")
+
+
+def test_a_log_on_a_full_disk_is_no_reason_to_stop(tmp_path: Path):
+    (tmp_path / "log").mkdir()
+    (tmp_path / "log" / LOG_NAME).symlink_to("/dev/full")
+    with keep_log(make_configuration(tmp_path)):
+        structlog.get_logger("test").warning("nowhere")

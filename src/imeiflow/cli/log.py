@@ -8,7 +8,7 @@ import logging
 import os
 import threading
 from collections.abc import Iterator, MutableMapping
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext, suppress
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Final, TextIO, cast
@@ -26,27 +26,27 @@ def keep_log(
 ) -> Iterator[None]:
     """Let this process log to `stream`, or to the log file under the home; where that cannot be, to nothing.
 
+    No line that cannot be written stops whoever logs it: a disk that is full is free again some day.
     What is logged afterwards, by a thread that nobody waits for, goes nowhere.
     Without `has_own` only what libraries log is caught: for commands that import no module of ours that logs.
     """
-    own = _open_log(configuration) if stream is None else None
     secrets = [Secret(key) for key in configuration.secrets()]
-    if has_own:
-        _catch_our_logs(stream or own, secrets, is_json=is_json)
-    handler = _catch_library_logs(stream or own, secrets, is_json=is_json)
-    raises, logging.raiseExceptions = logging.raiseExceptions, False  # it would be told on the terminal
-    try:
-        yield
-    finally:
-        logging.raiseExceptions = raises
+    with _open_log(configuration) if stream is None else nullcontext(stream) as place:
+        forgiving = cast("TextIO", _Forgiving(place))
         if has_own:
-            _drop_our_logs()
-        logging.getLogger().removeHandler(handler)
-        if own is not None:
-            own.close()
+            _catch_our_logs(forgiving, secrets, is_json=is_json)
+        handler = _catch_library_logs(forgiving, secrets, is_json=is_json)
+        raises, logging.raiseExceptions = logging.raiseExceptions, False  # it would be told on the terminal
+        try:
+            yield
+        finally:
+            logging.raiseExceptions = raises
+            if has_own:
+                _drop_our_logs()
+            logging.getLogger().removeHandler(handler)
 
 
-def _catch_our_logs(stream: TextIO | None, secrets: list[Secret], *, is_json: bool) -> None:
+def _catch_our_logs(stream: TextIO, secrets: list[Secret], *, is_json: bool) -> None:
     import structlog
 
     def blank(_: object, __: str, entry: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
@@ -86,6 +86,24 @@ def _drop_nothings(_: object, __: str, entry: MutableMapping[str, Any]) -> Mutab
     return {name: value for name, value in entry.items() if value is not None and value != []}
 
 
+class _Forgiving(io.TextIOBase):
+    """Writes to another stream what that takes; the rest is lost."""
+
+    def __init__(self, stream: TextIO) -> None:
+        self._stream = stream
+
+    def write(self, text: str) -> int:
+        """Add text, if that can be."""
+        with suppress(OSError):
+            self._stream.write(text)
+        return len(text)
+
+    def flush(self) -> None:
+        """Hand on what was added, if that can be."""
+        with suppress(OSError):
+            self._stream.flush()
+
+
 class _RollingLog(io.TextIOBase):
     """A file for its owner alone; whenever it has grown large it makes room, and keeps the one before. Thread-safe."""
 
@@ -110,7 +128,8 @@ class _RollingLog(io.TextIOBase):
 
     def close(self) -> None:
         """Close the file."""
-        self._file.close()
+        with suppress(OSError):
+            self._file.close()
         super().close()
 
     def _open(self) -> TextIO:
@@ -132,7 +151,7 @@ def _open_log(configuration: Configuration) -> TextIO:
     return cast("TextIO", _RollingLog(path))
 
 
-def _catch_library_logs(stream: TextIO | None, secrets: list[Secret], *, is_json: bool) -> logging.Handler:
+def _catch_library_logs(stream: TextIO, secrets: list[Secret], *, is_json: bool) -> logging.Handler:
     """Let what libraries log (a task whose error nobody took, a connection lost) stand in the log as well."""
 
     class Blanking(logging.Formatter):
