@@ -3,13 +3,19 @@
 from __future__ import annotations
 
 import re
+import sqlite3
+from contextlib import closing
 from dataclasses import replace
+from datetime import timedelta
 
 import pytest
 from playwright.sync_api import expect
+from sqlalchemy import update
 
-from imeiflow.domain.user import Role
+from imeiflow.domain.user import Role, Scope
 from imeiflow.errors import LedgerBusyError, LedgerFullError
+from imeiflow.ledger.identity_schema import web_session
+from imeiflow.operations.identity import create_api_token
 from tests.web.ask import Asker
 from tests.web.look import ALL, find_flaws
 
@@ -76,6 +82,24 @@ def test_a_ledger_that_cannot_tell_who_asks_is_said_to_whoever_has_a_session(sit
     assert "The ledger ledger.sqlite is locked by another program." in answers[0].body
     assert str(site.session.configuration.home) not in "".join(one.body for one in answers)
     assert boss.ask("GET", "/jobs").status == 200
+
+
+def test_a_ledger_that_cannot_be_written_keeps_nobody_from_looking(site, admin):
+    ledger = site.session.ledger
+    how = {"scopes": [Scope.READ], "expires_at": None, "actor": "mia", "maker": "mia"}
+    token = create_api_token(site.session, admin, name="reports", **how)
+    boss, program = Asker(site, admin), Asker(site)
+    long_ago = site.session.clock.now() - timedelta(hours=1)
+    ledger._write(lambda c: c.execute(update(web_session).values(seen_at=long_ago)))
+    ledger._write(lambda c: c.exec_driver_sql("PRAGMA busy_timeout=20"))
+    with closing(sqlite3.connect(ledger.path, isolation_level=None)) as rival:
+        rival.execute("BEGIN IMMEDIATE")
+        answers = [boss.ask("GET", "/jobs"), program.ask("GET", "/api/v1/jobs", authorization=f"Bearer {token}")]
+        refused = boss.ask("POST", "/settings/invite", form={"csrf": boss.csrf, "role": "viewer"}, hx_request="true")
+        rival.execute("ROLLBACK")
+    assert [one.status for one in answers] == [200, 200]
+    assert refused.status == 503
+    assert "The ledger ledger.sqlite is locked by another program." in refused.body
 
 
 class Hindered:

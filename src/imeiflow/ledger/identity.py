@@ -6,14 +6,16 @@ Keeps digests of secrets, never the secrets. Every change is in the log of event
 from __future__ import annotations
 
 from collections.abc import Sequence
+from contextlib import suppress
 from datetime import datetime, timedelta
 from typing import Any
 
-from sqlalchemy import ColumnElement, Connection, Select, delete, func, insert, or_, select, update
+from sqlalchemy import ColumnElement, Connection, Select, Update, delete, func, insert, or_, select, update
 from sqlalchemy.exc import IntegrityError
 
 from imeiflow.domain.ident import UserId
 from imeiflow.domain.user import Role
+from imeiflow.errors import LedgerBusyError, LedgerFullError
 from imeiflow.ledger.access import Access
 from imeiflow.ledger.dialect import AnyRow
 from imeiflow.ledger.identity_schema import api_token, invitation, users, web_session
@@ -188,8 +190,7 @@ class Identities(Access):
         if not found:
             return None
         if is_seen and now - found[0].seen_at > _SEEN_EVERY:
-            seen = update(web_session).where(web_session.c.digest == digest).values(seen_at=now)
-            self._write(lambda c: c.execute(seen))
+            self._note(update(web_session).where(web_session.c.digest == digest).values(seen_at=now))
         return found[0]
 
     def list_web_sessions(self, user: UserId) -> list[WebSession]:
@@ -265,8 +266,7 @@ class Identities(Access):
         if not found:
             return None
         if found[0].used_at is None or now - found[0].used_at > _SEEN_EVERY:
-            used = update(api_token).where(api_token.c.digest == digest).values(used_at=now)
-            self._write(lambda c: c.execute(used))
+            self._note(update(api_token).where(api_token.c.digest == digest).values(used_at=now))
         return found[0]
 
     def is_good_token(self, token: int) -> bool:
@@ -304,6 +304,11 @@ class Identities(Access):
             .select_from(invitation.outerjoin(users, users.c.id == invitation.c.user_id))
             .where(invitation.c.used_at.is_(None), invitation.c.expires_at > self.clock())
         )
+
+    def _note(self, query: Update) -> None:
+        """Note what is good to know: where it cannot be written just now, nobody is kept from looking for it."""
+        with suppress(LedgerBusyError, LedgerFullError):
+            self._write(lambda c: c.execute(query))
 
     def _create_user(self, connection: Connection, name: str, role: Role, password_hash: str, at: datetime) -> User:
         values = {
