@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import errno
+import os
 import re
 import sqlite3
 from contextlib import closing
 from dataclasses import replace
 from datetime import timedelta
+from pathlib import Path
 
 import pytest
 from playwright.sync_api import expect
@@ -16,6 +19,9 @@ from imeiflow.domain.user import Role, Scope
 from imeiflow.errors import LedgerBusyError, LedgerFullError
 from imeiflow.ledger.identity_schema import web_session
 from imeiflow.operations.identity import create_api_token
+from imeiflow.operations.upload_folder import UploadFolders
+from tests.operations.stand import make_imei
+from tests.web.api.client import check_problem, enter
 from tests.web.ask import Asker
 from tests.web.look import ALL, find_flaws
 
@@ -100,6 +106,29 @@ def test_a_ledger_that_cannot_be_written_keeps_nobody_from_looking(site, admin):
     assert [one.status for one in answers] == [200, 200]
     assert refused.status == 503
     assert "The ledger ledger.sqlite is locked by another program." in refused.body
+
+
+class FullPath(type(Path())):
+    """A place on a disk without room: what is in it is there, and nothing can be added."""
+
+    def open(self, mode="r", **options):
+        if set(mode) & set("wax"):
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+        return super().open(mode, **options)
+
+
+def test_a_list_that_the_disk_has_no_room_for_is_said_to_be_so_and_ordered_nothing(site, admin, tmp_path):
+    boss, program = Asker(site, admin), enter(site, user=admin)
+    preparations = site.server.office.preparations
+    preparations._folders, kept = UploadFolders(FullPath(tmp_path / "full")), preparations._folders
+    path = "/jobs/new/upload?service=1&account=gsm-fusion"
+    page = boss.ask("POST", path, body=b"1", x_csrf_token=boss.csrf, hx_request="true")
+    problem = program.ask("POST", "/drafts", {"service": "1", "imeis": [make_imei(1)]})
+    preparations._folders = kept
+    assert (page.status, problem.status) == (503, 503)
+    assert "There is no room left for it on the disk of the server." in page.body
+    assert "nothing was ordered" in page.body
+    check_problem(problem, 503, "no-room")
 
 
 class Hindered:

@@ -2,22 +2,32 @@
 
 from __future__ import annotations
 
+import errno
 import re
 import secrets
 import shutil
 import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 from typing import Final
 
-from imeiflow.errors import UsageError
+from imeiflow.errors import ImeiflowError, UsageError
 
 #: The purpose of which a person may have several at once; of any other, a new one takes the place of the one before.
 LIST: Final = "list"
 _MOST_WAITING: Final = 20  #: of one user
 _FILE: Final = "list"
 _FOLDER: Final = re.compile(r"[A-Za-z0-9_-]{16}")
+_FULL: Final = frozenset({errno.ENOSPC, errno.EDQUOT})
+
+
+class NoRoomError(ImeiflowError):
+    """There is no room left for it on the disk of the server."""
+
+    remedy = "Free some space there, then give it again: nothing was ordered or settled."
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,7 +47,7 @@ class UploadFolders:
         shutil.rmtree(root, ignore_errors=True)  # of a server before this one
 
     def make(self, owner: str, purpose: str, now: datetime) -> Path:
-        """Make a place. Raises UsageError where a person has too many lists waiting, or coming in."""
+        """Make a place. Raises UsageError where a person has too many lists waiting, or coming in, NoRoomError."""
         with self._lock:
             for name in [name for name in self._kept if not (self._root / name).exists()]:
                 del self._kept[name]
@@ -48,8 +58,9 @@ class UploadFolders:
                 raise UsageError(problem=f"{len(own)} lists wait already", remedy="Order them, or discard some.")
             name = secrets.token_urlsafe(12)
             folder = self._root / name
-            self._root.mkdir(mode=0o700, exist_ok=True)
-            folder.mkdir(mode=0o700)
+            with taking_in():
+                self._root.mkdir(mode=0o700, exist_ok=True)
+                folder.mkdir(mode=0o700)
             self._kept[name] = _Kept(owner, purpose, now)
         return folder
 
@@ -76,6 +87,17 @@ class UploadFolders:
         for name in names:
             self._kept.pop(name, None)
             shutil.rmtree(self._root / name, ignore_errors=True)
+
+
+@contextmanager
+def taking_in() -> Iterator[None]:
+    """Say of a disk that is full that it is. Raises NoRoomError, and any other error as it is."""
+    try:
+        yield
+    except OSError as error:
+        if error.errno not in _FULL:
+            raise
+        raise NoRoomError from error
 
 
 def list_path(folder: Path) -> Path:

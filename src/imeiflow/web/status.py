@@ -24,6 +24,7 @@ from imeiflow.operations.new_file import ExportError
 from imeiflow.operations.preparation import UnknownPreparationError
 from imeiflow.operations.price import PriceRoseError
 from imeiflow.operations.submit import PriceAboveError, PriceChangedError, UnknownPriceError
+from imeiflow.operations.upload_folder import NoRoomError
 
 #: The nearest kind above an error decides; kinds of which some are told otherwise stand first. The numbers are those of
 #: pages and of the API, where 400 is for what cannot be read, and 409 for what can be read and not be done.
@@ -45,6 +46,7 @@ _STATUSES: Final[tuple[tuple[type[ImeiflowError], int, int], ...]] = (
     (FencedError, 409, 409),
     (LedgerError, 503, 503),
     (ExportError, 409, 409),
+    (NoRoomError, 503, 503),
     (LeftLaneError, 503, 503),
     (SlowAnswerError, 502, 502),
     (ProviderError, 502, 502),

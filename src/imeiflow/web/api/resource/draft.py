@@ -16,7 +16,7 @@ from imeiflow.domain.user import Scope
 from imeiflow.operations.json_object import describe_proposal
 from imeiflow.operations.preparation import Preparation, Stage, clean_file_name
 from imeiflow.operations.submit import Request
-from imeiflow.operations.upload_folder import list_path
+from imeiflow.operations.upload_folder import list_path, taking_in
 from imeiflow.web.api.operation import Call, Operation, Reply
 from imeiflow.web.api.problem import ApiError, tell_error
 from imeiflow.web.api.resource.catalogue import choose_account
@@ -131,7 +131,8 @@ async def create_draft(call: Call) -> Reply:
     preparations = call.office.preparations
     folder = await in_thread(preparations.make_folder, call.actor)
     try:
-        shown = await in_thread(_take_in, call, folder)
+        with taking_in():
+            shown = await in_thread(_take_in, call, folder)
         wanted = Request(
             source=list_path(folder),
             source_name=shown,

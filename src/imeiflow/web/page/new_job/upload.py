@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 
 from litestar.exceptions import HTTPException
 
+from imeiflow.operations.upload_folder import taking_in
 from imeiflow.web.office import WebRequest
 from imeiflow.web.thread import in_thread
 
@@ -18,18 +18,19 @@ class TooLargeError(HTTPException):
 
 
 async def receive(request: WebRequest, target: Path, *, most: int) -> int:
-    """Write a request's body to a file that only we can read, and count its bytes. Raises TooLargeError."""
+    """Write a body to a file that only we can read, and count its bytes. Raises TooLargeError, NoRoomError."""
     said = request.headers.get("content-length", "")
     if said.isdigit() and int(said) > most:
         raise _too_large(most)
     count = 0
-    descriptor = os.open(target, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-    with os.fdopen(descriptor, "wb") as file:
-        async for part in request.stream():
-            count += len(part)
-            if count > most:
-                raise _too_large(most)
-            await in_thread(file.write, part)
+    with taking_in():
+        await in_thread(target.touch, mode=0o600, exist_ok=False)
+        with target.open("wb") as file:
+            async for part in request.stream():
+                count += len(part)
+                if count > most:
+                    raise _too_large(most)
+                await in_thread(file.write, part)
     return count
 
 
