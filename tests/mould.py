@@ -10,6 +10,8 @@ import tempfile
 from datetime import UTC, datetime
 from pathlib import Path
 
+from imeiflow.domain.ident import AttemptId
+from imeiflow.ledger.change import Intent
 from imeiflow.ledger.ledger import Ledger
 
 
@@ -20,6 +22,11 @@ def cast_ledger(path: Path) -> Path:
         path.touch(mode=0o600)
         path.write_bytes(_mould())
     return path
+
+
+async def record(ledger: Ledger, intent: Intent) -> AttemptId:
+    """Record an intent, for who has no event loop yet."""
+    return await ledger.intend(intent)
 
 
 @functools.cache

@@ -11,11 +11,11 @@ from typing import Any
 
 import pytest
 
-from imeiflow.domain.ident import JobId
+from imeiflow.domain.ident import JobId, ServiceId
 from imeiflow.domain.order import JobState, OrderState, Policy
 from imeiflow.domain.outcome import Ending
 from imeiflow.errors import FencedError, LedgerBusyError
-from tests.rig import PATIENCE_S, FastClock, Wire, open_rig, work
+from tests.rig import ACCOUNT, PATIENCE_S, FastClock, Wire, open_rig, work
 
 S = OrderState
 
@@ -103,6 +103,30 @@ async def test_an_engine_that_cannot_learn_whether_it_lost_its_lane_gives_back_w
         assert rig.sim.stats.received == 0
         assert rig.count(job, S.QUEUED) == 3
         rig.judge()
+
+
+async def test_an_engine_given_up_before_its_calls_began_takes_back_what_it_wrote_for_them(tmp_path: Path):
+    """An intent is on its way to the disk before the task of its call has taken a first step."""
+    async with open_rig(tmp_path) as rig:
+        job = rig.add_job(40, chunk_size=1, max_concurrency=4)
+        leaving: list[asyncio.Task[None]] = []
+
+        class InterruptedLedger:
+            def intend(self, intent: Any) -> Any:
+                leaving.append(asyncio.create_task(engine.abandon()))
+                return rig.ledger.intend(intent)
+
+            def __getattr__(self, name: str) -> Any:
+                return getattr(rig.ledger, name)
+
+        wire = Wire(rig.connect())
+        async with rig.engine(connection=wire, ledger=InterruptedLedger()) as engine:
+            await work(engine)
+            await asyncio.gather(*leaving)
+        for turn in range(3):  # the last comes after what was taken back
+            await asyncio.to_thread(rig.ledger.learn, ACCOUNT, ServiceId("1"), "turn", turn, "")
+        assert rig.count(job, S.QUEUED) == 40
+        assert wire.sent == []
 
 
 async def test_stopping_lets_the_calls_under_way_end_and_pauses_with_the_reason(tmp_path: Path):

@@ -66,7 +66,7 @@ def test_a_price_in_another_currency_leaves_unknown_what_was_charged():
     rise = sum_up_rise([found])
     assert rise is not None
     assert rise.more is None
-    assert rise.sentence.startswith("the price changed from $0.08 to €0.05 between ")
+    assert rise.say("9:00", "9:05").startswith("the price changed from $0.08 to €0.05 between 9:00 and 9:05")
 
 
 def test_the_sum_says_when_it_rose_how_many_were_placed_and_what_they_may_have_cost_besides():
@@ -75,8 +75,8 @@ def test_the_sum_says_when_it_rose_how_many_were_placed_and_what_they_may_have_c
     assert rise is not None
     assert (rise.before, rise.after, rise.since, rise.until) == (AGREED, RISEN, at(10), at(20))
     assert (rise.orders, rise.more) == (101, Money(Decimal("0.12") * 102, "USD"))
-    assert "rose from $0.08 to $0.20" in rise.sentence
-    assert rise.sentence.endswith("while 101 orders were placed")
+    assert "rose from $0.08 to $0.20" in rise.say("", "")
+    assert rise.say("", "").endswith("while 101 orders were placed")
 
 
 def test_nothing_in_doubt_is_no_rise():

@@ -20,6 +20,7 @@ from imeiflow.ledger.change import AttemptKind
 from imeiflow.ledger.ledger import Ledger
 from imeiflow.ledger.record import JobDraft, NewOrder
 from tests.ledger.conftest import ACCOUNT, SERVICE, Clock, Desk, make_imei
+from tests.mould import record
 
 S = OrderState
 COUNT = 4
@@ -55,7 +56,7 @@ class LedgerMachine(RuleBasedStateMachine):
         intent = self.desk.intent(*positions, expected=expected, kind=kind, token=token)
         fits = all(self.seen[n] is expected for n in positions)
         try:
-            attempt = self.loop.run_until_complete(self.desk.ledger.intend(intent))
+            attempt = self.loop.run_until_complete(record(self.desk.ledger, intent))
         except FencedError:
             assert stale
             return

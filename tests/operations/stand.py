@@ -31,7 +31,7 @@ from imeiflow.operations.configuration import Configuration
 from imeiflow.operations.identity import _digest, _hash, invite_user
 from imeiflow.operations.item_order import ItemProposal, order_items
 from imeiflow.operations.session import Session
-from tests.mould import cast_ledger
+from tests.mould import cast_ledger, record
 
 ACCOUNT = AccountName("gsm-fusion")
 SERVICE = ServiceId("1")
@@ -171,7 +171,7 @@ def hold_call(
     intent = Intent(
         job=job, account=ACCOUNT, token=token, kind=AttemptKind.PLACE, orders=sent, started_at=ledger.clock()
     )
-    attempt = asyncio.run(ledger.intend(intent))
+    attempt = asyncio.run(record(ledger, intent))
     changes = tuple(
         OrderChange(order=order, state=state, outcome=OUTCOMES.get(state, Outcome.THROTTLED), spends_attempt=False)
         for order in sent

@@ -24,6 +24,7 @@ from imeiflow.operations.probe import (
     judge_repeat,
     judge_settling,
 )
+from tests.mould import record
 from tests.operations.stand import ACCOUNT, SERVICE, add_job, answer, make_imei, open_session
 
 
@@ -117,7 +118,8 @@ def test_a_repeat_whose_answer_was_lost_is_a_finding_so_that_no_other_is_made(se
     (first, _) = session.ledger.order_rows(job)
     token, _ = session.ledger.take_lane(ACCOUNT, "a test")
     asyncio.run(
-        session.ledger.intend(
+        record(
+            session.ledger,
             Intent(
                 job=job,
                 account=ACCOUNT,
@@ -126,7 +128,7 @@ def test_a_repeat_whose_answer_was_lost_is_a_finding_so_that_no_other_is_made(se
                 orders=(first.id,),
                 started_at=session.ledger.clock(),
                 expected=OrderState.ACCEPTED,
-            )
+            ),
         )
     )
     session.ledger.take_lane(ACCOUNT, "whoever comes next")

@@ -13,6 +13,7 @@ from imeiflow.errors import GuardError, JobStateError, UnknownJobError, UsageErr
 from imeiflow.ledger.change import AttemptKind, Conclusion, Intent, OrderChange
 from imeiflow.ledger.record import NewOrder
 from imeiflow.operations import settlement
+from tests.mould import record
 from tests.operations.stand import ACCOUNT, PRICE, add_job, answer, conclude, finish, make_imei, open_session
 
 
@@ -175,7 +176,8 @@ def send_again(session, job, *, ends: bool) -> None:
     token, _ = ledger.take_lane(ACCOUNT, "another process")
     doubt = ledger.doubts(job, limit=1)[0]
     attempt = asyncio.run(
-        ledger.intend(
+        record(
+            ledger,
             Intent(
                 job=job,
                 account=ACCOUNT,
@@ -184,7 +186,7 @@ def send_again(session, job, *, ends: bool) -> None:
                 orders=(doubt.order,),
                 started_at=ledger.clock(),
                 expected=OrderState.UNCONFIRMED,
-            )
+            ),
         )
     )
     change = OrderChange(order=doubt.order, state=OrderState.UNCONFIRMED, outcome=Outcome.UNCONFIRMED)

@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from enum import StrEnum
 
+from msgspec import Struct
+
 from imeiflow.dispatch.latency import Sample
 
 
@@ -25,8 +27,7 @@ class Refusal:
     retry_after_s: float | None = None
 
 
-@dataclass(slots=True)
-class Call:
+class Call(Struct):
     """One call. It begins when it leaves; until then it only takes up its place."""
 
     claimed_at: float

@@ -119,7 +119,7 @@ class ChunkSize:
             verdict = Verdict.FAILS
         if ending is Ending.IN_DOUBT and is_canary and self._trial is not None:
             verdict = Verdict.DOUBTFUL  # it worked before: more likely by chance
-        if is_placing and account.count(Outcome.ACCEPTED):
+        if is_placing and self._has_all and account.count(Outcome.ACCEPTED):
             self.resume()
         if has_all(size, account):
             self.hold_back()
@@ -128,7 +128,7 @@ class ChunkSize:
         elif verdict is Verdict.DOUBTFUL:
             self.doubt(size)
         elif is_placing:
-            named = size - account.count(Outcome.UNCONFIRMED)
+            named = size if verdict is Verdict.WORKS else size - account.count(Outcome.UNCONFIRMED)
             self.learn(size, verdict, named=named, hint=read_hint(account), is_canary=is_canary)
             if not is_canary and ending is Ending.ANSWERED and is_spoiled(size, account):
                 self.shrink(size)
@@ -148,10 +148,9 @@ class ChunkSize:
 
     def resume(self) -> None:
         """Let calls grow again, from one order: one was new to the provider."""
-        if self._has_all:
-            self._has_all, self._accounted = False, 0
-            self._shrunk = 1 if self.proved > 1 else None
-            self.reason = "growing again: an order was new to the provider"
+        self._has_all, self._accounted = False, 0
+        self._shrunk = 1 if self.proved > 1 else None
+        self.reason = "growing again: an order was new to the provider"
 
     def doubt(self, size: int) -> None:
         """Note that a canary of `size` was lost, or spoiled by one of its orders; the second time blame the size."""

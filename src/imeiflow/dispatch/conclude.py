@@ -8,11 +8,11 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
 
-from msgspec import structs
+from msgspec import Struct, structs
 
 from imeiflow.dispatch.call import CallEnd, Refusal
 from imeiflow.dispatch.work import Chunk
@@ -48,8 +48,7 @@ class Repeat:
     was_ordered: bool = False
 
 
-@dataclass(frozen=True, slots=True)
-class Ended:
+class Ended(Struct, frozen=True):
     """A call that has ended: what it proves, and what became of its orders."""
 
     chunk: Chunk
@@ -63,7 +62,7 @@ class Ended:
         if OrderState.QUEUED not in self.states.values():
             return []
         return [
-            replace(order, attempts=order.attempts + change.spends_attempt)
+            structs.replace(order, attempts=order.attempts + change.spends_attempt)
             for order, change in zip(self.chunk.orders, self.conclusion.changes, strict=True)
             if change.state is OrderState.QUEUED
         ]
@@ -171,9 +170,9 @@ def is_slow_refusal(placement: Placement, fastest_s: float) -> bool:
     A server that turns a call away at its door does so at once. One that did the work may show the same page after it.
     """
     exchange, error = placement.exchange, placement.account.error
-    is_bare = error is not None and error.kind is ErrorKind.OVERLOAD
-    at_the_door_s = max(_NO_WORK_S, fastest_s / 2 if math.isfinite(fastest_s) else 0.0)
-    return exchange.ending is Ending.REFUSED_UNREAD and is_bare and exchange.elapsed_s >= at_the_door_s
+    if exchange.ending is not Ending.REFUSED_UNREAD or error is None or error.kind is not ErrorKind.OVERLOAD:
+        return False
+    return exchange.elapsed_s >= max(_NO_WORK_S, fastest_s / 2 if math.isfinite(fastest_s) else 0.0)
 
 
 def doubt_refusal(placement: Placement) -> Placement:

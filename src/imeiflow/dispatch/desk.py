@@ -129,8 +129,11 @@ class Desk:
 
     def next_work(self) -> Work | None:
         """Give the job whose turn it is: of those with work, the one least served for its weight."""
-        ready = [work for work in self.works.values() if work.has_work]
-        return min(ready, key=lambda work: work.served, default=None)
+        chosen = None
+        for work in self.works.values():  # asked for with each call
+            if work.has_work and (chosen is None or work.served < chosen.served):
+                chosen = work
+        return chosen
 
     def look(self) -> list[Running]:
         """Look into the ledger for jobs that run, the oldest first. Blocks; changes nothing here."""

@@ -77,6 +77,7 @@ class Engine:
         self.prices = None if settings.price_max_age_s is None else PriceWatch(self, settings.price_max_age_s)
         self.errands = Errands(self)
         self.inquiry = Inquiry(self)
+        self._askers = [one for one in (self.errands, self.prices, self.inquiry) if one is not None]
         self._course = Course(self)
         self._placing = Placing(self)
         self._tasks: set[asyncio.Task[None]] = set()
@@ -163,6 +164,7 @@ class Engine:
     async def abandon(self) -> None:
         """Leave at once: calls under way are given up; whoever takes the lane next finds them in doubt."""
         self.is_stopping = self.was_abandoned = True
+        await asyncio.sleep(0)  # a task that is cancelled before it began would not withdraw the intent of its call
         tasks = [*self._tasks, *self._course.settling]
         for task in tasks:
             task.cancel()
@@ -252,8 +254,10 @@ class Engine:
 
     def _next_question(self) -> Callable[[float], Coroutine[None, None, None]] | None:
         """Give what asks the provider before anything is placed, as a call that begins in the lane; None where none."""
-        askers = (self.errands, self.prices, self.inquiry)
-        return next((one.begin for one in askers if one is not None and one.has_turn), None)
+        for asker in self._askers:
+            if asker.has_turn:
+                return asker.begin
+        return None
 
     def _note_placing(self, work: Work) -> None:
         if self.poller is not None:

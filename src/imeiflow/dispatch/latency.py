@@ -15,6 +15,8 @@ import math
 from dataclasses import dataclass, field
 from functools import lru_cache
 
+from msgspec import Struct
+
 _COHORT = 16
 _RIPE = 12  #: ended calls of a full cohort
 _MAX_BASE = 32
@@ -40,8 +42,7 @@ class Queueing:
     is_certain: bool  #: beyond what chance does
 
 
-@dataclass(slots=True, eq=False)
-class Sample:
+class Sample(Struct, eq=False):
     """One call, from its begin."""
 
     began_at: float

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import math
-from collections.abc import Iterable
+from collections.abc import Awaitable, Coroutine, Iterable
 from typing import TYPE_CHECKING
 
 import structlog
@@ -81,16 +81,22 @@ class Placing:
         """Give the job that a charge is counted with: that of the order, where a probe repeats another job's."""
         return self._engine.desk.works.get(chunk.job, work)
 
-    async def attempt(self, work: Work, chunk: Chunk, call: Call) -> None:
-        """Make one call, from the durable intent to the durable conclusion."""
-        began_at = self._engine.clock.monotonic()
+    def attempt(self, work: Work, chunk: Chunk, call: Call) -> Coroutine[None, None, None]:
+        """Give one call to be made, from the durable intent to the durable conclusion; its task has to be begun.
+
+        The intent is handed to the ledger here: it is written while what else waits for the event loop is done.
+        """
+        intending = self._intend(chunk) if work.job.kind is OrderKind.IMEI else None
+        return self._attempt(work, chunk, call, intending)
+
+    async def _attempt(self, work: Work, chunk: Chunk, call: Call, intending: Awaitable[AttemptId] | None) -> None:
         try:
-            item = None if work.job.kind is OrderKind.IMEI else await self._read_item(chunk)
-            attempt = await self._intend(chunk)
+            item = await self._read_item(chunk) if intending is None else None
+            attempt = await (intending or self._intend(chunk))
         except LedgerError as error:
             self._take_back(work, chunk, call, error)
             return
-        if self._engine.clock.monotonic() - began_at > _FROZEN_S:
+        if self._engine.clock.monotonic() - call.claimed_at > _FROZEN_S:
             await self._require_lane()
         if (
             work.stop is not None
@@ -107,7 +113,8 @@ class Placing:
             return
         if others_wait:
             self._engine.wake()
-        price, left_at = work.price, self._engine.clock.now()
+        price = work.price
+        left_at = self._engine.clock.now() if chunk.kind is AttemptKind.PROBE else None
         if item is None:
             placement = await self._engine.connection.place([order.imei for order in chunk.orders], work.job.service)
         else:
@@ -146,14 +153,14 @@ class Placing:
             raise GuardError(path=self._engine.ledger.path, problem=f"order {order.id} has lost what it is about")
         return item
 
-    async def _intend(self, chunk: Chunk) -> AttemptId:
-        return await self._engine.ledger.intend(
+    def _intend(self, chunk: Chunk) -> Awaitable[AttemptId]:
+        return self._engine.ledger.intend(
             Intent(
                 job=chunk.job,
                 account=self._engine.account,
                 token=self._engine.token,
                 kind=chunk.kind,
-                orders=tuple(order.id for order in chunk.orders),
+                orders=tuple([order.id for order in chunk.orders]),
                 started_at=self._engine.clock.now(),
                 expected=chunk.expected,
             )

@@ -10,6 +10,9 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
+from typing import Final
+
+from msgspec import Struct
 
 from imeiflow.dispatch.breaker import Breaker, BreakerPolicy
 from imeiflow.dispatch.budget import Budget
@@ -22,10 +25,15 @@ from imeiflow.ledger.change import AttemptKind
 from imeiflow.ledger.record import Job, QueuedOrder
 
 PAGE = 4000
+_EXPECTED: Final = {
+    AttemptKind.PLACE: OrderState.QUEUED,
+    AttemptKind.CANARY: OrderState.QUEUED,
+    AttemptKind.AGAIN: OrderState.UNCONFIRMED,
+    AttemptKind.PROBE: OrderState.ACCEPTED,
+}
 
 
-@dataclass(frozen=True, slots=True)
-class Chunk:
+class Chunk(Struct, frozen=True):
     """The orders of one call that is about to leave."""
 
     kind: AttemptKind
@@ -35,13 +43,7 @@ class Chunk:
     @property
     def expected(self) -> OrderState:
         """Give the state in which its orders must be."""
-        match self.kind:
-            case AttemptKind.AGAIN:
-                return OrderState.UNCONFIRMED
-            case AttemptKind.PROBE:
-                return OrderState.ACCEPTED
-            case _:
-                return OrderState.QUEUED
+        return _EXPECTED[self.kind]
 
 
 @dataclass(frozen=True, slots=True)
@@ -231,7 +233,7 @@ class Work:
         size = min(size, len(self._waiting))
         if size == 0:
             return None
-        orders = tuple(self._waiting.popleft() for _ in range(size))
+        orders = tuple([self._waiting.popleft() for _ in range(size)])
         if is_canary:
             self.chunk_size.sent(size)
         self.served += size / self.weight

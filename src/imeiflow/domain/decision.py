@@ -8,6 +8,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import assert_never
 
+from msgspec import Struct
+
 from imeiflow.domain.order import OrderState
 from imeiflow.domain.outcome import ErrorKind, Outcome
 from imeiflow.domain.reply import Account, Finding
@@ -20,8 +22,7 @@ class RetryPolicy:
     max_attempts: int = 5
 
 
-@dataclass(frozen=True, slots=True)
-class Decision:
+class Decision(Struct, frozen=True):
     """The order's next state, and whether the attempt counts against its attempts."""
 
     state: OrderState

@@ -205,6 +205,11 @@ def _account_for_plain(sent: Sequence[Imei], content: ReplyContent) -> Account |
     """Account for a reply that only names orders, each once, each asked for, each with a reference of its own."""
     if content.duplicates or content.errors or content.error is not None:
         return None
+    if len(sent) == len(content.orders) == 1:
+        [only] = content.orders
+        if only.imei != sent[0] or not only.reference:
+            return None
+        return Account({sent[0]: Finding(Outcome.ACCEPTED, Reference(only.reference), only.status)})
     named = {order.imei: order for order in content.orders}
     references = {order.reference for order in content.orders}
     if not len(references) == len(named) == len(content.orders) or "" in references:

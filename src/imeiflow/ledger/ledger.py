@@ -7,7 +7,7 @@ their own, writes until they are durable.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Coroutine
+from collections.abc import Awaitable, Callable
 from datetime import datetime
 from pathlib import Path
 from types import TracebackType
@@ -113,12 +113,13 @@ class Ledger(
         """Let somebody count what becomes durable, from now on."""
         self._writer.observer = observer
 
-    def intend(self, intent: Intent) -> Coroutine[None, None, AttemptId]:
-        """Record, durably, an attempt that is about to leave, and take its orders.
+    def intend(self, intent: Intent) -> Awaitable[AttemptId]:
+        """Record, durably, an attempt that is about to leave, and take its orders: it is being written from now on.
 
-        Nothing may be sent before what is given was awaited. Raises FencedError where the lane was lost, GuardError
-        where the job does not run or an order is not as expected, LedgerBusyError, LedgerFullError or another
-        LedgerError where nothing can be written. A wait that is cancelled withdraws the intent.
+        Nothing may be sent before what is given was awaited. A wait that is cancelled withdraws the intent; one that
+        never begins does not. The wait raises FencedError where the lane was lost, GuardError where the job does not
+        run or an order is not as expected, LedgerBusyError, LedgerFullError or another LedgerError where nothing can
+        be written.
         """
         check_intent(intent, self.path)
         return self._writer.intend(intent)

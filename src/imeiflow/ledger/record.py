@@ -8,6 +8,8 @@ from datetime import datetime
 from decimal import Decimal
 from typing import Any, NamedTuple, TypedDict
 
+from msgspec import Struct
+
 from imeiflow.domain.ident import AccountName, AttemptId, JobId, OrderId, Reference, ServiceId, Token
 from imeiflow.domain.imei import Imei
 from imeiflow.domain.item import OrderKind
@@ -158,8 +160,7 @@ class LaneOwner:
     taken_at: datetime
 
 
-@dataclass(frozen=True, slots=True)
-class QueuedOrder:
+class QueuedOrder(Struct, frozen=True):
     """An order that waits to be sent; `attempts` counts those that were spent on it.
 
     `imei` is what it is about: for a file or server order its subject, which only tells it apart within its call.

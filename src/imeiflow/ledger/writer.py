@@ -11,11 +11,12 @@ import asyncio
 import threading
 import time
 from collections import defaultdict
-from collections.abc import Callable, Iterator
+from collections.abc import Awaitable, Callable, Generator, Iterator
 from concurrent.futures import Future
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from datetime import datetime
+from functools import partial
 from itertools import accumulate
 from typing import Any, TypeVar, cast
 
@@ -46,6 +47,25 @@ class _Waiter:
 
     request: Intent | Conclusion
     future: asyncio.Future[Any] | None = None
+
+
+class _Intending:
+    """An intent that is being written, as its one waiter sees it."""
+
+    __slots__ = ("_future", "_withdraw")
+
+    def __init__(self, future: asyncio.Future[AttemptId], withdraw: Callable[[AttemptId], None]) -> None:
+        self._future = future
+        self._withdraw = withdraw
+
+    def __await__(self) -> Generator[Any, None, AttemptId]:
+        future = self._future
+        try:
+            return (yield from future.__await__())
+        except asyncio.CancelledError:
+            if future.done() and not future.cancelled() and future.exception() is None:
+                self._withdraw(future.result())
+            raise
 
 
 @dataclass(slots=True, eq=False)
@@ -95,16 +115,14 @@ class Writer:
         self._put(_Call(work, future), is_urgent=True)
         return future
 
-    async def intend(self, intent: Intent) -> AttemptId:
-        """Write an intent; when the wait is cancelled, nothing was sent and the intent is withdrawn."""
+    def intend(self, intent: Intent) -> Awaitable[AttemptId]:
+        """Hand an intent over; it is durable when what is given was awaited.
+
+        When that wait is cancelled, nothing was sent and the intent is withdrawn.
+        """
         future: asyncio.Future[AttemptId] = asyncio.get_running_loop().create_future()
         self._put(_Waiter(intent, future))
-        try:
-            return await future
-        except asyncio.CancelledError:
-            if future.done() and not future.cancelled() and future.exception() is None:
-                self._withdraw(intent, future.result())
-            raise
+        return _Intending(future, partial(self._withdraw, intent))
 
     def conclude(self, conclusion: Conclusion) -> asyncio.Future[Concluded]:
         """Write a conclusion; it is written even when the wait is cancelled."""

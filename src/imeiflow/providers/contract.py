@@ -63,8 +63,7 @@ class Exchange(msgspec.Struct, frozen=True, kw_only=True):
     problem: str = ""  #: the lower library's error, in words
 
 
-@dataclass(frozen=True, slots=True)
-class Placement:
+class Placement(msgspec.Struct, frozen=True):
     """The outcome of one placing call: what happened on the wire, and what it proves."""
 
     exchange: Exchange

@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, Generic, TypeVar, assert_never
 
-from msgspec import structs
+from msgspec import Struct, structs
 
 from imeiflow.domain.ident import Reference, ServiceId
 from imeiflow.domain.imei import Imei
@@ -96,8 +96,7 @@ class GsmFusionProvider:
 _UNEXPLAINED = WholeError(ErrorKind.UNKNOWN, "the call failed")
 
 
-@dataclass(frozen=True, slots=True)
-class _Answer(Generic[T]):
+class _Answer(Struct, Generic[T], frozen=True):
     """What a call came to: what was found in a document, or else the error that stands for the whole call."""
 
     exchange: Exchange
