@@ -6,7 +6,6 @@ python -m benchmarks.ledger [pairs] [few] [chunks] [intake] [rows]
 from __future__ import annotations
 
 import asyncio
-import gc
 import resource
 import sys
 import tempfile
@@ -20,6 +19,7 @@ from pathlib import Path
 import uvloop
 
 from benchmarks.rig import make_imei
+from imeiflow.cli.following import tune_process
 from imeiflow.domain.ident import AccountName, JobId, OrderId, Reference, ServiceId, Token
 from imeiflow.domain.order import OrderState, ResultStatus
 from imeiflow.domain.outcome import Ending, Outcome
@@ -160,8 +160,7 @@ def measure_reading(count: int) -> None:
 
 def main(names: list[str]) -> None:
     """Run the named measurements, or all."""
-    gc.set_threshold(50_000, 20, 20)
-    sys.setswitchinterval(0.0005)
+    tune_process()
     if not names or "pairs" in names:
         measure_placing("pairs", 30_000, 1, 300)
     if not names or "few" in names:

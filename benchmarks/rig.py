@@ -7,7 +7,6 @@ prints one JSON line: for each job its seconds, attempts, refusals and states; t
 
 from __future__ import annotations
 
-import gc
 import json
 import resource
 import subprocess
@@ -20,6 +19,7 @@ from typing import Any
 
 import uvloop
 
+from imeiflow.cli.following import tune_process
 from imeiflow.dispatch.clock import SteadyClock
 from imeiflow.dispatch.setting import DispatchSettings
 from imeiflow.domain.ident import AccountName, JobId, ServiceId
@@ -81,8 +81,7 @@ def _work(ledger: Ledger, clock: SteadyClock, sim: SimulatorProcess, home: Path,
 
 def main(task: dict[str, Any]) -> dict[str, Any]:
     """Run the task's jobs and compare the ledger with the provider's book."""
-    gc.set_threshold(50_000, 20, 20)
-    sys.setswitchinterval(0.0005)
+    tune_process()
     clock = SteadyClock()
     results: list[dict[str, Any]] = []
     with tempfile.TemporaryDirectory() as folder:
