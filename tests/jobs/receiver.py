@@ -53,6 +53,7 @@ class Receiver:
     """
 
     url: str = ""
+    text: str = f"said the receiver, who knows {SECRET}"
     check: Callable[[bytes, str], bool] = lambda _body, _signature: True
     received: list[Received] = field(default_factory=list)
     answers: list[int | tuple[int, dict[str, str]]] = field(default_factory=list)
@@ -73,7 +74,7 @@ class Receiver:
         await self.may_answer.wait()
         answer = self.answers.pop(0) if self.answers else 200
         status, headers = answer if isinstance(answer, tuple) else (answer, {})
-        return web.Response(status=status, headers=headers, text=f"{status} said the receiver, who knows {SECRET}")
+        return web.Response(status=status, headers=headers, text=f"{status} {self.text}")
 
 
 @asynccontextmanager

@@ -12,7 +12,7 @@ from imeiflow.errors import ConfigurationError
 from imeiflow.jobs.endpoint import check_url, is_forbidden
 from imeiflow.jobs.sender import Sender, Sent
 from imeiflow.jobs.signature import verify
-from tests.jobs.receiver import SECRET, open_receiver
+from tests.jobs.receiver import PATH, SECRET, open_receiver
 
 BODY = b'{"id":"evt_1"}'
 
@@ -46,6 +46,13 @@ async def test_what_comes_back_is_kept_without_the_secret():
         sent = await send(receiver)
     assert sent.http_status == 500
     assert sent.reply == "500 said the receiver, who knows ***"
+
+
+async def test_what_comes_back_is_kept_without_what_follows_the_host_in_the_address():
+    async with open_receiver() as receiver:
+        receiver.text = f"Cannot POST {PATH}?key=a%20long%20key&amp;more: no {PATH}, no key=a long key&more"
+        sent = await send(receiver, url=f"{receiver.url}?key=a%20long%20key&more")
+    assert sent.reply == "200 Cannot POST ***: no ***, no ***"
 
 
 async def test_what_keeps_a_message_from_being_sent_is_said_without_the_secret():

@@ -318,6 +318,65 @@ async def test_a_receiver_that_is_down_is_not_hammered_with_all_that_waits(tmp_p
         assert {one.state for one in told.deliveries()} == {DeliveryState.DELIVERED}
 
 
+async def leave_alone(told: Story) -> tuple[Teller, Delivery]:
+    """Let a webhook fail, so that it is left alone; give its teller, and what waits behind that."""
+    teller = told.teller()
+    for _ in range(2):
+        told.ledger.change_job(told.rig.add_job(1), {JobState.RUNNING}, JobState.PAUSED, None)
+        await teller.drain()
+    assert len(told.receiver.received) == 1
+    return teller, told.deliveries()[0]
+
+
+async def test_what_somebody_asks_for_is_sent_at_once_though_its_webhook_is_left_alone(tmp_path):
+    async with open_told(tmp_path, 500, clock=HandClock()) as told, asyncio.timeout(PATIENCE_S):
+        teller, behind = await leave_alone(told)
+        await asyncio.gather(teller.send_now(behind.id), teller.drain())
+        await teller.close()
+        assert [one.state for one in told.deliveries()] == [DeliveryState.DELIVERED, DeliveryState.PENDING]
+        assert told.receiver.received[1].id == behind.event_id
+
+
+async def test_what_somebody_asks_for_waits_for_no_turn(tmp_path):
+    async with open_told(tmp_path, 500, clock=HandClock()) as told, asyncio.timeout(PATIENCE_S):
+        teller, behind = await leave_alone(told)
+        told.receiver.may_answer.clear()
+        teller.hold_nothing()
+        assert await teller.look() == 1
+        told.ledger.change_job(told.rig.add_job(1), {JobState.RUNNING}, JobState.PAUSED, None)
+        assert await teller.look(is_urgent=True) == 0  # one at a time, after it has failed
+        asked = told.deliveries()[0]
+        assert asked.id > behind.id
+
+        async def look() -> None:
+            assert await teller.look() == 1
+            told.receiver.may_answer.set()
+            await teller.drain()
+
+        await asyncio.gather(teller.send_now(asked.id), look())
+        await teller.close()
+        assert {one.id for one in told.receiver.received[1:]} == {behind.event_id, asked.event_id}
+
+
+async def test_whoever_asks_for_what_is_delivered_or_forgotten_does_not_wait(tmp_path):
+    async with open_told(tmp_path, clock=HandClock()) as told, asyncio.timeout(PATIENCE_S):
+        told.ledger.change_job(told.rig.add_job(1), {JobState.RUNNING}, JobState.PAUSED, None)
+        teller = told.teller()
+        await teller.drain()
+        await asyncio.gather(teller.send_now(told.deliveries()[0].id), teller.send_now(99), teller.drain())
+        await teller.close()
+        assert len(told.receiver.received) == 1
+
+
+async def test_a_webhook_that_is_held_no_more_gets_what_is_due(tmp_path):
+    async with open_told(tmp_path, 500, clock=HandClock()) as told, asyncio.timeout(PATIENCE_S):
+        teller, behind = await leave_alone(told)
+        teller.hold_nothing()
+        await teller.drain()
+        await teller.close()
+        assert [one.id for one in told.receiver.received[1:]] == [behind.event_id]
+
+
 async def test_whoever_is_killed_while_sending_sends_the_same_message_again(tmp_path):
     async with open_told(tmp_path) as told:
         told.receiver.may_answer.clear()

@@ -8,7 +8,7 @@ from __future__ import annotations
 import asyncio
 import threading
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import replace
@@ -23,10 +23,12 @@ from imeiflow.ledger.record import NewOrder
 from imeiflow.ledger.user import User
 from imeiflow.operations.identity import open_web_session
 from imeiflow.operations.session import Session
+from imeiflow.operations.webhook import WebhookSettings
 from imeiflow.simulator import SimulatedProvider
 from imeiflow.web.access import cookie_name
 from imeiflow.web.server import WebServer, open_socket
 from imeiflow.web.setting import WebSettings
+from tests.jobs.receiver import SECRET
 from tests.judge import Verdict, judge
 from tests.operations.stand import (
     PASSWORD,
@@ -49,8 +51,17 @@ PATIENCE_S = 120.0
 class Site:
     """One home, one provider, and a server that can be stopped and started again."""
 
-    def __init__(self, home: Path, sim: SimulatedProvider, loop: asyncio.AbstractEventLoop, **settings: Any) -> None:
+    def __init__(
+        self,
+        home: Path,
+        sim: SimulatedProvider,
+        loop: asyncio.AbstractEventLoop,
+        *,
+        webhooks: Sequence[WebhookSettings] = (),
+        **settings: Any,
+    ) -> None:
         self.sim = sim
+        self._webhooks = tuple(webhooks)
         self.session = self._open(home)
         self.base_url = ""
         self._home = home
@@ -194,12 +205,14 @@ class Site:
 
     def _open(self, home: Path) -> Session:
         account = {"username": self.sim.username, "key": self.sim.api_key}
-        return Session.open(make_configuration(home, self.sim.base_url, **account))
+        configuration = make_configuration(home, self.sim.base_url, **account)
+        environ = {one.secret_env: SECRET for one in self._webhooks if one.secret_env is not None}
+        return Session.open(replace(configuration, webhooks=self._webhooks, environ=environ))
 
 
 @contextmanager
 def open_site(home: Path, behaviour: dict[str, Any] | None = None, **settings: Any) -> Iterator[Site]:
-    """Open a site: `behaviour` are options of the simulated provider, `settings` of the server."""
+    """Open a site: `behaviour` are options of the simulated provider, `settings` of the site and its server."""
     loop = asyncio.new_event_loop()
     thread = threading.Thread(target=loop.run_forever, name="site")
     thread.start()

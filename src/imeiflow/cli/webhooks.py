@@ -16,9 +16,10 @@ from imeiflow.cli.output import count, print_json, print_json_list, print_table,
 from imeiflow.domain.notice import DeliveryState
 from imeiflow.errors import UsageError
 from imeiflow.ledger.delivery import Delivery, DeliveryAttempt
-from imeiflow.operations.json_text import as_values, clean
+from imeiflow.operations.json_text import as_values
 from imeiflow.operations.session import Session
 from imeiflow.operations.telling import (
+    describe_attempt,
     find_delivery,
     keep_sending,
     retry_delivery,
@@ -132,9 +133,7 @@ def _describe(delivery: Delivery, attempts: list[DeliveryAttempt]) -> Iterator[s
     yield f"Delivery {delivery.id}: {delivery.event}{job}{about}, to {delivery.webhook}: {_tell_state(delivery)}"
     yield f"  message {delivery.event_id}, made {show_time(delivery.created_at)}"
     for one in attempts:
-        answer = f"HTTP {one.http_status}" if one.http_status is not None else "no answer"
-        parts = [answer, f"{one.elapsed_ms:,} ms", clean(one.problem), clean(one.reply)]
-        yield f"  {one.started_at.astimezone():%Y-%m-%d %H:%M:%S}  {', '.join(part for part in parts if part)}"
+        yield f"  {one.started_at.astimezone():%Y-%m-%d %H:%M:%S}  {describe_attempt(one)}"
     if not attempts:
         yield "  not sent yet"
 

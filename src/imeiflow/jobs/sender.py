@@ -18,6 +18,7 @@ from typing import Any
 import aiohttp
 from aiohttp.abc import AbstractResolver, ResolveResult
 from aiohttp.resolver import ThreadedResolver
+from yarl import URL
 
 from imeiflow.errors import ConfigurationError
 from imeiflow.jobs.endpoint import Endpoint, check_url, is_forbidden
@@ -100,7 +101,7 @@ class Sender:
         options: dict[str, Any] = {"ssl": _trust(endpoint)} if endpoint.ca_file else {}
         async with self._open().post(url, data=body, headers=headers, allow_redirects=False, **options) as response:
             read = await response.content.read(_READ_BYTES)
-            text = Secret(endpoint.secret).blank_text(read.decode("utf-8", "replace"))[:_KEPT_LETTERS]
+            text = _blank(endpoint, url, read.decode("utf-8", "replace"))[:_KEPT_LETTERS]
             is_redirect = 300 <= response.status < 400
             return Sent(
                 http_status=response.status,
@@ -116,6 +117,13 @@ class Sender:
             jar = aiohttp.DummyCookieJar()
             self._session = aiohttp.ClientSession(connector=connector, timeout=_TIMEOUT, cookie_jar=jar)
         return self._session
+
+
+def _blank(endpoint: Endpoint, url: URL, text: str) -> str:
+    """Give a reply without the secret, and without what follows the host in the address: many quote it."""
+    for part in (endpoint.secret, url.path_qs, url.raw_path_qs, url.path, url.raw_path, url.query_string):
+        text = Secret(part).blank_text(text)
+    return text
 
 
 def _trust(endpoint: Endpoint) -> ssl.SSLContext:

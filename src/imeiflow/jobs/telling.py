@@ -10,7 +10,7 @@ from __future__ import annotations
 import asyncio
 import random
 import uuid
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import AsyncIterator, Callable, Collection, Iterable, Mapping
 from contextlib import asynccontextmanager, suppress
 from datetime import datetime, timedelta
 from functools import partial
@@ -65,6 +65,8 @@ class Teller:
         self._failures: dict[str, int] = {}  #: in a row, by webhook
         self._held: dict[str, datetime] = {}
         self._sending: dict[int, asyncio.Task[None]] = {}
+        self._asked: dict[int, asyncio.Event] = {}  #: for by a person, until they were tried
+        self._woken = asyncio.Event()
 
     async def run(self) -> None:
         """Tell until cancelled; whatever goes wrong is logged, and tried again."""
@@ -73,7 +75,24 @@ class Teller:
                 await self.look()
             except Exception as error:
                 log.error("not_told", problem=type(error).__name__, exc_info=error)
-            await asyncio.sleep(_LOOK_EVERY_S)
+            with suppress(TimeoutError):
+                await asyncio.wait_for(self._woken.wait(), _LOOK_EVERY_S)
+            self._woken.clear()
+
+    async def send_now(self, id_: int) -> None:
+        """Have a delivery sent at once, whatever others of its webhook wait for; return when it was tried.
+
+        Where it has ended meanwhile, return as well. While another process tells, that sends it, and nothing is heard
+        of it here: the caller bounds how long to wait.
+        """
+        tried = self._asked.setdefault(id_, asyncio.Event())
+        self._woken.set()
+        await tried.wait()
+
+    def hold_nothing(self) -> None:
+        """Let every webhook be tried again at once, though it failed a moment ago."""
+        self._held.clear()
+        self._woken.set()
 
     def take_turn(self) -> bool:
         """Take the turn to tell; say whether it is ours now."""
@@ -88,18 +107,23 @@ class Teller:
             return 0
         try:
             await asyncio.to_thread(self._form, is_urgent)
+            asked = tuple(self._asked)
             held = [name for name, until in self._held.items() if until > self._ledger.clock()]
-            due = await asyncio.to_thread(self._ledger.due_deliveries, self._ledger.clock(), _DUE, held=held)
+            due = await asyncio.to_thread(self._find_due, asked, held)
         except LedgerError as error:
             log.warning("not_told", problem=str(error))
             return 0
         begun = 0
         for delivery, body in due:
-            if delivery.id not in self._sending and self._has_turn(delivery.webhook):
+            has_turn = delivery.id in self._asked or self._has_turn(delivery.webhook)
+            if delivery.id not in self._sending and has_turn:
                 task = asyncio.create_task(self._deliver(delivery, body), name=delivery.webhook)
                 self._sending[delivery.id] = task
                 task.add_done_callback(partial(self._forget, delivery.id))
                 begun += 1
+        for id_ in asked:
+            if id_ not in self._sending:  # it has ended: nobody is to wait for it
+                self._forget(id_)
         return begun
 
     async def drain(self) -> None:
@@ -164,8 +188,17 @@ class Teller:
 
     # sending
 
-    def _forget(self, id_: int, _: asyncio.Task[None]) -> None:
+    def _find_due(self, asked: Iterable[int], held: Collection[str]) -> list[tuple[Delivery, bytes]]:
+        """List what is to be sent, first what somebody asked for."""
+        found = [one for id_ in asked if (one := self._ledger.find_delivery(id_)) is not None]
+        waiting = [one for one in found if one[0].state is DeliveryState.PENDING]
+        return waiting + self._ledger.due_deliveries(self._ledger.clock(), _DUE, held=held)
+
+    def _forget(self, id_: int, _: asyncio.Task[None] | None = None) -> None:
         self._sending.pop(id_, None)
+        tried = self._asked.pop(id_, None)
+        if tried is not None:
+            tried.set()
 
     def _has_turn(self, webhook: str) -> bool:
         """Let a webhook whose last attempt failed have one message under way, and no more, until one arrives."""

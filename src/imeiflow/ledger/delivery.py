@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Connection, delete, insert, select, update
+from sqlalchemy import Connection, delete, func, insert, select, update
 
 from imeiflow.domain.ident import JobId
 from imeiflow.domain.notice import DeliveryState
@@ -114,16 +114,28 @@ class Deliveries(Access):
         """List the attempts of a delivery, oldest first."""
         query = select(delivery_attempt).where(delivery_attempt.c.delivery_id == id_).order_by(delivery_attempt.c.id)
         with self._read() as connection:
-            return [
-                DeliveryAttempt(
-                    started_at=row.started_at,
-                    elapsed_ms=row.elapsed_ms,
-                    http_status=row.http_status,
-                    problem=row.problem or "",
-                    reply=row.reply or "",
-                )
-                for row in connection.execute(query)
-            ]
+            return [_read_attempt(row) for row in connection.execute(query)]
+
+    def last_attempts(self, ids: Collection[int]) -> dict[int, DeliveryAttempt]:
+        """Give the last attempt of each of some deliveries, by their ids; nothing of those that were not sent yet."""
+        each = delivery_attempt.c.delivery_id
+        last = select(func.max(delivery_attempt.c.id)).where(each.in_(list(ids))).group_by(each)
+        query = select(delivery_attempt).where(delivery_attempt.c.id.in_(last))
+        with self._read() as connection:
+            return {row.delivery_id: _read_attempt(row) for row in connection.execute(query)}
+
+    def count_undelivered(self) -> dict[tuple[str, DeliveryState], int]:
+        """Count what waits and what failed, by webhook and state."""
+        named = (delivery.c.webhook, delivery.c.state)
+        query = select(*named, func.count()).where(delivery.c.state != DeliveryState.DELIVERED.value).group_by(*named)
+        with self._read() as connection:
+            return {(name, DeliveryState(state)): number for name, state, number in connection.execute(query)}
+
+    def newest_delivery(self) -> tuple[int, int]:
+        """Give the newest ids of a delivery and of an attempt, 0 where there is none: they change when either does."""
+        with self._read() as connection:
+            added, sent = (connection.scalar(select(func.max(one.c.id))) for one in (delivery, delivery_attempt))
+        return added or 0, sent or 0
 
     def record_delivery(
         self, id_: int, attempt: DeliveryAttempt, state: DeliveryState, next_at: datetime | None = None
@@ -152,8 +164,11 @@ class Deliveries(Access):
 
         return self._write(record)
 
-    def retry_deliveries(self, ids: Sequence[int] | None = None) -> int:
-        """Let deliveries that have ended be sent again, by their ids or all that failed, and count them."""
+    def retry_deliveries(self, ids: Sequence[int] | None = None, *, webhooks: Collection[str] | None = None) -> int:
+        """Let deliveries that have ended be sent again, by their ids or all that failed, and count them.
+
+        `webhooks` names those to which alone they may be.
+        """
         now = self.clock()
         values = {"state": DeliveryState.PENDING.value, "since": now, "next_at": now, "ended_at": None}
         query = update(delivery).where(delivery.c.ended_at.is_not(None)).values(values)
@@ -161,6 +176,8 @@ class Deliveries(Access):
             query = query.where(delivery.c.state == DeliveryState.FAILED.value)
         else:
             query = query.where(delivery.c.id.in_(list(ids)))
+        if webhooks is not None:
+            query = query.where(delivery.c.webhook.in_(list(webhooks)))
         return self._write(lambda c: c.execute(query).rowcount)
 
     def hurry_delivery(self, id_: int) -> bool:
@@ -209,3 +226,13 @@ def _read(row: AnyRow) -> Delivery:
     values["state"] = DeliveryState(row.state)
     values["job"] = values.pop("job_id")
     return Delivery(**values)
+
+
+def _read_attempt(row: AnyRow) -> DeliveryAttempt:
+    return DeliveryAttempt(
+        started_at=row.started_at,
+        elapsed_ms=row.elapsed_ms,
+        http_status=row.http_status,
+        problem=row.problem or "",
+        reply=row.reply or "",
+    )

@@ -40,6 +40,7 @@ SERVER_STOPPED: Final = "the server was stopped; it goes on when the server star
 _TICK_S: Final = 1.0
 _ALIVE_S: Final = 60.0  #: a ledger that is busy may hold up a turn for a while
 _RESTED_S: Final = 10.0  #: after a lane broke
+_HEARD_S: Final = 6.0  #: most receivers answer sooner; what comes later stands in the list
 _TURNED_AWAY_S: Final = 300.0  #: after the account was turned away when statuses were asked for
 
 
@@ -169,6 +170,18 @@ class EmbeddedRunner:
             halted=self._halted.get(account, "") if keeper is None else keeper.halted,
             is_unreached=keeper is not None and keeper.is_unreached,
         )
+
+    async def send_now(self, delivery: int) -> None:
+        """Have a delivery sent at once, and wait a few seconds for what comes of it."""
+        if self._teller is not None:
+            with suppress(TimeoutError):
+                async with asyncio.timeout(_HEARD_S):
+                    await self._teller.send_now(delivery)
+
+    def send_all_now(self) -> None:
+        """Send all deliveries that are due, also to webhooks that failed a moment ago. Call it in the event loop."""
+        if self._teller is not None:
+            self._teller.hold_nothing()
 
     def view(self, job: JobId) -> JobView | None:
         """Give what a person sees of a job that is worked on here; None for one that is not. Any thread may ask."""

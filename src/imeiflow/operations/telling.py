@@ -13,6 +13,7 @@ from imeiflow.jobs.lock import LaneLock
 from imeiflow.jobs.message import write_message
 from imeiflow.jobs.telling import Teller
 from imeiflow.ledger.delivery import Delivery, DeliveryAttempt, NewDelivery
+from imeiflow.operations.json_text import clean
 from imeiflow.operations.session import Session
 
 _PATIENCE_S = 60.0
@@ -77,8 +78,7 @@ async def send_test(session: Session, name: str | None) -> tuple[Delivery, list[
 
     Raises NoWebhookError, UnknownWebhookError, TellerBusyError, ConfigurationError.
     """
-    now = session.ledger.clock()
-    id_ = await asyncio.to_thread(session.ledger.add_delivery, _write_test(_choose_webhook(session, name), now))
+    id_ = await asyncio.to_thread(add_test, session, name)
     teller = _require_teller(session)
     try:
         async with asyncio.timeout(_PATIENCE_S):
@@ -86,6 +86,15 @@ async def send_test(session: Session, name: str | None) -> tuple[Delivery, list[
     finally:
         await teller.close()
     return await asyncio.to_thread(show_delivery, session, id_)
+
+
+def add_test(session: Session, name: str | None) -> int:
+    """Add a test message to one webhook, for whoever tells, and give its id.
+
+    Raises NoWebhookError, UnknownWebhookError.
+    """
+    chosen = choose_webhook(session, name)
+    return session.ledger.add_delivery(_write_test(chosen, session.ledger.clock()))
 
 
 def show_delivery(session: Session, id_: int) -> tuple[Delivery, list[DeliveryAttempt]]:
@@ -111,7 +120,18 @@ def retry_delivery(session: Session, id_: int) -> None:
         session.ledger.retry_deliveries([id_])
 
 
-def _choose_webhook(session: Session, name: str | None) -> str:
+def describe_attempt(attempt: DeliveryAttempt) -> str:
+    """Say in one line what a receiver answered, or why there was no answer."""
+    answer = f"HTTP {attempt.http_status}" if attempt.http_status is not None else "no answer"
+    parts = [answer, f"{attempt.elapsed_ms:,} ms", clean(attempt.problem), clean(attempt.reply)]
+    return ", ".join(part for part in parts if part)
+
+
+def choose_webhook(session: Session, name: str | None) -> str:
+    """Give a webhook's name as it is configured; the only one's where none is given.
+
+    Raises NoWebhookError, UnknownWebhookError, UsageError.
+    """
     names = [one.name for one in session.configuration.webhooks]
     if not names:
         raise NoWebhookError

@@ -12,6 +12,7 @@ from typing import Final
 
 #: Topics that are told to everybody.
 ALL: Final = "all"
+WEBHOOKS: Final = "webhooks"
 
 _AT_MOST_EVERY_S: Final = 0.4
 #: What a page costs that draws itself anew is some milliseconds: the more are open, the longer each waits, so that

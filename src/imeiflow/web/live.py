@@ -19,7 +19,7 @@ from imeiflow.domain.order import JobState
 from imeiflow.errors import LedgerError
 from imeiflow.operations.identity import find_web_session
 from imeiflow.web.access import cookie_name
-from imeiflow.web.hub import ALL, job_topic
+from imeiflow.web.hub import ALL, WEBHOOKS, job_topic
 from imeiflow.web.office import Office, WebRequest, office_of
 from imeiflow.web.room import Place
 from imeiflow.web.thread import in_thread
@@ -72,7 +72,7 @@ async def _is_valid(office: Office, secret: str) -> bool:
 
 async def watch_ledger(office: Office) -> None:
     """Tell the pages what other processes have done to the ledger, while anybody looks."""
-    last = 0
+    last, last_delivery = 0, (0, 0)
     while True:
         await asyncio.sleep(_LOOK_EVERY_S)
         if not office.hub.viewers:
@@ -82,6 +82,11 @@ async def watch_ledger(office: Office) -> None:
             if newest != last:
                 last = newest
                 office.hub.tell(ALL)
+            if WEBHOOKS in office.hub.topics:
+                newest_delivery = await in_thread(office.session.ledger.newest_delivery)
+                if newest_delivery != last_delivery:
+                    last_delivery = newest_delivery
+                    office.hub.tell(WEBHOOKS)
             running = await in_thread(office.session.ledger.list_jobs, JobState.RUNNING)
             for job in running:
                 office.hub.tell(job_topic(job.id), "jobs")

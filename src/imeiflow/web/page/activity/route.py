@@ -30,6 +30,9 @@ _DEEDS: Final = {
     "cancel orders": "cancelled orders",
     "settle": "settled doubts",
     "export": "exported it",
+    "test webhook": "sent a webhook a test",
+    "retry delivery": "sent a webhook something again",
+    "retry deliveries": "sent webhooks again what was given up",
 }
 #: What the name of a job's change says.
 _NAMED: Final = frozenset({"from", "to"})

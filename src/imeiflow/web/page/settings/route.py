@@ -1,4 +1,4 @@
-"""Settings, for administrators: who may sign in and do what, where they are signed in, and the tokens of programs."""
+"""Settings, for administrators: who may sign in and do what, where they are signed in, tokens of programs, webhooks."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from typing import Annotated, Any, Final, TypeAlias
 from litestar import Request, Response, get, post
 from litestar.datastructures import State
 from litestar.enums import RequestEncodingType
-from litestar.params import Body
+from litestar.params import Body, FromQuery
 
 from imeiflow.domain.user import Role, Scope
 from imeiflow.errors import UsageError
@@ -21,6 +21,7 @@ from imeiflow.operations.session import Session
 from imeiflow.web.access import needs
 from imeiflow.web.navigation import Entry, Page
 from imeiflow.web.office import WebRequest, office_of
+from imeiflow.web.page.settings.webhook import HANDLERS, WORDS, draw_webhooks, read_place, read_webhooks
 from imeiflow.web.page_template import draw
 from imeiflow.web.thread import threaded
 
@@ -43,9 +44,14 @@ class UserLine:
 
 @get("/settings", guards=[needs(Role.ADMIN)])
 @threaded
-def settings_page(request: WebRequest) -> Response[str]:
-    """Show users and tokens."""
-    return _draw(request, None)
+def settings_page(
+    request: WebRequest, deliveries: FromQuery[str] = "", before: FromQuery[int | None] = None
+) -> Response[str]:
+    """Show users, tokens and webhooks; only the webhooks where they are asked for again."""
+    place = read_place(deliveries, before)
+    if "hx-request" in request.headers:
+        return draw_webhooks(request, place)
+    return _draw(request, None, view=read_webhooks(_session(request), place), **WORDS)
 
 
 @post("/settings/invite", guards=[needs(Role.ADMIN)], status_code=200)
@@ -239,6 +245,7 @@ PAGE = Page(
         create_token,
         revoke_token,
         revoke_link,
+        *HANDLERS,
     ],
     entry=Entry(label="Settings", path="/settings", icon="settings", rank=90, role=Role.ADMIN),
 )
