@@ -399,6 +399,14 @@ def test_while_the_provider_has_them_all_calls_carry_one_order_and_no_canary_lea
     assert size.next() == (2, True)
 
 
+@pytest.mark.parametrize(("outcome", "grows"), [(Outcome.DUPLICATE, False), (Outcome.ACCEPTED, True)])
+def test_calls_grow_again_only_when_an_order_was_new_to_the_provider(outcome: Outcome, *, grows: bool):
+    size = ChunkSize(known=100)
+    size.hold_back()
+    size.hear(1, Ending.ANSWERED, _answer(outcome), is_canary=False, is_placing=True)
+    assert size.reason.startswith("growing again") is grows
+
+
 def test_after_orders_that_the_provider_had_calls_grow_back_to_the_size_that_works():
     size = ChunkSize(known=100)
     size.hold_back()

@@ -79,6 +79,23 @@ def test_the_sum_says_when_it_rose_how_many_were_placed_and_what_they_may_have_c
     assert rise.say("", "").endswith("while 101 orders were placed")
 
 
+@pytest.mark.parametrize(
+    ("cap", "doubtful", "may"),
+    [("20.24", None, False), ("20.23", None, True), ("20.31", "0.08", True), ("20.32", "0.08", False)],
+)
+def test_a_cap_may_be_passed_by_a_rise_with_what_doubts_may_have_cost_besides(cap, doubtful, may):
+    found = find_excess(call(12, 14, orders=102), [stand()])
+    assert found is not None
+    rise = sum_up_rise([found])
+    assert rise is not None
+    spent = Money(Decimal("8.00"), "USD")
+    assert rise.at_most(spent) == Money(Decimal("20.24"), "USD")
+    doubts = None if doubtful is None else Money(Decimal(doubtful), "USD")
+    assert rise.passes(Money(Decimal(cap), "USD"), spent, doubts) is may
+    assert not rise.passes(None, spent, doubts)
+    assert not rise.passes(Money(Decimal(cap), "USD"), None, doubts)
+
+
 def test_nothing_in_doubt_is_no_rise():
     assert sum_up_rise([]) is None
 

@@ -205,6 +205,11 @@ class TestAReplyThatNamesItsOrders:
         assert account.findings[A].outcome is outcome
         assert kinds_of(account) == anomalies
 
+    def test_what_a_call_of_a_single_order_names_instead_of_it_is_not_taken_for_it(self):
+        account = account_for((A,), ReplyContent(orders=(NamedOrder(STRANGER, "7"),)))
+        assert account.findings[A].outcome is Outcome.UNCONFIRMED
+        assert kinds_of(account) == [AnomalyKind.UNASKED_IMEI]
+
     def test_an_anomaly_shows_the_values_that_do_not_fit(self):
         account = account_for((A, B), ReplyContent(orders=(NamedOrder(A, "7"), NamedOrder(A, "8"))))
         assert account.anomalies == (Anomaly(AnomalyKind.SECOND_REFERENCE, f"{A}: 7 and 8"),)

@@ -336,6 +336,23 @@ async def test_an_intent_whose_wait_is_cancelled_is_withdrawn(desk: Desk):
     assert endings == {Ending.NOT_SENT}
 
 
+async def test_an_intent_whose_wait_is_cancelled_when_it_was_just_written_is_withdrawn(desk: Desk):
+    intending = desk.ledger.intend(desk.intent(0))
+
+    async def wait() -> None:
+        await intending
+
+    waiting = asyncio.create_task(wait())
+    written = intending._future  # type: ignore[attr-defined]
+    written.add_done_callback(lambda _: waiting.cancel())  # before the task itself hears of it
+    with pytest.raises(asyncio.CancelledError):
+        await waiting
+    assert not written.cancelled()
+    for _ in range(20):
+        await desk.end(await desk.send(5), desk.change(5, S.QUEUED))
+    assert desk.state(0) is S.QUEUED
+
+
 async def test_what_was_not_placed_is_cancelled_in_a_cancelled_job_by_the_same_word(desk: Desk):
     attempt = await desk.send(0, 1, 2)
     await desk.end(attempt, *(desk.change(n, S.UNCONFIRMED) for n in range(3)))

@@ -90,10 +90,13 @@ async def test_what_was_placed_while_a_price_rose_unseen_may_have_cost_more_at_t
     assert str(rise.more) == "$0.36"
     summary = desk.ledger.summary(desk.job)
     assert (str(summary.spent), str(summary.in_doubt), str(summary.doubtful)) == ("$0.24", "$0.44", "$0.08")
-    possible = desk.ledger.possible_charges(SpendingFilter(account=ACCOUNT, since=known_at))
-    assert sum(one.price * one.times for one in possible) == Decimal("0.44")
-    assert {one.at for one in possible} == {MIDNIGHT + timedelta(minutes=15)}
-    assert desk.ledger.possible_charges(SpendingFilter(until=known_at)) == []
+    for state in (JobState.RUNNING, JobState.PAUSED):
+        if state is not JobState.RUNNING:
+            desk.ledger.change_job(desk.job, {JobState.RUNNING}, state, "enough")
+        possible = desk.ledger.possible_charges(SpendingFilter(account=ACCOUNT, since=known_at))
+        assert sum(one.price * one.times for one in possible) == Decimal("0.44")
+        assert {one.at for one in possible} == {MIDNIGHT + timedelta(minutes=15)}
+        assert desk.ledger.possible_charges(SpendingFilter(until=known_at)) == []
 
 
 async def test_a_rise_is_logged_once_until_it_is_another(desk: Desk):
