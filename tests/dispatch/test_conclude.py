@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 
 import pytest
+from msgspec import structs
 
 from imeiflow.dispatch.conclude import doubt_refusal, is_slow_refusal
 from imeiflow.domain.outcome import Ending, ErrorKind, Outcome
@@ -35,6 +36,12 @@ def test_a_bare_refusal_that_took_as_long_as_work_does_may_have_come_after_it(
     elapsed_s: float, fastest_s: float, is_slow: bool
 ) -> None:
     assert is_slow_refusal(refuse(elapsed_s), fastest_s) is is_slow
+
+
+def test_an_answer_that_says_busy_is_no_refusal_at_the_door() -> None:
+    placement = refuse(60)
+    answered = structs.replace(placement.exchange, ending=Ending.ANSWERED)
+    assert not is_slow_refusal(Placement(answered, placement.account), 0.3)
 
 
 def test_a_refusal_that_names_a_limit_is_believed_however_late_it_comes() -> None:
