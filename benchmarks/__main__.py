@@ -132,12 +132,14 @@ def _regime(name: str, behaviour: dict[str, Any], rate: float, burst: float) -> 
         wishes["chunk_size"] = size
     out = run_jobs(behaviour, [dict(wishes), dict(wishes)])
     _check(out)
+    was_banned = False
     for state, target, job in zip(("cold", "learned"), (0.8, 0.9), out["jobs"], strict=True):
         # The second job begins when the first has ended: what was free at the start is used up.
         is_free = burst and state == "cold"
         possible = (calls - burst) / rate + float(behaviour["latency"]) if is_free else calls / rate
-        # Nobody knows that refusals lead to a ban before the first one: whoever knows the rest bears it, too.
-        possible += min(1, job["bans"]) * behaviour.get("ban_lasts", 0) if state == "cold" else 0
+        # Nobody knows that refusals lead to a ban before the first one, in whichever job it comes: whoever knows the
+        # rest bears it, too.
+        possible += 0 if was_banned else min(1, job["bans"]) * behaviour.get("ban_lasts", 0)
         ratio = possible / job["seconds"]
         share = job["refused"] / job["calls"]
         bans = f", bans {job['bans']}" if job["bans"] else ""
@@ -146,9 +148,10 @@ def _regime(name: str, behaviour: dict[str, Any], rate: float, burst: float) -> 
             f"{job['seconds']:.1f} s, {share:.1%} refused{bans}",
             f"{possible:.1f} s",
             f">= {target:.0%}, < 2% refused",
-            ratio >= target and share < 0.02 and job["bans"] <= (state == "cold"),
+            ratio >= target and share < 0.02 and job["bans"] <= (not was_banned),
             ratio,
         )
+        was_banned = was_banned or job["bans"] > 0
 
 
 def million() -> Iterator[Line]:
