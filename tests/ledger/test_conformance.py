@@ -333,7 +333,7 @@ async def test_an_intent_whose_wait_is_cancelled_is_withdrawn(desk: Desk):
     while desk.state(0) is not S.QUEUED or not all(one.ended_at for one in desk.ledger.list_attempts(desk.job)):
         await desk.end(await desk.send(5), desk.change(5, S.QUEUED))
     endings = {one.ending for one in desk.ledger.list_attempts(desk.job) if one.problem}
-    assert endings == {Ending.NOT_SENT}
+    assert endings <= {Ending.NOT_SENT}  # none where it was not written yet
 
 
 async def test_an_intent_whose_wait_is_cancelled_when_it_was_just_written_is_withdrawn(desk: Desk):

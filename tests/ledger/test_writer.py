@@ -12,7 +12,7 @@ import sqlite3
 import subprocess
 import sys
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -54,6 +54,63 @@ async def test_while_the_ledger_is_locked_nothing_is_sent(desk: Desk, other: sql
     other.execute("ROLLBACK")
     await desk.send(0)
     assert desk.ledger.trouble is None
+
+
+class Gate:
+    """Holds the writer up, when it has just written an intent, until it is opened."""
+
+    def __init__(self) -> None:
+        self.is_reached, self.opened = threading.Event(), threading.Event()
+
+    def committed(self, _seconds: float, begun: Sequence[Any], _ended: Sequence[Any]) -> None:
+        if begun:
+            self.is_reached.set()
+            self.opened.wait()
+
+    def failed(self) -> None: ...
+
+
+async def give_up(waiting: asyncio.Task[Any]) -> None:
+    """Cancel a wait, as whoever leaves at once does."""
+    waiting.cancel()
+    await asyncio.gather(waiting, return_exceptions=True)
+
+
+async def test_an_intent_that_nobody_waits_for_any_more_is_not_written(desk: Desk):
+    is_reached, opened = threading.Event(), threading.Event()
+
+    def be_slow(_: object) -> None:
+        is_reached.set()
+        opened.wait()
+
+    slow = asyncio.create_task(asyncio.to_thread(desk.ledger._write, be_slow))
+    await asyncio.to_thread(is_reached.wait)
+    waiting = asyncio.create_task(desk.send(0))
+    await asyncio.sleep(0)
+    await give_up(waiting)
+    opened.set()
+    await slow
+    _, recovered = await asyncio.to_thread(desk.ledger.take_lane, ACCOUNT, "leaving")
+    assert recovered.orders == 0
+    assert desk.state(0) is S.QUEUED
+    assert desk.ledger.list_attempts(desk.job) == []
+
+
+async def test_an_intent_is_withdrawn_before_whoever_gives_it_up_leaves_the_lane(desk: Desk):
+    """Else its orders would be in doubt, though nothing was sent."""
+    gate = Gate()
+    desk.ledger.observe(gate)
+    waiting = asyncio.create_task(desk.send(0))
+    await asyncio.to_thread(gate.is_reached.wait)
+    await give_up(waiting)
+    leaving = asyncio.create_task(asyncio.to_thread(desk.ledger.take_lane, ACCOUNT, "leaving"))
+    while not desk.ledger._writer._inbox._waiting:  # noqa: ASYNC110 - the inbox tells nobody
+        await asyncio.sleep(0)
+    gate.opened.set()
+    _, recovered = await leaving
+    assert recovered.orders == 0
+    assert desk.state(0) is S.QUEUED
+    assert [one.ending for one in desk.ledger.list_attempts(desk.job)] == [Ending.NOT_SENT]
 
 
 async def test_a_conclusion_waits_for_a_locked_ledger_and_is_not_lost(desk: Desk, other: sqlite3.Connection):

@@ -185,7 +185,8 @@ class Writer:
             _answer(call, answer, self._path)
         begun = sum(1 for verdict in verdicts[: len(group.intents)] if not isinstance(verdict, Exception))
         self._under_way = max(0, self._under_way + begun - len(group.conclusions))
-        self._deliver(list(zip(group.intents + group.conclusions, verdicts, strict=True)))
+        pairs = zip(group.intents + group.conclusions, verdicts, strict=True)
+        self._deliver([pair for pair in pairs if not self._was_withdrawn(*pair)])
         return []
 
     def _fail_group(self, group: _Group, error: Exception) -> list[_Waiter]:
@@ -235,6 +236,17 @@ class Writer:
             verdicts = write_apart(connection, intents, conclusions, path=self._path, now=self._clock())
             return verdicts, [_try(connection, call.work) for call in group.calls]
 
+    def _was_withdrawn(self, waiter: _Waiter, verdict: Verdict) -> bool:
+        """Withdraw an intent whose wait was cancelled while it was written, before anything that waits by now.
+
+        Whoever gives a lane up takes all that is `sending` then for doubt.
+        """
+        if not _is_cancelled(waiter):
+            return False
+        if not isinstance(verdict, Exception):
+            self._withdraw(cast("Intent", waiter.request), cast("AttemptId", verdict))
+        return True
+
     def _deliver(self, told: list[tuple[_Waiter, Verdict]]) -> None:
         """Wake all waiters with one call for each event loop."""
         by_loop: dict[asyncio.AbstractEventLoop, list[tuple[_Waiter, Verdict]]] = defaultdict(list)
@@ -275,16 +287,22 @@ class Writer:
 
 
 def _group(kept: list[_Waiter], entries: list[_Waiter | _Call]) -> _Group:
-    """Sort what waits by its kind, after the conclusions that are tried again."""
+    """Sort what waits by its kind, after the conclusions that are tried again; no intent whose wait was cancelled."""
     group = _Group(conclusions=kept)
     for entry in entries:
         if isinstance(entry, _Call):
             group.calls.append(entry)
         elif isinstance(entry.request, Intent):
-            group.intents.append(entry)
+            if not _is_cancelled(entry):
+                group.intents.append(entry)
         else:
             group.conclusions.append(entry)
     return group
+
+
+def _is_cancelled(waiter: _Waiter) -> bool:
+    """Say whether a waiter's intent will not be sent any more: from any thread, as this is never taken back."""
+    return waiter.future is not None and waiter.future.cancelled() and isinstance(waiter.request, Intent)
 
 
 def _put_off(group: _Group) -> list[_Waiter]:
