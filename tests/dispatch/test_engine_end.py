@@ -129,6 +129,30 @@ async def test_an_engine_given_up_before_its_calls_began_takes_back_what_it_wrot
         assert wire.sent == []
 
 
+async def test_an_order_that_was_read_twice_is_sent_once_and_stops_nothing(tmp_path: Path):
+    """Orders may be read again while they are put back: what is not as expected is looked at anew."""
+    async with open_rig(tmp_path) as rig:
+        job = rig.add_job(40, chunk_size=10)
+
+        class RepeatingLedger:
+            has_repeated = False
+
+            def queued_orders(self, job: JobId, **values: Any) -> Any:
+                page = list(rig.ledger.queued_orders(job, **values))
+                if self.has_repeated:
+                    return page
+                self.has_repeated = True
+                return [*page[:1], *page]
+
+            def __getattr__(self, name: str) -> Any:
+                return getattr(rig.ledger, name)
+
+        async with rig.engine(ledger=RepeatingLedger()) as engine:
+            await work(engine)
+        assert rig.judge().count("accepted") == 40
+        assert rig.state(job) is JobState.FINISHED
+
+
 async def test_stopping_lets_the_calls_under_way_end_and_pauses_with_the_reason(tmp_path: Path):
     async with open_rig(tmp_path, {"latency": "0.02"}) as rig:
         job = rig.add_job(300, chunk_size=1)

@@ -353,6 +353,16 @@ async def test_an_intent_whose_wait_is_cancelled_when_it_was_just_written_is_wit
     assert desk.state(0) is S.QUEUED
 
 
+async def test_what_is_wrong_with_an_intent_is_said_to_whoever_waits_and_not_before(desk: Desk):
+    twice = desk.ledger.intend(desk.intent(0, 0))
+    with pytest.raises(GuardError, match="each one once"):
+        await twice
+    desk.ledger.close()
+    late = desk.ledger.intend(desk.intent(0))
+    with pytest.raises(LedgerError, match="closed"):
+        await late
+
+
 async def test_what_was_not_placed_is_cancelled_in_a_cancelled_job_by_the_same_word(desk: Desk):
     attempt = await desk.send(0, 1, 2)
     await desk.end(attempt, *(desk.change(n, S.UNCONFIRMED) for n in range(3)))

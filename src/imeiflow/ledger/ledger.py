@@ -22,7 +22,6 @@ from imeiflow.ledger.delivery import Deliveries
 from imeiflow.ledger.event import Events
 from imeiflow.ledger.history import History
 from imeiflow.ledger.identity import Identities
-from imeiflow.ledger.intent import check_intent
 from imeiflow.ledger.item import Items
 from imeiflow.ledger.known import Known
 from imeiflow.ledger.lane import Lanes
@@ -121,7 +120,6 @@ class Ledger(
         run or an order is not as expected, LedgerBusyError, LedgerFullError or another LedgerError where nothing can
         be written.
         """
-        check_intent(intent, self.path)
         return self._writer.intend(intent)
 
     def conclude(self, conclusion: Conclusion) -> asyncio.Future[Concluded]:

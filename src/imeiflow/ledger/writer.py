@@ -29,6 +29,7 @@ from imeiflow.ledger.change import Concluded, Conclusion, Intent, OrderChange
 from imeiflow.ledger.fault import DATABASE_ERRORS, is_trouble, translate
 from imeiflow.ledger.group import Verdict, write_apart, write_together
 from imeiflow.ledger.inbox import Inbox
+from imeiflow.ledger.intent import check_intent
 from imeiflow.ledger.observer import Observer
 
 T = TypeVar("T")
@@ -116,12 +117,16 @@ class Writer:
         return future
 
     def intend(self, intent: Intent) -> Awaitable[AttemptId]:
-        """Hand an intent over; it is durable when what is given was awaited.
+        """Hand an intent over; it is durable when what is given was awaited, and that raises whatever is wrong with it.
 
         When that wait is cancelled, nothing was sent and the intent is withdrawn.
         """
         future: asyncio.Future[AttemptId] = asyncio.get_running_loop().create_future()
-        self._put(_Waiter(intent, future))
+        try:
+            check_intent(intent, self._path)
+            self._put(_Waiter(intent, future))
+        except LedgerError as error:
+            future.set_exception(error)
         return _Intending(future, partial(self._withdraw, intent))
 
     def conclude(self, conclusion: Conclusion) -> asyncio.Future[Concluded]:
