@@ -105,6 +105,12 @@ async def test_an_engine_that_cannot_learn_whether_it_lost_its_lane_gives_back_w
         rig.judge()
 
 
+async def under_way(engine: Any) -> int:
+    """Count the tasks of an engine, those that have just ended aside."""
+    await asyncio.sleep(0)
+    return len(engine._tasks)
+
+
 async def test_an_engine_given_up_before_its_calls_began_takes_back_what_it_wrote_for_them(tmp_path: Path):
     """An intent is on its way to the disk before the task of its call has taken a first step."""
     async with open_rig(tmp_path) as rig:
@@ -151,6 +157,49 @@ async def test_an_order_that_was_read_twice_is_sent_once_and_stops_nothing(tmp_p
             await work(engine)
         assert rig.judge().count("accepted") == 40
         assert rig.state(job) is JobState.FINISHED
+
+
+async def test_an_engine_that_is_cancelled_twice_at_once_gives_up_all_the_same(tmp_path: Path):
+    async with open_rig(tmp_path, {"latency": "30"}) as rig:
+        rig.add_job(40, chunk_size=1, max_concurrency=4)
+        async with rig.engine() as engine:
+            running = asyncio.create_task(work(engine))
+            await rig.sim.wait_received(2)
+            running.cancel()
+            await asyncio.sleep(0)
+            running.cancel()
+            with pytest.raises(asyncio.CancelledError):
+                await running
+            assert await under_way(engine) == 0
+
+
+async def test_an_engine_that_is_cancelled_while_it_waits_for_its_last_calls_gives_them_up(tmp_path: Path):
+    async with open_rig(tmp_path, {"latency": "30"}) as rig:
+        rig.add_job(40, chunk_size=1, max_concurrency=4)
+
+        class BrittleLedger:
+            is_broken = False
+
+            def list_jobs(self, **values: Any) -> Any:
+                if self.is_broken:
+                    raise RuntimeError
+                return rig.ledger.list_jobs(**values)
+
+            def __getattr__(self, name: str) -> Any:
+                return getattr(rig.ledger, name)
+
+        ledger = BrittleLedger()
+        async with rig.engine(ledger=ledger) as engine:
+            running = asyncio.create_task(work(engine))
+            await rig.sim.wait_received(2)
+            ledger.is_broken = True
+            while engine.fatal is None:  # noqa: ASYNC110 - the engine looks at the ledger by itself
+                await asyncio.sleep(0)
+            running.cancel()
+            with pytest.raises(asyncio.CancelledError):
+                await running
+            assert engine.was_abandoned
+            assert await under_way(engine) == 0
 
 
 async def test_stopping_lets_the_calls_under_way_end_and_pauses_with_the_reason(tmp_path: Path):

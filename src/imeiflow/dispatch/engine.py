@@ -109,7 +109,11 @@ class Engine:
             self.fail(error)
         finally:
             self.errands.close()
-        await self._drain()
+        try:
+            await self._drain()
+        except asyncio.CancelledError:
+            await self.abandon()
+            raise
         await self._save()
         if self.fatal is not None:
             raise self.fatal
@@ -164,10 +168,12 @@ class Engine:
     async def abandon(self) -> None:
         """Leave at once: calls under way are given up; whoever takes the lane next finds them in doubt."""
         self.is_stopping = self.was_abandoned = True
-        await asyncio.sleep(0)  # a task that is cancelled before it began would not withdraw the intent of its call
-        tasks = [*self._tasks, *self._course.settling]
-        for task in tasks:
-            task.cancel()
+        try:
+            await asyncio.sleep(0)  # a task that is cancelled before it began would not withdraw its call's intent
+        finally:
+            tasks = [*self._tasks, *self._course.settling]
+            for task in tasks:
+                task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
 
     async def read(self, call: Awaitable[T]) -> T:
