@@ -55,6 +55,13 @@ async def test_what_comes_back_is_kept_without_what_follows_the_host_in_the_addr
     assert sent.reply == "200 Cannot POST ***: no ***, no ***"
 
 
+async def test_what_comes_back_is_kept_without_the_keys_in_the_address():
+    async with open_receiver() as receiver:
+        receiver.text = 'token-in-the-path of a hook: {"key": "in-the-query", "list": "a b-cd"}'
+        sent = await send(receiver, url=f"{receiver.url}?key=in-the-query&list=a%20b-cd")
+    assert sent.reply == '200 *** of a hook: {"key": "***", "list": "***"}'
+
+
 async def test_what_keeps_a_message_from_being_sent_is_said_without_the_secret():
     async with open_receiver() as receiver:
         sent = await send(receiver, url=f"http://{SECRET}.example/hook")

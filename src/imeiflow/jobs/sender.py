@@ -30,6 +30,7 @@ AT_ONCE = 4  #: messages under way to all webhooks together
 _TIMEOUT = aiohttp.ClientTimeout(total=20.0, sock_connect=5.0)
 _READ_BYTES = 64 * 1024
 _KEPT_LETTERS = 500
+_LIKE_A_KEY = 16  #: letters of a part of a path: shorter ones are words that a reply needs
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,8 +121,10 @@ class Sender:
 
 
 def _blank(endpoint: Endpoint, url: URL, text: str) -> str:
-    """Give a reply without the secret, and without what follows the host in the address: many quote it."""
-    for part in (endpoint.secret, url.path_qs, url.raw_path_qs, url.path, url.raw_path, url.query_string):
+    """Give a reply without the secret, and without what follows the host in the address: many quote it, or a part."""
+    whole = (endpoint.secret, url.path_qs, url.raw_path_qs, url.path, url.raw_path, url.query_string)
+    keys = (*url.query.values(), *(part for part in url.parts if len(part) >= _LIKE_A_KEY), url.password or "")
+    for part in (*whole, *keys):
         text = Secret(part).blank_text(text)
     return text
 
