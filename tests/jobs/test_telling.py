@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import threading
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime, timedelta
@@ -364,6 +365,39 @@ async def test_whoever_asks_for_what_is_delivered_or_forgotten_does_not_wait(tmp
         teller = told.teller()
         await teller.drain()
         await asyncio.gather(teller.send_now(told.deliveries()[0].id), teller.send_now(99), teller.drain())
+        await teller.close()
+        assert len(told.receiver.received) == 1
+
+
+async def test_what_is_delivered_while_it_is_looked_for_what_is_due_is_not_sent_again(tmp_path):
+    async with open_told(tmp_path) as told, asyncio.timeout(PATIENCE_S):
+        ledger, is_slow, is_read, is_delivered = told.ledger, threading.Event(), threading.Event(), threading.Event()
+
+        class SlowLedger:
+            def due_deliveries(self, *args: Any, **values: Any) -> Any:
+                found = ledger.due_deliveries(*args, **values)
+                if is_slow.is_set():
+                    is_read.set()
+                    is_delivered.wait()
+                return found
+
+            def __getattr__(self, name: str) -> Any:
+                return getattr(ledger, name)
+
+        ledger.change_job(told.rig.add_job(1), {JobState.RUNNING}, JobState.PAUSED, None)
+        told.ledger = SlowLedger()  # type: ignore[assignment]
+        told.receiver.may_answer.clear()
+        teller = told.teller()
+        assert await teller.look() == 1
+        is_slow.set()
+        looking = asyncio.create_task(teller.look())
+        await asyncio.to_thread(is_read.wait)
+        told.receiver.may_answer.set()
+        while teller._sending:
+            await asyncio.wait(list(teller._sending.values()))
+        is_delivered.set()
+        assert await looking == 0
+        await teller.drain()
         await teller.close()
         assert len(told.receiver.received) == 1
 

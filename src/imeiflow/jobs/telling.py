@@ -65,6 +65,7 @@ class Teller:
         self._failures: dict[str, int] = {}  #: in a row, by webhook
         self._held: dict[str, datetime] = {}
         self._sending: dict[int, asyncio.Task[None]] = {}
+        self._sent: set[int] = set()  #: since it was last looked for what is due
         self._asked: dict[int, asyncio.Event] = {}  #: for by a person, until they were tried
         self._woken = asyncio.Event()
 
@@ -107,6 +108,7 @@ class Teller:
             return 0
         try:
             await asyncio.to_thread(self._form, is_urgent)
+            self._sent.clear()
             asked = tuple(self._asked)
             held = [name for name, until in self._held.items() if until > self._ledger.clock()]
             due = await asyncio.to_thread(self._find_due, asked, held)
@@ -116,14 +118,14 @@ class Teller:
         begun = 0
         for delivery, body in due:
             has_turn = delivery.id in self._asked or self._has_turn(delivery.webhook)
-            if delivery.id not in self._sending and has_turn:
+            if delivery.id not in self._sending and delivery.id not in self._sent and has_turn:
                 task = asyncio.create_task(self._deliver(delivery, body), name=delivery.webhook)
                 self._sending[delivery.id] = task
-                task.add_done_callback(partial(self._forget, delivery.id))
+                task.add_done_callback(partial(self._end, delivery.id))
                 begun += 1
         for id_ in asked:
             if id_ not in self._sending:  # it has ended: nobody is to wait for it
-                self._forget(id_)
+                self._tell_tried(id_)
         return begun
 
     async def drain(self) -> None:
@@ -194,8 +196,12 @@ class Teller:
         waiting = [one for one in found if one[0].state is DeliveryState.PENDING]
         return waiting + self._ledger.due_deliveries(self._ledger.clock(), _DUE, held=held)
 
-    def _forget(self, id_: int, _: asyncio.Task[None] | None = None) -> None:
-        self._sending.pop(id_, None)
+    def _end(self, id_: int, _: asyncio.Task[None]) -> None:
+        del self._sending[id_]
+        self._sent.add(id_)
+        self._tell_tried(id_)
+
+    def _tell_tried(self, id_: int) -> None:
         tried = self._asked.pop(id_, None)
         if tried is not None:
             tried.set()
