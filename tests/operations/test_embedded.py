@@ -153,6 +153,17 @@ async def test_a_server_tells_webhooks_of_jobs_and_of_results(tmp_path, simulato
         assert all(one["result"] for one in orders)
 
 
+async def test_of_a_server_nobody_tells_webhooks_but_whom_people_can_ask_to(tmp_path, simulator):
+    async with open_receiver() as receiver:
+        with open_server(tmp_path, simulator, receiver) as session:
+            runner = EmbeddedRunner(session)
+            runner.run = runner._run  # type: ignore[method-assign] - it works, and its teller does not
+            job = order(session, runner)
+            await serve_until(runner, lambda: completed(session, job) == COUNT)
+            assert session.ledger.deliveries() == []
+        assert receiver.received == []
+
+
 async def test_an_account_that_is_turned_away_is_asked_no_more_for_a_while(tmp_path, simulator):
     with open_server(tmp_path, simulator) as session:
         runner = EmbeddedRunner(session)

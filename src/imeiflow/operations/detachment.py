@@ -106,7 +106,8 @@ class LaneKeeper:
     """Works for one account until no job of it runs and `goal` is met: without one, no result is missing that a job
     waits for. Holds the jobs' locks while they run, so that none seems orphaned.
 
-    `probe_limits` is the user's word about repeat probes of single jobs. `on_change` is called in the event loop.
+    `probe_limits` is the user's word about repeat probes of single jobs. `tells`: it tells webhooks meanwhile.
+    `on_change` is called in the event loop.
     """
 
     def __init__(
@@ -117,6 +118,7 @@ class LaneKeeper:
         goal: Goal | None = None,
         stop_reason: str = STOPPED,
         probe_limits: Mapping[JobId, Decimal] = _NO_LIMITS,
+        tells: bool = True,
         on_change: Callable[[], None] = lambda: None,
     ) -> None:
         self._session = session
@@ -127,7 +129,7 @@ class LaneKeeper:
         self._stops = 0
         self._counted_at = time.monotonic()
         self._tasks: set[asyncio.Task[None]] = set()
-        self._teller = make_teller(session)
+        self._teller = make_teller(session) if tells else None
         lane = session.lane_account(account)
         self._runner = Runner(
             ledger=session.ledger,

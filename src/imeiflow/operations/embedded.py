@@ -274,6 +274,7 @@ class EmbeddedRunner:
                 goal=RestGoal(session.ledger, name, session.clock.now),
                 stop_reason=SERVER_STOPPED,
                 probe_limits=self._probe_limits,
+                tells=False,  # the server's own does, which people can ask
                 on_change=lambda: self._tell(name),
             )
             self._keepers[name] = keeper
