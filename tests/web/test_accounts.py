@@ -50,6 +50,20 @@ def test_a_search_shows_its_steps_and_plot_and_is_ended_by_a_click(site, visitor
     assert find_flaws(page) == []
 
 
+def test_two_searches_at_once_are_told_apart(site, visitor, admin):
+    accounts = site.session.configuration.accounts
+    accounts["other"] = replace(accounts[ACCOUNT], name="other", rate_per_min=6000.0)
+    page = visitor.open("/accounts", user=admin)
+    for name in (ACCOUNT, "other"):
+        card = page.locator("section.card", has=page.get_by_role("heading", name=name, exact=True))
+        card.get_by_role("button", name="Search", exact=True).click()
+        expect(page.get_by_role("region", name=f"Plot of the search of {name}")).to_be_visible()
+    expect(page.get_by_text("6000 a minute")).to_be_visible()
+    assert find_flaws(page) == []
+    for end in page.get_by_role("button", name="End it").all():
+        end.click()
+
+
 def test_what_a_search_recommends_is_pinned_and_unpinned(site, visitor, admin):
     accounts = site.session.configuration.accounts
     accounts[ACCOUNT] = replace(accounts[ACCOUNT], max_concurrency=1)  # one step, and no rest

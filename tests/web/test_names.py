@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from decimal import Decimal
 
 from imeiflow.domain.ident import ServiceId
@@ -53,6 +54,9 @@ def test_long_names_and_large_sums_fit_into_every_page(tmp_path, request):
     site.session.ledger.change_user(user.id, actor="mia", spend_limit=SUM)
     how = {"scopes": [Scope.READ], "expires_at": None, "actor": "mia", "maker": "w" * 60}
     create_api_token(site.session, user, name="W" * 64, **how)
+    accounts = site.session.configuration.accounts
+    for name in NAMES:
+        accounts[name] = replace(accounts[ACCOUNT], name=name)
     page = visitor.open("/", user=admin)
     flaws = []
     for path in PAGES:
