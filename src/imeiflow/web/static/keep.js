@@ -79,12 +79,20 @@
     if (last.missed) setTimeout(announce, AGAIN_MS, last.missed);
   });
 
-  // Where what had the focus is gone, the focus goes to what took its place, not to the start of the page.
+  // Where what had the focus is gone, the focus goes to what took its place, or to what is left around it, not to the
+  // start of the page.
   let focused = null;
+  let around = []; // names of the parts that it was in, the innermost first
+  const partsAround = (element, target) => {
+    const names = [];
+    for (let one = element.parentElement; one && one !== target; one = one.parentElement) if (one.id) names.push(one.id);
+    return names;
+  };
   body.addEventListener("htmx:beforeSwap", (event) => {
     const { requestConfig, target, xhr } = event.detail;
     settled = xhr && xhr.status < 400 && requestConfig ? requestConfig.elt.closest("form") : null;
     focused = target && target.contains(document.activeElement) ? document.activeElement : null;
+    around = focused && focused !== target ? partsAround(focused, target) : [];
   });
   body.addEventListener("htmx:afterSwap", (event) => {
     settled = null;
@@ -92,7 +100,7 @@
     if (focused === null || focused.isConnected || document.activeElement !== body || !target.isConnected) return;
     const twin = focused.id ? document.getElementById(focused.id)
       : focused.matches(FIELDS) && focused.name ? target.querySelector(`[name="${CSS.escape(focused.name)}"]`) : null;
-    const place = twin || target;
+    const place = twin || around.map((one) => document.getElementById(one)).find((one) => target.contains(one)) || target;
     if (!twin && !place.hasAttribute("tabindex")) place.setAttribute("tabindex", "-1");
     place.focus({ preventScroll: true });
   });
