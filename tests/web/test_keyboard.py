@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pytest
+from playwright.sync_api import expect
 
 from tests.web import seed
 from tests.web.look import wait_until_drawn
@@ -53,3 +54,33 @@ def test_every_part_is_reached_by_tab_and_seen_to_be(tmp_path, request, path):
             break
     assert wanted - {name for name, _ in stops} == set()
     assert {name for name, is_seen in stops if not is_seen} == set()
+
+
+def test_a_job_is_paused_and_goes_on_by_keyboard_and_the_focus_stays_beside_the_buttons(make_site, request):
+    site = make_site(latency="1")
+    visitor, admin = (request.getfixturevalue(name) for name in ("visitor", "admin"))
+    job = site.add_job(1000, chunk_size=1, max_concurrency=2)
+    page = visitor.open(f"/jobs/{job}", user=admin)
+    wait_until_drawn(page)
+    deeds = page.get_by_role("group", name="What to do with the job")
+    for deed, then in (("Pause", "Go on"), ("Go on", "Pause")):
+        page.get_by_role("button", name=deed, exact=True).focus()
+        page.keyboard.press("Enter")
+        expect(deeds).to_be_focused()  # the button is gone
+        expect(page.get_by_role("button", name=then, exact=True)).to_be_visible()
+        expect(deeds).to_be_focused()
+        page.keyboard.press("Tab")
+        expect(page.get_by_role("button", name=then, exact=True)).to_be_focused()
+
+
+def test_a_button_whose_deed_went_wrong_keeps_the_focus(tmp_path, request):
+    job = seed.seed(tmp_path / "home", seed.add_paused)
+    visitor, admin = (request.getfixturevalue(name) for name in ("visitor", "admin"))
+    visitor.watch.expected.add(503)
+    page = visitor.open(f"/jobs/{job}", user=admin)
+    wait_until_drawn(page)
+    page.route(f"**/jobs/{job}/resume", lambda route: route.fulfill(status=503, body="<p>Not now.</p>"))
+    page.locator("#do-resume, #do-finish").first.focus()
+    page.keyboard.press("Enter")
+    expect(page.get_by_text("Not now.")).to_be_visible()
+    expect(page.locator("#do-resume, #do-finish").first).to_be_focused()

@@ -23,6 +23,7 @@
     if (name === "open") return !element.matches("details, dialog");
     if (name === "value" || name === "checked") return !(element.matches("input, textarea") && isTheirs(element));
     if (name === "selected") return !(element.closest("select") && isTheirs(element.closest("select")));
+    if (name === "tabindex") return element !== document.activeElement; // without it, it would lose the focus
     if (name === "disabled") return !element.matches("[data-choose-go]"); // it follows what is ticked
     return true;
   };
@@ -80,28 +81,35 @@
   });
 
   // Where what had the focus is gone, the focus goes to what took its place, or to what is left around it, not to the
-  // start of the page.
-  let focused = null;
-  let around = []; // names of the parts that it was in, the innermost first
-  const partsAround = (element, target) => {
-    const names = [];
-    for (let one = element.parentElement; one && one !== target; one = one.parentElement) if (one.id) names.push(one.id);
-    return names;
+  // start of the page. A button that is disabled while its answer is awaited loses it by that alone.
+  const held = new WeakMap(); // by request: what had the focus, and the names of the parts that it was in, the innermost first
+  const hold = (event) => {
+    const { target, xhr } = event.detail;
+    const focused = document.activeElement;
+    if (!xhr || !target || focused === body || focused === target || !target.contains(focused)) return;
+    const around = [];
+    for (let one = focused.parentElement; one !== target; one = one.parentElement) if (one.id) around.push(one.id);
+    held.set(xhr, { focused, around, target });
   };
-  body.addEventListener("htmx:beforeSwap", (event) => {
-    const { requestConfig, target, xhr } = event.detail;
-    settled = xhr && xhr.status < 400 && requestConfig ? requestConfig.elt.closest("form") : null;
-    focused = target && target.contains(document.activeElement) ? document.activeElement : null;
-    around = focused && focused !== target ? partsAround(focused, target) : [];
-  });
-  body.addEventListener("htmx:afterSwap", (event) => {
+  const giveBack = (event) => {
     settled = null;
-    const target = event.detail.target;
-    if (focused === null || focused.isConnected || document.activeElement !== body || !target.isConnected) return;
+    const known = held.get(event.detail.xhr);
+    if (!known || ![body, known.focused].includes(document.activeElement)) return;
+    const { focused, around, target } = known;
+    if (focused.isConnected) return focused.focus({ preventScroll: true });
+    if (!target.isConnected) return;
     const twin = focused.id ? document.getElementById(focused.id)
       : focused.matches(FIELDS) && focused.name ? target.querySelector(`[name="${CSS.escape(focused.name)}"]`) : null;
     const place = twin || around.map((one) => document.getElementById(one)).find((one) => target.contains(one)) || target;
     if (!twin && !place.hasAttribute("tabindex")) place.setAttribute("tabindex", "-1");
     place.focus({ preventScroll: true });
+  };
+  body.addEventListener("htmx:beforeRequest", hold);
+  body.addEventListener("htmx:beforeSwap", (event) => {
+    const { requestConfig, xhr } = event.detail;
+    settled = xhr && xhr.status < 400 && requestConfig ? requestConfig.elt.closest("form") : null;
+    hold(event);
   });
+  body.addEventListener("htmx:afterSwap", giveBack);
+  body.addEventListener("htmx:afterRequest", giveBack);
 })();
