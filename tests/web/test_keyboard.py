@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 from playwright.sync_api import expect
 
+from imeiflow.domain.order import JobState, OrderState
 from tests.web import seed
 from tests.web.look import wait_until_drawn
 
@@ -84,3 +85,18 @@ def test_a_button_whose_deed_went_wrong_keeps_the_focus(tmp_path, request):
     page.keyboard.press("Enter")
     expect(page.get_by_text("Not now.")).to_be_visible()
     expect(page.locator("#do-resume, #do-finish").first).to_be_focused()
+
+
+def test_that_more_match_while_a_job_runs_is_not_read_aloud_though_what_is_ticked_is(site, visitor, admin):
+    job = site.add_answered({2: OrderState.ACCEPTED}, more=60, state=JobState.PAUSED)
+    page = visitor.open(f"/jobs/{job}", user=admin)
+    wait_until_drawn(page)
+    page.locator("#choose-all").focus()
+    page.keyboard.press("Space")
+    said = page.locator("#chosen-said")
+    expect(said).to_have_text("All 61 chosen")
+    expect(said).to_have_attribute("aria-live", "polite")
+    page.evaluate("document.querySelector('#choose-all').dataset.count = 62")
+    page.evaluate("document.body.dispatchEvent(new CustomEvent('htmx:afterSwap', {detail: {target: document.body}}))")
+    expect(said).to_have_text("All 62 chosen")
+    expect(said).to_have_attribute("aria-live", "off")

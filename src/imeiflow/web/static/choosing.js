@@ -6,7 +6,8 @@
   const find = (form, name) => form.querySelector(`[data-${name}]`);
   const boxes = (form) => [...form.querySelectorAll("[data-choose]")];
 
-  const tell = () => {
+  // What a person ticks is said aloud; that more match while a job runs is not.
+  const tell = (isTheirs) => {
     for (const form of document.querySelectorAll("[data-choosing]")) {
       const [all, page, said, go] = ["choose-all", "choose-page", "chosen-said", "choose-go"].map((one) => find(form, one));
       if (!said) continue;
@@ -17,7 +18,10 @@
       page.indeterminate = ticked > 0 && ticked < count;
       const text = isAll ? `All ${Number(all.dataset.count).toLocaleString()} chosen`
         : ticked ? `${ticked.toLocaleString()} on this page chosen` : "None chosen";
-      if (said.textContent !== text) said.textContent = text;
+      if (said.textContent !== text) {
+        said.setAttribute("aria-live", isTheirs ? "polite" : "off");
+        said.textContent = text;
+      }
       if (go.disabled !== (!ticked && !isAll)) go.disabled = !ticked && !isAll;
     }
   };
@@ -33,7 +37,7 @@
     if (event.target.matches("[data-choose-page]")) for (const one of boxes(form)) one.checked = event.target.checked;
     if (event.target.matches("[data-choose-all]")) for (const one of boxes(form)) one.checked = event.target.checked;
     else if (all && !event.target.checked) all.checked = false; // all but one is not all
-    tell();
+    tell(true);
   });
   // Another page or filter, or something done: what was chosen before is chosen no more. A live refresh changes nothing.
   body.addEventListener("htmx:beforeSwap", (event) => {
@@ -42,6 +46,6 @@
     const isOther = asked && target.id === "orders" && asked.id !== "orders-live";
     if (isOther || (asked && asked.matches(".deed") && xhr.status < 400)) clear();
   });
-  body.addEventListener("htmx:afterSwap", tell);
-  tell();
+  body.addEventListener("htmx:afterSwap", () => tell(false));
+  tell(false);
 })();
