@@ -116,9 +116,15 @@ def test_a_job_is_cancelled_only_after_a_question(make_site, browser):
     job = site.add_job(1000, name="stock.csv", **SLOWLY)
     page = visitor.open(f"/jobs/{job}", user=site.add_user())
     page.get_by_role("button", name="Cancel…").click()
-    told = re.compile(r"\d orders wait, for \$\d+\.\d\d, and will never be sent")
+    told = re.compile(
+        r"(\d+) orders wait, for \$(\d+\.\d\d), and will never be sent. (\d+) orders? (?:is|are) under way"
+    )
     expect(page.get_by_role("dialog")).to_contain_text(told)
-    expect(page.get_by_role("dialog")).to_contain_text("Calls under way end, and are charged")
+    question = page.get_by_role("dialog").inner_text()
+    expect(page.get_by_role("dialog")).to_contain_text("will still be charged")
+    waiting, cost, under_way = told.search(question).groups()
+    assert Decimal(cost) == Decimal("0.08") * int(waiting)
+    assert 0 < int(under_way) < 10
     page.get_by_role("button", name="Keep it").click()
     assert site.session.find_job(job).wanted is None
     page.get_by_role("button", name="Cancel…").click()

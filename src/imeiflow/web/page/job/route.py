@@ -151,8 +151,10 @@ def cancel_question(request: WebRequest, job_id: FromPath[int]) -> Response[str]
     """Say what would never be sent."""
     office = office_of(request)
     job = office.session.find_job(JobId(job_id))
-    waiting = count_job(office.session, job, office.runner.view(job.id)).tally.waiting
-    values: dict[str, Any] = {"waiting": waiting, "cost": None if job.price is None else job.price * waiting}
+    tally = count_job(office.session, job, office.runner.view(job.id)).tally
+    waiting, under_way = tally[OrderState.QUEUED], tally[OrderState.SENDING]
+    cost = None if job.price is None else job.price * waiting
+    values: dict[str, Any] = {"waiting": waiting, "under_way": under_way, "cost": cost}
     return draw(request, "page/job/cancel.html", job=job, is_running=job.state is JobState.RUNNING, **values)
 
 
