@@ -68,6 +68,25 @@ def test_what_costs_more_is_sent_again_only_at_the_price_that_was_shown(site, jo
     assert site.session.ledger.tally(job)[OrderState.ACCEPTED] == 4
 
 
+def read_paused(asker: Asker, job: JobId) -> str:
+    body = asker.ask("GET", f"/jobs/{job}").body
+    notice = re.search(r'id="paused-notice">(.*?)</p>', body, re.DOTALL)
+    assert notice is not None
+    return re.sub(r"\s+", " ", re.sub(r"<[^>]+>", "", notice[1]))
+
+
+def test_what_waits_is_said_at_the_price_that_it_would_cost_today(site, job):
+    asker = Asker(site, site.add_user("olga", Role.OPERATOR))
+    assert "1 order waits, at most $0.08; nothing is sent before you press “Go on”." in read_paused(asker, job)
+    rise(site, "0.10")
+    told = read_paused(asker, job)
+    assert "1 order waits, at most $0.10 at today’s price of $0.10; nothing is sent before you press" in told
+    assert "and agree to that." in told
+    other = PricedService(id="9", name="Another", price=Money(Decimal("0.10"), "USD"))
+    site.session.ledger.record_prices(ACCOUNT, [other])
+    assert "1 order waits; nothing is sent as long as that is so." in read_paused(asker, job)
+
+
 def test_the_question_says_beforehand_what_it_costs_now(site, job):
     asker = Asker(site, site.add_user("olga", Role.OPERATOR))
     rise(site, "0.10")

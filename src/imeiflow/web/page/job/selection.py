@@ -18,6 +18,7 @@ from imeiflow.operations.catalogue import PriceList
 from imeiflow.operations.job_control import Adopt, Shown, list_choices
 from imeiflow.operations.job_view import JobLine, count_job
 from imeiflow.operations.order_list import read_wanted
+from imeiflow.operations.price import find_rise
 from imeiflow.operations.prospect import explain_no_repeat
 from imeiflow.web.office import Office, WebRequest, office_of
 from imeiflow.web.page_template import draw
@@ -122,6 +123,7 @@ def draw_job(request: WebRequest, job_id: int, block: str | None, **where: Any) 
     values |= {"owner": office.runner.busy_owner(job.account), "choices": list_choices(line)}
     values["limit_of"] = None if job.max_spend is None else office.session.ledger.find_cap_limit(job.id)
     values["no_repeat"] = explain_no_repeat(office.session, job) if line.unconfirmed and not line.view else ""
+    values["rise"] = find_rise(office.session, job.id) if job.state is JobState.PAUSED else None
     return draw(request, _TEMPLATE, block, job=job, line=line, standing=_say_standing(line), **values)
 
 
