@@ -5,11 +5,15 @@ from __future__ import annotations
 import asyncio
 from dataclasses import replace
 from decimal import Decimal
+from types import SimpleNamespace
 
 import pytest
 
+from imeiflow.dispatch.price import _say_reason
 from imeiflow.domain.money import Money
 from imeiflow.domain.order import JobState, OrderState
+from imeiflow.domain.price import Quote
+from imeiflow.domain.progress import Tally
 from imeiflow.ledger.record import PricedService
 from imeiflow.simulator.behaviour import Lockout
 from tests.rig import ACCOUNT, PATIENCE_S, PRICE, SERVICE, SETTINGS, FastClock, Wire, open_rig, work
@@ -52,6 +56,18 @@ async def test_a_job_taken_up_with_an_old_list_pauses_before_anything_is_sent(tm
             "the price of service 1 rose from $0.08 to $0.10: the 12 that wait would cost $1.20 instead of $0.96; "
             "`resume --accept-price 0.10` goes on"
         )
+
+
+@pytest.mark.parametrize(
+    ("waiting", "told"),
+    [(12, ": the 12 that wait would cost $1.20 instead of $0.96; "), (0, "rose from $0.08 to $0.10")],
+)
+def test_what_is_under_way_is_no_part_of_what_would_cost_more(waiting, told):
+    agreed, quote = Money(PRICE, "USD"), Quote(is_listed=True, price=Money(RISEN, "USD"))
+    tally = Tally({OrderState.QUEUED: waiting, OrderState.SENDING: 5})
+    said = _say_reason(SimpleNamespace(job=SimpleNamespace(service=SERVICE, price=agreed), tally=tally), quote)
+    assert told in said
+    assert ("would cost" in said) == (waiting > 0)
 
 
 async def test_a_stop_gives_up_a_price_list_that_is_being_fetched(tmp_path):

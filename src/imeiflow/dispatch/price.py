@@ -21,6 +21,7 @@ from imeiflow.dispatch.conclude import read_answer
 from imeiflow.domain.ident import AccountName, ServiceId
 from imeiflow.domain.item import OrderKind
 from imeiflow.domain.money import Money
+from imeiflow.domain.order import OrderState
 from imeiflow.domain.price import PriceMove, Quote, compare_price, may_go_on, name_price, price_to_record, say_move
 from imeiflow.errors import LedgerBusyError, LedgerError
 from imeiflow.ledger.ledger import Ledger
@@ -268,10 +269,13 @@ def _find(job: Job, fetched_at: datetime | None, quotes: Quotes) -> Quote | None
 
 
 def _say_reason(work: Work, quote: Quote) -> str:
-    """Say why a job pauses: the old price, the new one, what the rest would cost, and what to do."""
-    agreed, waiting = work.job.price, work.tally.waiting
+    """Say why a job pauses: the old price, the new one, what the rest would cost, and what to do.
+
+    What is under way is no part of the rest: it is charged, whatever is agreed to.
+    """
+    agreed, waiting = work.job.price, work.tally[OrderState.QUEUED]
     said = say_move(work.job.service, agreed, quote)
-    if compare_price(agreed, quote) is not PriceMove.ROSE or agreed is None or quote.price is None:
+    if compare_price(agreed, quote) is not PriceMove.ROSE or agreed is None or quote.price is None or not waiting:
         return said
     now, wait = name_price(agreed, quote.price), "waits" if waiting == 1 else "wait"
     return (
