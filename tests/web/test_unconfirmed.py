@@ -135,6 +135,32 @@ def test_nothing_is_settled_where_nothing_is_chosen(site, visitor, admin, doubtf
     assert count(site, doubtful, OrderState.UNCONFIRMED) == 4
 
 
+def test_what_somebody_else_has_settled_meanwhile_is_said_to_be_and_stays(site, visitor, admin, doubtful):
+    visitor.watch.expected.add(400)
+    path = f"/jobs/{doubtful}/unconfirmed"
+    mia, otto = visitor.open(path, user=admin), visitor.open(path, user=site.add_user("otto", Role.OPERATOR))
+    for page, ticked, verdict in ((mia, 2, "They were placed"), (otto, 3, "They were not placed")):
+        for box in page.locator("[name=order]").all()[:ticked]:
+            box.check()
+        page.get_by_label(verdict).check()
+    for page in (mia, otto):
+        page.get_by_role("button", name="Settle", exact=True).click()
+    expect(mia.get_by_text("2 orders were marked as placed.")).to_be_visible()
+    expect(otto.get_by_text("2 others were settled before, and nothing was changed about that.")).to_be_visible()
+    assert (count(site, doubtful, OrderState.ACCEPTED), count(site, doubtful, OrderState.QUEUED)) == (3, 1)
+    for page in (mia, otto):
+        page.goto(path)
+        page.locator("[name=order]").check()
+        page.get_by_label("They were placed").check()
+    for page in (mia, otto):
+        page.get_by_role("button", name="Settle", exact=True).click()
+        if page is mia:
+            expect(mia.get_by_text("1 order was marked as placed.")).to_be_visible()
+    alert = otto.get_by_role("alert")
+    expect(alert).to_contain_text("None of what was chosen is unconfirmed any more.")
+    expect(alert).to_contain_text("somebody else may have settled it")
+
+
 def test_the_provider_s_export_says_what_it_would_settle_and_then_does(site, visitor, admin, doubtful, tmp_path):
     rows = ["SERVICE\tIMEI NO.\tCREDITS\tSTATUS\tCODE\tORDER DATE"]
     at = site.session.clock.now().strftime("%Y-%m-%d %H:%M:%S")

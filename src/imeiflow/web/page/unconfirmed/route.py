@@ -218,7 +218,8 @@ def _settle(
     if chosen.orders is not None:
         plan = choose_orders(plan, chosen.orders)
     if not plan.orders or not chosen.includes(OrderState.UNCONFIRMED):
-        raise UsageError(problem="no order was chosen", remedy="Tick some, or choose all of them.")
+        remedy = "Nothing was changed. Look again: somebody else may have settled it."
+        raise UsageError(problem="none of what was chosen is unconfirmed any more", remedy=remedy)
     match verdict:
         case "placed":
             settle_placed(session, plan, Reference(reference) if reference else None, note=note, actor=actor)
@@ -229,7 +230,11 @@ def _settle(
     number = len(plan.orders)
     record_action(session, actor, "settle", job=job, verdict=verdict, count=number, note=note)
     is_placed = verdict == "placed"
-    return _say_settled(session, job, placed=number if is_placed else 0, not_placed=0 if is_placed else number)
+    said = _say_settled(session, job, placed=number if is_placed else 0, not_placed=0 if is_placed else number)
+    others = 0 if chosen.orders is None else len(chosen.orders) - number
+    if not others:
+        return said
+    return f"{said} {say_count(others, 'other was', 'others were')} settled before, and nothing was changed about that."
 
 
 def _reconcile(session: Session, job_id: int, path: Path, zone: str) -> Reconciliation:
