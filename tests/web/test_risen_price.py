@@ -84,7 +84,9 @@ def test_what_waits_is_said_at_the_price_that_it_would_cost_today(site, job):
     assert "and agree to that." in told
     other = PricedService(id="9", name="Another", price=Money(Decimal("0.10"), "USD"))
     site.session.ledger.record_prices(ACCOUNT, [other])
-    assert "1 order waits; nothing is sent as long as that is so." in read_paused(asker, job)
+    assert "1 order waits; nothing is sent as long as the price list does not have service 1 any more." in read_paused(
+        asker, job
+    )
 
 
 def test_the_question_says_beforehand_what_it_costs_now(site, job):

@@ -135,6 +135,17 @@ def test_nothing_is_settled_where_nothing_is_chosen(site, visitor, admin, doubtf
     assert count(site, doubtful, OrderState.UNCONFIRMED) == 4
 
 
+def test_what_waits_in_a_job_that_had_ended_is_said_and_what_it_costs(site, visitor, admin, doubtful):
+    page = visitor.open(f"/jobs/{doubtful}/unconfirmed", user=admin)
+    page.locator("[name=order]").first.check()
+    page.get_by_label("They were not placed").check()
+    page.get_by_role("button", name="Settle", exact=True).click()
+    expect(page.get_by_text("1 order was marked as not placed")).to_be_visible()
+    page.goto(f"/jobs/{doubtful}")
+    told = "1 order waits, at most $0.08; nothing is sent before you press “Go on”."
+    expect(page.locator("#waiting-notice")).to_have_text(told)
+
+
 def test_what_somebody_else_has_settled_meanwhile_is_said_to_be_and_stays(site, visitor, admin, doubtful):
     visitor.watch.expected.add(400)
     path = f"/jobs/{doubtful}/unconfirmed"

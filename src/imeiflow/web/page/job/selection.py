@@ -123,7 +123,8 @@ def draw_job(request: WebRequest, job_id: int, block: str | None, **where: Any) 
     values |= {"owner": office.runner.busy_owner(job.account), "choices": list_choices(line)}
     values["limit_of"] = None if job.max_spend is None else office.session.ledger.find_cap_limit(job.id)
     values["no_repeat"] = explain_no_repeat(office.session, job) if line.unconfirmed and not line.view else ""
-    values["rise"] = find_rise(office.session, job.id) if job.state is JobState.PAUSED else None
+    is_at_rest = job.state in {JobState.PAUSED, JobState.FINISHED} and line.tally.waiting
+    values["rise"] = find_rise(office.session, job.id) if is_at_rest else None
     return draw(request, _TEMPLATE, block, job=job, line=line, standing=_say_standing(line), **values)
 
 
