@@ -172,6 +172,7 @@ def test_whoever_lets_a_job_go_on_sees_what_they_may_still_spend(site, visitor, 
     page = visitor.open(f"/jobs/{waits}", user=otto)
     page.get_by_role("button", name="Go on…").click()
     expect(page.locator("#go-on-limit")).to_have_text("You may spend $0.34 more today, of $0.50 a day.")
+    page.close()  # the server is away for a moment
     doubts = site.add_answered({20: OrderState.UNCONFIRMED}, **draft)
     page = visitor.open(f"/jobs/{doubts}", user=otto)
     page.get_by_role("button", name="Go on…").click()
