@@ -20,7 +20,7 @@ from imeiflow.domain.user import Role
 from tests.operations.stand import ACCOUNT, make_imei
 from tests.web.ask import Asker
 from tests.web.conftest import NARROW, Visitor, await_in, find_violations
-from tests.web.look import find_flaws
+from tests.web.look import find_flaws, wait_until_drawn
 
 
 def choose_service(page: Page) -> None:
@@ -96,6 +96,8 @@ def test_another_column_can_be_chosen(site, visitor, admin, tmp_path):
     choose_service(page)
     page.locator("#file").set_input_files(path)
     page.get_by_role("button", name="Preview").click()
+    expect(page.get_by_label("Column of the IMEIs")).to_be_visible()
+    wait_until_drawn(page)  # nobody chooses within the moment between what is drawn and what listens to it
     page.get_by_label("Column of the IMEIs").select_option("B")
     expect(page.get_by_text("The IMEIs are taken from column B ('IMEI 2').")).to_be_visible()
     job = order(page)
