@@ -17,6 +17,7 @@ from imeiflow.domain.item import OrderKind
 from imeiflow.domain.money import Money
 from imeiflow.domain.order import OrderState, Policy
 from imeiflow.domain.price import PriceMove, Quote, compare_price, may_go_on, name_price, say_move
+from imeiflow.domain.progress import Tally
 from imeiflow.errors import ImeiflowError
 from imeiflow.ledger.record import Job
 from imeiflow.operations.account import AccountSettings
@@ -87,15 +88,16 @@ def say_accept(price: Money | None) -> str:
     return f"Submit it again to see and confirm the new price{accept}."
 
 
-def find_rise(session: Session, job: JobId, *, more: int = 0) -> Rise | None:
+def find_rise(session: Session, job: JobId, *, more: int = 0, tally: Tally | None = None) -> Rise | None:
     """Say why a job may not go on at the price that the ledger's list shows; None where it may.
 
-    `more` orders are about to wait besides those that do. A list from before the job began says nothing.
+    `more` orders are about to wait besides those that do. A list from before the job began says nothing. `tally` is
+    that of the job, where it is known: to count a million orders takes a while.
 
     Raises UnknownJobError.
     """
     found = session.find_job(job)
-    tally = session.ledger.tally(job)
+    tally = tally or session.ledger.tally(job)
     doubts = tally[OrderState.UNCONFIRMED] if found.policy is Policy.SETTLE else 0
     if found.price is None or not (tally.waiting or doubts or more):
         return None

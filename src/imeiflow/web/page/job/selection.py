@@ -124,7 +124,7 @@ def draw_job(request: WebRequest, job_id: int, block: str | None, **where: Any) 
     values["limit_of"] = None if job.max_spend is None else office.session.ledger.find_cap_limit(job.id)
     values["no_repeat"] = explain_no_repeat(office.session, job) if line.unconfirmed and not line.view else ""
     is_at_rest = job.state in {JobState.PAUSED, JobState.FINISHED} and line.tally.waiting
-    values["rise"] = find_rise(office.session, job.id) if is_at_rest else None
+    values["rise"] = find_rise(office.session, job.id, tally=line.tally) if is_at_rest else None
     return draw(request, _TEMPLATE, block, job=job, line=line, standing=_say_standing(line), **values)
 
 

@@ -32,6 +32,7 @@ from imeiflow.web.access import needs
 from imeiflow.web.office import WebRequest, office_of
 from imeiflow.web.page_template import draw
 from imeiflow.web.thread import in_thread, threaded
+from imeiflow.web.wording import say_count
 
 _TEMPLATE: Final = "page/settings/webhook.html"
 _SHOWN: Final = 20
@@ -213,7 +214,7 @@ async def retry_failed(
 
     retried = await in_thread(begin)
     office.runner.send_all_now()
-    said = f"{retried:,} {'delivery' if retried == 1 else 'deliveries'} will be sent again."
+    said = f"{say_count(retried, 'delivery', 'deliveries')} will be sent again."
     return await in_thread(draw_webhooks, request, read_place(deliveries, before), "webhooks", said=said)
 
 
